@@ -1,0 +1,2 @@
+//! The `biorule` command.
+fn main() {}

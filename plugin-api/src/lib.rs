@@ -1,0 +1,1 @@
+//! What a learning-rule author sees.
