@@ -1,1 +1,6 @@
-//! Host library.
+//! BioRule: trains, compares and searches neural networks whose layers learn by
+//! different rules, each rule a plugin. See `docs/architecture.md`.
+
+pub mod error;
+
+pub use error::{Error, ExitCode, Result};
