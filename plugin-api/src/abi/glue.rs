@@ -29,7 +29,7 @@ pub fn create<R: LearningRule>(
 ) -> RawResult<RawInstance> {
     guard(|| {
         // SAFETY: the host passes its `RawLayer`, alive during the call.
-        let layer = unsafe { LayerSpec::from_raw(layer.cast()) }?;
+        let layer = unsafe { layer_from(layer.cast()) }?;
         let mut rule = R::default_values();
         for param in params.iter() {
             rule.assign(param.name.as_str(), &ParamValue::from_raw(&param.value))?;
@@ -40,6 +40,28 @@ pub fn create<R: LearningRule>(
             data,
             vtable: vtable::<R>(),
         })
+    })
+}
+
+/// Copies the host's description of a layer.
+///
+/// # Safety
+/// `raw` points to a `RawLayer` whose `size` is true.
+unsafe fn layer_from(raw: *const RawLayer) -> Result<LayerSpec> {
+    // SAFETY: by contract; `size` is the first field of every version.
+    if unsafe { (*raw).size } < size_of::<RawLayer>() {
+        return Err(RuleError::host(
+            "the host's layer description is older than this plugin's",
+        ));
+    }
+    // SAFETY: the host's struct is at least as long as ours, and ours is its beginning.
+    let raw = unsafe { &*raw };
+    LayerSpec::new(RawLayer {
+        size: size_of::<RawLayer>(),
+        name: raw.name.clone(),
+        input: raw.input.clone(),
+        output: raw.output.clone(),
+        ..*raw
     })
 }
 

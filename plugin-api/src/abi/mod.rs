@@ -5,6 +5,7 @@
 //! boundary evolves is in `plugin-api/ABI.md`; `plugin-api/abi.lock` lists every
 //! struct, field and op.
 
+pub(crate) mod callbacks;
 pub mod glue;
 pub mod host;
 pub mod lock;

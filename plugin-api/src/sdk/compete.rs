@@ -4,7 +4,6 @@
 //! how pre-activations become post-synaptic factors. The host calls the function
 //! while a tile is in cache, on its threads, and accumulates the rest itself.
 
-use crate::abi::types::{RawTile, dtype};
 use crate::sdk::Tensor;
 
 /// f32 or f64.
@@ -80,38 +79,16 @@ impl<T: Real> Tile<'_, T> {
     }
 }
 
-impl Tile<'_, f32> {
-    pub(crate) fn run<C: Competition>(raw: &RawTile, competition: &C) {
-        // SAFETY: see `view`; the dtype says which of the two views is true.
-        match raw.dtype {
-            dtype::F64 => competition.compete(&mut unsafe { view::<f64>(raw) }),
-            _ => competition.compete(&mut unsafe { view::<f32>(raw) }),
+impl<'a, T> Tile<'a, T> {
+    /// `k` rows of `lanes` values, `stride` apart, in both slices.
+    pub fn new(k: usize, lanes: usize, stride: usize, u: &'a [T], y: &'a mut [T]) -> Self {
+        Self {
+            k,
+            lanes,
+            stride,
+            u,
+            y,
         }
-    }
-}
-
-/// # Safety
-/// The host passes `k` rows of `stride` elements of type `T` at both pointers, the second
-/// for this call alone.
-unsafe fn view<'a, T>(raw: &RawTile) -> Tile<'a, T> {
-    let len = if raw.k == 0 {
-        0
-    } else {
-        (raw.k - 1) * raw.stride + raw.lanes
-    };
-    // SAFETY: by contract.
-    let (u, y) = unsafe {
-        (
-            std::slice::from_raw_parts(raw.u.cast::<T>(), len),
-            std::slice::from_raw_parts_mut(raw.y.cast::<T>(), len),
-        )
-    };
-    Tile {
-        k: raw.k,
-        lanes: raw.lanes,
-        stride: raw.stride,
-        u,
-        y,
     }
 }
 

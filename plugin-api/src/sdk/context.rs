@@ -1,10 +1,9 @@
 //! The circumstances of a call.
 
-use std::ffi::c_void;
-
+use crate::abi::callbacks;
 use crate::abi::host::{lift, op};
-use crate::abi::types::{Code, RawCall};
-use crate::sdk::{LayerSpec, RandomStream, Result};
+use crate::abi::types::{Code, RawCall, fail};
+use crate::sdk::{LayerSpec, RandomStream, Result, RuleError};
 
 /// Layer, schedule position, randomness and services, for one call.
 #[derive(Clone, Copy)]
@@ -107,44 +106,11 @@ impl<'a> Context<'a> {
         grain: usize,
         body: impl Fn(std::ops::Range<usize>) + Sync,
     ) -> Result<()> {
-        struct Shared<F> {
-            body: F,
-            panicked: std::sync::atomic::AtomicBool,
-        }
-        extern "C" fn call<F: Fn(std::ops::Range<usize>) + Sync>(
-            context: *const c_void,
-            begin: usize,
-            end: usize,
-        ) {
-            // SAFETY: `context` is the `shared` below, alive until `parallel_for` returns.
-            let shared = unsafe { &*context.cast::<Shared<F>>() };
-            let run = std::panic::AssertUnwindSafe(|| (shared.body)(begin..end));
-            if std::panic::catch_unwind(run).is_err() {
-                shared
-                    .panicked
-                    .store(true, std::sync::atomic::Ordering::Relaxed);
-            }
-        }
-        fn entry<F: Fn(std::ops::Range<usize>) + Sync>(
-            _: &Shared<F>,
-        ) -> crate::abi::types::RawRange {
-            call::<F>
-        }
-        let shared = Shared {
-            body,
-            panicked: false.into(),
-        };
-        lift((op!(parallel_for))(
-            n,
-            grain,
-            (&raw const shared).cast(),
-            entry(&shared),
-        ))?;
-        if shared.panicked.into_inner() {
-            return Err(crate::sdk::RuleError::new(
-                crate::abi::types::fail::PANIC,
-                "panic inside `parallel_for`",
-            ));
+        let guarded = callbacks::Guarded::new(body);
+        let (context, entry) = guarded.entry();
+        lift((op!(parallel_for))(n, grain, context, entry))?;
+        if guarded.panicked() {
+            return Err(RuleError::new(fail::PANIC, "panic inside `parallel_for`"));
         }
         Ok(())
     }

@@ -9,11 +9,10 @@
 //! A rule written with these three works on dense, grouped, depthwise, strided,
 //! dilated and padded layers alike.
 
-use std::ffi::c_void;
-
+use crate::abi::callbacks;
 use crate::abi::host::{lift, op};
-use crate::abi::types::{Code, RawLayer, RawTile, layer};
-use crate::sdk::compete::{Competed, Competition, Tile};
+use crate::abi::types::{Code, RawLayer, layer};
+use crate::sdk::compete::{Competed, Competition};
 use crate::sdk::tensor::own;
 use crate::sdk::{DType, Result, RuleError, Tensor};
 
@@ -52,22 +51,6 @@ pub struct LayerSpec {
 }
 
 impl LayerSpec {
-    /// Copies the host's description.
-    ///
-    /// # Safety
-    /// `raw` points to a `RawLayer` whose `size` is true.
-    pub(crate) unsafe fn from_raw(raw: *const RawLayer) -> Result<Self> {
-        // SAFETY: by contract; `size` is the first field of every version.
-        let size = unsafe { (*raw).size };
-        if size < size_of::<RawLayer>() {
-            return Err(RuleError::host(
-                "the host's layer description is older than this plugin's",
-            ));
-        }
-        // SAFETY: the host's struct is at least as long as ours, and ours is its beginning.
-        Self::new(unsafe { (*raw).clone_fields() })
-    }
-
     /// From a description; used by the host's tests and the testkit.
     ///
     /// # Errors
@@ -239,14 +222,8 @@ impl LayerSpec {
         pre_triangle: bool,
         competition: &C,
     ) -> Result<Competed> {
-        extern "C" fn call<C: Competition>(context: *const c_void, tile: *const RawTile) {
-            // SAFETY: `context` is the `competition` below; the host passes one tile that no one
-            // else touches during the call.
-            let (competition, tile) = unsafe { (&*context.cast::<C>(), &*tile) };
-            Tile::run(tile, competition);
-        }
+        let (context, entry) = callbacks::competition(competition);
         let bias = bias.map_or(crate::abi::types::RawTensor::NULL, Tensor::raw);
-        let context = std::ptr::from_ref(competition).cast();
         let raw = lift((op!(map_compete))(
             &raw const self.raw,
             x.raw(),
@@ -254,7 +231,7 @@ impl LayerSpec {
             bias,
             pre_triangle,
             context,
-            call::<C>,
+            entry,
         ))?;
         Ok(Competed {
             u: Tensor::own(raw.u),
@@ -262,18 +239,6 @@ impl LayerSpec {
             yu: Tensor::own(raw.yu),
             y_sum: Tensor::own(raw.y_sum),
         })
-    }
-}
-
-impl RawLayer {
-    fn clone_fields(&self) -> Self {
-        Self {
-            size: size_of::<Self>(),
-            name: self.name.clone(),
-            input: self.input.clone(),
-            output: self.output.clone(),
-            ..*self
-        }
     }
 }
 

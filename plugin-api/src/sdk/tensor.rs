@@ -11,6 +11,7 @@ use std::mem::ManuallyDrop;
 
 use abi_stable::std_types::RSlice;
 
+use crate::abi::callbacks;
 use crate::abi::host::{lift, op};
 use crate::abi::types::{Code, RawArg, RawTensor, arg, dtype};
 use crate::sdk::{Result, RuleError};
@@ -111,7 +112,7 @@ impl Tensor {
     ///
     /// # Errors
     /// No host.
-    pub fn len(&self) -> Result<usize> {
+    pub fn elem_count(&self) -> Result<usize> {
         Ok(self.shape()?.iter().product())
     }
     /// Element type.
@@ -169,32 +170,8 @@ impl Tensor {
     /// # Errors
     /// The host cannot allocate.
     pub fn build_f32(shape: &[usize], mut fill: impl FnMut(&mut [f32])) -> Result<Self> {
-        extern "C" fn call<F: FnMut(&mut [f32])>(context: *mut c_void, data: *mut f32, len: usize) {
-            let run = std::panic::AssertUnwindSafe(|| {
-                // SAFETY: `context` is the `fill` below; the host passes its own memory of `len` elements.
-                let (fill, data) = unsafe {
-                    (
-                        &mut *context.cast::<F>(),
-                        std::slice::from_raw_parts_mut(data, len),
-                    )
-                };
-                fill(data);
-            });
-            // A panic may not cross; the values are then NaN, which the host notices.
-            if std::panic::catch_unwind(run).is_err() {
-                // SAFETY: as above.
-                unsafe { std::slice::from_raw_parts_mut(data, len) }.fill(f32::NAN);
-            }
-        }
-        fn entry<F: FnMut(&mut [f32])>(_: &F) -> crate::abi::types::RawFill {
-            call::<F>
-        }
-        let entry = entry(&fill);
-        own((op!(build_f32))(
-            shape.into(),
-            (&raw mut fill).cast(),
-            entry,
-        ))
+        let (context, entry) = callbacks::fill(&mut fill);
+        own((op!(build_f32))(shape.into(), context, entry))
     }
 
     // Shape.
@@ -307,7 +284,7 @@ impl Tensor {
     /// Shapes that do not fit.
     pub fn mul_rows(&self, factors: &Self) -> Result<Self> {
         let mut shape = vec![1; self.rank()?];
-        shape[0] = factors.len()?;
+        shape[0] = factors.elem_count()?;
         self.mul(&factors.reshape(&shape)?)
     }
     /// Sum over batch and positions, `[B, K, …] → [K]`.
@@ -324,7 +301,7 @@ impl Tensor {
     /// Shapes that do not fit.
     pub fn add_per_unit(&self, values: &Self) -> Result<Self> {
         let mut shape = vec![1; self.rank()?];
-        shape[1] = values.len()?;
+        shape[1] = values.elem_count()?;
         self.add(&values.reshape(&shape)?)
     }
 
