@@ -1,6 +1,8 @@
 //! BioRule: trains, compares and searches neural networks whose layers learn by
 //! different rules, each rule a plugin. See `docs/architecture.md`.
 
+pub mod config;
+pub mod data;
 pub mod error;
 
 pub use error::{Error, ExitCode, Result};

@@ -1,0 +1,5 @@
+//! Data sets, augmentation and loading.
+
+pub mod plan;
+
+pub use plan::DataPlan;
