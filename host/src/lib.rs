@@ -6,5 +6,6 @@ pub mod data;
 pub mod error;
 pub mod nn;
 pub mod ops;
+pub mod train;
 
 pub use error::{Error, ExitCode, Result};
