@@ -84,7 +84,11 @@ fn check_network(network: &mut Network, dims: &[usize]) {
             .iter()
             .find(|(n, _)| *n == named.name)
             .unwrap_or_else(|| panic!("no gradient for {}", named.name));
-        close(&named.name, grad, &differences(network, &x, &c, &named.tensor));
+        close(
+            &named.name,
+            grad,
+            &differences(network, &x, &c, &named.tensor),
+        );
     }
     assert_eq!(pass.gradients.len(), learning.len());
 }
@@ -287,7 +291,10 @@ fn backward_stops_where_nothing_below_learns() {
     let none = network.backward(&mut pass, &y, 0..4).unwrap();
     assert!(none.is_none());
     let names: Vec<_> = pass.gradients.iter().map(|(n, _)| n.to_string()).collect();
-    assert_eq!(names, ["blocks.head.layer.weight", "blocks.head.layer.bias"]);
+    assert_eq!(
+        names,
+        ["blocks.head.layer.weight", "blocks.head.layer.bias"]
+    );
 }
 
 /// A network of feedback alignment does not compute the true gradient, except exactly.

@@ -17,9 +17,9 @@ use super::pool::Pool;
 use super::residual::Residual;
 use super::rule::{LayerShape, RuleSource};
 use super::transform::{DivideByMax, Flatten, UnitLength};
-use crate::config::plan::{BlockPlan, LayerPlan, MapPlan, NormPlan, PoolPlan, Shortcut};
+use crate::config::plan::{BlockPlan, LayerPlan, NormPlan, PoolPlan, Shortcut};
+use crate::ops::Window;
 use crate::ops::dropout::mix;
-use crate::ops::{ConvGeometry, PadMode, Window};
 use crate::{Error, Result};
 
 /// What enters a network.
@@ -59,6 +59,8 @@ impl Network {
             rules,
             place,
             layers: 0,
+            total: count_layers(blocks),
+            normalised: false,
             dropouts: 0,
             names: HashSet::new(),
         };
@@ -77,6 +79,10 @@ struct Builder<'a> {
     rules: &'a dyn RuleSource,
     place: &'a Placement,
     layers: usize,
+    /// Rule layers in the whole network.
+    total: usize,
+    /// A normalisation stands in front of the layer being built.
+    normalised: bool,
     dropouts: u64,
     names: HashSet<String>,
 }
@@ -92,7 +98,10 @@ impl Builder<'_> {
             .iter()
             .map(|plan| {
                 if !self.names.insert(plan.name.clone()) {
-                    return Err(Error::usage(format!("two blocks are named `{}`", plan.name)));
+                    return Err(Error::usage(format!(
+                        "two blocks are named `{}`",
+                        plan.name
+                    )));
                 }
                 self.block(&format!("{prefix}.{}", plan.name), plan, dims)
                     .map_err(|e| e.within(format_args!("block `{}`", plan.name)))
@@ -115,11 +124,15 @@ impl Builder<'_> {
         }
         if plan.dropout > 0.0 {
             if plan.dropout >= 1.0 {
-                return Err(Error::usage(format!("dropout {} is not below 1", plan.dropout)));
+                return Err(Error::usage(format!(
+                    "dropout {} is not below 1",
+                    plan.dropout
+                )));
             }
             modules.push(Box::new(Dropout::new(plan.dropout, self.dropouts)));
             self.dropouts += 1;
         }
+        self.normalised = plan.norm.is_some();
         if let Some(layer) = &plan.layer {
             modules.push(self.layer(prefix, &plan.name, layer, dims)?);
         }
@@ -129,11 +142,23 @@ impl Builder<'_> {
             check_shortcut(residual.shortcut, &before, dims)?;
             modules.push(Box::new(Residual::new(inner, residual.shortcut)));
         }
-        self.norm(&mut modules, prefix, "norm_inner", plan.norm_inner.as_ref(), dims)?;
+        self.norm(
+            &mut modules,
+            prefix,
+            "norm_inner",
+            plan.norm_inner.as_ref(),
+            dims,
+        )?;
         if let Some(activation) = &plan.activation {
             modules.push(Box::new(Activation(activation.clone())));
         }
-        self.norm(&mut modules, prefix, "norm_after", plan.norm_after.as_ref(), dims)?;
+        self.norm(
+            &mut modules,
+            prefix,
+            "norm_after",
+            plan.norm_after.as_ref(),
+            dims,
+        )?;
         if let Some(pool) = &plan.pool {
             modules.push(pool_module(pool, dims)?);
         }
@@ -151,7 +176,9 @@ impl Builder<'_> {
         let Some(plan) = plan else { return Ok(()) };
         let (device, dtype) = (&self.place.device, self.place.dtype);
         let prefix = format!("{prefix}.{part}");
-        modules.push(Box::new(BatchNorm::new(&prefix, plan, dims[0], device, dtype)?));
+        modules.push(Box::new(BatchNorm::new(
+            &prefix, plan, dims[0], device, dtype,
+        )?));
         Ok(())
     }
 
@@ -162,71 +189,50 @@ impl Builder<'_> {
         plan: &LayerPlan,
         dims: &mut Vec<usize>,
     ) -> Result<Box<dyn Module>> {
-        let out = if plan.out == 0 { self.outputs } else { plan.out };
+        let out = if plan.out == 0 {
+            self.outputs
+        } else {
+            plan.out
+        };
+        let map = LayerMap::new(&plan.map, out, dims)?;
         let shape = LayerShape {
             index: self.layers,
             name: block.to_owned(),
-            map: map_of(&plan.map, out, dims)?,
-            bias: plan.bias,
-            outputs: self.outputs,
+            input: dims.clone(),
+            output: map.output_dims(),
+            classes: self.outputs,
+            first: self.layers == 0,
+            last: self.layers + 1 == self.total,
+            normalised: self.normalised,
         };
-        *dims = shape.map.output_dims();
-        let rule = self.rules.bind(plan, &shape)?;
+        dims.clone_from(&shape.output);
+        let rule = self.rules.bind(plan, &shape, self.place.dtype)?;
         let seed = mix(&[self.place.seed, self.layers as u64]);
         let state = rule.init(seed, &self.place.device, self.place.dtype)?;
         self.layers += 1;
-        Ok(Box::new(RuleLayer::new(&format!("{prefix}.layer"), shape, rule, state)))
+        Ok(Box::new(RuleLayer::new(
+            &format!("{prefix}.layer"),
+            shape,
+            map,
+            rule,
+            state,
+        )))
     }
 }
 
-fn map_of(plan: &MapPlan, out: usize, dims: &[usize]) -> Result<LayerMap> {
-    match (plan, dims) {
-        (MapPlan::Dense, [inputs]) => Ok(LayerMap::Dense {
-            inputs: *inputs,
-            outputs: out,
-        }),
-        (MapPlan::Dense, other) => Err(Error::usage(format!(
-            "a dense layer cannot take an input of shape {other:?}"
-        ))
-        .hint("set `flatten = true` in this block")),
-        (
-            MapPlan::Conv {
-                kernel,
-                stride,
-                padding,
-                dilation,
-                groups,
-                padding_mode,
-            },
-            [channels, h, w],
-        ) => {
-            let geometry = ConvGeometry {
-                in_channels: *channels,
-                out_channels: out,
-                kernel: *kernel,
-                stride: *stride,
-                padding: *padding,
-                dilation: *dilation,
-                groups: *groups,
-                mode: PadMode::parse(padding_mode)?,
-            };
-            let output = geometry.output([*h, *w])?;
-            Ok(LayerMap::Conv {
-                geometry,
-                input: [*h, *w],
-                output,
-            })
-        }
-        (MapPlan::Conv { .. }, other) => Err(Error::usage(format!(
-            "a convolution cannot take an input of shape {other:?}"
-        ))
-        .hint("it needs channels, rows and columns; is there a flatten before it?")),
-    }
+fn count_layers(blocks: &[BlockPlan]) -> usize {
+    let of = |b: &BlockPlan| {
+        let inner = b.residual.as_ref().map_or(0, |r| count_layers(&r.blocks));
+        usize::from(b.layer.is_some()) + inner
+    };
+    blocks.iter().map(of).sum()
 }
 
 fn pool_module(plan: &PoolPlan, dims: &mut [usize]) -> Result<Box<dyn Module>> {
     let [_, h, w] = *dims else {
-        return Err(Error::usage(format!("pooling cannot take an input of shape {dims:?}")));
+        return Err(Error::usage(format!(
+            "pooling cannot take an input of shape {dims:?}"
+        )));
     };
     let window = if plan.kernel == [0, 0] {
         Window {

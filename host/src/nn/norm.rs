@@ -10,9 +10,7 @@ use super::pass::{Kept, Pass};
 use super::rule::Role;
 use crate::Result;
 use crate::config::plan::{Drive, NormPlan};
-use crate::ops::norm::{
-    Affine, batch_statistics, blend_in_place, normalise, normalise_backward,
-};
+use crate::ops::norm::{Affine, batch_statistics, blend_in_place, normalise, normalise_backward};
 
 /// Normalises each channel of `[B, C]` or `[B, C, H, W]`.
 pub struct BatchNorm {
@@ -104,7 +102,9 @@ impl Module for BatchNorm {
     fn backward(&mut self, pass: &mut Pass, grad: &Tensor, want: bool) -> Result<Option<Tensor>> {
         let kept = pass.pop()?;
         let [x, mean, var] = &kept.tensors[..] else {
-            return Err(crate::Error::internal("a norm found another module's entry"));
+            return Err(crate::Error::internal(
+                "a norm found another module's entry",
+            ));
         };
         let gain = self.affine.as_ref().map(|a| &a.gain);
         let eps = self.plan.eps;

@@ -3,9 +3,7 @@
 use candle_core::Tensor;
 
 use super::block::Block;
-use super::module::{
-    MetricsVisitor, Mode, Module, NamedTensor, backward_all, forward_all,
-};
+use super::module::{MetricsVisitor, Mode, Module, NamedTensor, backward_all, forward_all};
 use super::pass::{Kept, Pass};
 use super::rule::RuleCall;
 use crate::Result;
@@ -78,6 +76,10 @@ impl Module for Residual {
         self.inner.iter_mut().try_for_each(|m| m.apply_changes())
     }
 
+    fn start_phase(&mut self) {
+        self.inner.iter_mut().for_each(|m| m.start_phase());
+    }
+
     fn end_step(&mut self) {
         self.inner.iter_mut().for_each(|m| m.end_step());
     }
@@ -90,7 +92,7 @@ impl Module for Residual {
         self.inner.iter_mut().for_each(|m| m.counters(visit));
     }
 
-    fn metrics(&self, call: &RuleCall<'_>, visit: &mut MetricsVisitor<'_>) -> Result<()> {
+    fn metrics(&self, call: &RuleCall, visit: &mut MetricsVisitor<'_>) -> Result<()> {
         self.inner.iter().try_for_each(|m| m.metrics(call, visit))
     }
 

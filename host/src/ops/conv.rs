@@ -36,10 +36,6 @@ pub fn pad(x: &Tensor, padding: [usize; 4], mode: super::PadMode) -> Result<Tens
 }
 
 /// Adjoint of [`pad`]: adds the border's gradient to the pixels it was read from.
-pub fn pad_backward(
-    grad: &Tensor,
-    padding: [usize; 4],
-    mode: super::PadMode,
-) -> Result<Tensor> {
+pub fn pad_backward(grad: &Tensor, padding: [usize; 4], mode: super::PadMode) -> Result<Tensor> {
     on_device!(grad, "pad_backward", cpu: cpu::pad::backward(grad, padding, mode))
 }

@@ -24,7 +24,11 @@ pub fn dense_weight_grad(x: &Tensor, grad: &Tensor) -> Result<Tensor> {
 /// `y + b` along axis 1. `y: [B, K]` or `[B, K, P, Q]`, `bias: [K]`.
 pub fn add_bias(y: &Tensor, bias: &Tensor) -> Result<Tensor> {
     let k = bias.dims1()?;
-    let shape: &[usize] = if y.rank() == 2 { &[1, k] } else { &[1, k, 1, 1] };
+    let shape: &[usize] = if y.rank() == 2 {
+        &[1, k]
+    } else {
+        &[1, k, 1, 1]
+    };
     Ok(y.broadcast_add(&bias.reshape(shape)?)?)
 }
 

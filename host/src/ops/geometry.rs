@@ -100,7 +100,9 @@ impl ConvGeometry {
             let span = self.dilation[axis] * (self.kernel[axis].max(1) - 1) + 1;
             let size = input[axis] + pad;
             if self.stride[axis] == 0 || self.dilation[axis] == 0 || self.kernel[axis] == 0 {
-                return Err(Error::usage("kernel, stride and dilation must be at least 1"));
+                return Err(Error::usage(
+                    "kernel, stride and dilation must be at least 1",
+                ));
             }
             if span > size {
                 return Err(Error::usage(format!(
@@ -156,7 +158,9 @@ impl Window {
                 )));
             }
             if self.padding[axis] >= self.kernel[axis] {
-                return Err(Error::usage("pooling padding must be smaller than the window"));
+                return Err(Error::usage(
+                    "pooling padding must be smaller than the window",
+                ));
             }
             out[axis] = (size - self.kernel[axis]) / self.stride[axis] + 1;
         }

@@ -80,7 +80,9 @@ impl Optimizer {
         }
         for (name, grad) in merged {
             let slot = self.slots.get(&name).ok_or_else(|| {
-                Error::plugin(format!("a gradient for `{name}`, which does not learn here"))
+                Error::plugin(format!(
+                    "a gradient for `{name}`, which does not learn here"
+                ))
             })?;
             self.change(slot, &grad, lr)?;
         }

@@ -36,6 +36,8 @@ pub enum Kind {
 pub struct Toy {
     kind: Kind,
     shape: LayerShape,
+    map: LayerMap,
+    bias: bool,
 }
 
 fn state<'a>(state: &'a [StateTensor], name: &str) -> &'a Tensor {
@@ -43,8 +45,15 @@ fn state<'a>(state: &'a [StateTensor], name: &str) -> &'a Tensor {
 }
 
 impl Toy {
-    fn tensor(&self, name: &str, role: Role, seed: u64, dims: &[usize], dtype: DType) -> StateTensor {
-        let scale = 1.0 / (self.shape.map.fan_in() as f64).sqrt();
+    fn tensor(
+        &self,
+        name: &str,
+        role: Role,
+        seed: u64,
+        dims: &[usize],
+        dtype: DType,
+    ) -> StateTensor {
+        let scale = 1.0 / (self.map.fan_in() as f64).sqrt();
         StateTensor {
             name: name.into(),
             tensor: (noise(seed, dims, dtype) * scale).unwrap(),
@@ -64,29 +73,35 @@ impl Rule for Toy {
             Kind::Hebb | Kind::Supervised => Credit::Local,
         }
     }
+    fn also_local(&self) -> bool {
+        false
+    }
+    fn stochastic(&self) -> bool {
+        false
+    }
     fn wants_target(&self) -> bool {
         self.kind == Kind::Supervised
     }
     fn init(&self, seed: u64, _: &Device, dtype: DType) -> Result<Vec<StateTensor>> {
-        let map = &self.shape.map;
+        let map = &self.map;
         let dims = map.weight_dims();
         let plastic = matches!(self.kind, Kind::Hebb | Kind::Supervised);
         let role = if plastic { Role::Plastic } else { Role::Weight };
         let mut out = vec![self.tensor("weight", role, seed, &dims, dtype)];
-        if self.shape.bias && !plastic {
+        if self.bias && !plastic {
             out.push(self.tensor("bias", Role::Bias, seed + 1, &[map.units()], dtype));
         }
         if self.kind == Kind::Alignment {
             out.push(self.tensor("feedback", Role::FixedFeedback, seed + 2, &dims, dtype));
         }
         if let (Kind::Direct, LayerMap::Dense { inputs, .. }) = (self.kind, map) {
-            let dims = [self.shape.outputs, *inputs];
+            let dims = [self.shape.classes, *inputs];
             out.push(self.tensor("feedback", Role::FixedFeedback, seed + 2, &dims, dtype));
         }
         Ok(out)
     }
-    fn forward(&self, _: &RuleCall<'_>, s: &[StateTensor], x: &Tensor) -> Result<Forwarded> {
-        let mut y = self.shape.map.forward(x, state(s, "weight"))?;
+    fn forward(&self, _: &RuleCall, s: &[StateTensor], x: &Tensor) -> Result<Forwarded> {
+        let mut y = self.map.forward(x, state(s, "weight"))?;
         if let Some(bias) = s.iter().find(|s| s.name == "bias") {
             y = dense::add_bias(&y, &bias.tensor)?;
         }
@@ -95,14 +110,16 @@ impl Rule for Toy {
         }
         Ok(Forwarded { y, kept: vec![] })
     }
-    fn learn(&self, c: &RuleCall<'_>, s: &[StateTensor], a: &Activity<'_>) -> Result<Vec<Change>> {
+    fn learn(&self, c: &RuleCall, s: &[StateTensor], a: &Activity<'_>) -> Result<Vec<Change>> {
         let w = state(s, "weight");
         let post = match self.kind {
-            Kind::Supervised => a.target.expect("a target").clone(),
+            Kind::Supervised => {
+                biorule::ops::loss::one_hot(a.target.expect("labels"), self.map.units(), a.y)?
+            }
             _ => a.y.clone(),
         };
-        let scale = (post.elem_count() as f64 / self.shape.map.units() as f64).recip();
-        let hebb = (self.shape.map.correlate(a.x, &post)? * scale)?;
+        let scale = (post.elem_count() as f64 / self.map.units() as f64).recip();
+        let hebb = (self.map.correlate(a.x, &post)? * scale)?;
         let rate = c.rate.unwrap_or(0.01) / (1.0 + c.step as f64 * 0.01);
         Ok(vec![Change {
             name: "weight".into(),
@@ -110,13 +127,15 @@ impl Rule for Toy {
             tensor: ((hebb - w)? * rate)?,
         }])
     }
-    fn backward(&self, _: &RuleCall<'_>, s: &[StateTensor], e: &Errors<'_>) -> Result<RuleGradients> {
-        let map = &self.shape.map;
+    fn backward(&self, _: &RuleCall, s: &[StateTensor], e: &Errors<'_>) -> Result<RuleGradients> {
+        let map = &self.map;
         let mut out = RuleGradients::default();
         if e.want_grads {
-            out.grads.push(("weight".into(), map.correlate(e.x, e.grad_y)?));
-            if self.shape.bias {
-                out.grads.push(("bias".into(), dense::channel_sum(e.grad_y)?));
+            out.grads
+                .push(("weight".into(), map.correlate(e.x, e.grad_y)?));
+            if self.bias {
+                out.grads
+                    .push(("bias".into(), dense::channel_sum(e.grad_y)?));
             }
         }
         if e.want_grad_x {
@@ -128,7 +147,7 @@ impl Rule for Toy {
         }
         Ok(out)
     }
-    fn metrics(&self, _: &RuleCall<'_>, s: &[StateTensor]) -> Result<Vec<(String, f64)>> {
+    fn metrics(&self, _: &RuleCall, s: &[StateTensor]) -> Result<Vec<(String, f64)>> {
         let norm = state(s, "weight").sqr()?.sum_all()?.to_dtype(DType::F64)?;
         Ok(vec![("norm".into(), norm.to_scalar::<f64>()?.sqrt())])
     }
@@ -138,7 +157,7 @@ impl Rule for Toy {
 pub struct Toys;
 
 impl RuleSource for Toys {
-    fn bind(&self, plan: &LayerPlan, layer: &LayerShape) -> Result<Box<dyn Rule>> {
+    fn bind(&self, plan: &LayerPlan, layer: &LayerShape, _: DType) -> Result<Box<dyn Rule>> {
         let kind = match plan.rule.as_str() {
             "backprop" => Kind::Backprop,
             "fa" => Kind::Alignment,
@@ -151,6 +170,8 @@ impl RuleSource for Toys {
         Ok(Box::new(Toy {
             kind,
             shape: layer.clone(),
+            map: LayerMap::new(&plan.map, layer.output[0], &layer.input)?,
+            bias: plan.bias,
         }))
     }
 }

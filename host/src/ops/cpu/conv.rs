@@ -52,7 +52,9 @@ pub fn input_grad(
     let grad = grad.contiguous()?;
     let parts = image_ranges(g, b, p * q, grad.dtype().size_in_bytes())
         .map(|(start, n)| {
-            let part = grad.narrow(0, start, n)?.reshape((n, g.groups, kg, p * q))?;
+            let part = grad
+                .narrow(0, start, n)?
+                .reshape((n, g.groups, kg, p * q))?;
             let columns = weight
                 .broadcast_as((n, g.groups, d, kg))?
                 .contiguous()?
@@ -80,10 +82,11 @@ pub fn weight_grad(g: &ConvGeometry, x: &Tensor, grad: &Tensor) -> Result<Tensor
             .permute((1, 2, 0, 3))?
             .contiguous()?
             .reshape((g.groups, kg, n * p * q))?;
-        let right = columns
-            .permute((1, 0, 3, 2))?
-            .contiguous()?
-            .reshape((g.groups, n * p * q, d))?;
+        let right =
+            columns
+                .permute((1, 0, 3, 2))?
+                .contiguous()?
+                .reshape((g.groups, n * p * q, d))?;
         let part = left.matmul(&right)?;
         total = Some(match total {
             Some(t) => (t + part)?,
@@ -159,12 +162,7 @@ fn unfold_typed<T: Real>(g: &ConvGeometry, x: &Tensor, [p, q]: [usize; 2]) -> Re
 }
 
 /// Adjoint of [`unfold`]: `[B, G, D, P·Q]` summed into `[B, C, H, W]`.
-fn fold(
-    g: &ConvGeometry,
-    columns: &Tensor,
-    out: [usize; 2],
-    padded: [usize; 2],
-) -> Result<Tensor> {
+fn fold(g: &ConvGeometry, columns: &Tensor, out: [usize; 2], padded: [usize; 2]) -> Result<Tensor> {
     by_dtype!(columns, T => fold_typed::<T>(g, columns, out, padded))
 }
 

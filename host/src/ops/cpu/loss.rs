@@ -80,7 +80,10 @@ fn half_mse_typed<T: Real>(y: &Tensor, target: &Tensor) -> Result<(Tensor, Tenso
             }
         })
     })??;
-    Ok((tensor(vec![loss / o as f64, 0.0], &[2])?, tensor(grad, &[b, o])?))
+    Ok((
+        tensor(vec![loss / o as f64, 0.0], &[2])?,
+        tensor(grad, &[b, o])?,
+    ))
 }
 
 /// See [`crate::ops::loss::count_right`].

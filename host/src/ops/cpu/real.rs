@@ -106,7 +106,9 @@ pub fn read<T: WithDType, R>(t: &Tensor, f: impl FnOnce(&[T]) -> R) -> Result<R>
     let t = t.contiguous()?;
     let (storage, layout) = t.storage_and_layout();
     let Storage::Cpu(cpu) = &*storage else {
-        return Err(Error::internal("a CPU kernel got a tensor of another device"));
+        return Err(Error::internal(
+            "a CPU kernel got a tensor of another device",
+        ));
     };
     let all = T::cpu_storage_as_slice(cpu)?;
     let start = layout.start_offset();

@@ -21,7 +21,12 @@ fn shape(rows: usize, dims: &[usize]) -> Vec<usize> {
     std::iter::once(rows).chain(dims.iter().copied()).collect()
 }
 
-fn gather_typed<T: Real>(table: &[T], indices: &[u32], dims: &[usize], drop: Drop) -> Result<Tensor> {
+fn gather_typed<T: Real>(
+    table: &[T],
+    indices: &[u32],
+    dims: &[usize],
+    drop: Drop,
+) -> Result<Tensor> {
     let width: usize = dims.iter().product();
     let mut out = zeros::<T>(indices.len() * width);
     let mask = drop.map(|(p, key)| Mask::<T>::new(p, key));
@@ -53,7 +58,10 @@ fn gather_bf16(table: &[u16], indices: &[u32], dims: &[usize], drop: Drop) -> Re
                     scratch.extend(row.iter().map(|v| from_bf16(*v)));
                     mask.write(i * width, scratch, out);
                 }
-                None => out.iter_mut().zip(row).for_each(|(o, v)| *o = from_bf16(*v)),
+                None => out
+                    .iter_mut()
+                    .zip(row)
+                    .for_each(|(o, v)| *o = from_bf16(*v)),
             }
         });
     tensor(out, &shape(indices.len(), dims))

@@ -13,7 +13,11 @@ fn top<T: Real>(row: &[T]) -> (usize, T) {
             best = (i, *v);
         }
     }
-    if best.1 == T::ZERO { (best.0, T::ONE) } else { best }
+    if best.1 == T::ZERO {
+        (best.0, T::ONE)
+    } else {
+        best
+    }
 }
 
 fn width(x: &Tensor) -> usize {
@@ -98,7 +102,9 @@ fn subsample_pad_backward_typed<T: Real>(grad: &Tensor, [c, h, w]: [usize; 3]) -
     let mut out = zeros::<T>(b * c * h * w);
     read::<T, _>(grad, |grad| {
         for (out, grad) in out.chunks_mut(c * h * w).zip(grad.chunks(channels * p * q)) {
-            let planes = out.chunks_mut(h * w).zip(grad[before * p * q..].chunks(p * q));
+            let planes = out
+                .chunks_mut(h * w)
+                .zip(grad[before * p * q..].chunks(p * q));
             for (out, grad) in planes {
                 for (i, row) in grad.chunks(q).enumerate() {
                     let into = out[2 * i * w..(2 * i + 1) * w].iter_mut().step_by(2);
