@@ -6,5 +6,8 @@ pub mod config;
 pub mod data;
 pub mod device;
 pub mod error;
+pub mod nn;
+pub mod ops;
+pub mod train;
 
 pub use error::{Error, ExitCode, Result};
