@@ -49,7 +49,12 @@ pub struct Row {
 impl Row {
     /// A check that went well, or a plain fact.
     pub fn ok(name: impl Into<String>, found: impl Into<String>) -> Self {
-        Self { name: name.into(), health: Health::Ok, found: found.into(), advice: None }
+        Self {
+            name: name.into(),
+            health: Health::Ok,
+            found: found.into(),
+            advice: None,
+        }
     }
 
     /// Something absent that only some uses need.
@@ -58,7 +63,11 @@ impl Row {
         found: impl Into<String>,
         advice: impl Into<String>,
     ) -> Self {
-        Self { health: Health::Absent, advice: Some(advice.into()), ..Self::ok(name, found) }
+        Self {
+            health: Health::Absent,
+            advice: Some(advice.into()),
+            ..Self::ok(name, found)
+        }
     }
 
     /// Something wrong.
@@ -67,13 +76,19 @@ impl Row {
         found: impl Into<String>,
         advice: impl Into<String>,
     ) -> Self {
-        Self { health: Health::Broken, advice: Some(advice.into()), ..Self::ok(name, found) }
+        Self {
+            health: Health::Broken,
+            advice: Some(advice.into()),
+            ..Self::ok(name, found)
+        }
     }
 
     /// Whether files can be made in `folder`, which may not exist yet.
     pub fn writable_folder(name: impl Into<String>, folder: &Path) -> Self {
         let shown = folder.display().to_string();
-        let existing = folder.ancestors().find(|f| f.as_os_str().is_empty() || f.exists());
+        let existing = folder
+            .ancestors()
+            .find(|f| f.as_os_str().is_empty() || f.exists());
         let place = match existing {
             Some(f) if !f.as_os_str().is_empty() => f,
             _ => Path::new("."),
@@ -107,7 +122,11 @@ pub struct Section {
 pub fn run(args: &DoctorArgs, further: Vec<Section>) -> Result<()> {
     let mut sections = vec![machine(), gpu()];
     sections.extend(further);
-    let text = if args.json { json(&sections)? } else { text(&sections) };
+    let text = if args.json {
+        json(&sections)?
+    } else {
+        text(&sections)
+    };
     println!("{}", text.trim_end());
     Ok(())
 }
@@ -118,8 +137,12 @@ fn json(sections: &[Section]) -> Result<String> {
 }
 
 fn text(sections: &[Section]) -> String {
-    let width =
-        sections.iter().flat_map(|s| &s.rows).map(|r| r.name.chars().count()).max().unwrap_or(0);
+    let width = sections
+        .iter()
+        .flat_map(|s| &s.rows)
+        .map(|r| r.name.chars().count())
+        .max()
+        .unwrap_or(0);
     let mut out = String::new();
     for section in sections {
         let _ = writeln!(out, "{}", section.title);
@@ -146,7 +169,10 @@ pub fn machine() -> Section {
     Section {
         title: "machine".into(),
         rows: vec![
-            Row::ok("biorule", format!("{} ({})", env!("CARGO_PKG_VERSION"), build())),
+            Row::ok(
+                "biorule",
+                format!("{} ({})", env!("CARGO_PKG_VERSION"), build()),
+            ),
             Row::ok("processor", model),
             instructions(),
             threads(),
@@ -157,11 +183,17 @@ pub fn machine() -> Section {
 }
 
 fn build() -> &'static str {
-    if cfg!(feature = "cuda") { "CPU and CUDA" } else { "CPU only" }
+    if cfg!(feature = "cuda") {
+        "CPU and CUDA"
+    } else {
+        "CPU only"
+    }
 }
 
 fn field<'t>(text: &'t str, key: &str) -> Option<&'t str> {
-    let line = text.lines().find(|l| l.split(':').next().map(str::trim) == Some(key))?;
+    let line = text
+        .lines()
+        .find(|l| l.split(':').next().map(str::trim) == Some(key))?;
     line.split_once(':').map(|(_, v)| v.trim())
 }
 
@@ -172,18 +204,40 @@ fn instructions() -> Row {
             [$(($name, std::is_x86_feature_detected!($name))),*]
         };
     }
-    let all = present!("avx2", "fma", "avx512f", "avx512bw", "avx512vl", "avx512bf16");
-    let have: Vec<_> = all.iter().filter(|(_, has)| *has).map(|(name, _)| *name).collect();
+    let all = present!(
+        "avx2",
+        "fma",
+        "avx512f",
+        "avx512bw",
+        "avx512vl",
+        "avx512bf16"
+    );
+    let have: Vec<_> = all
+        .iter()
+        .filter(|(_, has)| *has)
+        .map(|(name, _)| *name)
+        .collect();
     if std::is_x86_feature_detected!("avx2") && std::is_x86_feature_detected!("fma") {
         return Row::ok("instructions", have.join(" "));
     }
-    let found = if have.is_empty() { "neither AVX2 nor FMA".to_owned() } else { have.join(" ") };
-    Row::absent("instructions", found, "kernels take their portable path, several times slower")
+    let found = if have.is_empty() {
+        "neither AVX2 nor FMA".to_owned()
+    } else {
+        have.join(" ")
+    };
+    Row::absent(
+        "instructions",
+        found,
+        "kernels take their portable path, several times slower",
+    )
 }
 
 #[cfg(not(target_arch = "x86_64"))]
 fn instructions() -> Row {
-    Row::ok("instructions", format!("{}, portable kernels", std::env::consts::ARCH))
+    Row::ok(
+        "instructions",
+        format!("{}, portable kernels", std::env::consts::ARCH),
+    )
 }
 
 fn threads() -> Row {
@@ -192,7 +246,11 @@ fn threads() -> Row {
         .iter()
         .filter_map(|name| Some(format!("{name}={}", std::env::var(name).ok()?)))
         .collect();
-    let suffix = if set.is_empty() { String::new() } else { format!(", {}", set.join(", ")) };
+    let suffix = if set.is_empty() {
+        String::new()
+    } else {
+        format!(", {}", set.join(", "))
+    };
     Row::ok("threads", format!("{usable} usable{suffix}"))
 }
 
@@ -215,12 +273,20 @@ fn memory(meminfo: &str) -> Row {
 }
 
 fn allocator() -> Row {
-    let kind = if cfg!(target_env = "gnu") { "glibc malloc" } else { "the system's malloc" };
+    let kind = if cfg!(target_env = "gnu") {
+        "glibc malloc"
+    } else {
+        "the system's malloc"
+    };
     let set: Vec<_> = ["LD_PRELOAD", "GLIBC_TUNABLES", "MALLOC_ARENA_MAX"]
         .iter()
         .filter_map(|name| Some(format!("{name}={}", std::env::var(name).ok()?)))
         .collect();
-    let suffix = if set.is_empty() { String::new() } else { format!(" with {}", set.join(", ")) };
+    let suffix = if set.is_empty() {
+        String::new()
+    } else {
+        format!(" with {}", set.join(", "))
+    };
     Row::ok("allocator", format!("{kind}{suffix}"))
 }
 
@@ -244,11 +310,18 @@ pub fn gpu() -> Section {
             if major >= 8 {
                 return Row::ok(format!("cuda:{i}"), found);
             }
-            Row::broken(format!("cuda:{i}"), found, "needs capability 8.0 (Ampere) or newer")
+            Row::broken(
+                format!("cuda:{i}"),
+                found,
+                "needs capability 8.0 (Ampere) or newer",
+            )
         })),
         Err(reason) => rows.push(Row::absent("GPU", reason, "`device = \"cpu\"` needs none")),
     }
-    Section { title: "gpu".into(), rows }
+    Section {
+        title: "gpu".into(),
+        rows,
+    }
 }
 
 fn library_row(probed: &Probed) -> Row {
@@ -287,8 +360,15 @@ mod tests {
     fn folders_are_tried_for_writing() {
         let folder = tempfile::tempdir().expect("temporary folder");
         let new = folder.path().join("a/b");
-        assert_eq!(Row::writable_folder("runs", folder.path()).health, Health::Ok);
-        assert!(Row::writable_folder("runs", &new).found.ends_with("(will be made)"));
+        assert_eq!(
+            Row::writable_folder("runs", folder.path()).health,
+            Health::Ok
+        );
+        assert!(
+            Row::writable_folder("runs", &new)
+                .found
+                .ends_with("(will be made)")
+        );
         assert!(!new.exists(), "looking makes nothing");
         let file = folder.path().join("file");
         std::fs::write(&file, "x").expect("write");
@@ -307,7 +387,10 @@ mod tests {
         for needed in libraries::NEEDED {
             assert!(report.contains(needed.name), "{report}");
         }
-        assert!(report.contains("BROKEN") && report.contains("→ rebuild it"), "{report}");
+        assert!(
+            report.contains("BROKEN") && report.contains("→ rebuild it"),
+            "{report}"
+        );
         let parsed: serde_json::Value =
             serde_json::from_str(&json(&sections).expect("json")).expect("valid JSON");
         assert_eq!(parsed[2]["rows"][0]["health"], "broken");
