@@ -100,8 +100,12 @@ static void run_block() {
         f.at.uc_link = 0;
         makecontext(&f.at, enter, 0);
     }
-    for (unsigned left = count; left > 0;)
-        for (unsigned t = 0; t < count; ++t) {
+    // Every other round backwards: a kernel that leans on the order of threads
+    // where it needs a barrier gives wrong numbers.
+    unsigned left = count;
+    for (unsigned round = 0; left > 0; ++round)
+        for (unsigned i = 0; i < count; ++i) {
+            unsigned t = round % 2 ? count - 1 - i : i;
             if (fibers[t].done) continue;
             running = t;
             threadIdx = fibers[t].place;

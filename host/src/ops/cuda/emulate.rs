@@ -1,7 +1,7 @@
 //! Runs launches on the CPU in tests: the kernel text, behind a header that
 //! stands for CUDA (`emulate.hpp`), compiled by the machine's C++ compiler.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, hash_map};
 use std::ffi::c_void;
 use std::path::PathBuf;
 use std::process::Command;
@@ -81,8 +81,8 @@ pub(super) fn launch(dtype: DType, launch: &Launch<'_>) -> Result<()> {
     type Entry = unsafe extern "C" fn(*const u32, *mut *mut c_void);
     let mut programs = programs();
     let key = (launch.source, dtype);
-    if !programs.contains_key(&key) {
-        programs.insert(key, compile(launch.source, dtype)?);
+    if let hash_map::Entry::Vacant(place) = programs.entry(key) {
+        place.insert(compile(launch.source, dtype)?);
     }
     let mut words: Vec<[u64; 10]> = launch
         .args

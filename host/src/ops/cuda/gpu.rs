@@ -7,12 +7,12 @@ use std::sync::{Arc, Mutex, OnceLock};
 use candle_core::backend::BackendStorage;
 use candle_core::cuda_backend::cudarc::cublas::{result::gemm_strided_batched_ex, sys as blas};
 use candle_core::cuda_backend::cudarc::driver::{
-    DevicePtr, DeviceRepr, LaunchConfig, PushKernelArg,
+    CudaFunction, DevicePtr, DeviceRepr, LaunchConfig, PushKernelArg,
 };
 use candle_core::cuda_backend::cudarc::nvrtc::{
     CompileError, CompileOptions, compile_ptx_with_opts,
 };
-use candle_core::cuda_backend::{CudaDType, CudaDevice, gemm_reduced_precision_f32};
+use candle_core::cuda_backend::{CudaDType, CudaDevice, DeviceId, gemm_reduced_precision_f32};
 use candle_core::{CudaStorage, DType};
 
 use super::machine::{Arg, Gemm, INTS, Launch, Matrix};
@@ -38,11 +38,8 @@ enum Value {
 
 /// Enqueues a kernel on the device's stream.
 pub(super) fn launch(device: &CudaDevice, dtype: DType, launch: &Launch<'_>) -> Result<()> {
-    let module = format!("biorule-{}-{dtype:?}", launch.source.name());
-    let ptx = ptx(device, launch.source, dtype)?;
-    let function = device
-        .get_or_load_custom_func(launch.kernel, &module, &ptx)
-        .map_err(|e| wrong("loading a kernel", e))?;
+    let function = function(device, dtype, launch)?;
+    let stream = device.cuda_stream();
     let values: Vec<Value> = launch
         .args
         .iter()
@@ -54,7 +51,7 @@ pub(super) fn launch(device: &CudaDevice, dtype: DType, launch: &Launch<'_>) -> 
             Arg::TooLarge(_) => unreachable!("refused by Machine::launch"),
         })
         .collect();
-    let mut call = function.builder();
+    let mut call = stream.launch_builder(&function);
     for value in &values {
         match value {
             Value::Word(bits) => call.arg(bits),
@@ -73,24 +70,41 @@ pub(super) fn launch(device: &CudaDevice, dtype: DType, launch: &Launch<'_>) -> 
     Ok(())
 }
 
+/// A kernel of this device, compiled and loaded once: a launch must cost little,
+/// there are tens in a training step.
+fn function(device: &CudaDevice, dtype: DType, launch: &Launch<'_>) -> Result<CudaFunction> {
+    type Loaded = HashMap<(DeviceId, DType, Source, &'static str), CudaFunction>;
+    static LOADED: OnceLock<Mutex<Loaded>> = OnceLock::new();
+    let mut loaded = LOADED.get_or_init(Mutex::default).lock().unwrap_or_else(|e| e.into_inner());
+    let key = (device.id(), dtype, launch.source, launch.kernel);
+    if let Some(function) = loaded.get(&key) {
+        return Ok(function.clone());
+    }
+    let ptx = ptx(device, launch.source, dtype)?;
+    let module = format!("biorule-{}-{dtype:?}", launch.source.name());
+    let function = device
+        .get_or_load_custom_func(launch.kernel, &module, &ptx)
+        .map_err(|e| wrong("loading a kernel", e))?
+        .into_cuda_function();
+    loaded.insert(key, function.clone());
+    Ok(function)
+}
+
 /// PTX of a source for this GPU, compiled once in a process.
 fn ptx(device: &CudaDevice, source: Source, dtype: DType) -> Result<Arc<str>> {
-    type Cache = Mutex<HashMap<(Source, DType, (i32, i32)), Arc<str>>>;
-    static CACHE: OnceLock<Cache> = OnceLock::new();
+    type Texts = HashMap<(Source, DType, (i32, i32)), Arc<str>>;
+    static TEXTS: OnceLock<Mutex<Texts>> = OnceLock::new();
     let capability = device
         .cuda_stream()
         .context()
         .compute_capability()
         .map_err(|e| wrong("asking for the compute capability", e))?;
-    let mut cache = CACHE
-        .get_or_init(Mutex::default)
-        .lock()
-        .unwrap_or_else(|e| e.into_inner());
-    if let Some(ptx) = cache.get(&(source, dtype, capability)) {
+    let mut texts = TEXTS.get_or_init(Mutex::default).lock().unwrap_or_else(|e| e.into_inner());
+    if let Some(ptx) = texts.get(&(source, dtype, capability)) {
         return Ok(ptx.clone());
     }
     let text: Arc<str> = compile(source, dtype, capability)?.into();
-    cache.insert((source, dtype, capability), text.clone());
+    texts.insert((source, dtype, capability), text.clone());
     Ok(text)
 }
 

@@ -350,18 +350,16 @@ fn lock(
     let Some((first, rest)) = rest.split_first() else {
         return f(found);
     };
-    let mut outcome = Ok(());
+    let outcome = Cell::new(Ok(()));
     let run = |at: u64| {
         found.push(at);
-        outcome = lock(rest, found, f);
+        outcome.set(lock(rest, found, f));
     };
-    let op = Locked {
+    first.inplace_op1(&Locked {
         run: Cell::new(Some(run)),
         size: first.dtype().size_in_bytes(),
-    };
-    first.inplace_op1(&op)?;
-    drop(op);
-    outcome
+    })?;
+    outcome.into_inner()
 }
 
 struct Locked<F> {

@@ -149,17 +149,18 @@ fn operands_may_be_views() {
     }
 }
 
-const WINDOWS: [([usize; 2], [usize; 2], [usize; 2], [usize; 2]); 6] = [
-    ([2, 2], [2, 2], [0, 0], [7, 6]),
-    ([4, 4], [2, 2], [1, 1], [9, 8]),
-    ([3, 3], [1, 1], [1, 1], [5, 7]),
-    ([3, 2], [2, 3], [1, 1], [8, 11]),
-    ([5, 4], [1, 3], [2, 2], [5, 4]),
-    ([2, 2], [5, 5], [0, 0], [12, 13]),
+/// Kernel, stride, padding; input.
+const WINDOWS: [[[usize; 2]; 4]; 6] = [
+    [[2, 2], [2, 2], [0, 0], [7, 6]],
+    [[4, 4], [2, 2], [1, 1], [9, 8]],
+    [[3, 3], [1, 1], [1, 1], [5, 7]],
+    [[3, 2], [2, 3], [1, 1], [8, 11]],
+    [[5, 4], [1, 3], [2, 2], [5, 4]],
+    [[2, 2], [5, 5], [0, 0], [12, 13]],
 ];
 
 fn each_window(mut f: impl FnMut(&Window, &Tensor, &Tensor, [usize; 2])) {
-    for (i, (kernel, stride, padding, input)) in WINDOWS.into_iter().enumerate() {
+    for (i, [kernel, stride, padding, input]) in WINDOWS.into_iter().enumerate() {
         for dtype in TYPES {
             let g = Window {
                 kernel,
