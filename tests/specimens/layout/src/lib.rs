@@ -25,7 +25,7 @@ impl abi_stable::library::RootModule for RootModuleRef {
 
 fn module() -> RootModuleRef {
     RootModule {
-        api: RString::from("none"),
+        api: 0,
     }
     .leak_into_prefix()
 }
