@@ -4,5 +4,7 @@
 pub mod config;
 pub mod data;
 pub mod error;
+pub mod nn;
+pub mod plugins;
 
 pub use error::{Error, ExitCode, Result};

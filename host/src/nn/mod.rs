@@ -1,0 +1,3 @@
+//! Networks: modules with an explicit backward, and the seam to the rules.
+
+pub mod rule;
