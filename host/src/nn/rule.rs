@@ -1,241 +1,250 @@
-//! The seam between network and rules: what the host asks of a rule bound to a
-//! layer, in Candle tensors. `plugins::bind` implements it over the plugin
-//! boundary; the network knows nothing of libraries or handles.
+//! What the network needs of a learning rule: Candle tensors in, Candle tensors
+//! out, no plugin boundary in sight. A [`Rule`] is one rule bound to one layer
+//! and checked parameters; everything it learns lives in [`StateTensor`]s that
+//! the layer owns and hands over with every call.
 
 use candle_core::{DType, Device, Tensor};
 
+use super::map::LayerMap;
 use crate::Result;
-use crate::config::LayerPlan;
+use crate::config::plan::LayerPlan;
 
-/// How a rule learns; all that the trainer must know of it.
+/// Where a rule's teaching signal comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Credit {
-    /// From its own input and output.
+    /// Its own input and output (and a target, in a supervised last layer).
     Local,
-    /// An error arrives from above.
+    /// An error from above; a replaced error goes below.
     Feedback,
-    /// The network's output error is broadcast.
+    /// The network's output error, broadcast to the layer.
     Direct,
 }
 
-/// Who changes a state tensor.
+/// What a state tensor is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// Trained by the optimiser from the rule's gradients.
+    /// Changed by the optimiser from gradients.
     Weight,
-    /// Bias, trained by the optimiser.
+    /// Changed by the optimiser from gradients.
     Bias,
-    /// Feedback weight trained with the optimiser settings of the weight.
+    /// A feedback matrix that the optimiser changes with the weights' settings.
     LearnedFeedback,
-    /// Never changes.
+    /// A feedback matrix that never changes, and never decays.
     FixedFeedback,
-    /// Changed by the rule's own changes.
+    /// Changed by the rule's own [`Change`]s.
     Plastic,
-    /// Running statistic, changed by the rule.
+    /// Counters and running values; changed by [`Change`]s.
     Statistic,
 }
 
 impl Role {
-    /// Whether the optimiser owns it.
-    pub fn is_trained(self) -> bool {
+    /// Whether an optimiser may change such a tensor.
+    pub fn optimised(self) -> bool {
         matches!(self, Self::Weight | Self::Bias | Self::LearnedFeedback)
     }
 }
 
-/// A tensor that the host holds for a rule.
+/// One named tensor of a layer's state.
 #[derive(Clone, Debug)]
 pub struct StateTensor {
-    /// Name, unique in the layer.
+    /// Name within the layer, such as `weight`.
     pub name: String,
-    /// Value.
+    /// The value. In-place changes keep the storage.
     pub tensor: Tensor,
-    /// Who changes it.
+    /// What it is for.
     pub role: Role,
 }
 
-/// Where a layer stands; shapes without the batch axis.
-#[derive(Clone, Debug, PartialEq)]
-pub struct LayerShape {
-    /// Name in the plan.
-    pub name: String,
-    /// Position among the rule layers.
-    pub index: usize,
-    /// `[D]` or `[C, H, W]`.
-    pub input: Vec<usize>,
-    /// `[K]` or `[K, P, Q]`.
-    pub output: Vec<usize>,
-    /// Classes, or target values, at the network's output.
-    pub classes: usize,
-    /// No layer learns below.
-    pub first: bool,
-    /// The output is the network's.
-    pub last: bool,
-    /// A normalisation stands in front.
-    pub normalised: bool,
-}
-
-/// Circumstances of a call.
+/// Where and when a rule is called.
 #[derive(Clone, Debug)]
-pub struct RuleCall {
-    /// Updates that this layer has seen in this phase.
+pub struct RuleCall<'a> {
+    /// Block of the layer.
+    pub layer: &'a str,
+    /// Index of the layer, input first.
+    pub layer_index: usize,
+    /// Updates of this layer so far, through all phases.
     pub step: u64,
     /// Finished epochs of the phase.
     pub epoch: u64,
-    /// Epochs of the phase; 0 if open-ended.
+    /// Epochs of the phase; 0 where a stop rule ends it.
     pub epochs: u64,
     /// Steps in an epoch.
     pub steps_per_epoch: u64,
-    /// Samples in a full batch.
-    pub batch: u64,
+    /// Samples in a full step.
+    pub batch: usize,
     /// Training samples in an epoch.
-    pub samples: u64,
-    /// Seed of run, phase and layer.
-    pub seed: u64,
-    /// Rate of the phase's schedule, if it sets one.
+    pub samples: usize,
+    /// Seed of the phase's random streams.
+    pub phase_seed: u64,
+    /// Rate in place of the rule's own, where the phase sets one.
     pub rate: Option<f64>,
-    /// The block is in training mode.
+    /// The layer's block is being trained.
     pub training: bool,
-    /// `learn` or `backward` will follow.
+    /// The rule learns in this pass.
     pub learning: bool,
 }
 
-impl RuleCall {
-    /// A call outside training.
-    pub fn evaluation(seed: u64) -> Self {
-        Self {
-            step: 0,
-            epoch: 0,
-            epochs: 0,
-            steps_per_epoch: 0,
-            batch: 0,
-            samples: 0,
-            seed,
-            rate: None,
-            training: false,
-            learning: false,
-        }
-    }
-}
-
-/// Tensors with names.
-pub type Named = Vec<(String, Tensor)>;
-
-/// What `forward` gives.
+/// Result of [`Rule::forward`].
 #[derive(Debug)]
 pub struct Forwarded {
-    /// Output.
+    /// Pre-activations, `[B, K]` or `[B, K, P, Q]`.
     pub y: Tensor,
-    /// What the rule wants back in `learn` or `backward`.
-    pub kept: Named,
+    /// What the learning or backward call will want again.
+    pub kept: Vec<(String, Tensor)>,
 }
 
 /// What a local rule learns from.
 #[derive(Debug)]
 pub struct Activity<'a> {
-    /// Input.
+    /// The layer's input.
     pub x: &'a Tensor,
-    /// Output of `forward`.
+    /// Its output, before the update.
     pub y: &'a Tensor,
-    /// What `forward` kept.
-    pub kept: &'a Named,
-    /// Labels (U32 `[B]`) or target values.
+    /// What forward kept.
+    pub kept: &'a [(String, Tensor)],
+    /// One-hot labels or regression targets, `[B, O]`.
     pub target: Option<&'a Tensor>,
 }
 
-/// What a feedback or direct rule learns from.
-#[derive(Debug)]
-pub struct Errors<'a> {
-    /// Input.
-    pub x: &'a Tensor,
-    /// Output of `forward`.
-    pub y: &'a Tensor,
-    /// What `forward` kept.
-    pub kept: &'a Named,
-    /// Derivative of the loss by the output.
-    pub grad_y: &'a Tensor,
-    /// Derivative of the loss by the network's output, for direct rules.
-    pub output_error: Option<&'a Tensor>,
-    /// Whether the error for the layer below is wanted.
-    pub want_grad_x: bool,
-    /// Whether the layer's own gradients are wanted.
-    pub want_grads: bool,
-}
-
-/// Whether a change adds or replaces.
+/// How a change is applied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ChangeKind {
-    /// Add to the state tensor.
+    /// Added to the value.
     Add,
-    /// Replace it.
+    /// Takes its place.
     Set,
 }
 
-/// A change of one state tensor.
-#[derive(Debug)]
+/// One change of state, applied after the whole network's pass.
+#[derive(Clone, Debug)]
 pub struct Change {
-    /// Which.
+    /// State tensor.
     pub name: String,
-    /// How.
+    /// Add or set.
     pub kind: ChangeKind,
-    /// By what.
+    /// Same shape as the state tensor.
     pub tensor: Tensor,
 }
 
-/// What `backward` gives.
+/// What a feedback or direct rule gets on the way back.
 #[derive(Debug)]
+pub struct Errors<'a> {
+    /// The layer's input.
+    pub x: &'a Tensor,
+    /// Its output.
+    pub y: &'a Tensor,
+    /// What forward kept.
+    pub kept: &'a [(String, Tensor)],
+    /// Error at the output, shape of `y`.
+    pub grad_y: &'a Tensor,
+    /// Gradient of the loss at the network's output, `[B, O]`.
+    pub output_error: Option<&'a Tensor>,
+    /// Something below learns: `grad_x` is needed.
+    pub want_grad_x: bool,
+    /// The layer itself learns: its gradients are needed.
+    pub want_grads: bool,
+}
+
+/// Result of [`Rule::backward`].
+#[derive(Debug, Default)]
 pub struct RuleGradients {
-    /// Error for the layer below.
+    /// Error for the layer below, shape of `x`.
     pub grad_x: Option<Tensor>,
-    /// Gradients by state name.
-    pub grads: Named,
+    /// Gradients of named state tensors (weights, biases, learned feedback).
+    pub grads: Vec<(String, Tensor)>,
 }
 
-/// One rule, bound to one layer with checked parameters. A pure function of its
-/// arguments.
+/// A rule bound to one layer.
 pub trait Rule: Send + Sync {
-    /// Name as in the plan.
+    /// Name, such as `feedback-alignment/usf`.
     fn name(&self) -> &str;
-    /// How it learns.
+    /// Kind of credit.
     fn credit(&self) -> Credit;
-    /// A feedback or direct rule whose `learn` is to be called too.
-    fn also_local(&self) -> bool;
-    /// `learn` wants the target where there is one.
-    fn wants_target(&self) -> bool;
-    /// `forward` or `backward` draws random numbers at each step.
-    fn stochastic(&self) -> bool;
-
-    /// Fresh state from `seed`; the same numbers on every device.
+    /// A feedback or direct rule that also implements [`Rule::learn`].
+    fn also_local(&self) -> bool {
+        false
+    }
+    /// Whether `learn` needs a target.
+    fn wants_target(&self) -> bool {
+        false
+    }
+    /// Initial state.
     ///
     /// # Errors
-    /// The rule failed.
+    /// Whatever goes wrong in the rule, as a plugin error.
     fn init(&self, seed: u64, device: &Device, dtype: DType) -> Result<Vec<StateTensor>>;
-    /// Output for `x`.
+    /// The layer's output.
     ///
     /// # Errors
-    /// The rule failed or broke its contract (shape, NaN in strict mode).
-    fn forward(&self, call: &RuleCall, state: &[StateTensor], x: &Tensor) -> Result<Forwarded>;
-    /// Local changes.
+    /// As above.
+    fn forward(&self, call: &RuleCall<'_>, state: &[StateTensor], x: &Tensor) -> Result<Forwarded>;
+    /// Changes from the layer's own activity.
     ///
     /// # Errors
-    /// As for `forward`.
-    fn learn(&self, call: &RuleCall, state: &[StateTensor], a: &Activity<'_>) -> Result<Vec<Change>>;
-    /// Gradients.
+    /// As above; a rule without local learning refuses.
+    fn learn(
+        &self,
+        call: &RuleCall<'_>,
+        state: &[StateTensor],
+        activity: &Activity<'_>,
+    ) -> Result<Vec<Change>>;
+    /// Gradients from an error.
     ///
     /// # Errors
-    /// As for `forward`.
-    fn backward(&self, call: &RuleCall, state: &[StateTensor], e: &Errors<'_>) -> Result<RuleGradients>;
-    /// Numbers worth logging.
+    /// As above; a local rule refuses.
+    fn backward(
+        &self,
+        call: &RuleCall<'_>,
+        state: &[StateTensor],
+        errors: &Errors<'_>,
+    ) -> Result<RuleGradients>;
+    /// Numbers the rule reports, such as `radius` or `convergence`.
     ///
     /// # Errors
-    /// As for `forward`.
-    fn metrics(&self, call: &RuleCall, state: &[StateTensor]) -> Result<Vec<(String, f64)>>;
+    /// As above.
+    fn metrics(&self, call: &RuleCall<'_>, state: &[StateTensor]) -> Result<Vec<(String, f64)>> {
+        let _ = (call, state);
+        Ok(Vec::new())
+    }
+    /// The weight that the forward map really uses, for exact gradients through
+    /// a local layer; the state tensor `weight` unless the rule says otherwise.
+    ///
+    /// # Errors
+    /// As above.
+    fn effective_weight(&self, state: &[StateTensor]) -> Result<Option<Tensor>> {
+        Ok(state
+            .iter()
+            .find(|s| s.name == "weight")
+            .map(|s| s.tensor.clone()))
+    }
 }
 
-/// Where rules come from.
-pub trait RuleSource {
-    /// Binds the rule that `plan` names to the layer.
+/// The layer a rule is bound to.
+#[derive(Clone, Debug)]
+pub struct LayerShape {
+    /// Index of the layer, input first.
+    pub index: usize,
+    /// Block of the layer.
+    pub name: String,
+    /// The synaptic map with all its sizes.
+    pub map: LayerMap,
+    /// Additive bias.
+    pub bias: bool,
+    /// Width of the network's output, for direct rules.
+    pub outputs: usize,
+    /// No rule layer stands below.
+    pub first: bool,
+    /// The last rule layer of the network.
+    pub last: bool,
+    /// A normalisation stands between the layer and its input.
+    pub normalised: bool,
+}
+
+/// Finds rules by name and binds them to layers.
+pub trait RuleSource: Sync {
+    /// The rule that `plan` names, bound to `layer`, its parameters checked.
     ///
     /// # Errors
-    /// No such rule, bad parameters, or a layer that it cannot serve.
-    fn bind(&self, plan: &LayerPlan, layer: &LayerShape, dtype: DType) -> Result<Box<dyn Rule>>;
+    /// Unknown rules and parameters, as usage or plugin errors.
+    fn bind(&self, plan: &LayerPlan, layer: &LayerShape) -> Result<Box<dyn Rule>>;
 }

@@ -19,14 +19,27 @@ pub struct Folder {
 /// All folders, in order: those of the configuration, those of the environment,
 /// the executable's own and `plugins` beside it. The first file of a name wins.
 pub fn search_folders(configured: &[PathBuf]) -> Vec<Folder> {
-    let any = |path: PathBuf| Folder { path, ours_only: false };
+    let any = |path: PathBuf| Folder {
+        path,
+        ours_only: false,
+    };
     let mut folders: Vec<Folder> = configured.iter().cloned().map(any).collect();
     if let Some(paths) = std::env::var_os(PLUGIN_PATH_VARIABLE) {
-        folders.extend(std::env::split_paths(&paths).filter(|p| !p.as_os_str().is_empty()).map(any));
+        folders.extend(
+            std::env::split_paths(&paths)
+                .filter(|p| !p.as_os_str().is_empty())
+                .map(any),
+        );
     }
-    if let Some(own) = std::env::current_exe().ok().and_then(|exe| exe.parent().map(Path::to_path_buf)) {
+    if let Some(own) = std::env::current_exe()
+        .ok()
+        .and_then(|exe| exe.parent().map(Path::to_path_buf))
+    {
         folders.push(any(own.join("plugins")));
-        folders.push(Folder { path: own, ours_only: true });
+        folders.push(Folder {
+            path: own,
+            ours_only: true,
+        });
     }
     folders
 }
@@ -36,7 +49,9 @@ pub fn library_files(folders: &[Folder]) -> Vec<PathBuf> {
     let mut seen = HashSet::new();
     let mut files = Vec::new();
     for folder in folders {
-        let Ok(entries) = std::fs::read_dir(&folder.path) else { continue };
+        let Ok(entries) = std::fs::read_dir(&folder.path) else {
+            continue;
+        };
         let mut found: Vec<PathBuf> = entries
             .filter_map(|entry| Some(entry.ok()?.path()))
             .filter(|path| is_library(path) && (!folder.ours_only || is_ours(path)))
@@ -59,5 +74,6 @@ fn is_library(path: &Path) -> bool {
 
 fn is_ours(path: &Path) -> bool {
     let prefix = format!("{}biorule_", std::env::consts::DLL_PREFIX);
-    path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&prefix))
+    path.file_name()
+        .is_some_and(|name| name.to_string_lossy().starts_with(&prefix))
 }

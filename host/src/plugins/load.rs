@@ -3,9 +3,13 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use abi_stable::library::{AbiHeaderRef, LibraryError, ROOT_MODULE_LOADER_NAME_WITH_NUL, RootModuleError};
+use abi_stable::library::{
+    AbiHeaderRef, LibraryError, ROOT_MODULE_LOADER_NAME_WITH_NUL, RootModuleError,
+};
 use biorule_plugin_api::abi::root::RawRuleInfo;
-use biorule_plugin_api::abi::{API_VERSION, ApiVersion, HostArg, OPS, OpDecl, RootModuleRef, abi_stable};
+use biorule_plugin_api::abi::{
+    API_VERSION, ApiVersion, HostArg, OPS, OpDecl, RootModuleRef, abi_stable,
+};
 use libloading::Library;
 use sha2::{Digest as _, Sha256};
 
@@ -63,7 +67,13 @@ pub struct LoadError {
 
 impl fmt::Display for LoadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "plugin `{}` refused while {}: {}", self.path.display(), self.stage.describe(), self.reason)
+        write!(
+            f,
+            "plugin `{}` refused while {}: {}",
+            self.path.display(),
+            self.stage.describe(),
+            self.reason
+        )
     }
 }
 
@@ -86,7 +96,13 @@ pub struct Plugin {
 
 impl fmt::Debug for Plugin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Plugin({}, {}, {})", self.path.display(), self.api, self.sdk)
+        write!(
+            f,
+            "Plugin({}, {}, {})",
+            self.path.display(),
+            self.api,
+            self.sdk
+        )
     }
 }
 
@@ -101,27 +117,47 @@ pub fn load(path: &Path) -> Result<(Plugin, Vec<RawRuleInfo>), LoadError> {
         reason,
         hint: hint.to_string(),
     };
-    let bytes = std::fs::read(path).map_err(|e| at(Stage::Open, e.to_string(), "check the file's permissions"))?;
+    let bytes = std::fs::read(path)
+        .map_err(|e| at(Stage::Open, e.to_string(), "check the file's permissions"))?;
     let header = header(path, &at)?;
     let module = header
         .upgrade()
         .and_then(|header| header.init_root_module::<RootModuleRef>())
         .map_err(|error| refuse(error, &at))?;
     if !module.api().speaks_with(API_VERSION) {
-        let reason = format!("built for interface {}, this host speaks {API_VERSION}", module.api());
+        let reason = format!(
+            "built for interface {}, this host speaks {API_VERSION}",
+            module.api()
+        );
         return Err(at(Stage::Version, reason, REBUILD));
     }
     if !module.panic_unwinds() {
-        let reason = "built with `panic = \"abort\"`: a defect in a rule would end the host".to_string();
-        return Err(at(Stage::Panic, reason, "remove `panic = \"abort\"` from the plugin's profile and rebuild it"));
+        let reason =
+            "built with `panic = \"abort\"`: a defect in a rule would end the host".to_string();
+        return Err(at(
+            Stage::Panic,
+            reason,
+            "remove `panic = \"abort\"` from the plugin's profile and rebuild it",
+        ));
     }
-    check_ops(module.ops_wanted().as_slice(), OPS).map_err(|(reason, hint)| at(Stage::Ops, reason, &hint))?;
+    check_ops(module.ops_wanted().as_slice(), OPS)
+        .map_err(|(reason, hint)| at(Stage::Ops, reason, &hint))?;
     (module.init())(HostArg(std::ptr::from_ref(table::host_table()).cast()))
         .into_result()
-        .map_err(|failure| at(Stage::Init, failure.message.to_string(), "see the plugin's own documentation"))?;
+        .map_err(|failure| {
+            at(
+                Stage::Init,
+                failure.message.to_string(),
+                "see the plugin's own documentation",
+            )
+        })?;
     let rules: Vec<RawRuleInfo> = (module.rules())().into_iter().collect();
     if rules.is_empty() {
-        return Err(at(Stage::Rules, "it offers no rule".into(), "list rules in `export_rules!`"));
+        return Err(at(
+            Stage::Rules,
+            "it offers no rule".into(),
+            "list rules in `export_rules!`",
+        ));
     }
     let plugin = Plugin {
         path: path.to_path_buf(),
@@ -133,20 +169,30 @@ pub fn load(path: &Path) -> Result<(Plugin, Vec<RawRuleInfo>), LoadError> {
     Ok((plugin, rules))
 }
 
-const REBUILD: &str = "rebuild the plugin with the `biorule-plugin-api` of this host, or take a matching host";
+const REBUILD: &str =
+    "rebuild the plugin with the `biorule-plugin-api` of this host, or take a matching host";
 
 /// Opens the library, for good, and finds abi_stable's header in it.
-fn header(path: &Path, at: &impl Fn(Stage, String, &str) -> LoadError) -> Result<AbiHeaderRef, LoadError> {
+fn header(
+    path: &Path,
+    at: &impl Fn(Stage, String, &str) -> LoadError,
+) -> Result<AbiHeaderRef, LoadError> {
     // SAFETY: loading runs the library's constructors, as loading any plugin does; the user put
     // the file into a plugin folder for that. Local binding keeps two plugins from seeing each
     // other's symbols.
-    let library = unsafe { Library::new(path) }
-        .map_err(|e| at(Stage::Open, source_text(&e), "only shared libraries for this system belong into a plugin folder"))?;
+    let library = unsafe { Library::new(path) }.map_err(|e| {
+        at(
+            Stage::Open,
+            source_text(&e),
+            "only shared libraries for this system belong into a plugin folder",
+        )
+    })?;
     // Never unloaded, also after a refusal: abi_stable's errors may point into it.
     let library: &'static Library = Box::leak(Box::new(library));
     // SAFETY: the symbol, where it exists, is the header that `export_rules!` writes; what it
     // points to begins with a magic string that is compared before anything else is read.
-    let symbol = unsafe { library.get::<AbiHeaderRef>(ROOT_MODULE_LOADER_NAME_WITH_NUL.as_bytes()) };
+    let symbol =
+        unsafe { library.get::<AbiHeaderRef>(ROOT_MODULE_LOADER_NAME_WITH_NUL.as_bytes()) };
     let header = *symbol.map_err(|_| {
         at(
             Stage::Header,
@@ -156,9 +202,18 @@ fn header(path: &Path, at: &impl Fn(Stage, String, &str) -> LoadError) -> Result
     })?;
     let ours = abi_stable::library::AbiHeader::VALUE;
     if header.magic_string != ours.magic_string {
-        let found = String::from_utf8_lossy(&header.magic_string).trim_end_matches('\0').to_string();
-        let reason = format!("the plugin symbol does not start with abi_stable's magic text (found `{}`)", found.escape_debug());
-        return Err(at(Stage::Header, reason, "the file is damaged or made by something else; rebuild it"));
+        let found = String::from_utf8_lossy(&header.magic_string)
+            .trim_end_matches('\0')
+            .to_string();
+        let reason = format!(
+            "the plugin symbol does not start with abi_stable's magic text (found `{}`)",
+            found.escape_debug()
+        );
+        return Err(at(
+            Stage::Header,
+            reason,
+            "the file is damaged or made by something else; rebuild it",
+        ));
     }
     if !header.is_valid() {
         let reason = format!(
@@ -173,29 +228,55 @@ fn header(path: &Path, at: &impl Fn(Stage, String, &str) -> LoadError) -> Result
 /// One line for each way in which abi_stable refuses; its full reports go to the log.
 fn refuse(error: LibraryError, at: &impl Fn(Stage, String, &str) -> LoadError) -> LoadError {
     match error {
-        LibraryError::IncompatibleVersionNumber { expected_version, actual_version, .. } => {
-            let reason = format!("built for plugin interface {actual_version}, this host speaks {expected_version}");
+        LibraryError::IncompatibleVersionNumber {
+            expected_version,
+            actual_version,
+            ..
+        } => {
+            let reason = format!(
+                "built for plugin interface {actual_version}, this host speaks {expected_version}"
+            );
             at(Stage::Version, reason, REBUILD)
         }
         LibraryError::AbiInstability(report) => {
             let report = report.to_string();
             tracing::debug!("layout report:\n{report}");
-            let cause = report.lines().map(str::trim).find(|l| l.starts_with("Error:") || l.contains("mismatch"));
+            let cause = report
+                .lines()
+                .map(str::trim)
+                .find(|l| l.starts_with("Error:") || l.contains("mismatch"));
             let reason = format!(
                 "types of the plugin boundary are laid out otherwise{}",
-                cause.map(|c| format!(" ({})", c.trim_start_matches("Error:"))).unwrap_or_default()
+                cause
+                    .map(|c| format!(" ({})", c.trim_start_matches("Error:")))
+                    .unwrap_or_default()
             );
             at(Stage::Layout, reason, REBUILD)
         }
-        LibraryError::RootModule { err: RootModuleError::Unwound, .. } => {
-            at(Stage::Init, "it panicked while making its root module".into(), "see the panic message above")
-        }
-        LibraryError::RootModule { err: RootModuleError::Returned(e), .. } => {
-            at(Stage::Init, e.to_string(), "see the plugin's own documentation")
-        }
+        LibraryError::RootModule {
+            err: RootModuleError::Unwound,
+            ..
+        } => at(
+            Stage::Init,
+            "it panicked while making its root module".into(),
+            "see the panic message above",
+        ),
+        LibraryError::RootModule {
+            err: RootModuleError::Returned(e),
+            ..
+        } => at(
+            Stage::Init,
+            e.to_string(),
+            "see the plugin's own documentation",
+        ),
         other => {
             let text = other.to_string();
-            let first = text.lines().find(|l| !l.trim().is_empty()).unwrap_or("unknown").trim().to_string();
+            let first = text
+                .lines()
+                .find(|l| !l.trim().is_empty())
+                .unwrap_or("unknown")
+                .trim()
+                .to_string();
             at(Stage::Layout, first, REBUILD)
         }
     }
@@ -207,13 +288,22 @@ fn check_ops(wanted: &[OpDecl], have: &[OpDecl]) -> Result<(), (String, String)>
         match have.get(i) {
             None => {
                 return Err((
-                    format!("it needs op `{}`, which interface {} has; this host has {API_VERSION}", op.name, op.since),
-                    format!("update the host to one with interface {} or newer", op.since),
+                    format!(
+                        "it needs op `{}`, which interface {} has; this host has {API_VERSION}",
+                        op.name, op.since
+                    ),
+                    format!(
+                        "update the host to one with interface {} or newer",
+                        op.since
+                    ),
                 ));
             }
             Some(ours) if ours.name != op.name || ours.signature != op.signature => {
                 return Err((
-                    format!("op {i} is `{}{}` there and `{}{}` here", op.name, op.signature, ours.name, ours.signature),
+                    format!(
+                        "op {i} is `{}{}` there and `{}{}` here",
+                        op.name, op.signature, ours.name, ours.signature
+                    ),
                     REBUILD.to_string(),
                 ));
             }
@@ -238,7 +328,11 @@ mod tests {
     use abi_stable::std_types::RStr;
 
     fn op(name: &'static str, since: ApiVersion) -> OpDecl {
-        OpDecl { name: RStr::from_str(name), since, signature: RStr::from_str("()") }
+        OpDecl {
+            name: RStr::from_str(name),
+            since,
+            signature: RStr::from_str("()"),
+        }
     }
 
     #[test]
@@ -250,7 +344,10 @@ mod tests {
         assert!(check_ops(&have, &have).is_ok());
         let newer = [have[0], have[1], op("fold", v7)];
         let (reason, hint) = check_ops(&newer, &have).unwrap_err();
-        assert!(reason.contains("`fold`") && reason.contains("0.1.7"), "{reason}");
+        assert!(
+            reason.contains("`fold`") && reason.contains("0.1.7"),
+            "{reason}"
+        );
         assert!(hint.contains("0.1.7"), "{hint}");
         let (reason, _) = check_ops(&[op("mul", v1)], &have).unwrap_err();
         assert!(reason.contains("op 0"), "{reason}");

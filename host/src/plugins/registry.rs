@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use biorule_plugin_api::abi::root::{RawRuleInfo, flags, kinds};
 use biorule_plugin_api::sdk::{Claims, ParamSpec, ParamValue};
-use candle_core::DType;
 
 use super::bind::BoundRule;
 use super::discover::{Folder, library_files, search_folders};
@@ -63,7 +62,10 @@ impl Registry {
 
     /// Loads every plugin in exactly these folders.
     pub fn from_folders(folders: Vec<Folder>) -> Self {
-        let mut registry = Self { folders, ..Self::default() };
+        let mut registry = Self {
+            folders,
+            ..Self::default()
+        };
         for path in library_files(&registry.folders) {
             if let Err(error) = registry.add(&path) {
                 tracing::debug!("{error}");
@@ -88,14 +90,23 @@ impl Registry {
         };
         let mut entries = Vec::new();
         for (number, raw) in rules.iter().enumerate() {
-            let entry = entry(raw, number as u32, &plugin).map_err(|reason| at(reason, "rebuild the plugin"))?;
+            let entry = entry(raw, number as u32, &plugin)
+                .map_err(|reason| at(reason, "rebuild the plugin"))?;
             if let Some(other) = self.rules.get(&entry.name) {
-                let reason = format!("rule `{}` is already there, from `{}`", entry.name, other.plugin.path.display());
-                return Err(at(reason, "remove one of the two files, or rename the rule"));
+                let reason = format!(
+                    "rule `{}` is already there, from `{}`",
+                    entry.name,
+                    other.plugin.path.display()
+                );
+                return Err(at(
+                    reason,
+                    "remove one of the two files, or rename the rule",
+                ));
             }
             entries.push(entry);
         }
-        self.rules.extend(entries.into_iter().map(|e| (e.name.clone(), e)));
+        self.rules
+            .extend(entries.into_iter().map(|e| (e.name.clone(), e)));
         Ok(())
     }
 
@@ -126,9 +137,13 @@ impl Registry {
         for broken in &self.broken {
             text.push_str(&format!("; {broken}"));
         }
-        let folders: Vec<String> = self.folders().map(|f| format!("`{}`", f.display())).collect();
+        let folders: Vec<String> = self
+            .folders()
+            .map(|f| format!("`{}`", f.display()))
+            .collect();
         let searched = format!("searched {}", folders.join(", "));
-        let nearest = crate::plugins::registry::nearest(name, self.rules.keys().map(String::as_str));
+        let nearest =
+            crate::plugins::registry::nearest(name, self.rules.keys().map(String::as_str));
         Err(Error::plugin(text).hint(match nearest {
             Some(nearest) => format!("did you mean `{nearest}`? {searched}"),
             None => format!("`biorule rules list` shows what there is; {searched}"),
@@ -139,14 +154,20 @@ impl Registry {
     ///
     /// # Errors
     /// Exit 4 for an unknown rule, exit 2 for an unknown hyperparameter or a bad value.
-    pub fn params(&self, name: &str, given: &BTreeMap<String, PlanValue>) -> Result<Vec<(String, ParamValue)>> {
+    pub fn params(
+        &self,
+        name: &str,
+        given: &BTreeMap<String, PlanValue>,
+    ) -> Result<Vec<(String, ParamValue)>> {
         let entry = self.get(name)?;
         for key in given.keys() {
             if !entry.params.iter().any(|p| &p.name == key) {
                 let error = Error::usage(format!("rule `{name}` has no hyperparameter `{key}`"));
                 let known = entry.params.iter().map(|p| p.name.as_str());
                 return Err(match nearest(key, known) {
-                    Some(nearest) => error.hint(format!("did you mean `{nearest}`? `biorule rules describe {name}` lists all")),
+                    Some(nearest) => error.hint(format!(
+                        "did you mean `{nearest}`? `biorule rules describe {name}` lists all"
+                    )),
                     None => error.hint(format!("`biorule rules describe {name}` lists all")),
                 });
             }
@@ -157,9 +178,10 @@ impl Registry {
             .map(|spec| {
                 let value = match given.get(&spec.name) {
                     None => spec.default.clone(),
-                    Some(value) => spec
-                        .accept(to_sdk(value))
-                        .map_err(|e| Error::usage(format!("rule `{name}`: {e}")).hint(format!("`biorule rules describe {name}`")))?,
+                    Some(value) => spec.accept(to_sdk(value)).map_err(|e| {
+                        Error::usage(format!("rule `{name}`: {e}"))
+                            .hint(format!("`biorule rules describe {name}`"))
+                    })?,
                 };
                 Ok((spec.name.clone(), value))
             })
@@ -168,17 +190,20 @@ impl Registry {
 }
 
 impl RuleSource for Registry {
-    fn bind(&self, plan: &LayerPlan, layer: &LayerShape, dtype: DType) -> Result<Box<dyn Rule>> {
+    fn bind(&self, plan: &LayerPlan, layer: &LayerShape) -> Result<Box<dyn Rule>> {
         let entry = self.get(&plan.rule)?;
         let (served, kind) = match plan.map {
             MapPlan::Dense => (entry.dense, "dense"),
             MapPlan::Conv { .. } => (entry.conv, "convolution"),
         };
         if !served {
-            return Err(Error::usage(format!("rule `{}` does not serve {kind} layers (layer `{}`)", entry.name, layer.name)));
+            return Err(Error::usage(format!(
+                "rule `{}` does not serve {kind} layers (layer `{}`)",
+                entry.name, layer.name
+            )));
         }
         let params = self.params(&plan.rule, &plan.params)?;
-        Ok(Box::new(BoundRule::new(entry, plan, layer, &params, dtype)?))
+        Ok(Box::new(BoundRule::new(entry, layer, &params)?))
     }
 }
 
@@ -188,10 +213,23 @@ fn entry(raw: &RawRuleInfo, number: u32, plugin: &Arc<Plugin>) -> Result<RuleEnt
         Some(Sdk::Local) => Credit::Local,
         Some(Sdk::Feedback) => Credit::Feedback,
         Some(Sdk::Direct) => Credit::Direct,
-        None => return Err(format!("rule `{}` has credit number {}, which this host does not know", raw.name, raw.credit.0)),
+        None => {
+            return Err(format!(
+                "rule `{}` has credit number {}, which this host does not know",
+                raw.name, raw.credit.0
+            ));
+        }
     };
-    if raw.name.is_empty() || raw.name.chars().any(|c| !(c.is_ascii_alphanumeric() || "-_/".contains(c))) {
-        return Err(format!("rule name `{}` is not made of letters, digits, `-`, `_` and `/`", raw.name));
+    if raw.name.is_empty()
+        || raw
+            .name
+            .chars()
+            .any(|c| !(c.is_ascii_alphanumeric() || "-_/".contains(c)))
+    {
+        return Err(format!(
+            "rule name `{}` is not made of letters, digits, `-`, `_` and `/`",
+            raw.name
+        ));
     }
     Ok(RuleEntry {
         name: raw.name.to_string(),

@@ -206,15 +206,15 @@ impl<T: Real> Block<'_, '_, T> {
         for k in 0..self.tile.k {
             let u = &self.tile.u(k)[self.from..self.to];
             for (lane, &u) in u.iter().enumerate() {
-                // Insertion: the newcomer pushes whom it beats one place down.
-                let (mut value, mut who) = (u, k as u32);
+                // Insertion: from the place of the first whom the newcomer beats, all move down.
+                let (mut value, mut who, mut moves) = (u, k as u32, false);
                 for place in 0..rank.min(RANKS) {
                     let (held, holder) = (best[place][lane], unit[place][lane]);
-                    let beats = value > held;
-                    best[place][lane] = if beats { value } else { held };
-                    unit[place][lane] = if beats { who } else { holder };
-                    value = if beats { held } else { value };
-                    who = if beats { holder } else { who };
+                    moves |= value > held;
+                    best[place][lane] = if moves { value } else { held };
+                    unit[place][lane] = if moves { who } else { holder };
+                    value = if moves { held } else { value };
+                    who = if moves { holder } else { who };
                 }
             }
         }

@@ -1,4 +1,5 @@
-//! Numbers about a layer, from its state: what the reference's log line shows.
+//! Statistics that learning keeps, and numbers about a layer from its state: what
+//! the reference's log line shows.
 //!
 //! | metric | meaning |
 //! | --- | --- |
@@ -13,6 +14,8 @@
 
 use biorule_plugin_api::prelude::*;
 
+use crate::competition::Contest;
+use crate::plain;
 use crate::rule::SoftHebb;
 
 /// Batches that `hebbian_share` remembers.
@@ -47,6 +50,44 @@ pub fn push_share(recent: &Tensor, y_sum: &Tensor, contests: f64) -> Result<Tens
         .affine(0.5 / contests, 0.5)?
         .reshape(&[1])?;
     Tensor::cat(&[&recent.narrow(0, 1, RECENT - 1)?, &share], 0)
+}
+
+/// New values of the statistics after the batch `a`, whose factors sum to `y_sum` `[K]`.
+///
+/// # Errors
+/// The host lacks an operation.
+pub fn statistics(
+    rule: &SoftHebb,
+    cx: &Context,
+    s: &State,
+    a: &Activity,
+    y_sum: &Tensor,
+) -> Result<Vec<(&'static str, Tensor)>> {
+    let (layer, mut new) = (cx.layer(), Vec::new());
+    if rule.shares() {
+        // One competition for each sample, position and group.
+        let contests = a.y.elem_count()? / layer.units() * layer.groups();
+        let recent = push_share(&*s.get("hebbian_share")?, y_sum, contests as f64)?;
+        new.push(("hebbian_share", recent));
+    }
+    if rule.track_wins {
+        let mut wins = match rule.kind().unsigned() {
+            Some(kind) => {
+                let contest = Contest {
+                    kind,
+                    ..rule.contest(layer)
+                };
+                layer.sum_bias(&plain::factors(&contest, layer, &a.y)?)?
+            }
+            None => y_sum.clone(),
+        };
+        let first = cx.steps_per_epoch() > 0 && cx.step().is_multiple_of(cx.steps_per_epoch());
+        if !first {
+            wins = wins.add(&*s.get("wins")?)?;
+        }
+        new.push(("wins", wins));
+    }
+    Ok(new)
 }
 
 /// All metrics of a layer.

@@ -14,22 +14,22 @@ pub fn factors(contest: &Contest, layer: &LayerSpec, u: &Tensor) -> Result<Tenso
     match layer.kind {
         LayerKind::Dense => {
             let units = layer.units();
-            among(contest, &u.reshape(&[u.elem_count()? / units, units])?, 1)?.reshape(&shape)
+            among(contest, &u.reshape(&[u.elem_count()? / units, units])?)?.reshape(&shape)
         }
         LayerKind::Conv => {
             // Each group has its own winners: [B·G, K/G, P·Q].
             let (groups, rivals) = (layer.groups(), layer.units() / layer.groups());
             let split = u.reshape(&[shape[0] * groups, rivals, shape[2] * shape[3]])?;
-            among(contest, &split, 1)?.reshape(&shape)
+            among(contest, &split)?.reshape(&shape)
         }
     }
 }
 
-/// The competition along `axis`.
-fn among(c: &Contest, u: &Tensor, axis: usize) -> Result<Tensor> {
-    let soft = || u.softmax(axis, c.gain);
-    let first = || one_hot(u, 1, axis);
-    let punished = || one_hot(u, c.rank, axis);
+/// The competition along axis 1.
+fn among(c: &Contest, u: &Tensor) -> Result<Tensor> {
+    let soft = || u.softmax(1, c.gain);
+    let first = || one_hot(u, 1);
+    let punished = || one_hot(u, c.rank);
     match (c.kind, c.mode) {
         (Kind::Hard | Kind::Supervised, _) => first(),
         (Kind::HardKrotov, _) if c.overwrite => instead(&first()?, &punished()?, -c.delta),
@@ -48,14 +48,13 @@ fn instead(y: &Tensor, mask: &Tensor, value: f64) -> Result<Tensor> {
     y.mul(&mask.affine(-1.0, 1.0)?)?.add(&mask.scale(value)?)
 }
 
-/// 1 for the unit of rank `rank` along `axis` (1 here), else 0; shaped as `u`.
-fn one_hot(u: &Tensor, rank: usize, axis: usize) -> Result<Tensor> {
-    let units = u.dim(axis)?;
+/// 1 for the unit of rank `rank` along axis 1, else 0; shaped as `u`.
+fn one_hot(u: &Tensor, rank: usize) -> Result<Tensor> {
     let place = match rank {
-        1 => u.argmax(axis, false)?,
-        _ => u.argrank(rank, axis, false)?,
+        1 => u.argmax(1, false)?,
+        _ => u.argrank(rank, 1, false)?,
     };
-    let last = place.one_hot(units, u.dtype()?)?;
+    let last = place.one_hot(u.dim(1)?, u.dtype()?)?;
     match u.rank()? {
         2 => Ok(last),
         _ => last.permute(&[0, 2, 1]),

@@ -230,14 +230,17 @@ impl LearningRule for SoftHebb {
         let eta = self.rate(cx, &w)?;
         let mut changes = Changes::new().add("weight", dw.mul_rows(&eta)?);
 
-        let n = (a.y.elem_count()? / layer.units()) as f64;
         if let Some(b) = s.find("bias") {
+            let n = (a.y.elem_count()? / layer.units()) as f64;
             let e = b.scale(self.t_invert)?.exp()?;
             let db = sums.y_sum.sub(&e.scale(n)?)?.div(&e)?;
             let db = by_largest(&db, 1)?.scale(self.bias_rate(layer))?;
             changes = changes.add("bias", db.mul(&eta)?);
         }
-        self.count(cx, s, a, &sums.y_sum, n, changes)
+        for (name, value) in metrics::statistics(self, cx, s, a, &sums.y_sum)? {
+            changes = changes.set(name, value);
+        }
+        Ok(changes)
     }
 
     fn metrics(&self, cx: &Context, s: &State) -> Result<Vec<Metric>> {
@@ -252,7 +255,7 @@ impl SoftHebb {
     }
 
     /// The competition on tiles, for units of `layer`.
-    fn contest(&self, layer: &LayerSpec) -> Contest {
+    pub fn contest(&self, layer: &LayerSpec) -> Contest {
         Contest {
             kind: self.kind(),
             gain: self.t_invert,
@@ -357,43 +360,8 @@ impl SoftHebb {
     }
 
     /// Whether part of a unit's activity learns with the sign reversed at all positions.
-    fn shares(&self) -> bool {
+    pub fn shares(&self) -> bool {
         self.kind() == Kind::SoftKrotov && self.krotov_mode == 0
-    }
-
-    /// Brings the statistics up to date; `n` is the number of samples times positions.
-    fn count(
-        &self,
-        cx: &Context,
-        s: &State,
-        a: &Activity,
-        y_sum: &Tensor,
-        n: f64,
-        mut changes: Changes,
-    ) -> Result<Changes> {
-        if self.shares() {
-            let groups = cx.layer().groups() as f64;
-            let recent = metrics::push_share(&*s.get("hebbian_share")?, y_sum, n * groups)?;
-            changes = changes.set("hebbian_share", recent);
-        }
-        if self.track_wins {
-            let mut wins = match self.kind().unsigned() {
-                Some(unsigned) => {
-                    let contest = Contest {
-                        kind: unsigned,
-                        ..self.contest(cx.layer())
-                    };
-                    cx.layer()
-                        .sum_bias(&plain::factors(&contest, cx.layer(), &a.y)?)?
-                }
-                None => y_sum.clone(),
-            };
-            if cx.steps_per_epoch() == 0 || !cx.step().is_multiple_of(cx.steps_per_epoch()) {
-                wins = wins.add(&*s.get("wins")?)?;
-            }
-            changes = changes.set("wins", wins);
-        }
-        Ok(changes)
     }
 }
 

@@ -52,7 +52,11 @@ pub struct Fault(pub Code, pub String);
 impl From<candle_core::Error> for Fault {
     fn from(e: candle_core::Error) -> Self {
         let text = e.to_string();
-        let code = if text.contains("shape") || text.contains("dim") { fail::SHAPE } else { fail::HOST };
+        let code = if text.contains("shape") || text.contains("dim") {
+            fail::SHAPE
+        } else {
+            fail::HOST
+        };
         // Candle appends a backtrace after the first line where one is enabled.
         Self(code, text.lines().next().unwrap_or_default().to_string())
     }
@@ -71,7 +75,10 @@ pub fn run<T>(op: &str, body: impl FnOnce() -> Result<T, Fault>) -> RawResult<T>
         Ok(Err(fault)) => fault,
         Err(panic) => Fault(fail::HOST, panic_text(&*panic).to_string()),
     };
-    RResult::RErr(RawFailure { code, message: format!("op `{op}`: {text}").into() })
+    RResult::RErr(RawFailure {
+        code,
+        message: format!("op `{op}`: {text}").into(),
+    })
 }
 
 /// Runs an op that yields a tensor.

@@ -28,7 +28,10 @@ pub extern "C" fn on_cpu(t: RawTensor) -> bool {
 
 pub extern "C" fn to_f64(t: RawTensor) -> RawResult<RVec<f64>> {
     run("to_f64", || {
-        let values = look(t).flatten_all()?.to_dtype(DType::F64)?.to_vec1::<f64>()?;
+        let values = look(t)
+            .flatten_all()?
+            .to_dtype(DType::F64)?
+            .to_vec1::<f64>()?;
         Ok(values.into_iter().collect())
     })
 }
@@ -37,8 +40,13 @@ pub extern "C" fn view_f32(t: RawTensor) -> RawResult<RSlice<'static, f32>> {
     run("view_f32", || {
         let tensor = look(t);
         let (storage, layout) = tensor.storage_and_layout();
-        let (Storage::Cpu(CpuStorage::F32(values)), Some((start, end))) = (&*storage, layout.contiguous_offsets()) else {
-            return Err(Fault(fail::UNSUPPORTED, "the tensor is not contiguous f32 in CPU memory".into()));
+        let (Storage::Cpu(CpuStorage::F32(values)), Some((start, end))) =
+            (&*storage, layout.contiguous_offsets())
+        else {
+            return Err(Fault(
+                fail::UNSUPPORTED,
+                "the tensor is not contiguous f32 in CPU memory".into(),
+            ));
         };
         let view = &values[start..end];
         // SAFETY: the elements belong to the tensor's storage, which lives as long as the handle;

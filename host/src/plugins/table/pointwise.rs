@@ -14,7 +14,11 @@ macro_rules! unary {
         }
     )* };
 }
-unary! { neg abs sign exp ln sqrt sqr recip relu tanh }
+unary! { neg abs sign exp sqrt sqr recip relu tanh }
+
+pub extern "C" fn ln(t: RawTensor) -> Out {
+    out("ln", || Ok(look(t).log()?))
+}
 
 pub extern "C" fn sigmoid(t: RawTensor) -> Out {
     out("sigmoid", || Ok(candle_nn::ops::sigmoid(look(t))?))
@@ -67,5 +71,7 @@ pub extern "C" fn select(mask: RawTensor, a: RawTensor, b: RawTensor) -> Out {
 /// The shape to which `dims` and `t` broadcast.
 fn common(dims: &[usize], t: &Tensor) -> Result<Vec<usize>, Fault> {
     let shape = candle_core::Shape::from_dims(dims);
-    Ok(shape.broadcast_shape_binary_op(t.shape(), "select")?.into_dims())
+    Ok(shape
+        .broadcast_shape_binary_op(t.shape(), "select")?
+        .into_dims())
 }

@@ -12,15 +12,26 @@ type Out = RawResult<RawTensor>;
 pub extern "C" fn sum(t: RawTensor, axes: Dims<'_>, keep: bool) -> Out {
     out("sum", || {
         let (t, axes) = (look(t), axes.as_slice().to_vec());
-        Ok(if keep { t.sum_keepdim(axes)? } else { t.sum(axes)? })
+        Ok(if keep {
+            t.sum_keepdim(axes)?
+        } else {
+            t.sum(axes)?
+        })
     })
 }
 
 pub extern "C" fn mean(t: RawTensor, axes: Dims<'_>, keep: bool) -> Out {
     out("mean", || {
         let (t, axes) = (look(t), axes.as_slice().to_vec());
-        let n: usize = axes.iter().map(|&a| t.dim(a)).product::<Result<usize, _>>()?;
-        let total = if keep { t.sum_keepdim(axes)? } else { t.sum(axes)? };
+        let n: usize = axes
+            .iter()
+            .map(|&a| t.dim(a))
+            .product::<Result<usize, _>>()?;
+        let total = if keep {
+            t.sum_keepdim(axes)?
+        } else {
+            t.sum(axes)?
+        };
         Ok((total / n as f64)?)
     })
 }
@@ -28,21 +39,33 @@ pub extern "C" fn mean(t: RawTensor, axes: Dims<'_>, keep: bool) -> Out {
 pub extern "C" fn max(t: RawTensor, axis: usize, keep: bool) -> Out {
     out("max", || {
         let t = look(t);
-        Ok(if keep { t.max_keepdim(axis)? } else { t.max(axis)? })
+        Ok(if keep {
+            t.max_keepdim(axis)?
+        } else {
+            t.max(axis)?
+        })
     })
 }
 
 pub extern "C" fn min(t: RawTensor, axis: usize, keep: bool) -> Out {
     out("min", || {
         let t = look(t);
-        Ok(if keep { t.min_keepdim(axis)? } else { t.min(axis)? })
+        Ok(if keep {
+            t.min_keepdim(axis)?
+        } else {
+            t.min(axis)?
+        })
     })
 }
 
 pub extern "C" fn argmax(t: RawTensor, axis: usize, keep: bool) -> Out {
     out("argmax", || {
         let t = look(t);
-        Ok(if keep { t.argmax_keepdim(axis)? } else { t.argmax(axis)? })
+        Ok(if keep {
+            t.argmax_keepdim(axis)?
+        } else {
+            t.argmax(axis)?
+        })
     })
 }
 
@@ -55,7 +78,10 @@ pub extern "C" fn argrank(t: RawTensor, rank: usize, axis: usize, keep: bool) ->
         }
         let last = t.rank() - 1;
         // Largest first; the sort is stable, so the first of equals comes first.
-        let order = t.transpose(axis, last)?.contiguous()?.arg_sort_last_dim(false)?;
+        let order = t
+            .transpose(axis, last)?
+            .contiguous()?
+            .arg_sort_last_dim(false)?;
         let index = order.narrow(last, rank - 1, 1)?.transpose(axis, last)?;
         Ok(if keep { index } else { index.squeeze(axis)? }.contiguous()?)
     })

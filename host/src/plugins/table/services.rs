@@ -4,7 +4,9 @@ use std::ffi::c_void;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use abi_stable::std_types::{RSlice, RStr, RVec};
-use biorule_plugin_api::abi::types::{Code, RawArg, RawRange, RawResult, RawTensor, fail};
+use biorule_plugin_api::abi::types::{
+    Code, RawArg, RawLaunch, RawRange, RawResult, RawTensor, fail,
+};
 use rayon::prelude::*;
 
 use super::handle::{Fault, run};
@@ -41,7 +43,12 @@ impl Shared {
     }
 }
 
-pub extern "C" fn parallel_for(n: usize, grain: usize, context: *const c_void, body: RawRange) -> RawResult<()> {
+pub extern "C" fn parallel_for(
+    n: usize,
+    grain: usize,
+    context: *const c_void,
+    body: RawRange,
+) -> RawResult<()> {
     run("parallel_for", || {
         let shared = Shared(context);
         let grain = grain.max(1);
@@ -57,13 +64,14 @@ pub extern "C" fn launch_ptx(
     module: RStr<'_>,
     _ptx: RStr<'_>,
     function: RStr<'_>,
-    _grid: [u32; 3],
-    _block: [u32; 3],
-    _shared_bytes: u32,
+    _launch: *const RawLaunch,
     _args: RSlice<'_, RawArg>,
 ) -> RawResult<()> {
     run("launch_ptx", || {
-        Err(Fault(fail::UNSUPPORTED, format!("kernel `{module}::{function}` needs a CUDA device, and there is none")))
+        Err(Fault(
+            fail::UNSUPPORTED,
+            format!("kernel `{module}::{function}` needs a CUDA device, and there is none"),
+        ))
     })
 }
 
@@ -73,5 +81,10 @@ pub extern "C" fn has_op(_name: RStr<'_>) -> bool {
 }
 
 pub extern "C" fn call(name: RStr<'_>, _args: RSlice<'_, RawArg>) -> RawResult<RVec<RawTensor>> {
-    run("call", || Err(Fault(fail::OP_MISSING, format!("no op `{name}` behind `call`"))))
+    run("call", || {
+        Err(Fault(
+            fail::OP_MISSING,
+            format!("no op `{name}` behind `call`"),
+        ))
+    })
 }

@@ -30,18 +30,29 @@ pub extern "C" fn cat(ts: RSlice<'_, RawTensor>, dim: usize) -> Out {
 }
 
 pub extern "C" fn index_select(t: RawTensor, index: RawTensor, dim: usize) -> Out {
-    out("index_select", || Ok(look(t).contiguous()?.index_select(&look(index).contiguous()?, dim)?))
+    out("index_select", || {
+        Ok(look(t)
+            .contiguous()?
+            .index_select(&look(index).contiguous()?, dim)?)
+    })
 }
 
 pub extern "C" fn gather(t: RawTensor, index: RawTensor, dim: usize) -> Out {
-    out("gather", || Ok(look(t).contiguous()?.gather(&look(index).contiguous()?, dim)?))
+    out("gather", || {
+        Ok(look(t)
+            .contiguous()?
+            .gather(&look(index).contiguous()?, dim)?)
+    })
 }
 
 pub extern "C" fn one_hot(index: RawTensor, depth: usize, dtype: Code) -> Out {
     out("one_hot", || {
         let index = look(index);
         let classes = Tensor::arange(0u32, depth as u32, index.device())?;
-        let hot = index.to_dtype(DType::U32)?.unsqueeze(index.rank())?.broadcast_eq(&classes)?;
+        let hot = index
+            .to_dtype(DType::U32)?
+            .unsqueeze(index.rank())?
+            .broadcast_eq(&classes)?;
         Ok(hot.to_dtype(element_type(dtype)?)?)
     })
 }
