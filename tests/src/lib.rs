@@ -1,6 +1,7 @@
 //! Helpers shared by the tests that span several crates: golden vectors, the
 //! real plugins and the real binary.
 
+pub mod artifacts;
 pub mod golden;
 
 use std::path::{Path, PathBuf};
