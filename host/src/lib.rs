@@ -4,5 +4,8 @@
 pub mod config;
 pub mod data;
 pub mod error;
+pub mod nn;
+pub mod ops;
+pub mod plugins;
 
 pub use error::{Error, ExitCode, Result};
