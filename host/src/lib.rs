@@ -8,6 +8,8 @@ pub mod device;
 pub mod error;
 pub mod nn;
 pub mod ops;
+pub mod plugins;
+pub mod run;
 pub mod train;
 
 pub use error::{Error, ExitCode, Result};

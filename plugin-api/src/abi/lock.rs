@@ -42,6 +42,7 @@ pub fn lock_text() -> String {
         types::RawTile::DECL,
         types::RawCompeted::DECL,
         types::RawArg::DECL,
+        types::RawLaunch::DECL,
         root::RawParamValue::DECL,
         root::RawParamSpec::DECL,
         root::RawParam::DECL,

@@ -193,7 +193,7 @@ host_ops! {
     /// Runs `body` over `0..n` in parts on the host's threads.
     (0, 1, 0) parallel_for(n: usize, grain: usize, context: *const c_void, body: RawRange) -> RawResult<()>;
     /// Launches a kernel of the plugin's own PTX text on the host's stream. CUDA only.
-    (0, 1, 0) launch_ptx(module: RStr<'_>, ptx: RStr<'_>, function: RStr<'_>, grid: [u32; 3], block: [u32; 3], shared_bytes: u32, args: RSlice<'_, RawArg>) -> RawResult<()>;
+    (0, 1, 0) launch_ptx(module: RStr<'_>, ptx: RStr<'_>, function: RStr<'_>, launch: *const RawLaunch, args: RSlice<'_, RawArg>) -> RawResult<()>;
     // Services.
     /// A line in the host's log: 0 error, 1 warn, 2 info, 3 debug, 4 trace.
     (0, 1, 0) log(level: Code, text: RStr<'_>) -> ();

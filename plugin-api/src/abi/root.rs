@@ -271,7 +271,7 @@ abi_struct! {
         kept: *const RawNamed,
         /// Entries of `kept`.
         keeps: usize,
-        /// Labels (U32 `[B]`) or target values, or null.
+        /// One-hot labels or target values `[B, classes]`, or null.
         target: RawTensor,
     }
 }

@@ -138,8 +138,6 @@ abi_struct! {
         last: bool,
         /// Whether a normalisation stands between the layer and its input.
         normalised: bool,
-        /// `dtype::*` of weights and activations.
-        dtype: Code,
     }
 }
 
@@ -253,6 +251,19 @@ pub mod arg {
     pub const F32: Code = Code(3);
     /// A `u32` (kernels only).
     pub const U32: Code = Code(4);
+}
+
+abi_struct! {
+    /// How a PTX kernel is launched.
+    #[derive(StableAbi, Clone, Copy, Debug)]
+    pub struct RawLaunch {
+        /// Blocks per axis.
+        grid: [u32; 3],
+        /// Threads per axis.
+        block: [u32; 3],
+        /// Dynamic shared memory, bytes.
+        shared_bytes: u32,
+    }
 }
 
 /// Called by `parallel_for` for the range `begin..end`.

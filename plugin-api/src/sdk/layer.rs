@@ -14,7 +14,7 @@ use crate::abi::host::{lift, op};
 use crate::abi::types::{Code, RawLayer, layer};
 use crate::sdk::compete::{Competed, Competition};
 use crate::sdk::tensor::own;
-use crate::sdk::{DType, Result, RuleError, Tensor};
+use crate::sdk::{Result, RuleError, Tensor};
 
 /// Kinds of synaptic map.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,8 +46,6 @@ pub struct LayerSpec {
     pub kind: LayerKind,
     /// Padding mode of a convolution.
     pub pad_mode: PadMode,
-    /// Element type of weights and activations.
-    pub dtype: DType,
 }
 
 impl LayerSpec {
@@ -68,12 +66,10 @@ impl LayerSpec {
             layer::PAD_CIRCULAR => PadMode::Circular,
             Code(n) => return Err(RuleError::unsupported(format!("padding mode number {n}"))),
         };
-        let dtype = DType::from_code(raw.dtype)?;
         Ok(Self {
             raw,
             kind,
             pad_mode,
-            dtype,
         })
     }
 

@@ -20,4 +20,4 @@ pub use rule::{
     Activity, Claims, Credit, Errors, Forward, Gradients, LearningRule, Metric, RuleInfo,
 };
 pub use state::{Change, Changes, Init, Role, State, StateSpec};
-pub use tensor::{DType, Tensor};
+pub use tensor::{DType, PtxKernel, Tensor};

@@ -205,7 +205,7 @@ pub struct Activity<'a> {
     pub y: ManuallyDrop<Tensor>,
     /// What `forward` kept.
     pub kept: State<'a>,
-    /// Labels (U32 `[B]`) or target values, where the rule asked for them and there are any.
+    /// One-hot labels or target values `[B, classes]`, where the rule asked for them and there are any.
     pub target: Option<ManuallyDrop<Tensor>>,
 }
 

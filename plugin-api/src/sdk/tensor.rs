@@ -13,7 +13,7 @@ use abi_stable::std_types::RSlice;
 
 use crate::abi::callbacks;
 use crate::abi::host::{lift, op};
-use crate::abi::types::{Code, RawArg, RawTensor, arg, dtype};
+use crate::abi::types::{Code, RawArg, RawLaunch, RawTensor, arg, dtype};
 use crate::sdk::{Result, RuleError};
 
 /// Element types.
@@ -47,6 +47,23 @@ impl DType {
             _ => return Err(RuleError::host(format!("element type number {}", code.0))),
         })
     }
+}
+
+/// A kernel in a plugin's own PTX text, and how it is launched.
+#[derive(Clone, Copy, Debug)]
+pub struct PtxKernel<'a> {
+    /// Name under which the host keeps the loaded module.
+    pub module: &'a str,
+    /// PTX text.
+    pub ptx: &'a str,
+    /// Entry point.
+    pub function: &'a str,
+    /// Blocks per axis.
+    pub grid: [u32; 3],
+    /// Threads per axis.
+    pub block: [u32; 3],
+    /// Dynamic shared memory, bytes.
+    pub shared_bytes: u32,
 }
 
 /// An owned handle to a tensor of the host. Stays on the thread of the call.
@@ -443,14 +460,8 @@ impl Tensor {
     ///
     /// # Errors
     /// Unsupported on other devices; the driver's words otherwise.
-    #[allow(clippy::too_many_arguments)]
     pub fn launch_ptx(
-        module: &str,
-        ptx: &str,
-        function: &str,
-        grid: [u32; 3],
-        block: [u32; 3],
-        shared_bytes: u32,
+        kernel: &PtxKernel<'_>,
         tensors: &[&Self],
         numbers: &[f32],
         sizes: &[u32],
@@ -466,13 +477,16 @@ impl Tensor {
                 .iter()
                 .map(|&n| number_arg(arg::U32, 0.0, i64::from(n))),
         );
+        let launch = RawLaunch {
+            grid: kernel.grid,
+            block: kernel.block,
+            shared_bytes: kernel.shared_bytes,
+        };
         lift((op!(launch_ptx))(
-            module.into(),
-            ptx.into(),
-            function.into(),
-            grid,
-            block,
-            shared_bytes,
+            kernel.module.into(),
+            kernel.ptx.into(),
+            kernel.function.into(),
+            &raw const launch,
             RSlice::from_slice(&args),
         ))
     }
