@@ -5,16 +5,20 @@
 //! come from whoever knows them (see [`run`]).
 
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use super::{Host, Open};
 use crate::Result;
 use crate::device::libraries::{self, Probed};
 
 /// Options of `biorule doctor`.
 #[derive(Debug, Default, clap::Args)]
 pub struct DoctorArgs {
+    /// Folder with rule plugins, searched first; may be given more than once
+    #[arg(long = "plugins", value_name = "DIR")]
+    pub plugins: Vec<PathBuf>,
     /// Print the report as JSON
     #[arg(long)]
     pub json: bool,
@@ -115,20 +119,73 @@ pub struct Section {
     pub rows: Vec<Row>,
 }
 
+/// Runs the command: the machine, its GPU, the plugins found by `open`, the folders.
+pub(super) fn command(args: &DoctorArgs, open: Open) -> Result<()> {
+    let host = open(&args.plugins)?;
+    let folders = Section {
+        title: "folders".into(),
+        rows: vec![Row::writable_folder("runs", Path::new("runs"))],
+    };
+    run(args, vec![plugins(&*host, &args.plugins), folders])
+}
+
 /// Prints the sections `machine` and `gpu`, then `further` ones, to stdout.
 ///
 /// # Errors
-/// Only a defect of the JSON writer.
+/// Only a defect of the JSON writer, or a closed output.
 pub fn run(args: &DoctorArgs, further: Vec<Section>) -> Result<()> {
     let mut sections = vec![machine(), gpu()];
     sections.extend(further);
     let text = if args.json {
-        json(&sections)?
+        json(&sections)? + "\n"
     } else {
         text(&sections)
     };
-    println!("{}", text.trim_end());
-    Ok(())
+    super::print(&text)
+}
+
+/// Each plugin file found, loaded or refused, and the folders searched.
+fn plugins(host: &dyn Host, configured: &[PathBuf]) -> Section {
+    let mut rows: Vec<Row> = crate::plugins::search_folders(configured)
+        .iter()
+        .map(|folder| {
+            let shown = folder.path.display().to_string();
+            if folder.path.is_dir() {
+                Row::ok("folder", shown)
+            } else {
+                Row::ok("folder", format!("{shown} (not there)"))
+            }
+        })
+        .collect();
+    rows.extend(host.plugins().iter().map(|plugin| {
+        Row::ok(
+            format!("{} {}", plugin.name, plugin.version),
+            format!("{} ({})", plugin.rules.join(", "), plugin.path.display()),
+        )
+    }));
+    rows.extend(host.refused().iter().map(|(path, error)| {
+        let name = path
+            .file_name()
+            .unwrap_or(path.as_os_str())
+            .to_string_lossy();
+        Row {
+            name: name.into_owned(),
+            health: Health::Broken,
+            found: error.text.clone(),
+            advice: error.hint.clone(),
+        }
+    }));
+    if host.plugins().is_empty() && host.refused().is_empty() {
+        rows.push(Row::broken(
+            "plugins",
+            "none found",
+            "build them (`cargo build --release`) and name their folder in `BIORULE_PLUGIN_PATH`",
+        ));
+    }
+    Section {
+        title: "plugins".into(),
+        rows,
+    }
 }
 
 fn json(sections: &[Section]) -> Result<String> {

@@ -75,7 +75,10 @@ pub(super) fn launch(device: &CudaDevice, dtype: DType, launch: &Launch<'_>) -> 
 fn function(device: &CudaDevice, dtype: DType, launch: &Launch<'_>) -> Result<CudaFunction> {
     type Loaded = HashMap<(DeviceId, DType, Source, &'static str), CudaFunction>;
     static LOADED: OnceLock<Mutex<Loaded>> = OnceLock::new();
-    let mut loaded = LOADED.get_or_init(Mutex::default).lock().unwrap_or_else(|e| e.into_inner());
+    let mut loaded = LOADED
+        .get_or_init(Mutex::default)
+        .lock()
+        .unwrap_or_else(|e| e.into_inner());
     let key = (device.id(), dtype, launch.source, launch.kernel);
     if let Some(function) = loaded.get(&key) {
         return Ok(function.clone());
@@ -99,7 +102,10 @@ fn ptx(device: &CudaDevice, source: Source, dtype: DType) -> Result<Arc<str>> {
         .context()
         .compute_capability()
         .map_err(|e| wrong("asking for the compute capability", e))?;
-    let mut texts = TEXTS.get_or_init(Mutex::default).lock().unwrap_or_else(|e| e.into_inner());
+    let mut texts = TEXTS
+        .get_or_init(Mutex::default)
+        .lock()
+        .unwrap_or_else(|e| e.into_inner());
     if let Some(ptx) = texts.get(&(source, dtype, capability)) {
         return Ok(ptx.clone());
     }

@@ -10,6 +10,8 @@
 pub mod activation;
 pub mod compete;
 pub mod conv;
+#[cfg(feature = "cuda")]
+pub mod custom;
 mod depthwise;
 pub mod dropout;
 pub mod images;
