@@ -54,7 +54,7 @@ use biorule_plugin_api::prelude::*;
 
 use crate::competition::{Contest, Kind};
 use crate::rates::{Decay, Position};
-use crate::{init, metrics, plain};
+use crate::{gpu, init, metrics, plain};
 
 hyperparameters! {
     /// SoftHebb and its relatives. Defaults are those of the reference's convolutions.
@@ -312,7 +312,17 @@ impl SoftHebb {
                     .one_hot(layer.units(), u.dtype()?)?
                     .reshape(&u.shape()?)?
             }
-            _ => plain::factors(&self.contest(layer), layer, u)?,
+            _ => {
+                let contest = self.contest(layer);
+                let own = match self.path.as_str() {
+                    "ops" => None,
+                    _ => gpu::factors(&contest, layer, u)?,
+                };
+                match own {
+                    Some(y) => y,
+                    None => plain::factors(&contest, layer, u)?,
+                }
+            }
         };
         Ok(Sums {
             correlation: layer.correlate(&a.x, &y)?,
