@@ -6,6 +6,7 @@ pub mod data;
 pub mod error;
 pub mod nn;
 pub mod ops;
+pub mod threads;
 pub mod train;
 
 pub use error::{Error, ExitCode, Result};
