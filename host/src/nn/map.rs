@@ -103,6 +103,24 @@ impl LayerMap {
         }
     }
 
+    /// Shape of the input without the batch.
+    pub fn input_dims(&self) -> Vec<usize> {
+        match self {
+            Self::Dense { inputs, .. } => vec![*inputs],
+            Self::Conv {
+                geometry, input, ..
+            } => vec![geometry.in_channels, input[0], input[1]],
+        }
+    }
+
+    /// Groups of units that do not see each other's inputs.
+    pub fn groups(&self) -> usize {
+        match self {
+            Self::Dense { .. } => 1,
+            Self::Conv { geometry, .. } => geometry.groups,
+        }
+    }
+
     /// Shape of the output without the batch.
     pub fn output_dims(&self) -> Vec<usize> {
         match self {

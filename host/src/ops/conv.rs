@@ -39,3 +39,32 @@ pub fn pad(x: &Tensor, padding: [usize; 4], mode: super::PadMode) -> Result<Tens
 pub fn pad_backward(grad: &Tensor, padding: [usize; 4], mode: super::PadMode) -> Result<Tensor> {
     on_device!(grad, "pad_backward", cpu: cpu::pad::backward(grad, padding, mode))
 }
+
+/// All windows of `x: [B, C, H, W]` under the kernel, `[B, P·Q, groups·D]`, groups one after the other.
+pub fn patches(g: &ConvGeometry, x: &Tensor) -> Result<Tensor> {
+    let x = pad(x, g.padding, g.mode)?;
+    let (b, _, h, w) = x.dims4()?;
+    let flat = ConvGeometry {
+        padding: [0; 4],
+        ..g.clone()
+    };
+    let [p, q] = flat.output([h, w])?;
+    let (device, taps) = (x.device(), g.kernel[0] * g.kernel[1]);
+    // Index of each tap of each position in the flattened image.
+    let index: Vec<u32> = (0..taps)
+        .flat_map(|tap| {
+            let (r, s) = (
+                tap / g.kernel[1] * g.dilation[0],
+                tap % g.kernel[1] * g.dilation[1],
+            );
+            (0..p * q)
+                .map(move |at| ((at / q * g.stride[0] + r) * w + at % q * g.stride[1] + s) as u32)
+        })
+        .collect();
+    let index = Tensor::from_vec(index, taps * p * q, device)?;
+    let windows = x.flatten_from(2)?.contiguous()?.index_select(&index, 2)?;
+    Ok(windows
+        .reshape((b, g.in_channels * taps, p * q))?
+        .transpose(1, 2)?
+        .contiguous()?)
+}

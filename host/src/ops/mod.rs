@@ -7,6 +7,7 @@
 //! says `_in_place`. Both `f32` and `f64` are supported; nothing else is.
 
 pub mod activation;
+pub mod compete;
 pub mod conv;
 pub mod cpu;
 pub mod dense;

@@ -102,7 +102,7 @@ fn means<T: Real>(u: &[T], k: usize, n: usize) -> Vec<T> {
         mean.iter_mut().zip(plane).for_each(|(m, u)| *m += *u);
     }
     let share = T::of(1.0 / k as f64);
-    mean.iter_mut().for_each(|m| *m = *m * share);
+    mean.iter_mut().for_each(|m| *m *= share);
     mean
 }
 
@@ -178,7 +178,7 @@ fn softmax_sample<T: Real>(out: &mut [T], u: &[T], n: usize, gain: T) {
         }
     }
     for out in out.chunks_mut(n) {
-        out.iter_mut().zip(&sum).for_each(|(y, s)| *y = *y / *s);
+        out.iter_mut().zip(&sum).for_each(|(y, s)| *y /= *s);
     }
 }
 
