@@ -5,6 +5,9 @@ pub mod cli;
 pub mod config;
 pub mod data;
 pub mod error;
+pub mod nn;
+pub mod ops;
+pub mod plugins;
 pub mod run;
 
 pub use error::{Error, ExitCode, Result};
