@@ -10,7 +10,11 @@ pub fn artifacts() -> &'static Path {
     FOLDER.get_or_init(|| {
         // Tests run from `<target>/<profile>/deps`.
         let own = std::env::current_exe().expect("a test has a path");
-        let folder = own.ancestors().nth(2).expect("tests run from `deps`").to_path_buf();
+        let folder = own
+            .ancestors()
+            .nth(2)
+            .expect("tests run from `deps`")
+            .to_path_buf();
         build(&folder);
         folder
     })
@@ -21,8 +25,13 @@ pub fn artifacts() -> &'static Path {
 /// and flags of the running test build are not disturbed.
 fn build(folder: &Path) {
     let mut cargo = Command::new(env!("CARGO"));
-    cargo.current_dir(crate::repository()).args(["build", "--quiet", "--workspace"]);
-    let profile = folder.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    cargo
+        .current_dir(crate::repository())
+        .args(["build", "--quiet", "--workspace"]);
+    let profile = folder
+        .file_name()
+        .map(|n| n.to_string_lossy().into_owned())
+        .unwrap_or_default();
     match profile.as_str() {
         "debug" => {}
         "release" => drop(cargo.arg("--release")),
@@ -47,11 +56,18 @@ pub fn binary() -> PathBuf {
 }
 
 fn libloading_name(name: &str) -> String {
-    format!("{}{name}{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX)
+    format!(
+        "{}{name}{}",
+        std::env::consts::DLL_PREFIX,
+        std::env::consts::DLL_SUFFIX
+    )
 }
 
 /// All shipped plugins.
 pub fn registry() -> biorule::plugins::Registry {
     use biorule::plugins::discover::Folder;
-    biorule::plugins::Registry::from_folders(vec![Folder { path: artifacts().to_path_buf(), ours_only: true }])
+    biorule::plugins::Registry::from_folders(vec![Folder {
+        path: artifacts().to_path_buf(),
+        ours_only: true,
+    }])
 }

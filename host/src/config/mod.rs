@@ -25,3 +25,6 @@ pub use offline::Offline;
 pub use plan::*;
 pub use resolve::{Resolved, every_block, plugin_folders, resolve, resolve_table};
 pub use value::{Table, make, nearest, typed};
+
+#[cfg(test)]
+mod tests;

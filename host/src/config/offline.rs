@@ -7,25 +7,20 @@ use super::value::nearest;
 use crate::data::DataPlan;
 use crate::{Error, Result};
 
-/// Rule name, credit, whether labels teach it, whether it works on convolutions.
-const RULES: &[(&str, Credit, bool, bool)] = &[
-    ("backprop", Credit::Feedback, false, true),
-    ("softhebb", Credit::Local, false, true),
-    ("softhebb/hard", Credit::Local, false, true),
-    ("softhebb/hard-krotov", Credit::Local, false, true),
-    ("softhebb/soft", Credit::Local, false, true),
-    ("softhebb/soft-krotov", Credit::Local, false, true),
-    ("softhebb/supervised", Credit::Local, true, false),
-    ("hebbian", Credit::Local, false, true),
-    ("hebbian/hebb", Credit::Local, false, true),
-    ("hebbian/oja", Credit::Local, false, true),
-    ("krotov", Credit::Local, false, true),
-    ("feedback-alignment/fa", Credit::Feedback, false, true),
-    ("feedback-alignment/usf", Credit::Feedback, false, true),
-    ("feedback-alignment/brsf", Credit::Feedback, false, true),
-    ("feedback-alignment/frsf", Credit::Feedback, false, true),
-    ("kolen-pollack", Credit::Feedback, false, true),
-    ("direct-feedback-alignment", Credit::Direct, false, true),
+/// Rule name, credit, whether labels can teach it.
+const RULES: &[(&str, Credit, bool)] = &[
+    ("backprop", Credit::Feedback, false),
+    ("softhebb", Credit::Local, true),
+    ("hebbian", Credit::Local, false),
+    ("hebbian/hebb", Credit::Local, false),
+    ("hebbian/oja", Credit::Local, false),
+    ("krotov", Credit::Local, false),
+    ("feedback-alignment/fa", Credit::Feedback, false),
+    ("feedback-alignment/usf", Credit::Feedback, false),
+    ("feedback-alignment/brsf", Credit::Feedback, false),
+    ("feedback-alignment/frsf", Credit::Feedback, false),
+    ("kolen-pollack", Credit::Feedback, false),
+    ("direct-feedback-alignment", Credit::Direct, false),
 ];
 
 /// Set, sample shape, classes.
@@ -44,7 +39,7 @@ pub struct Offline;
 
 impl PlanContext for Offline {
     fn rule(&self, name: &str) -> Result<RuleSchema> {
-        let Some((name, credit, needs_target, conv)) = RULES.iter().find(|r| r.0 == name) else {
+        let Some((name, credit, uses_target)) = RULES.iter().find(|r| r.0 == name) else {
             let e = Error::plugin(format!("unknown rule `{name}`"));
             let hint = match nearest(name, RULES.iter().map(|r| r.0)) {
                 Some(near) => format!("did you mean `{near}`?"),
@@ -57,9 +52,9 @@ impl PlanContext for Offline {
             summary: String::new(),
             source: String::new(),
             credit: *credit,
-            needs_target: *needs_target,
+            uses_target: *uses_target,
             dense: true,
-            conv: *conv,
+            conv: true,
             params: None,
             plugin: String::new(),
         })
