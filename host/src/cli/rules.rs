@@ -222,5 +222,5 @@ fn rule_json(rule: &RuleSchema) -> Value {
         .collect();
     json!({"name": rule.name, "summary": rule.summary, "source": rule.source,
            "credit": rule.credit.word(), "dense": rule.dense, "conv": rule.conv,
-           "uses_target": rule.uses_target, "plugin": rule.plugin, "params": params})
+           "needs_target": rule.needs_target, "plugin": rule.plugin, "params": params})
 }

@@ -45,7 +45,7 @@ pub struct RuleSchema {
     pub credit: Credit,
     /// A local rule that can be taught by the labels: where one of its
     /// hyperparameters is the word `supervised`.
-    pub uses_target: bool,
+    pub needs_target: bool,
     /// Works on dense layers.
     pub dense: bool,
     /// Works on convolutions.
@@ -62,7 +62,7 @@ impl RuleSchema {
     #[must_use]
     pub fn is_taught(&self, params: &BTreeMap<String, ParamValue>) -> bool {
         let word = |v: &ParamValue| matches!(v, ParamValue::Text(t) if t == "supervised");
-        self.uses_target && params.values().any(word)
+        self.needs_target && params.values().any(word)
     }
 }
 

@@ -39,7 +39,7 @@ pub struct Offline;
 
 impl PlanContext for Offline {
     fn rule(&self, name: &str) -> Result<RuleSchema> {
-        let Some((name, credit, uses_target)) = RULES.iter().find(|r| r.0 == name) else {
+        let Some((name, credit, needs_target)) = RULES.iter().find(|r| r.0 == name) else {
             let e = Error::plugin(format!("unknown rule `{name}`"));
             let hint = match nearest(name, RULES.iter().map(|r| r.0)) {
                 Some(near) => format!("did you mean `{near}`?"),
@@ -52,7 +52,7 @@ impl PlanContext for Offline {
             summary: String::new(),
             source: String::new(),
             credit: *credit,
-            uses_target: *uses_target,
+            needs_target: *needs_target,
             dense: true,
             conv: true,
             params: None,
