@@ -4,10 +4,12 @@
 pub mod cli;
 pub mod config;
 pub mod data;
+pub mod device;
 pub mod error;
 pub mod nn;
 pub mod ops;
 pub mod plugins;
 pub mod run;
+pub mod train;
 
 pub use error::{Error, ExitCode, Result};
