@@ -47,7 +47,11 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 impl Error {
     /// A failure of class `code`.
     pub fn new(code: ExitCode, text: impl Into<String>) -> Self {
-        Self { code, text: text.into(), hint: None }
+        Self {
+            code,
+            text: text.into(),
+            hint: None,
+        }
     }
     /// Bad flags or configuration.
     pub fn usage(text: impl Into<String>) -> Self {

@@ -1,0 +1,101 @@
+//! A block: norm → flatten → scaling → dropout → rule layer (or residual sum) →
+//! inner norm → activation → norm after → pool, each optional (softhebb.md 2.1).
+
+use candle_core::Tensor;
+
+use super::module::{MetricsVisitor, Mode, Module, NamedTensor, backward_all, forward_all};
+use super::pass::Pass;
+use super::rule::RuleCall;
+use crate::Result;
+
+/// Named modules that learn and freeze together.
+pub struct Block {
+    name: String,
+    modules: Vec<Box<dyn Module>>,
+}
+
+impl Block {
+    /// A block of these modules.
+    pub fn new(name: &str, modules: Vec<Box<dyn Module>>) -> Self {
+        Self {
+            name: name.to_owned(),
+            modules,
+        }
+    }
+
+    fn here(&self, error: crate::Error) -> crate::Error {
+        error.within(format_args!("block `{}`", self.name))
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The forward pass up to the last module that changes in it, for local
+    /// phases: nobody looks at what comes after.
+    pub fn forward_while_acting(&mut self, pass: &mut Pass, x: &Tensor) -> Result<Tensor> {
+        let last = self.modules.iter().rposition(|m| m.acts());
+        let count = last.map_or(0, |i| i + 1);
+        forward_all(self.modules[..count].iter_mut(), pass, x).map_err(|e| self.here(e))
+    }
+
+    /// The dropout that meets the block's input, if only views stand before it.
+    pub fn leading_dropout(&self, pass: &Pass) -> Option<(f64, u64)> {
+        self.modules.iter().find(|m| !m.is_view())?.dropout(pass)
+    }
+}
+
+impl Module for Block {
+    fn set_mode(&mut self, mode: &Mode, listed: bool) {
+        let listed = listed || mode.blocks.contains(&self.name);
+        self.modules
+            .iter_mut()
+            .for_each(|m| m.set_mode(mode, listed));
+    }
+
+    fn learns(&self) -> bool {
+        self.modules.iter().any(|m| m.learns())
+    }
+
+    fn acts(&self) -> bool {
+        self.modules.iter().any(|m| m.acts())
+    }
+
+    fn forward(&mut self, pass: &mut Pass, x: &Tensor) -> Result<Tensor> {
+        forward_all(self.modules.iter_mut(), pass, x).map_err(|e| self.here(e))
+    }
+
+    fn backward(&mut self, pass: &mut Pass, grad: &Tensor, want: bool) -> Result<Option<Tensor>> {
+        backward_all(&mut self.modules, pass, grad, want).map_err(|e| self.here(e))
+    }
+
+    fn apply_changes(&mut self) -> Result<()> {
+        let done = self.modules.iter_mut().try_for_each(|m| m.apply_changes());
+        done.map_err(|e| self.here(e))
+    }
+
+    fn start_phase(&mut self) {
+        self.modules.iter_mut().for_each(|m| m.start_phase());
+    }
+
+    fn end_step(&mut self) {
+        self.modules.iter_mut().for_each(|m| m.end_step());
+    }
+
+    fn tensors(&self, out: &mut Vec<NamedTensor>) {
+        self.modules.iter().for_each(|m| m.tensors(out));
+    }
+
+    fn counters(&mut self, visit: &mut dyn FnMut(&str, &mut u64)) {
+        self.modules.iter_mut().for_each(|m| m.counters(visit));
+    }
+
+    fn metrics(&self, call: &RuleCall, visit: &mut MetricsVisitor<'_>) -> Result<()> {
+        self.modules.iter().try_for_each(|m| m.metrics(call, visit))
+    }
+
+    fn wants_target(&self) -> bool {
+        self.modules.iter().any(|m| m.wants_target())
+    }
+}

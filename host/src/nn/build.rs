@@ -1,0 +1,271 @@
+//! From a plan to a network: shapes propagated block by block, rules bound,
+//! state initialised. All shape errors surface here, before anything runs.
+
+use std::collections::HashSet;
+
+use candle_core::{DType, Device};
+
+use super::activation::Activation;
+use super::block::Block;
+use super::dropout::Dropout;
+use super::layer::RuleLayer;
+use super::map::LayerMap;
+use super::module::Module;
+use super::network::Network;
+use super::norm::BatchNorm;
+use super::pool::Pool;
+use super::residual::Residual;
+use super::rule::{LayerShape, RuleSource};
+use super::transform::{DivideByMax, Flatten, UnitLength};
+use crate::config::plan::{BlockPlan, LayerPlan, NormPlan, PoolPlan, Shortcut};
+use crate::ops::Window;
+use crate::ops::dropout::mix;
+use crate::{Error, Result};
+
+/// What enters a network.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InputShape {
+    /// `[C, H, W]` or `[D]`.
+    pub dims: Vec<usize>,
+    /// Classes, or width of the target.
+    pub outputs: usize,
+}
+
+/// Where and in what arithmetic a network lives, and its seed.
+#[derive(Clone, Debug)]
+pub struct Placement {
+    /// Device of every tensor.
+    pub device: Device,
+    /// `f32` or `f64`.
+    pub dtype: DType,
+    /// Seed of the initial state.
+    pub seed: u64,
+}
+
+impl Network {
+    /// Builds the network that `blocks` describe.
+    ///
+    /// # Errors
+    /// Shapes that do not fit, duplicate names, unknown rules: usage and plugin
+    /// errors that name the block.
+    pub fn build(
+        blocks: &[BlockPlan],
+        input: &InputShape,
+        rules: &dyn RuleSource,
+        place: &Placement,
+    ) -> Result<Self> {
+        let mut builder = Builder {
+            outputs: input.outputs,
+            rules,
+            place,
+            layers: 0,
+            total: count_layers(blocks),
+            normalised: false,
+            dropouts: 0,
+            names: HashSet::new(),
+        };
+        let mut dims = input.dims.clone();
+        let built = builder.blocks("blocks", blocks, &mut dims)?;
+        let outputs = match dims[..] {
+            [n] => n,
+            _ => dims.iter().product(),
+        };
+        Ok(Network::new(built, outputs))
+    }
+}
+
+struct Builder<'a> {
+    outputs: usize,
+    rules: &'a dyn RuleSource,
+    place: &'a Placement,
+    layers: usize,
+    /// Rule layers in the whole network.
+    total: usize,
+    /// A normalisation stands in front of the layer being built.
+    normalised: bool,
+    dropouts: u64,
+    names: HashSet<String>,
+}
+
+impl Builder<'_> {
+    fn blocks(
+        &mut self,
+        prefix: &str,
+        plans: &[BlockPlan],
+        dims: &mut Vec<usize>,
+    ) -> Result<Vec<Block>> {
+        plans
+            .iter()
+            .map(|plan| {
+                if !self.names.insert(plan.name.clone()) {
+                    return Err(Error::usage(format!(
+                        "two blocks are named `{}`",
+                        plan.name
+                    )));
+                }
+                self.block(&format!("{prefix}.{}", plan.name), plan, dims)
+                    .map_err(|e| e.within(format_args!("block `{}`", plan.name)))
+            })
+            .collect()
+    }
+
+    fn block(&mut self, prefix: &str, plan: &BlockPlan, dims: &mut Vec<usize>) -> Result<Block> {
+        let mut modules: Vec<Box<dyn Module>> = Vec::new();
+        self.norm(&mut modules, prefix, "norm", plan.norm.as_ref(), dims)?;
+        if plan.flatten {
+            modules.push(Box::new(Flatten));
+            *dims = vec![dims.iter().product()];
+        }
+        if plan.divide_by_max {
+            modules.push(Box::new(DivideByMax));
+        }
+        if plan.unit_length {
+            modules.push(Box::new(UnitLength));
+        }
+        if plan.dropout > 0.0 {
+            if plan.dropout >= 1.0 {
+                return Err(Error::usage(format!(
+                    "dropout {} is not below 1",
+                    plan.dropout
+                )));
+            }
+            modules.push(Box::new(Dropout::new(plan.dropout, self.dropouts)));
+            self.dropouts += 1;
+        }
+        self.normalised = plan.norm.is_some();
+        if let Some(layer) = &plan.layer {
+            modules.push(self.layer(prefix, &plan.name, layer, dims)?);
+        }
+        if let Some(residual) = &plan.residual {
+            let before = dims.clone();
+            let inner = self.blocks(&format!("{prefix}.inner"), &residual.blocks, dims)?;
+            check_shortcut(residual.shortcut, &before, dims)?;
+            modules.push(Box::new(Residual::new(inner, residual.shortcut)));
+        }
+        self.norm(
+            &mut modules,
+            prefix,
+            "norm_inner",
+            plan.norm_inner.as_ref(),
+            dims,
+        )?;
+        if let Some(activation) = &plan.activation {
+            modules.push(Box::new(Activation(activation.clone())));
+        }
+        self.norm(
+            &mut modules,
+            prefix,
+            "norm_after",
+            plan.norm_after.as_ref(),
+            dims,
+        )?;
+        if let Some(pool) = &plan.pool {
+            modules.push(pool_module(pool, dims)?);
+        }
+        Ok(Block::new(&plan.name, modules))
+    }
+
+    fn norm(
+        &self,
+        modules: &mut Vec<Box<dyn Module>>,
+        prefix: &str,
+        part: &str,
+        plan: Option<&NormPlan>,
+        dims: &[usize],
+    ) -> Result<()> {
+        let Some(plan) = plan else { return Ok(()) };
+        let (device, dtype) = (&self.place.device, self.place.dtype);
+        let prefix = format!("{prefix}.{part}");
+        modules.push(Box::new(BatchNorm::new(
+            &prefix, plan, dims[0], device, dtype,
+        )?));
+        Ok(())
+    }
+
+    fn layer(
+        &mut self,
+        prefix: &str,
+        block: &str,
+        plan: &LayerPlan,
+        dims: &mut Vec<usize>,
+    ) -> Result<Box<dyn Module>> {
+        let out = if plan.out == 0 {
+            self.outputs
+        } else {
+            plan.out
+        };
+        let map = LayerMap::new(&plan.map, out, dims)?;
+        let shape = LayerShape {
+            index: self.layers,
+            name: block.to_owned(),
+            input: dims.clone(),
+            output: map.output_dims(),
+            classes: self.outputs,
+            first: self.layers == 0,
+            last: self.layers + 1 == self.total,
+            normalised: self.normalised,
+        };
+        dims.clone_from(&shape.output);
+        let rule = self.rules.bind(plan, &shape, self.place.dtype)?;
+        let seed = mix(&[self.place.seed, self.layers as u64]);
+        let state = rule.init(seed, &self.place.device, self.place.dtype)?;
+        self.layers += 1;
+        Ok(Box::new(RuleLayer::new(
+            &format!("{prefix}.layer"),
+            shape,
+            map,
+            rule,
+            state,
+        )))
+    }
+}
+
+fn count_layers(blocks: &[BlockPlan]) -> usize {
+    let of = |b: &BlockPlan| {
+        let inner = b.residual.as_ref().map_or(0, |r| count_layers(&r.blocks));
+        usize::from(b.layer.is_some()) + inner
+    };
+    blocks.iter().map(of).sum()
+}
+
+fn pool_module(plan: &PoolPlan, dims: &mut [usize]) -> Result<Box<dyn Module>> {
+    let [_, h, w] = *dims else {
+        return Err(Error::usage(format!(
+            "pooling cannot take an input of shape {dims:?}"
+        )));
+    };
+    let window = if plan.kernel == [0, 0] {
+        Window {
+            kernel: [h, w],
+            stride: [h, w],
+            padding: [0, 0],
+        }
+    } else {
+        Window {
+            kernel: plan.kernel,
+            stride: plan.stride,
+            padding: plan.padding,
+        }
+    };
+    dims[1..].copy_from_slice(&window.output([h, w])?);
+    Ok(Box::new(Pool {
+        kind: plan.kind,
+        window,
+    }))
+}
+
+fn check_shortcut(kind: Shortcut, before: &[usize], after: &[usize]) -> Result<()> {
+    let expected = match (kind, before, after) {
+        (Shortcut::Identity, _, _) => before.to_vec(),
+        (Shortcut::SubsamplePad, [c, h, w], [k, _, _]) if k >= c && (k - c).is_multiple_of(2) => {
+            vec![*k, h.div_ceil(2), w.div_ceil(2)]
+        }
+        _ => Vec::new(),
+    };
+    if expected == after {
+        return Ok(());
+    }
+    Err(Error::usage(format!(
+        "the inner path turns {before:?} into {after:?}, which shortcut `{kind:?}` cannot match"
+    )))
+}

@@ -1,0 +1,30 @@
+//! Networks as modules with an explicit backward pass on a small tape.
+//!
+//! A [`Pass`] carries one forward (and backward) pass through a [`Network`]:
+//! forward pushes what backward needs, backward pops it. A rule layer is the
+//! module whose forward, learning and backward belong to a [`Rule`].
+
+pub mod activation;
+pub mod block;
+pub mod build;
+pub mod dropout;
+pub mod layer;
+pub mod map;
+pub mod module;
+pub mod network;
+pub mod norm;
+pub mod pass;
+pub mod pool;
+pub mod residual;
+pub mod rule;
+pub mod transform;
+
+pub use build::InputShape;
+pub use map::LayerMap;
+pub use module::{Mode, Module, NamedTensor};
+pub use network::Network;
+pub use pass::{Clock, Pass};
+pub use rule::{
+    Activity, Change, ChangeKind, Credit, Errors, Forwarded, LayerShape, Role, Rule, RuleCall,
+    RuleGradients, RuleSource, StateTensor,
+};

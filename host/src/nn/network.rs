@@ -1,0 +1,231 @@
+//! A network: blocks in order, run as far as a phase needs.
+
+use candle_core::{DType, Tensor};
+
+use super::block::Block;
+use super::module::{Mode, Module, NamedTensor};
+use super::pass::{Clock, Pass};
+use crate::{Error, Result};
+
+/// Blocks, input first.
+pub struct Network {
+    blocks: Vec<Block>,
+    /// Width of the output, `[outputs]`.
+    outputs: usize,
+}
+
+/// Numbers reported by the rules of one block.
+pub type BlockMetrics = (String, Vec<(String, f64)>);
+
+impl Network {
+    /// From built blocks and the width of the last one's output.
+    pub fn new(blocks: Vec<Block>, outputs: usize) -> Self {
+        Self { blocks, outputs }
+    }
+
+    /// Width of the output.
+    pub fn outputs(&self) -> usize {
+        self.outputs
+    }
+
+    /// Number of blocks.
+    pub fn len(&self) -> usize {
+        self.blocks.len()
+    }
+
+    /// Whether there are no blocks.
+    pub fn is_empty(&self) -> bool {
+        self.blocks.is_empty()
+    }
+
+    /// Names of the blocks, input first.
+    pub fn block_names(&self) -> Vec<String> {
+        self.blocks.iter().map(|b| b.name().to_owned()).collect()
+    }
+
+    /// Puts every block in evaluation mode, then the listed ones in training mode.
+    pub fn set_mode(&mut self, mode: &Mode) {
+        self.blocks.iter_mut().for_each(|b| b.set_mode(mode, false));
+    }
+
+    /// Index of the first block that learns or moves statistics in this mode:
+    /// the length of the frozen prefix.
+    pub fn first_active(&self) -> usize {
+        let active = |b: &Block| b.acts() || b.learns();
+        self.blocks
+            .iter()
+            .position(active)
+            .unwrap_or(self.blocks.len())
+    }
+
+    /// Whether anything learns or acts in this mode.
+    pub fn is_active(&self) -> bool {
+        self.first_active() < self.blocks.len()
+    }
+
+    /// Whether a gradient changes anything in this mode.
+    pub fn learns(&self) -> bool {
+        self.blocks.iter().any(|b| b.learns())
+    }
+
+    /// Whether a local rule wants targets in this mode.
+    pub fn wants_target(&self) -> bool {
+        self.blocks.iter().any(|b| b.wants_target())
+    }
+
+    /// The dropout that meets the input of block `from` in this pass.
+    pub fn leading_dropout(&self, from: usize, pass: &Pass) -> Option<(f64, u64)> {
+        self.blocks.get(from)?.leading_dropout(pass)
+    }
+
+    /// Output of blocks `range` for `x`, the input of the first of them.
+    pub fn forward(
+        &mut self,
+        pass: &mut Pass,
+        x: &Tensor,
+        range: std::ops::Range<usize>,
+    ) -> Result<Tensor> {
+        let (keep, below) = (pass.keep, pass.below);
+        let mut x = x.clone();
+        for block in &mut self.blocks[range] {
+            pass.keep = keep && (pass.below || block.learns());
+            x = block.forward(pass, &x)?;
+            pass.below |= block.learns();
+        }
+        (pass.keep, pass.below) = (keep, below);
+        Ok(x)
+    }
+
+    /// Output of the whole network.
+    pub fn forward_all(&mut self, pass: &mut Pass, x: &Tensor) -> Result<Tensor> {
+        self.forward(pass, x, 0..self.blocks.len())
+    }
+
+    /// A local pass from block `from`: ends at the last module that changes in it.
+    pub fn forward_local(&mut self, pass: &mut Pass, x: &Tensor, from: usize) -> Result<()> {
+        let Some(last) = self.blocks.iter().rposition(|b| b.acts()) else {
+            return Ok(());
+        };
+        let x = self.forward(pass, x, from..last.max(from))?;
+        self.blocks[last].forward_while_acting(pass, &x)?;
+        Ok(())
+    }
+
+    /// The way back through blocks `range`, the same as went forward, from the
+    /// gradient at the output. The result is the gradient at the input, where
+    /// the pass wants it.
+    pub fn backward(
+        &mut self,
+        pass: &mut Pass,
+        grad: &Tensor,
+        range: std::ops::Range<usize>,
+    ) -> Result<Option<Tensor>> {
+        let want = pass.below;
+        let mut grad = grad.clone();
+        for i in range.clone().rev() {
+            let below = want || self.blocks[range.start..i].iter().any(|b| b.learns());
+            let block = &mut self.blocks[i];
+            if !below && !block.learns() {
+                return Ok(None);
+            }
+            match block.backward(pass, &grad, below)? {
+                Some(next) => grad = next,
+                None => return Ok(None),
+            }
+        }
+        Ok(want.then_some(grad))
+    }
+
+    /// Applies the changes that local rules found in the last pass.
+    pub fn apply_changes(&mut self) -> Result<()> {
+        self.blocks.iter_mut().try_for_each(|b| b.apply_changes())
+    }
+
+    /// A phase begins: the steps of every layer count from 0 again.
+    pub fn start_phase(&mut self) {
+        self.blocks.iter_mut().for_each(|b| b.start_phase());
+    }
+
+    /// Counts the step that has just ended in every layer that learned.
+    pub fn end_step(&mut self) {
+        self.blocks.iter_mut().for_each(|b| b.end_step());
+    }
+
+    /// Every tensor under its full name.
+    pub fn tensors(&self) -> Vec<NamedTensor> {
+        let mut out = Vec::new();
+        self.blocks.iter().for_each(|b| b.tensors(&mut out));
+        out
+    }
+
+    /// Every counter under its full name.
+    pub fn counters(&mut self) -> Vec<(String, u64)> {
+        let mut out = Vec::new();
+        for block in &mut self.blocks {
+            block.counters(&mut |name, value| out.push((name.to_owned(), *value)));
+        }
+        out
+    }
+
+    /// Restores tensors by name; every tensor of the network must be among them.
+    ///
+    /// # Errors
+    /// A usage error that names the first missing or misshapen tensor.
+    pub fn load(&mut self, find: &dyn Fn(&str) -> Option<Tensor>) -> Result<()> {
+        for slot in self.tensors() {
+            let saved = find(&slot.name).ok_or_else(|| {
+                Error::usage(format!("the checkpoint has no tensor `{}`", slot.name))
+                    .hint("it was written by another network; start a new run folder")
+            })?;
+            if saved.dims() != slot.tensor.dims() {
+                return Err(Error::usage(format!(
+                    "`{}` has shape {:?} in the checkpoint and {:?} in the network",
+                    slot.name,
+                    saved.dims(),
+                    slot.tensor.dims()
+                )));
+            }
+            let saved = saved.to_dtype(slot.tensor.dtype())?;
+            crate::ops::shape::copy_in_place(&slot.tensor, &saved)?;
+        }
+        Ok(())
+    }
+
+    /// Restores counters by name; unknown names are ignored, missing ones stay.
+    pub fn load_counters(&mut self, saved: &[(String, u64)]) {
+        for block in &mut self.blocks {
+            block.counters(&mut |name, value| {
+                if let Some((_, v)) = saved.iter().find(|(n, _)| n == name) {
+                    *value = *v;
+                }
+            });
+        }
+    }
+
+    /// Numbers reported by the rules of every block.
+    pub fn metrics(&self, clock: &Clock) -> Result<Vec<BlockMetrics>> {
+        let call = clock.call();
+        let mut out = Vec::new();
+        for block in &self.blocks {
+            block.metrics(&call, &mut |name, values| {
+                out.push((name.to_owned(), values))
+            })?;
+        }
+        Ok(out)
+    }
+
+    /// The first block with a NaN or an infinity in its state, if any.
+    pub fn diverged_block(&self) -> Result<Option<String>> {
+        for block in &self.blocks {
+            let mut tensors = Vec::new();
+            block.tensors(&mut tensors);
+            for named in tensors {
+                let sum = named.tensor.abs()?.sum_all()?.to_dtype(DType::F64)?;
+                if !sum.to_scalar::<f64>()?.is_finite() {
+                    return Ok(Some(block.name().to_owned()));
+                }
+            }
+        }
+        Ok(None)
+    }
+}

@@ -1,0 +1,260 @@
+//! The seam between network and rules: what the host asks of a rule bound to a
+//! layer, in Candle tensors. `plugins::bind` implements it over the plugin
+//! boundary; the network knows nothing of libraries or handles.
+
+use candle_core::{DType, Device, Tensor};
+
+use crate::Result;
+use crate::config::plan::LayerPlan;
+
+/// How a rule learns; all that the trainer must know of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Credit {
+    /// From its own input and output.
+    Local,
+    /// An error arrives from above.
+    Feedback,
+    /// The network's output error is broadcast.
+    Direct,
+}
+
+/// Who changes a state tensor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Trained by the optimiser from the rule's gradients.
+    Weight,
+    /// Bias, trained by the optimiser.
+    Bias,
+    /// Feedback weight trained with the optimiser settings of the weight.
+    LearnedFeedback,
+    /// Never changes.
+    FixedFeedback,
+    /// Changed by the rule's own changes.
+    Plastic,
+    /// Running statistic, changed by the rule.
+    Statistic,
+}
+
+impl Role {
+    /// Whether the optimiser owns it.
+    pub fn is_trained(self) -> bool {
+        matches!(self, Self::Weight | Self::Bias | Self::LearnedFeedback)
+    }
+}
+
+/// A tensor that the host holds for a rule.
+#[derive(Clone, Debug)]
+pub struct StateTensor {
+    /// Name, unique in the layer.
+    pub name: String,
+    /// Value.
+    pub tensor: Tensor,
+    /// Who changes it.
+    pub role: Role,
+}
+
+/// Where a layer stands; shapes without the batch axis.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LayerShape {
+    /// Name in the plan.
+    pub name: String,
+    /// Position among the rule layers.
+    pub index: usize,
+    /// `[D]` or `[C, H, W]`.
+    pub input: Vec<usize>,
+    /// `[K]` or `[K, P, Q]`.
+    pub output: Vec<usize>,
+    /// Classes, or target values, at the network's output.
+    pub classes: usize,
+    /// No layer learns below.
+    pub first: bool,
+    /// The output is the network's.
+    pub last: bool,
+    /// A normalisation stands in front.
+    pub normalised: bool,
+}
+
+/// Circumstances of a call.
+#[derive(Clone, Debug)]
+pub struct RuleCall {
+    /// Updates that this layer has seen in this phase.
+    pub step: u64,
+    /// Finished epochs of the phase.
+    pub epoch: u64,
+    /// Epochs of the phase; 0 if open-ended.
+    pub epochs: u64,
+    /// Steps in an epoch.
+    pub steps_per_epoch: u64,
+    /// Samples in a full batch.
+    pub batch: u64,
+    /// Training samples in an epoch.
+    pub samples: u64,
+    /// Seed of run, phase and layer.
+    pub seed: u64,
+    /// Rate of the phase's schedule, if it sets one.
+    pub rate: Option<f64>,
+    /// The block is in training mode.
+    pub training: bool,
+    /// `learn` or `backward` will follow.
+    pub learning: bool,
+}
+
+impl RuleCall {
+    /// A call outside training.
+    pub fn evaluation(seed: u64) -> Self {
+        Self {
+            step: 0,
+            epoch: 0,
+            epochs: 0,
+            steps_per_epoch: 0,
+            batch: 0,
+            samples: 0,
+            seed,
+            rate: None,
+            training: false,
+            learning: false,
+        }
+    }
+}
+
+/// Tensors with names.
+pub type Named = Vec<(String, Tensor)>;
+
+/// What `forward` gives.
+#[derive(Debug)]
+pub struct Forwarded {
+    /// Output.
+    pub y: Tensor,
+    /// What the rule wants back in `learn` or `backward`.
+    pub kept: Named,
+}
+
+/// What a local rule learns from.
+#[derive(Debug)]
+pub struct Activity<'a> {
+    /// Input.
+    pub x: &'a Tensor,
+    /// Output of `forward`.
+    pub y: &'a Tensor,
+    /// What `forward` kept.
+    pub kept: &'a Named,
+    /// Labels (U32 `[B]`) or target values.
+    pub target: Option<&'a Tensor>,
+}
+
+/// What a feedback or direct rule learns from.
+#[derive(Debug)]
+pub struct Errors<'a> {
+    /// Input.
+    pub x: &'a Tensor,
+    /// Output of `forward`.
+    pub y: &'a Tensor,
+    /// What `forward` kept.
+    pub kept: &'a Named,
+    /// Derivative of the loss by the output.
+    pub grad_y: &'a Tensor,
+    /// Derivative of the loss by the network's output, for direct rules.
+    pub output_error: Option<&'a Tensor>,
+    /// Whether the error for the layer below is wanted.
+    pub want_grad_x: bool,
+    /// Whether the layer's own gradients are wanted.
+    pub want_grads: bool,
+}
+
+/// Whether a change adds or replaces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChangeKind {
+    /// Add to the state tensor.
+    Add,
+    /// Replace it.
+    Set,
+}
+
+/// A change of one state tensor.
+#[derive(Clone, Debug)]
+pub struct Change {
+    /// Which.
+    pub name: String,
+    /// How.
+    pub kind: ChangeKind,
+    /// By what.
+    pub tensor: Tensor,
+}
+
+/// What `backward` gives.
+#[derive(Debug, Default)]
+pub struct RuleGradients {
+    /// Error for the layer below.
+    pub grad_x: Option<Tensor>,
+    /// Gradients by state name.
+    pub grads: Named,
+}
+
+/// One rule, bound to one layer with checked parameters. A pure function of its
+/// arguments.
+pub trait Rule: Send + Sync {
+    /// Name as in the plan.
+    fn name(&self) -> &str;
+    /// How it learns.
+    fn credit(&self) -> Credit;
+    /// A feedback or direct rule whose `learn` is to be called too.
+    fn also_local(&self) -> bool;
+    /// `learn` wants the target where there is one.
+    fn wants_target(&self) -> bool;
+    /// `forward` or `backward` draws random numbers at each step.
+    fn stochastic(&self) -> bool;
+
+    /// Fresh state from `seed`; the same numbers on every device.
+    ///
+    /// # Errors
+    /// The rule failed.
+    fn init(&self, seed: u64, device: &Device, dtype: DType) -> Result<Vec<StateTensor>>;
+    /// Output for `x`.
+    ///
+    /// # Errors
+    /// The rule failed or broke its contract (shape, NaN in strict mode).
+    fn forward(&self, call: &RuleCall, state: &[StateTensor], x: &Tensor) -> Result<Forwarded>;
+    /// Local changes.
+    ///
+    /// # Errors
+    /// As for `forward`.
+    fn learn(
+        &self,
+        call: &RuleCall,
+        state: &[StateTensor],
+        a: &Activity<'_>,
+    ) -> Result<Vec<Change>>;
+    /// Gradients.
+    ///
+    /// # Errors
+    /// As for `forward`.
+    fn backward(
+        &self,
+        call: &RuleCall,
+        state: &[StateTensor],
+        e: &Errors<'_>,
+    ) -> Result<RuleGradients>;
+    /// Numbers worth logging.
+    ///
+    /// # Errors
+    /// As for `forward`.
+    fn metrics(&self, call: &RuleCall, state: &[StateTensor]) -> Result<Vec<(String, f64)>>;
+    /// The weight that the forward map really uses, for exact gradients through
+    /// the layer; the state tensor `weight` unless the rule says otherwise.
+    ///
+    /// # Errors
+    /// As for `forward`.
+    fn effective_weight(&self, state: &[StateTensor]) -> Result<Option<Tensor>> {
+        let weight = state.iter().find(|s| s.name == "weight");
+        Ok(weight.map(|s| s.tensor.clone()))
+    }
+}
+
+/// Where rules come from.
+pub trait RuleSource {
+    /// Binds the rule that `plan` names to the layer.
+    ///
+    /// # Errors
+    /// No such rule, bad parameters, or a layer that it cannot serve.
+    fn bind(&self, plan: &LayerPlan, layer: &LayerShape, dtype: DType) -> Result<Box<dyn Rule>>;
+}

@@ -1,0 +1,28 @@
+//! Inverted dropout whose mask is a function of a key and the element's index,
+//! so that a resumed run, a kept feature and any number of threads see the same mask.
+
+use candle_core::Tensor;
+
+use super::{cpu, on_device};
+use crate::Result;
+
+/// Drops elements with probability `p` (resolution 2⁻¹⁶) and scales the rest by
+/// `1/(1 − p)`. The same call on a gradient is the backward pass.
+pub fn dropout(x: &Tensor, p: f64, key: u64) -> Result<Tensor> {
+    on_device!(x, "dropout", cpu: cpu::dropout::apply(x, p, key))
+}
+
+/// Mixes words into one key (SplitMix64 finaliser, Steele et al. 2014).
+pub fn mix(words: &[u64]) -> u64 {
+    words.iter().fold(0x9E37_79B9_7F4A_7C15, |state, word| {
+        finalise(state ^ finalise(word.wrapping_add(0x9E37_79B9_7F4A_7C15)))
+    })
+}
+
+/// SplitMix64's output function.
+#[inline(always)]
+pub fn finalise(mut z: u64) -> u64 {
+    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    z ^ (z >> 31)
+}

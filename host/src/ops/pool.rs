@@ -1,0 +1,28 @@
+//! Pooling with any window, stride and padding, and its gradients.
+
+use candle_core::Tensor;
+
+use super::{Window, cpu, on_device};
+use crate::Result;
+
+/// Largest value of each window, padding counting as −∞. `x: [B, C, H, W]`;
+/// returns `y: [B, C, P, Q]` and, for the backward pass, the position of each
+/// maximum in its plane (`u32`, shape of `y`; the first on ties).
+pub fn max_pool(window: &Window, x: &Tensor) -> Result<(Tensor, Tensor)> {
+    on_device!(x, "max_pool", cpu: cpu::pool::max_forward(window, x))
+}
+
+/// Gradient of [`max_pool`] from the positions it returned; `input = [H, W]`.
+pub fn max_pool_backward(grad: &Tensor, positions: &Tensor, input: [usize; 2]) -> Result<Tensor> {
+    on_device!(grad, "max_pool_backward", cpu: cpu::pool::max_backward(grad, positions, input))
+}
+
+/// Mean of each window, padding counted as zeros.
+pub fn avg_pool(window: &Window, x: &Tensor) -> Result<Tensor> {
+    on_device!(x, "avg_pool", cpu: cpu::pool::avg_forward(window, x))
+}
+
+/// Gradient of [`avg_pool`]; `input = [H, W]`.
+pub fn avg_pool_backward(window: &Window, grad: &Tensor, input: [usize; 2]) -> Result<Tensor> {
+    on_device!(grad, "avg_pool_backward", cpu: cpu::pool::avg_backward(window, grad, input))
+}

@@ -1,0 +1,355 @@
+//! Opening one plugin: the checks, in order, each with an error of its own.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use abi_stable::library::{
+    AbiHeaderRef, LibraryError, ROOT_MODULE_LOADER_NAME_WITH_NUL, RootModuleError,
+};
+use biorule_plugin_api::abi::root::RawRuleInfo;
+use biorule_plugin_api::abi::{
+    API_VERSION, ApiVersion, HostArg, OPS, OpDecl, RootModuleRef, abi_stable,
+};
+use libloading::Library;
+use sha2::{Digest as _, Sha256};
+
+use super::table;
+
+/// The check at which a plugin failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// The file cannot be opened as a library.
+    Open,
+    /// It lacks the plugin symbol, or that symbol is not abi_stable's.
+    Header,
+    /// Another version of abi_stable or of the plugin interface.
+    Version,
+    /// Types of the boundary laid out otherwise.
+    Layout,
+    /// Panics abort.
+    Panic,
+    /// An op that this host lacks or has with another signature.
+    Ops,
+    /// The plugin's own start failed.
+    Init,
+    /// Its rules are unusable, or a name is taken.
+    Rules,
+}
+
+impl Stage {
+    /// What is being checked, for messages.
+    pub fn describe(self) -> &'static str {
+        match self {
+            Self::Open => "opening the library",
+            Self::Header => "looking for the plugin symbol",
+            Self::Version => "comparing interface versions",
+            Self::Layout => "comparing type layouts",
+            Self::Panic => "checking the panic strategy",
+            Self::Ops => "checking the ops it needs",
+            Self::Init => "starting the plugin",
+            Self::Rules => "registering its rules",
+        }
+    }
+}
+
+/// Why a plugin was refused.
+#[derive(Clone, Debug)]
+pub struct LoadError {
+    /// The file.
+    pub path: PathBuf,
+    /// The failed check.
+    pub stage: Stage,
+    /// Facts.
+    pub reason: String,
+    /// What to do.
+    pub hint: String,
+}
+
+impl fmt::Display for LoadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "plugin `{}` refused while {}: {}",
+            self.path.display(),
+            self.stage.describe(),
+            self.reason
+        )
+    }
+}
+
+impl std::error::Error for LoadError {}
+
+/// A loaded plugin. Its library stays in the process for good.
+#[derive(Clone)]
+pub struct Plugin {
+    /// The file.
+    pub path: PathBuf,
+    /// Digest of the file, for run records.
+    pub sha256: String,
+    /// Interface it was built for.
+    pub api: ApiVersion,
+    /// SDK it was built with.
+    pub sdk: String,
+    /// Its entry points.
+    pub(super) module: RootModuleRef,
+}
+
+impl fmt::Debug for Plugin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "Plugin({}, {}, {})",
+            self.path.display(),
+            self.api,
+            self.sdk
+        )
+    }
+}
+
+/// Opens and checks `path`; on success also its rules, still in the plugin's words.
+///
+/// # Errors
+/// The first check that fails.
+pub fn load(path: &Path) -> Result<(Plugin, Vec<RawRuleInfo>), LoadError> {
+    let at = |stage: Stage, reason: String, hint: &str| LoadError {
+        path: path.to_path_buf(),
+        stage,
+        reason,
+        hint: hint.to_string(),
+    };
+    let bytes = std::fs::read(path)
+        .map_err(|e| at(Stage::Open, e.to_string(), "check the file's permissions"))?;
+    let header = header(path, &at)?;
+    let module = header
+        .upgrade()
+        .and_then(|header| header.init_root_module::<RootModuleRef>())
+        .map_err(|error| refuse(error, &at))?;
+    if !module.api().speaks_with(API_VERSION) {
+        let reason = format!(
+            "built for interface {}, this host speaks {API_VERSION}",
+            module.api()
+        );
+        return Err(at(Stage::Version, reason, REBUILD));
+    }
+    if !module.panic_unwinds() {
+        let reason =
+            "built with `panic = \"abort\"`: a defect in a rule would end the host".to_string();
+        return Err(at(
+            Stage::Panic,
+            reason,
+            "remove `panic = \"abort\"` from the plugin's profile and rebuild it",
+        ));
+    }
+    check_ops(module.ops_wanted().as_slice(), OPS)
+        .map_err(|(reason, hint)| at(Stage::Ops, reason, &hint))?;
+    (module.init())(HostArg(std::ptr::from_ref(table::host_table()).cast()))
+        .into_result()
+        .map_err(|failure| {
+            at(
+                Stage::Init,
+                failure.message.to_string(),
+                "see the plugin's own documentation",
+            )
+        })?;
+    let rules: Vec<RawRuleInfo> = (module.rules())().into_iter().collect();
+    if rules.is_empty() {
+        return Err(at(
+            Stage::Rules,
+            "it offers no rule".into(),
+            "list rules in `export_rules!`",
+        ));
+    }
+    let plugin = Plugin {
+        path: path.to_path_buf(),
+        sha256: hex(&Sha256::digest(&bytes)),
+        api: module.api(),
+        sdk: module.sdk().to_string(),
+        module,
+    };
+    Ok((plugin, rules))
+}
+
+const REBUILD: &str =
+    "rebuild the plugin with the `biorule-plugin-api` of this host, or take a matching host";
+
+/// Opens the library, for good, and finds abi_stable's header in it.
+fn header(
+    path: &Path,
+    at: &impl Fn(Stage, String, &str) -> LoadError,
+) -> Result<AbiHeaderRef, LoadError> {
+    // SAFETY: loading runs the library's constructors, as loading any plugin does; the user put
+    // the file into a plugin folder for that. Local binding keeps two plugins from seeing each
+    // other's symbols.
+    let library = unsafe { Library::new(path) }.map_err(|e| {
+        at(
+            Stage::Open,
+            source_text(&e),
+            "only shared libraries for this system belong into a plugin folder",
+        )
+    })?;
+    // Never unloaded, also after a refusal: abi_stable's errors may point into it.
+    let library: &'static Library = Box::leak(Box::new(library));
+    // SAFETY: the symbol, where it exists, is the header that `export_rules!` writes; what it
+    // points to begins with a magic string that is compared before anything else is read.
+    let symbol =
+        unsafe { library.get::<AbiHeaderRef>(ROOT_MODULE_LOADER_NAME_WITH_NUL.as_bytes()) };
+    let header = *symbol.map_err(|_| {
+        at(
+            Stage::Header,
+            "a library, but not a BioRule plugin: the plugin symbol is absent".into(),
+            "build the plugin as a `cdylib` with `export_rules!`",
+        )
+    })?;
+    let ours = abi_stable::library::AbiHeader::VALUE;
+    if header.magic_string != ours.magic_string {
+        let found = String::from_utf8_lossy(&header.magic_string)
+            .trim_end_matches('\0')
+            .to_string();
+        let reason = format!(
+            "the plugin symbol does not start with abi_stable's magic text (found `{}`)",
+            found.escape_debug()
+        );
+        return Err(at(
+            Stage::Header,
+            reason,
+            "the file is damaged or made by something else; rebuild it",
+        ));
+    }
+    if !header.is_valid() {
+        let reason = format!(
+            "built with abi_stable's ABI {}.{}, this host has {}.{}",
+            header.abi_major, header.abi_minor, ours.abi_major, ours.abi_minor
+        );
+        return Err(at(Stage::Version, reason, REBUILD));
+    }
+    Ok(header)
+}
+
+/// One line for each way in which abi_stable refuses; its full reports go to the log.
+fn refuse(error: LibraryError, at: &impl Fn(Stage, String, &str) -> LoadError) -> LoadError {
+    match error {
+        LibraryError::IncompatibleVersionNumber {
+            expected_version,
+            actual_version,
+            ..
+        } => {
+            let reason = format!(
+                "built for plugin interface {actual_version}, this host speaks {expected_version}"
+            );
+            at(Stage::Version, reason, REBUILD)
+        }
+        LibraryError::AbiInstability(report) => {
+            let report = report.to_string();
+            tracing::debug!("layout report:\n{report}");
+            let cause = report
+                .lines()
+                .map(str::trim)
+                .find(|l| l.starts_with("Error:") || l.contains("mismatch"));
+            let reason = format!(
+                "types of the plugin boundary are laid out otherwise{}",
+                cause
+                    .map(|c| format!(" ({})", c.trim_start_matches("Error:")))
+                    .unwrap_or_default()
+            );
+            at(Stage::Layout, reason, REBUILD)
+        }
+        LibraryError::RootModule {
+            err: RootModuleError::Unwound,
+            ..
+        } => at(
+            Stage::Init,
+            "it panicked while making its root module".into(),
+            "see the panic message above",
+        ),
+        LibraryError::RootModule {
+            err: RootModuleError::Returned(e),
+            ..
+        } => at(
+            Stage::Init,
+            e.to_string(),
+            "see the plugin's own documentation",
+        ),
+        other => {
+            let text = other.to_string();
+            let first = text
+                .lines()
+                .find(|l| !l.trim().is_empty())
+                .unwrap_or("unknown")
+                .trim()
+                .to_string();
+            at(Stage::Layout, first, REBUILD)
+        }
+    }
+}
+
+/// Whether the host has every op in the plugin's list, at its place, with its types.
+fn check_ops(wanted: &[OpDecl], have: &[OpDecl]) -> Result<(), (String, String)> {
+    for (i, op) in wanted.iter().enumerate() {
+        match have.get(i) {
+            None => {
+                return Err((
+                    format!(
+                        "it needs op `{}`, which interface {} has; this host has {API_VERSION}",
+                        op.name, op.since
+                    ),
+                    format!(
+                        "update the host to one with interface {} or newer",
+                        op.since
+                    ),
+                ));
+            }
+            Some(ours) if ours.name != op.name || ours.signature != op.signature => {
+                return Err((
+                    format!(
+                        "op {i} is `{}{}` there and `{}{}` here",
+                        op.name, op.signature, ours.name, ours.signature
+                    ),
+                    REBUILD.to_string(),
+                ));
+            }
+            Some(_) => {}
+        }
+    }
+    Ok(())
+}
+
+fn source_text(error: &libloading::Error) -> String {
+    std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string)
+}
+
+/// Lower-case hexadecimal digits.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use abi_stable::std_types::RStr;
+
+    fn op(name: &'static str, since: ApiVersion) -> OpDecl {
+        OpDecl {
+            name: RStr::from_str(name),
+            since,
+            signature: RStr::from_str("()"),
+        }
+    }
+
+    #[test]
+    fn an_older_list_passes_and_a_newer_one_names_the_op_and_its_version() {
+        let v1 = ApiVersion::new(0, 1, 0);
+        let v7 = ApiVersion::new(0, 1, 7);
+        let have = [op("add", v1), op("mul", v1)];
+        assert!(check_ops(&have[..1], &have).is_ok());
+        assert!(check_ops(&have, &have).is_ok());
+        let newer = [have[0], have[1], op("fold", v7)];
+        let (reason, hint) = check_ops(&newer, &have).unwrap_err();
+        assert!(
+            reason.contains("`fold`") && reason.contains("0.1.7"),
+            "{reason}"
+        );
+        assert!(hint.contains("0.1.7"), "{hint}");
+        let (reason, _) = check_ops(&[op("mul", v1)], &have).unwrap_err();
+        assert!(reason.contains("op 0"), "{reason}");
+    }
+}

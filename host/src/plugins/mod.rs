@@ -1,0 +1,18 @@
+//! Rule plugins: finding, loading, registering and binding them, and the table of
+//! tensor ops that they call.
+//!
+//! A rule keeps nothing between calls; all state is the host's. A library, once
+//! loaded, is never unloaded: types, statics and function pointers of it may be
+//! anywhere. Together with `plugin-api::abi` and the kernels this is the only
+//! place with `unsafe`.
+
+pub mod bind;
+pub mod discover;
+pub mod init;
+pub mod load;
+pub mod registry;
+pub mod table;
+
+pub use discover::{PLUGIN_PATH_VARIABLE, search_folders};
+pub use load::{LoadError, Plugin, Stage};
+pub use registry::{Registry, RuleEntry};

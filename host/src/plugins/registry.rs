@@ -1,0 +1,269 @@
+//! The rules that are there, by name, and the plugins that were refused.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use biorule_plugin_api::abi::root::{RawRuleInfo, flags, kinds};
+use biorule_plugin_api::sdk::{Claims, ParamSpec, ParamValue};
+
+use candle_core::DType;
+
+use super::bind::BoundRule;
+use super::discover::{Folder, library_files, search_folders};
+use super::load::{LoadError, Plugin, Stage, load};
+use crate::config::{LayerPlan, MapPlan, ParamValue as PlanValue};
+use crate::nn::rule::{Credit, LayerShape, Rule, RuleSource};
+use crate::{Error, Result};
+
+/// A rule as its plugin presents it.
+#[derive(Clone, Debug)]
+pub struct RuleEntry {
+    /// Name in configs.
+    pub name: String,
+    /// One line.
+    pub summary: String,
+    /// Where it comes from.
+    pub paper: String,
+    /// How it learns.
+    pub credit: Credit,
+    /// Serves dense layers.
+    pub dense: bool,
+    /// Serves convolutions.
+    pub conv: bool,
+    /// `learn` wants the target.
+    pub wants_target: bool,
+    /// A feedback or direct rule that also learns locally.
+    pub also_local: bool,
+    /// Draws random numbers at each step.
+    pub stochastic: bool,
+    /// What it claims of itself.
+    pub claims: Claims,
+    /// Hyperparameters.
+    pub params: Vec<ParamSpec>,
+    /// Where it lives.
+    pub plugin: Arc<Plugin>,
+    /// Its number there.
+    pub(super) number: u32,
+}
+
+/// All rules of some folders.
+#[derive(Debug, Default)]
+pub struct Registry {
+    rules: BTreeMap<String, RuleEntry>,
+    broken: Vec<LoadError>,
+    folders: Vec<Folder>,
+}
+
+impl Registry {
+    /// Loads every plugin in the configured folders, those of the environment and the
+    /// executable's own. A broken one is kept as an error; the rest go on.
+    pub fn discover(configured: &[PathBuf]) -> Self {
+        Self::from_folders(search_folders(configured))
+    }
+
+    /// Loads every plugin in exactly these folders.
+    pub fn from_folders(folders: Vec<Folder>) -> Self {
+        let mut registry = Self {
+            folders,
+            ..Self::default()
+        };
+        for path in library_files(&registry.folders) {
+            if let Err(error) = registry.add(&path) {
+                tracing::debug!("{error}");
+                registry.broken.push(error);
+            }
+        }
+        registry
+    }
+
+    /// Loads one plugin.
+    ///
+    /// # Errors
+    /// The check that it fails, or a rule name that is taken.
+    pub fn add(&mut self, path: &Path) -> Result<(), LoadError> {
+        let (plugin, rules) = load(path)?;
+        let plugin = Arc::new(plugin);
+        let at = |reason: String, hint: &str| LoadError {
+            path: path.to_path_buf(),
+            stage: Stage::Rules,
+            reason,
+            hint: hint.to_string(),
+        };
+        let mut entries = Vec::new();
+        for (number, raw) in rules.iter().enumerate() {
+            let entry = entry(raw, number as u32, &plugin)
+                .map_err(|reason| at(reason, "rebuild the plugin"))?;
+            if let Some(other) = self.rules.get(&entry.name) {
+                let reason = format!(
+                    "rule `{}` is already there, from `{}`",
+                    entry.name,
+                    other.plugin.path.display()
+                );
+                return Err(at(
+                    reason,
+                    "remove one of the two files, or rename the rule",
+                ));
+            }
+            entries.push(entry);
+        }
+        self.rules
+            .extend(entries.into_iter().map(|e| (e.name.clone(), e)));
+        Ok(())
+    }
+
+    /// All rules, by name.
+    pub fn rules(&self) -> impl Iterator<Item = &RuleEntry> {
+        self.rules.values()
+    }
+
+    /// The plugins that were refused.
+    pub fn broken(&self) -> &[LoadError] {
+        &self.broken
+    }
+
+    /// The folders that were searched.
+    pub fn folders(&self) -> impl Iterator<Item = &Path> {
+        self.folders.iter().map(|f| f.path.as_path())
+    }
+
+    /// The rule called `name`.
+    ///
+    /// # Errors
+    /// Exit 4, with the nearest name, the broken plugins and the folders searched.
+    pub fn get(&self, name: &str) -> Result<&RuleEntry> {
+        if let Some(entry) = self.rules.get(name) {
+            return Ok(entry);
+        }
+        let mut text = format!("no rule `{name}`");
+        for broken in &self.broken {
+            text.push_str(&format!("; {broken}"));
+        }
+        let folders: Vec<String> = self
+            .folders()
+            .map(|f| format!("`{}`", f.display()))
+            .collect();
+        let searched = format!("searched {}", folders.join(", "));
+        let nearest =
+            crate::plugins::registry::nearest(name, self.rules.keys().map(String::as_str));
+        Err(Error::plugin(text).hint(match nearest {
+            Some(nearest) => format!("did you mean `{nearest}`? {searched}"),
+            None => format!("`biorule rules list` shows what there is; {searched}"),
+        }))
+    }
+
+    /// Values of every hyperparameter of `name`: those given, checked, and the defaults.
+    ///
+    /// # Errors
+    /// Exit 4 for an unknown rule, exit 2 for an unknown hyperparameter or a bad value.
+    pub fn params(
+        &self,
+        name: &str,
+        given: &BTreeMap<String, PlanValue>,
+    ) -> Result<Vec<(String, ParamValue)>> {
+        let entry = self.get(name)?;
+        for key in given.keys() {
+            if !entry.params.iter().any(|p| &p.name == key) {
+                let error = Error::usage(format!("rule `{name}` has no hyperparameter `{key}`"));
+                let known = entry.params.iter().map(|p| p.name.as_str());
+                return Err(match nearest(key, known) {
+                    Some(nearest) => error.hint(format!(
+                        "did you mean `{nearest}`? `biorule rules describe {name}` lists all"
+                    )),
+                    None => error.hint(format!("`biorule rules describe {name}` lists all")),
+                });
+            }
+        }
+        entry
+            .params
+            .iter()
+            .map(|spec| {
+                let value = match given.get(&spec.name) {
+                    None => spec.default.clone(),
+                    Some(value) => spec.accept(to_sdk(value)).map_err(|e| {
+                        Error::usage(format!("rule `{name}`: {e}"))
+                            .hint(format!("`biorule rules describe {name}`"))
+                    })?,
+                };
+                Ok((spec.name.clone(), value))
+            })
+            .collect()
+    }
+}
+
+impl RuleSource for Registry {
+    fn bind(&self, plan: &LayerPlan, layer: &LayerShape, _dtype: DType) -> Result<Box<dyn Rule>> {
+        let entry = self.get(&plan.rule)?;
+        let (served, kind) = match plan.map {
+            MapPlan::Dense => (entry.dense, "dense"),
+            MapPlan::Conv { .. } => (entry.conv, "convolution"),
+        };
+        if !served {
+            return Err(Error::usage(format!(
+                "rule `{}` does not serve {kind} layers (layer `{}`)",
+                entry.name, layer.name
+            )));
+        }
+        let params = self.params(&plan.rule, &plan.params)?;
+        Ok(Box::new(BoundRule::new(entry, plan, layer, &params)?))
+    }
+}
+
+fn entry(raw: &RawRuleInfo, number: u32, plugin: &Arc<Plugin>) -> Result<RuleEntry, String> {
+    use biorule_plugin_api::sdk::Credit as Sdk;
+    let credit = match Sdk::from_code(raw.credit) {
+        Some(Sdk::Local) => Credit::Local,
+        Some(Sdk::Feedback) => Credit::Feedback,
+        Some(Sdk::Direct) => Credit::Direct,
+        None => {
+            return Err(format!(
+                "rule `{}` has credit number {}, which this host does not know",
+                raw.name, raw.credit.0
+            ));
+        }
+    };
+    if raw.name.is_empty()
+        || raw
+            .name
+            .chars()
+            .any(|c| !(c.is_ascii_alphanumeric() || "-_/".contains(c)))
+    {
+        return Err(format!(
+            "rule name `{}` is not made of letters, digits, `-`, `_` and `/`",
+            raw.name
+        ));
+    }
+    Ok(RuleEntry {
+        name: raw.name.to_string(),
+        summary: raw.summary.to_string(),
+        paper: raw.paper.to_string(),
+        credit,
+        dense: raw.kinds & kinds::DENSE != 0,
+        conv: raw.kinds & kinds::CONV != 0,
+        wants_target: raw.flags & flags::TARGET != 0,
+        also_local: raw.flags & flags::ALSO_LOCAL != 0,
+        stochastic: raw.flags & flags::STOCHASTIC != 0,
+        claims: Claims(raw.claims),
+        params: raw.params.iter().map(ParamSpec::from_raw).collect(),
+        plugin: plugin.clone(),
+        number,
+    })
+}
+
+fn to_sdk(value: &PlanValue) -> ParamValue {
+    match value {
+        PlanValue::Bool(v) => ParamValue::Bool(*v),
+        PlanValue::Int(v) => ParamValue::Int(*v),
+        PlanValue::Float(v) => ParamValue::Float(*v),
+        PlanValue::Text(v) => ParamValue::Text(v.clone()),
+    }
+}
+
+/// The known name nearest to `name`, if one is near.
+pub fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    known
+        .map(|k| (strsim::jaro_winkler(name, k), k))
+        .filter(|(similarity, _)| *similarity > 0.75)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, k)| k)
+}

@@ -1,0 +1,104 @@
+//! Reductions, products and softmax.
+
+use abi_stable::std_types::RSlice;
+use biorule_plugin_api::abi::types::{RawResult, RawTensor, fail};
+use candle_core::Tensor;
+
+use super::handle::{Fault, look, out};
+
+type Dims<'a> = RSlice<'a, usize>;
+type Out = RawResult<RawTensor>;
+
+pub extern "C" fn sum(t: RawTensor, axes: Dims<'_>, keep: bool) -> Out {
+    out("sum", || {
+        let (t, axes) = (look(t), axes.as_slice().to_vec());
+        Ok(if keep {
+            t.sum_keepdim(axes)?
+        } else {
+            t.sum(axes)?
+        })
+    })
+}
+
+pub extern "C" fn mean(t: RawTensor, axes: Dims<'_>, keep: bool) -> Out {
+    out("mean", || {
+        let (t, axes) = (look(t), axes.as_slice().to_vec());
+        let n: usize = axes
+            .iter()
+            .map(|&a| t.dim(a))
+            .product::<Result<usize, _>>()?;
+        let total = if keep {
+            t.sum_keepdim(axes)?
+        } else {
+            t.sum(axes)?
+        };
+        Ok((total / n as f64)?)
+    })
+}
+
+pub extern "C" fn max(t: RawTensor, axis: usize, keep: bool) -> Out {
+    out("max", || {
+        let t = look(t);
+        Ok(if keep {
+            t.max_keepdim(axis)?
+        } else {
+            t.max(axis)?
+        })
+    })
+}
+
+pub extern "C" fn min(t: RawTensor, axis: usize, keep: bool) -> Out {
+    out("min", || {
+        let t = look(t);
+        Ok(if keep {
+            t.min_keepdim(axis)?
+        } else {
+            t.min(axis)?
+        })
+    })
+}
+
+pub extern "C" fn argmax(t: RawTensor, axis: usize, keep: bool) -> Out {
+    out("argmax", || {
+        let t = look(t);
+        Ok(if keep {
+            t.argmax_keepdim(axis)?
+        } else {
+            t.argmax(axis)?
+        })
+    })
+}
+
+pub extern "C" fn argrank(t: RawTensor, rank: usize, axis: usize, keep: bool) -> Out {
+    out("argrank", || {
+        let t = look(t);
+        let size = t.dim(axis)?;
+        if rank == 0 || rank > size {
+            return Err(Fault(fail::SHAPE, format!("rank {rank} of {size} entries")));
+        }
+        let last = t.rank() - 1;
+        // Largest first; the sort is stable, so the first of equals comes first.
+        let order = t
+            .transpose(axis, last)?
+            .contiguous()?
+            .arg_sort_last_dim(false)?;
+        let index = order.narrow(last, rank - 1, 1)?.transpose(axis, last)?;
+        Ok(if keep { index } else { index.squeeze(axis)? }.contiguous()?)
+    })
+}
+
+pub extern "C" fn max_all(t: RawTensor) -> Out {
+    out("max_all", || Ok(look(t).max_all()?))
+}
+
+pub extern "C" fn matmul(a: RawTensor, b: RawTensor) -> Out {
+    out("matmul", || Ok(look(a).broadcast_matmul(look(b))?))
+}
+
+pub extern "C" fn softmax(t: RawTensor, axis: usize, gain: f64) -> Out {
+    out("softmax", || {
+        let t = look(t);
+        let scaled: Tensor = if gain == 1.0 { t.clone() } else { (t * gain)? };
+        Ok(candle_nn::ops::softmax(&scaled, axis)?)
+    })
+}

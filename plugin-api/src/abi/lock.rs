@@ -1,0 +1,84 @@
+//! The written record of the boundary: every struct, field and op, in order.
+//!
+//! `plugin-api/abi.lock` holds the text of [`lock_text`]; a test regenerates it
+//! and accepts added lines only.
+
+use std::fmt::Write as _;
+
+/// Name and fields of a struct that crosses the boundary.
+#[derive(Clone, Copy, Debug)]
+pub struct StructDecl {
+    /// Type name.
+    pub name: &'static str,
+    /// Field names and types, in order.
+    pub fields: &'static [(&'static str, &'static str)],
+}
+
+/// Declares a `#[repr(C)]` struct and the [`StructDecl`] that the lock lists.
+macro_rules! abi_struct {
+    ($(#[$meta:meta])* pub struct $name:ident { $( $(#[$field_meta:meta])* $field:ident : $ty:ty, )* }) => {
+        $(#[$meta])*
+        #[repr(C)]
+        pub struct $name { $( $(#[$field_meta])* pub $field: $ty, )* }
+        impl $name {
+            /// Name and fields, for `abi.lock`.
+            pub const DECL: $crate::abi::lock::StructDecl = $crate::abi::lock::StructDecl {
+                name: stringify!($name),
+                fields: &[ $( (stringify!($field), stringify!($ty)) ),* ],
+            };
+        }
+    };
+}
+pub(crate) use abi_struct;
+
+/// The whole boundary as text, one fact a line.
+pub fn lock_text() -> String {
+    use super::{ops, root, types};
+    let structs = [
+        types::RawFailure::DECL,
+        types::RawNamed::DECL,
+        types::RawLayer::DECL,
+        types::RawCall::DECL,
+        types::RawTile::DECL,
+        types::RawCompeted::DECL,
+        types::RawArg::DECL,
+        types::RawLaunch::DECL,
+        root::RawParamValue::DECL,
+        root::RawParamSpec::DECL,
+        root::RawParam::DECL,
+        root::RawRuleInfo::DECL,
+        root::RawStateSpec::DECL,
+        root::RawForwardArgs::DECL,
+        root::RawLearnArgs::DECL,
+        root::RawBackwardArgs::DECL,
+        root::RawForward::DECL,
+        root::RawGradients::DECL,
+        root::RawMetric::DECL,
+        root::InstanceVtable::DECL,
+        root::RawInstance::DECL,
+    ];
+    let mut text =
+        String::from("# Written by `cargo test -p biorule-plugin-api`; lines may only be added.\n");
+    for decl in structs {
+        for (i, (field, ty)) in decl.fields.iter().enumerate() {
+            let _ = writeln!(text, "struct {}.{i:02} {field}: {}", decl.name, squeeze(ty));
+        }
+    }
+    for (i, (field, ty)) in root::ROOT_FIELDS.iter().enumerate() {
+        let _ = writeln!(text, "root {i:02} {field}: {}", squeeze(ty));
+    }
+    for (i, op) in ops::OPS.iter().enumerate() {
+        let _ = writeln!(
+            text,
+            "op {i:03} {} since {} {}",
+            op.name,
+            op.since,
+            squeeze(op.signature.as_str())
+        );
+    }
+    text
+}
+
+fn squeeze(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}

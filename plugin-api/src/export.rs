@@ -1,0 +1,148 @@
+//! `export_rules!` and `hyperparameters!`.
+
+/// Makes a plugin of rules: `export_rules!(Hebb, Oja);`.
+///
+/// Writes the one symbol that the host looks for. A library holds one
+/// `export_rules!`.
+#[macro_export]
+macro_rules! export_rules {
+    ($($rule:ty),+ $(,)?) => {
+        const _: () = {
+            use $crate::abi::abi_stable::{library, prefix_type::PrefixTypeTrait as _, std_types::*};
+            use $crate::abi::{glue, root::*, types::*, *};
+
+            extern "C" fn init(host: HostArg) -> RawResult<()> {
+                host::install(host);
+                RResult::ROk(())
+            }
+            extern "C" fn rules() -> RVec<RawRuleInfo> {
+                [$(glue::info::<$rule>()),+].into_iter().collect()
+            }
+            extern "C" fn create(
+                rule: u32,
+                layer: *const ::std::ffi::c_void,
+                params: RSlice<'_, RawParam>,
+            ) -> RawResult<RawInstance> {
+                type Create = fn(*const ::std::ffi::c_void, RSlice<'_, RawParam>) -> RawResult<RawInstance>;
+                let all: &[Create] = &[$(glue::create::<$rule>),+];
+                match all.get(rule as usize) {
+                    Some(create) => create(layer, params),
+                    None => glue::guard(|| Err($crate::sdk::RuleError::unsupported("no such rule"))),
+                }
+            }
+            extern "C" fn get_extension(_id: RStr<'_>) -> *const ::std::ffi::c_void {
+                ::std::ptr::null()
+            }
+            fn module() -> RootModuleRef {
+                RootModule {
+                    api: API_VERSION,
+                    sdk: RStr::from_str(SDK),
+                    panic_unwinds: cfg!(panic = "unwind"),
+                    ops_wanted: RSlice::from_slice(OPS),
+                    init,
+                    rules,
+                    create,
+                    get_extension,
+                }
+                .leak_into_prefix()
+            }
+            $crate::export_root_module!(module);
+        };
+    };
+}
+
+/// The symbol that abi_stable's loader looks for, around a function that returns
+/// the root module. For [`export_rules!`] and for specimens in tests.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! export_root_module {
+    ($module:path) => {
+        extern "C" fn __biorule_root() -> $crate::abi::abi_stable::library::RootModuleResult {
+            $crate::abi::abi_stable::library::__call_root_module_loader($module)
+        }
+        // The name is abi_stable's ROOT_MODULE_LOADER_NAME; a test compares them.
+        #[unsafe(export_name = "_1as_0lib_1header_0root_bmodule_bloader")]
+        static __BIORULE_HEADER: $crate::abi::abi_stable::library::LibHeader =
+            // SAFETY: the constructor returns the root module of the type named here.
+            unsafe {
+                $crate::abi::abi_stable::library::LibHeader::from_constructor::<
+                    $crate::abi::RootModuleRef,
+                >(
+                    __biorule_root,
+                    $crate::abi::abi_stable::library::CheckTypeLayout::Yes,
+                )
+            };
+    };
+}
+
+/// Declares a rule's hyperparameters: a struct whose fields carry default, range
+/// or choices, unit, one line of documentation and source. Checks, `biorule rules
+/// describe` and `docs/rules.md` come from it.
+///
+/// ```
+/// # use biorule_plugin_api::prelude::*;
+/// hyperparameters! {
+///     /// A rule.
+///     pub struct MyRule {
+///         /// learning rate
+///         lr: f64 = 0.01, range 0.0 => 1.0, source "my paper, eq. 1";
+///         /// how the rate falls
+///         decay: String = "linear", one_of ["linear", "none"], source "my paper, section 2";
+///         /// rank of the punished unit
+///         rank: i64 = 2, range 2 => 1000, unit "position", source "my paper, eq. 3";
+///         /// whether the bias learns
+///         learn_bias: bool = false, source "ours";
+///     }
+/// }
+/// ```
+#[macro_export]
+macro_rules! hyperparameters {
+    (
+        $(#[$meta:meta])*
+        pub struct $name:ident {
+            $(
+                #[doc = $doc:literal] $(#[doc = $more:literal])*
+                $field:ident : $ty:ident = $default:expr
+                $(, range $lo:expr => $hi:expr)?
+                $(, one_of [$($choice:literal),+ $(,)?])?
+                $(, unit $unit:literal)?
+                , source $source:literal;
+            )*
+        }
+    ) => {
+        $(#[$meta])*
+        #[derive(Clone, Debug, PartialEq)]
+        pub struct $name {
+            $( #[doc = $doc] $(#[doc = $more])* pub $field: $ty, )*
+        }
+
+        impl $crate::sdk::Hyperparameters for $name {
+            fn default_values() -> Self {
+                Self { $( $field: <$ty as ::std::convert::From<_>>::from($default), )* }
+            }
+            fn schema() -> ::std::vec::Vec<$crate::sdk::ParamSpec> {
+                ::std::vec![ $(
+                    $crate::sdk::ParamSpec::new(
+                        stringify!($field),
+                        concat!($doc, $($more),*),
+                        $source,
+                        <$ty as $crate::sdk::ParamType>::to_value(&<$ty as ::std::convert::From<_>>::from($default)),
+                    )
+                    $(.range($lo as f64, $hi as f64))?
+                    $(.one_of(&[$($choice),+]))?
+                    $(.unit($unit))?
+                ),* ]
+            }
+            #[allow(unused_variables)]
+            fn assign(&mut self, name: &str, value: &$crate::sdk::ParamValue) -> $crate::sdk::Result<()> {
+                match name {
+                    $( stringify!($field) => {
+                        self.$field = <$ty as $crate::sdk::ParamType>::from_value(name, value)?;
+                        Ok(())
+                    } )*
+                    _ => Err($crate::sdk::RuleError::unsupported(format!("no hyperparameter `{name}`"))),
+                }
+            }
+        }
+    };
+}

@@ -1,0 +1,23 @@
+//! The safe face of the boundary: tensors, layers, state, and the rule trait.
+
+mod compete;
+mod context;
+mod error;
+mod layer;
+mod params;
+mod random;
+mod rule;
+mod state;
+mod tensor;
+
+pub use compete::{Competed, Competition, Real, Tile};
+pub use context::Context;
+pub use error::{Result, RuleError};
+pub use layer::{LayerKind, LayerSpec, PadMode};
+pub use params::{Hyperparameters, ParamSpec, ParamType, ParamValue};
+pub use random::RandomStream;
+pub use rule::{
+    Activity, Claims, Credit, Errors, Forward, Gradients, LearningRule, Metric, RuleInfo,
+};
+pub use state::{Change, Changes, Init, Role, State, StateSpec};
+pub use tensor::{DType, PtxKernel, Tensor};

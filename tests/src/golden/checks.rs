@@ -1,0 +1,199 @@
+//! Comparisons with golden tensors, collected over a file.
+
+use candle_core::Tensor;
+
+use crate::Result;
+use crate::golden::file::values;
+
+/// How far a result may be from the golden one.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Tolerance {
+    /// Every entry within this fraction of the largest magnitude of the golden tensor.
+    Largest(f64),
+    /// Every entry within `absolute + relative·|golden entry|`.
+    Each {
+        /// Absolute part.
+        absolute: f64,
+        /// Part relative to the golden entry.
+        relative: f64,
+    },
+    /// Every entry the same number.
+    Exact,
+}
+
+impl Tolerance {
+    /// Allowed deviation of an entry from `want`, where `largest` is the largest magnitude.
+    fn allowed(self, want: f64, largest: f64) -> f64 {
+        match self {
+            Self::Largest(fraction) => fraction * largest,
+            Self::Each { absolute, relative } => absolute + relative * want.abs(),
+            Self::Exact => 0.0,
+        }
+    }
+}
+
+impl std::fmt::Display for Tolerance {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Largest(fraction) => write!(f, "{fraction:.0e}"),
+            Self::Each { absolute, relative } => write!(f, "{absolute:.0e} + {relative:.0e}·|v|"),
+            Self::Exact => write!(f, "exact"),
+        }
+    }
+}
+
+/// One tensor compared.
+#[derive(Clone, Debug)]
+struct Check {
+    name: String,
+    /// `max|a − b| / max|b|`.
+    error: f64,
+    /// The part of the allowed deviation that was used; above 1 is a failure.
+    used: f64,
+    tolerance: Tolerance,
+}
+
+/// The comparisons made with one file.
+#[derive(Clone, Debug, Default)]
+pub struct Checks {
+    all: Vec<Check>,
+    problems: Vec<String>,
+}
+
+impl Checks {
+    /// Compares `got` with `want` and remembers the error; shapes must be the same, a NaN is
+    /// equal to a NaN only. Nothing fails here: see [`Checks::problems`].
+    ///
+    /// # Errors
+    /// A tensor that cannot be read.
+    pub fn compare(
+        &mut self,
+        name: &str,
+        got: &Tensor,
+        want: &Tensor,
+        tolerance: Tolerance,
+    ) -> Result<()> {
+        if got.dims() != want.dims() {
+            self.problem(format!(
+                "{name}: shape {:?}, expected {:?}",
+                got.dims(),
+                want.dims()
+            ));
+            return Ok(());
+        }
+        self.compare_values(name, &values(got)?, &values(want)?, tolerance);
+        Ok(())
+    }
+
+    /// [`Checks::compare`] for plain numbers.
+    pub fn compare_values(&mut self, name: &str, got: &[f64], want: &[f64], tolerance: Tolerance) {
+        if got.len() != want.len() {
+            self.problem(format!(
+                "{name}: {} values, expected {}",
+                got.len(),
+                want.len()
+            ));
+            return;
+        }
+        let largest = want
+            .iter()
+            .filter(|v| v.is_finite())
+            .fold(0.0, |m: f64, v| m.max(v.abs()));
+        let (mut error, mut used) = (0.0f64, 0.0f64);
+        for (&got, &want) in got.iter().zip(want) {
+            if got == want || (got.is_nan() && want.is_nan()) {
+                continue;
+            }
+            let distance = (got - want).abs();
+            let distance = if distance.is_nan() {
+                f64::INFINITY
+            } else {
+                distance
+            };
+            // Against a tensor of zeros the absolute error stands for the relative one.
+            error = error.max(distance / if largest > 0.0 { largest } else { 1.0 });
+            let allowed = tolerance.allowed(want, largest);
+            used = used.max(if allowed > 0.0 {
+                distance / allowed
+            } else {
+                f64::INFINITY
+            });
+        }
+        if used > 1.0 {
+            let text = format!("{name}: relative error {error:.2e}, tolerance {tolerance}");
+            self.problem(text);
+        }
+        let name = name.to_string();
+        self.all.push(Check {
+            name,
+            error,
+            used,
+            tolerance,
+        });
+    }
+
+    /// Remembers a failure that is not a matter of numbers.
+    pub fn problem(&mut self, text: impl Into<String>) {
+        self.problems.push(text.into());
+    }
+    /// What failed.
+    pub fn problems(&self) -> &[String] {
+        &self.problems
+    }
+    /// Number of tensors compared.
+    pub fn len(&self) -> usize {
+        self.all.len()
+    }
+    /// Whether nothing was compared.
+    pub fn is_empty(&self) -> bool {
+        self.all.is_empty()
+    }
+    /// The comparison that came closest to its tolerance: tensor, largest relative error,
+    /// tolerance.
+    pub fn worst(&self) -> Option<(&str, f64, Tolerance)> {
+        let worst = self.all.iter().max_by(|a, b| {
+            (a.used, a.error)
+                .partial_cmp(&(b.used, b.error))
+                .expect("errors are numbers")
+        })?;
+        Some((&worst.name, worst.error, worst.tolerance))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_is_relative_to_the_largest_golden_entry() {
+        let mut checks = Checks::default();
+        checks.compare_values("a", &[1.0, 100.1], &[1.0, 100.0], Tolerance::Largest(2e-3));
+        let (name, error, _) = checks.worst().unwrap();
+        assert_eq!(name, "a");
+        assert!((error - 1e-3).abs() < 1e-12);
+        assert!(checks.problems().is_empty());
+    }
+
+    #[test]
+    fn what_lies_outside_is_a_problem() {
+        let outside: [(&[f64], &[f64], Tolerance); 5] = [
+            (&[1.1], &[1.0], Tolerance::Largest(1e-2)),
+            (&[f64::NAN], &[1.0], Tolerance::Largest(1e-2)),
+            (&[1.0], &[1.0, 1.0], Tolerance::Exact),
+            (&[2.0], &[1.0], Tolerance::Exact),
+            (
+                &[1e-3, 1.0],
+                &[0.0, 1.0],
+                Tolerance::Each {
+                    absolute: 1e-4,
+                    relative: 1.0,
+                },
+            ),
+        ];
+        for (got, want, tolerance) in outside {
+            let mut checks = Checks::default();
+            checks.compare_values("a", got, want, tolerance);
+            assert_eq!(checks.problems().len(), 1, "{got:?} {want:?} {tolerance:?}");
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! All golden files of one project: found, recognised, run, printed as a table.
+
+use std::path::{Path, PathBuf};
+
+use crate::golden::{Checks, File};
+use crate::{Result, repository, shared};
+
+/// One kind of case.
+pub struct Recogniser {
+    /// What the table calls the kind.
+    pub name: &'static str,
+    /// Whether metadata and tensor names are those of this kind.
+    pub understands: fn(&File) -> bool,
+    /// Computes what the file holds and compares.
+    pub run: fn(&File, &mut Checks) -> Result<()>,
+}
+
+/// What became of the files.
+#[derive(Debug, Default)]
+pub struct Verdict {
+    /// Files that were run.
+    pub run: usize,
+    /// Every failure, with its file.
+    pub failures: Vec<String>,
+    /// Files that no recogniser understands.
+    pub strangers: Vec<PathBuf>,
+}
+
+/// The folders with golden vectors: the one that `BIORULE_GOLDEN` names, or else
+/// `shared/golden` beside the repository; and the small set in `tests/golden`.
+///
+/// # Panics
+/// `BIORULE_GOLDEN` names no folder: a check that silently does nothing is worse.
+pub fn folders() -> Vec<PathBuf> {
+    let first = match std::env::var_os("BIORULE_GOLDEN") {
+        Some(named) => {
+            let named = PathBuf::from(named);
+            assert!(
+                named.is_dir(),
+                "`BIORULE_GOLDEN` names no folder: {}",
+                named.display()
+            );
+            Some(named)
+        }
+        None => shared("golden"),
+    };
+    first
+        .into_iter()
+        .chain([repository().join("tests/golden")])
+        .collect()
+}
+
+/// The files that may belong to `project` (`softhebb`, `krotov`, …): those in a
+/// folder of its name, and those outside the folders of the others.
+pub fn files(project: &str) -> Vec<PathBuf> {
+    const PROJECTS: [&str; 5] = ["softhebb", "krotov", "hebbian", "feedback", "nas"];
+    let mut found = Vec::new();
+    for root in folders() {
+        let mut pending = vec![root];
+        while let Some(folder) = pending.pop() {
+            for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
+                let (path, name) = (entry.path(), entry.file_name());
+                let other = PROJECTS.iter().any(|p| *p != project && name == *p);
+                if path.is_dir() && !other {
+                    pending.push(path);
+                } else if path.extension().is_some_and(|e| e == "safetensors") {
+                    found.push(path);
+                }
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+/// Runs every file of `project` with the first recogniser that understands it, and prints
+/// one line for each: kind, tensors compared, largest relative error, tolerance.
+pub fn judge(project: &str, recognisers: &[Recogniser]) -> Verdict {
+    let mut verdict = Verdict::default();
+    println!(
+        "{:<44} {:<14} {:>7} {:>9}  {:<9} closest to it",
+        "file", "kind", "tensors", "error", "tolerance"
+    );
+    for path in files(project) {
+        judge_file(&path, recognisers, &mut verdict);
+    }
+    println!(
+        "{} files run, {} failures, {} not covered",
+        verdict.run,
+        verdict.failures.len(),
+        verdict.strangers.len()
+    );
+    verdict
+}
+
+fn judge_file(path: &Path, recognisers: &[Recogniser], verdict: &mut Verdict) {
+    let name = path
+        .file_stem()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned();
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) => {
+            verdict
+                .failures
+                .push(format!("{}: {error}", path.display()));
+            return;
+        }
+    };
+    let Some(kind) = recognisers.iter().find(|r| (r.understands)(&file)) else {
+        println!("{name:<44} not covered");
+        verdict.strangers.push(path.into());
+        return;
+    };
+    let mut checks = Checks::default();
+    let outcome = (kind.run)(&file, &mut checks);
+    verdict.run += 1;
+    if let Err(error) = outcome {
+        checks.problem(error.to_string());
+    } else if checks.is_empty() {
+        checks.problem("nothing was compared");
+    }
+    match checks.worst() {
+        Some((tensor, error, tolerance)) => println!(
+            "{name:<44} {:<14} {:>7} {error:>9.1e}  {:<9} {tensor}{}",
+            kind.name,
+            checks.len(),
+            tolerance.to_string(),
+            if checks.problems().is_empty() {
+                ""
+            } else {
+                "  FAILED"
+            }
+        ),
+        None => println!("{name:<44} {:<14} FAILED", kind.name),
+    }
+    for problem in checks.problems() {
+        verdict.failures.push(format!("{name}: {problem}"));
+    }
+}
+
+impl Verdict {
+    /// Fails the test on any failure, on files that nobody understands, and where no file
+    /// was found at all.
+    ///
+    /// # Panics
+    /// With all failures, one a line.
+    pub fn assert_good(&self) {
+        let mut lines = self.failures.clone();
+        lines.extend(
+            self.strangers
+                .iter()
+                .map(|p| format!("no recogniser for {}", p.display())),
+        );
+        assert!(lines.is_empty(), "golden files:\n{}", lines.join("\n"));
+        assert!(self.run > 0, "no golden file in {:?}", folders());
+    }
+}
