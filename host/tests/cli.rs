@@ -27,12 +27,24 @@ fn help_and_version_are_results() {
         assert!(run.stdout.contains("biorule"), "{arg}: {}", run.stdout);
         assert_eq!(run.stderr, "");
     }
-    assert!(Run::new("train --help").done(0).stdout.contains("Examples:"));
+    assert!(
+        Run::new("train --help")
+            .done(0)
+            .stdout
+            .contains("Examples:")
+    );
 }
 
 #[test]
 fn bad_flags_exit_2() {
-    for args in ["", "trian", "train --bogus", "train", "eval", "completions tcsh"] {
+    for args in [
+        "",
+        "trian",
+        "train --bogus",
+        "train",
+        "eval",
+        "completions tcsh",
+    ] {
         let run = Run::new(args).done(2);
         assert_eq!(run.stdout, "", "{args}");
         assert_ne!(run.stderr, "", "{args}");
@@ -50,9 +62,20 @@ fn errors_are_facts_then_a_hint() {
          hint: did you mean `dropout`?\n"
     );
     let run = Run::new("config show --offline none.toml").done(2);
-    assert!(run.stderr.starts_with("error: configuration: `none.toml`: "), "{}", run.stderr);
-    let run = Run::new("config show --offline bad.toml").file("bad.toml", "a = = 1\n").done(2);
-    assert!(run.stderr.contains("file `bad.toml`") && run.stderr.contains("line 1"), "{}", run.stderr);
+    assert!(
+        run.stderr
+            .starts_with("error: configuration: `none.toml`: "),
+        "{}",
+        run.stderr
+    );
+    let run = Run::new("config show --offline bad.toml")
+        .file("bad.toml", "a = = 1\n")
+        .done(2);
+    assert!(
+        run.stderr.contains("file `bad.toml`") && run.stderr.contains("line 1"),
+        "{}",
+        run.stderr
+    );
 }
 
 #[test]
@@ -60,7 +83,11 @@ fn an_unknown_rule_exits_4() {
     let run = Run::new("config show --offline net.toml --set blocks.0.rule=softheb")
         .file("net.toml", NET)
         .done(4);
-    assert!(run.stderr.contains("hint: did you mean `softhebb`?"), "{}", run.stderr);
+    assert!(
+        run.stderr.contains("hint: did you mean `softhebb`?"),
+        "{}",
+        run.stderr
+    );
 }
 
 #[test]
@@ -72,7 +99,8 @@ fn origins_are_shown_and_the_output_is_a_configuration() {
         .stdout;
     let line = |start: &str| {
         let line = shown.lines().find(|l| l.starts_with(start));
-        line.unwrap_or_else(|| panic!("no `{start}` in {shown}")).to_owned()
+        line.unwrap_or_else(|| panic!("no `{start}` in {shown}"))
+            .to_owned()
     };
     assert!(line("seeds = [4]").ends_with("# `--seed`"));
     assert!(line("log_every = 7").ends_with("# environment `BIORULE__OUTPUT__LOG_EVERY`"));
@@ -88,10 +116,15 @@ fn origins_are_shown_and_the_output_is_a_configuration() {
 
 #[test]
 fn json_has_paths_values_and_origins() {
-    let run = Run::new("config show --offline --json net.toml").file("net.toml", NET).done(0);
+    let run = Run::new("config show --offline --json net.toml")
+        .file("net.toml", NET)
+        .done(0);
     let json: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
     let settings = json["settings"].as_array().unwrap();
-    let lr = settings.iter().find(|s| s["path"] == "blocks.conv1.rule.lr").unwrap();
+    let lr = settings
+        .iter()
+        .find(|s| s["path"] == "blocks.conv1.rule.lr")
+        .unwrap();
     assert_eq!(lr["value"], 0.08);
     assert_eq!(lr["origin"], "file `net.toml`");
     assert_eq!(json["hash"].as_str().unwrap().len(), 64);
@@ -100,7 +133,11 @@ fn json_has_paths_values_and_origins() {
 #[test]
 fn a_closed_pipe_is_a_success() {
     use std::process::Stdio;
-    let mut child = Run::new("config reference").command().stdout(Stdio::piped()).spawn().unwrap();
+    let mut child = Run::new("config reference")
+        .command()
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
     drop(child.stdout.take());
     assert_eq!(child.wait().unwrap().code(), Some(0));
 }
@@ -109,7 +146,10 @@ fn a_closed_pipe_is_a_success() {
 fn completions_know_the_commands() {
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let script = Run::new(&format!("completions {shell}")).done(0).stdout;
-        assert!(script.contains("compare") && script.contains("run-dir"), "{shell}");
+        assert!(
+            script.contains("compare") && script.contains("run-dir"),
+            "{shell}"
+        );
     }
 }
 
@@ -117,7 +157,9 @@ fn completions_know_the_commands() {
 fn presets_are_listed_and_printed() {
     let list = Run::new("config presets").done(0).stdout;
     assert!(list.contains("softhebb/4SoftHebbCnnCIFAR"));
-    let text = Run::new("config presets softhebb/2SoftHebbCnnCIFAR").done(0).stdout;
+    let text = Run::new("config presets softhebb/2SoftHebbCnnCIFAR")
+        .done(0)
+        .stdout;
     let from_file = Run::new("config show --offline p.toml").file("p.toml", &text);
     let by_name = Run::new("config show --offline --preset softhebb/2SoftHebbCnnCIFAR");
     assert_eq!(from_file.done(0).stdout, by_name.done(0).stdout);
@@ -136,7 +178,11 @@ fn shipped_configurations_resolve() {
                 folders.push(path);
             } else if path.extension().is_some_and(|e| e == "toml") {
                 let run = Run::new("config show --offline").argument(&path);
-                assert!(run.done(0).stdout.contains("[[phases]]"), "{}", path.display());
+                assert!(
+                    run.done(0).stdout.contains("[[phases]]"),
+                    "{}",
+                    path.display()
+                );
                 found += 1;
             }
         }
@@ -151,9 +197,8 @@ fn runs_are_listed_with_how_they_ended() {
         "host":{"name":"h","system":"s","processor":null,"threads":1},
         "device":"cpu","plugins":[],"started":"2026-01-01T00:00:00Z","starts":1,
         "ended":null,"exit_reason":REASON,"results":{"test/accuracy":ACCURACY}}"#;
-    let record = |reason: &str, accuracy: &str| {
-        run.replace("REASON", reason).replace("ACCURACY", accuracy)
-    };
+    let record =
+        |reason: &str, accuracy: &str| run.replace("REASON", reason).replace("ACCURACY", accuracy);
     let folder = |args: &str| {
         Run::new(args)
             .file("runs/n/a/seed-0/run.json", &record("\"finished\"", "0.5"))
@@ -161,7 +206,10 @@ fn runs_are_listed_with_how_they_ended() {
             .file("runs/m/b/run.json", &record("null", "0.1"))
     };
     let list = folder("runs list").done(0).stdout;
-    assert!(list.contains("interrupted") && list.contains("70.00 %"), "{list}");
+    assert!(
+        list.contains("interrupted") && list.contains("70.00 %"),
+        "{list}"
+    );
     let compared = folder("runs compare runs/n --json").done(0).stdout;
     let json: serde_json::Value = serde_json::from_str(&compared).unwrap();
     let result = &json[0]["results"][0];

@@ -1,5 +1,5 @@
-//! A context without plugins and data: how the rules of our own plugins learn
-//! and the shapes of known data sets. Lets a configuration be read, shown and
+//! A context without plugins and data files: how the rules of our own plugins
+//! learn and what the registry says of data sets. Lets a configuration be read, shown and
 //! tested where nothing is built or downloaded; hyperparameters pass unchecked.
 
 use super::context::{Credit, DataShape, PlanContext, RuleSchema};
@@ -21,16 +21,6 @@ const RULES: &[(&str, Credit, bool)] = &[
     ("feedback-alignment/frsf", Credit::Feedback, false),
     ("kolen-pollack", Credit::Feedback, false),
     ("direct-feedback-alignment", Credit::Direct, false),
-];
-
-/// Set, sample shape, classes.
-const SETS: &[(&str, [usize; 3], usize)] = &[
-    ("digits", [1, 8, 8], 10),
-    ("mnist", [1, 28, 28], 10),
-    ("fashion-mnist", [1, 28, 28], 10),
-    ("cifar10", [3, 32, 32], 10),
-    ("cifar100", [3, 32, 32], 100),
-    ("stl10", [3, 96, 96], 10),
 ];
 
 /// The context without plugins and data.
@@ -60,10 +50,29 @@ impl PlanContext for Offline {
         })
     }
 
+    /// Sets that the registry does not have (those of some presets) pass.
     fn dataset(&self, plan: &DataPlan) -> Result<Option<DataShape>> {
-        Ok(SETS.iter().find(|s| s.0 == plan.set).map(|s| DataShape {
-            sample: s.1.to_vec(),
-            classes: s.2,
-        }))
+        match plan.info() {
+            Ok(_) => dataset_shape(plan),
+            Err(_) => Ok(None),
+        }
     }
+}
+
+/// Shape and classes of a data set by the registry, its settings checked, no
+/// file opened; `None` for generated sets, whose options decide.
+///
+/// # Errors
+/// Usage error for an unknown set or settings that do not fit it.
+pub fn dataset_shape(plan: &DataPlan) -> Result<Option<DataShape>> {
+    let info = plan.info()?;
+    plan.check()?;
+    if !info.settings.is_empty() {
+        return Ok(None);
+    }
+    let [height, width] = plan.resize.unwrap_or([info.shape.height, info.shape.width]);
+    Ok(Some(DataShape {
+        sample: vec![info.shape.channels, height, width],
+        classes: info.classes,
+    }))
 }

@@ -93,6 +93,9 @@ mod tests {
         let draws: Vec<f64> = (0..n).map(|_| f64::from(normal(&mut rng))).collect();
         let mean = draws.iter().sum::<f64>() / f64::from(n);
         let var = draws.iter().map(|d| (d - mean).powi(2)).sum::<f64>() / f64::from(n);
-        assert!(mean.abs() < 0.02 && (var - 1.0).abs() < 0.03, "mean {mean}, variance {var}");
+        assert!(
+            mean.abs() < 0.02 && (var - 1.0).abs() < 0.03,
+            "mean {mean}, variance {var}"
+        );
     }
 }

@@ -157,7 +157,10 @@ impl Progress for Bridge<'_> {
 
     fn checkpoint_due(&mut self) -> bool {
         let asked = self.stop.take_checkpoint();
-        asked || self.every.is_some_and(|every| self.saved.elapsed() >= every)
+        asked
+            || self
+                .every
+                .is_some_and(|every| self.saved.elapsed() >= every)
     }
 
     fn checkpoint(

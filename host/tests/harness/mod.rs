@@ -59,7 +59,9 @@ impl Run {
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("BIORULE")) {
             command.env_remove(name);
         }
-        command.env_remove("RUST_LOG").envs(self.environment.iter().cloned());
+        command
+            .env_remove("RUST_LOG")
+            .envs(self.environment.iter().cloned());
         command
     }
 

@@ -144,7 +144,7 @@ const SETS: &[(&str, &str)] = &[
 /// The presets, twice each: for local and for gradient phases.
 pub(super) fn list() -> impl Iterator<Item = Preset> {
     ["local", "gradient"].into_iter().flat_map(|role| {
-        ROWS.iter().map(move |row| {
+        ROWS.iter().filter(|row| !whitened(row)).map(move |row| {
             let (name, epochs, batch, _, _, special) = row;
             let special = match *special {
                 "" => String::new(),
@@ -164,9 +164,9 @@ pub(super) fn list() -> impl Iterator<Item = Preset> {
 /// The TOML text of the preset `local/NAME` or `gradient/NAME`.
 pub(super) fn text(short: &str) -> Option<String> {
     let (role, name) = short.split_once('/')?;
-    let row = row(name)?;
+    let row = row(name).filter(|row| !whitened(row))?;
     match role {
-        "local" => Some(local_data(row)? + &local_phases(row)),
+        "local" => Some(local_data(row, None)? + &local_phases(row, None)),
         "gradient" => Some(main_data(row)? + &gradient_phases(row)),
         _ => None,
     }
@@ -174,12 +174,14 @@ pub(super) fn text(short: &str) -> Option<String> {
 
 /// The data of a network preset, from the names of its two data presets.
 pub(super) fn top(local: &str, gradient: &str) -> Option<String> {
-    Some(main_data(row(gradient)?)? + &local_data(row(local)?)?)
+    let gradient = row(gradient)?;
+    Some(main_data(gradient)? + &local_data(row(local)?, Some(gradient))?)
 }
 
 /// The training of a network preset, below `[training]`.
 pub(super) fn training(local: &str, gradient: &str) -> Option<String> {
-    Some(local_phases(row(local)?) + &gradient_phases(row(gradient)?))
+    let gradient = row(gradient)?;
+    Some(local_phases(row(local)?, Some(gradient)) + &gradient_phases(gradient))
 }
 
 fn row(name: &str) -> Option<&'static Row> {
@@ -191,36 +193,76 @@ fn set(row: &Row) -> Option<&'static str> {
     SETS.iter().find(|s| s.0 == family).map(|s| s.1)
 }
 
-/// Whether local phases see other samples than `data` has. Augmentation is a
-/// matter of the phase.
-fn is_own(row: &Row) -> bool {
-    row.5.split_whitespace().any(|word| word != "augment")
+/// ZCA whitening is not there (nor does it run in the source), so presets with
+/// it are listed here for their figures and not offered.
+fn whitened(row: &Row) -> bool {
+    row.5.split_whitespace().any(|word| word == "zca")
+}
+
+/// Whether local phases need a data set of their own beside that of `gradient`,
+/// or beside a plain one where that is not known. Whether samples are augmented
+/// is a matter of the phase; how, of the data.
+fn is_own(local: &Row, gradient: Option<&Row>) -> bool {
+    let same = |word: &str| gradient.is_some_and(|g| g.5.split_whitespace().any(|w| w == word));
+    let other_set = gradient.is_some_and(|g| set(g) != set(local));
+    let fewer = gradient.is_some_and(|g| {
+        g.5.split_whitespace()
+            .any(|w| w != "augment" && !local.5.contains(w))
+    });
+    other_set || fewer || local.5.split_whitespace().any(|word| !same(word))
 }
 
 fn main_data(row: &Row) -> Option<String> {
     Some(format!("\n[data]\n{}", describe(row)?))
 }
 
-fn local_data(row: &Row) -> Option<String> {
-    if is_own(row) {
+fn local_data(row: &Row, gradient: Option<&Row>) -> Option<String> {
+    if is_own(row, gradient) {
         return Some(format!("\n[extra_data.local]\n{}", describe(row)?));
     }
     Some(String::new())
 }
 
 fn describe(row: &Row) -> Option<String> {
+    let imagenet = row.0.starts_with("ImageNet");
     let mut text = format!("set = \"{}\"\n", set(row)?);
-    for word in row.5.split_whitespace() {
-        write_special(&mut text, word);
+    if imagenet {
+        text.push_str(
+            "normalize = \"standard\"\nmean = [0.485, 0.456, 0.406]\nstd = [0.229, 0.224, 0.225]\n",
+        );
+    }
+    // A class is taken whole; its number of samples needs no limit.
+    let class = row.5.contains("class=");
+    for word in row
+        .5
+        .split_whitespace()
+        .filter(|w| !(class && w.starts_with("n=")))
+    {
+        write_special(&mut text, word, imagenet);
     }
     Some(text)
 }
 
-fn write_special(_text: &mut String, _word: &str) {}
+/// One special word as settings of a data set.
+fn write_special(text: &mut String, word: &str, imagenet: bool) {
+    let _ = match word.split_once('=') {
+        Some(("n", n)) => writeln!(text, "limit_train = {n}"),
+        Some(("class", class)) => writeln!(text, "classes = [{class}]"),
+        Some(("noise", deviation)) => writeln!(text, "augment = {{ noise = {deviation}.0 }}"),
+        Some(("px", px)) => writeln!(text, "resize = [{px}, {px}]"),
+        // The random resized crop of ImageNet has no counterpart yet.
+        _ if word == "augment" && imagenet => writeln!(text, "augment = {{ flip = 0.5 }}"),
+        _ if word == "augment" => writeln!(
+            text,
+            "augment = {{ flip = 0.5, crop = 4, padding = \"reflect\" }}"
+        ),
+        _ => writeln!(text, "options = {{ split = \"{word}\" }}"),
+    };
+}
 
-fn local_phases(row: &Row) -> String {
+fn local_phases(row: &Row, gradient: Option<&Row>) -> String {
     let mut text = String::from("\n[training.local]\n");
-    if is_own(row) {
+    if is_own(row, gradient) {
         text.push_str("data = \"local\"\n");
     }
     write_phase(&mut text, row);
