@@ -75,6 +75,24 @@ impl<'a, T> Shared<'a, T> {
     }
 }
 
+impl<T> Shared<'_, T> {
+    /// The first element of a rectangle of `rows` x `cols` elements, rows `stride` apart.
+    ///
+    /// Nothing is promised about other threads: the caller keeps rectangles disjoint.
+    #[inline]
+    pub(crate) fn rectangle(
+        &self,
+        from: usize,
+        (rows, cols): (usize, usize),
+        stride: usize,
+    ) -> *mut T {
+        let end = from + rows.saturating_sub(1) * stride + cols;
+        assert!(end <= self.len, "rectangle outside the slice");
+        // SAFETY: `from` is inside by the check.
+        unsafe { self.start.add(from) }
+    }
+}
+
 /// The size that cuts `total` into pieces of about `wanted`, a multiple of `unit`.
 pub(crate) fn even_split(total: usize, wanted: usize, unit: usize) -> usize {
     let pieces = total.div_ceil(wanted.max(1)).max(1);

@@ -1,0 +1,1 @@
+pub(super) use crate::reference::conv::{forward, input_grad, weight_grad};
