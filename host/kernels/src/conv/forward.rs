@@ -11,8 +11,6 @@ use crate::threads::Shared;
 pub(crate) struct Layout {
     /// P * Q.
     pub size: usize,
-    /// Elements of a padded image.
-    pub image: usize,
     /// Elements of a padded image that belong to a group.
     pub group_step: usize,
     pub positions: Vec<u32>,
@@ -30,7 +28,6 @@ impl Layout {
         );
         Self {
             size: p * q,
-            image,
             group_step: g.group_channels() * hp * wp,
             positions: position_offsets(images, image, wp, rows, cols),
             taps: tap_offsets(g, (hp, wp)),

@@ -171,9 +171,14 @@ impl<T: Real> Map<'_, T> {
     }
 
     /// Panels that one task works through for a block of positions.
-    pub(crate) fn panels_per_task(&self) -> usize {
+    fn panels_per_task(&self) -> usize {
         let bytes = self.packed.steps * self.packed.panel * size_of::<T>();
         (WEIGHT_BYTES / bytes.max(1)).clamp(1, self.panels())
+    }
+
+    /// Whether one task takes all weights.
+    pub(crate) fn fits_one_task(&self) -> bool {
+        self.panels_per_task() == self.panels()
     }
 
     /// Writes every output: `out: [images, groups * units, plane]`.

@@ -12,4 +12,5 @@ pub(crate) mod weight;
 
 pub use forward::forward;
 pub use input::input_grad;
+pub(crate) use product::Pack;
 pub use weight::weight_grad;
