@@ -1,7 +1,8 @@
 //! GFLOP/s of the convolution maps and the SoftHebb step beside this machine's matrix product, and
 //! times of the other kernels. Each figure is the best of many short bursts.
 //!
-//! `cargo run --release -p biorule-kernels --example speed [FILTER]`
+//! `cargo run --release -p biorule-kernels --example speed [FILTER [BATCHES]]`, for example
+//! `speed softhebb 10,64`
 
 use biorule_kernels::compete::{self, Outputs};
 use biorule_kernels::competition::Competition;
@@ -241,7 +242,8 @@ fn main() {
         peak: sgemm_peak(),
         filter,
     };
-    for b in [10, 64] {
+    let batches = std::env::args().nth(2).unwrap_or_else(|| "10,64".into());
+    for b in batches.split(',').map(|b| b.parse().expect("a batch size")) {
         layer(
             &report,
             "l1",

@@ -26,6 +26,9 @@ pub fn for_each_chunk<T: Send>(
     size: usize,
     f: impl Fn(usize, &mut [T]) + Sync + Send,
 ) {
+    if data.is_empty() {
+        return;
+    }
     if data.len() <= size || count() == 1 {
         data.chunks_mut(size)
             .enumerate()

@@ -3,7 +3,7 @@
 //! A dense layer is the 1x1 convolution of 1x1 images ([`crate::Conv::dense`]); [`crate::gemm`]
 //! serves it too. Depthwise convolutions have kernels of their own.
 
-mod depthwise;
+pub(crate) mod depthwise;
 pub(crate) mod forward;
 mod input;
 pub(crate) mod map;
