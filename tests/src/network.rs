@@ -179,6 +179,11 @@ impl Driven {
         Ok(self.network.load(&|name| all.get(name).cloned())?)
     }
 
+    /// Takes on the mode of [`Driven::train`], so that the network's tensors say which learn.
+    pub fn start(&mut self) {
+        self.network.set_mode(&self.mode);
+    }
+
     /// Output for `x`, nothing learning.
     ///
     /// # Errors
@@ -193,7 +198,7 @@ impl Driven {
     /// # Errors
     /// A rule failed.
     pub fn learn(&mut self, x: &Tensor) -> Result<Tensor> {
-        self.network.set_mode(&self.mode);
+        self.start();
         let mut pass = Pass::local(self.clock.clone());
         let y = self.network.forward_all(&mut pass, x)?;
         self.network.apply_changes()?;
@@ -211,7 +216,7 @@ impl Driven {
         x: &Tensor,
         grad: impl FnOnce(&Tensor) -> Result<Tensor>,
     ) -> Result<Backward> {
-        self.network.set_mode(&self.mode);
+        self.start();
         let mut pass = Pass::gradient(self.clock.clone()).wanting_input();
         let y = self.network.forward_all(&mut pass, x)?;
         let grad = grad(&y)?;
@@ -251,7 +256,10 @@ impl Backward {
     /// It has none.
     pub fn grad(&self, name: &str) -> Result<Tensor> {
         let found = self.grads.iter().find(|(full, _)| ends_with(full, name));
-        Ok(found.ok_or_else(|| format!("no gradient of `{name}`"))?.1.clone())
+        Ok(found
+            .ok_or_else(|| format!("no gradient of `{name}`"))?
+            .1
+            .clone())
     }
 }
 
