@@ -3,6 +3,7 @@
 
 pub mod golden;
 pub mod network;
+pub mod plugins;
 
 use std::path::{Path, PathBuf};
 
