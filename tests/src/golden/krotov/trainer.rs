@@ -1,14 +1,14 @@
 //! Files of `BioPyTorch`'s training loop: its learning rates, its stop rules with
 //! their quirks, and what the layer becomes.
 
+use crate::Result;
+use crate::golden::{Checks, File, Tolerance};
+use crate::network::{TestNetwork, conv, layer, layer_block, max_pool, relu};
 use biorule::config::{BlockPlan, LocalRatePlan, ParamValue};
 use biorule::train::schedule::local_rate;
-use biorule_tests::Result;
-use biorule_tests::golden::{Checks, File, Tolerance};
-use biorule_tests::network::{Driven, conv, layer, layer_block, max_pool, relu};
 use serde_json::Value;
 
-use crate::{MEAN, VAR, WEIGHT, convergence_limit, dtype, layers, limit};
+use super::{MEAN, VAR, WEIGHT, convergence_limit, dtype, layers, limit};
 
 pub fn run(f: &File, checks: &mut Checks) -> Result<()> {
     let plan = schedule(f)?;
@@ -60,7 +60,7 @@ fn schedule(f: &File) -> Result<LocalRatePlan> {
 }
 
 /// The block in front of the trained layer: convolution, relu, maxima of 2×2.
-fn preceding(f: &File) -> Result<Driven> {
+fn preceding(f: &File) -> Result<TestNetwork> {
     let w = f.tensor("prev_w")?;
     let (units, _, r, s) = w.dims4()?;
     let words = f.text("prev")?.split_whitespace();
@@ -75,7 +75,7 @@ fn preceding(f: &File) -> Result<Driven> {
         ..layer_block("prev", layer("krotov", conv([r, s]), units, &params))
     }];
     let dims = f.tensor("batch0")?.dims()[1..].to_vec();
-    let mut driven = Driven::build(&blocks, &dims, dtype(f))?;
+    let mut driven = TestNetwork::build(&blocks, &dims, dtype(f))?;
     driven.set(&[
         (WEIGHT, w),
         (MEAN, f.tensor("prev_bn_mean")?),

@@ -1,15 +1,15 @@
 //! Files of several layers trained on every batch together, each on the output of
 //! the one below as it is after its own step; then a classifier on top.
 
+use crate::Result;
+use crate::golden::{Checks, File};
+use crate::network::{TestNetwork, batch_norm, conv, layer, layer_block, max_pool, relu};
 use biorule::config::{BlockPlan, Drive, LayerPlan, Loss, MapPlan, OptimizerPlan, ParamValue};
 use biorule::train::loss::{Answers, score};
 use biorule::train::optimizer::Optimizer;
-use biorule_tests::Result;
-use biorule_tests::golden::{Checks, File};
-use biorule_tests::network::{Driven, batch_norm, conv, layer, layer_block, max_pool, relu};
 use candle_core::{DType, Tensor};
 
-use crate::{BIAS, MEAN, VAR, WEIGHT, convergence_limit, limit};
+use super::{BIAS, MEAN, VAR, WEIGHT, convergence_limit, limit};
 
 const DTYPE: DType = DType::F32;
 
@@ -35,7 +35,7 @@ pub fn run(f: &File, checks: &mut Checks) -> Result<()> {
 }
 
 /// Each layer as a network of its own, since each learns before the next one looks.
-fn stack(f: &File) -> Result<Vec<Driven>> {
+fn stack(f: &File) -> Result<Vec<TestNetwork>> {
     let plain = |plan| layer_block("bio", plan);
     let plans = [
         BlockPlan {
@@ -56,7 +56,7 @@ fn stack(f: &File) -> Result<Vec<Driven>> {
     let mut x = f.tensor("x1")?;
     let mut stack = Vec::new();
     for (plan, (name, _)) in plans.into_iter().zip(LAYERS) {
-        let mut block = Driven::build(&[plan], &x.dims()[1..], DTYPE)?;
+        let mut block = TestNetwork::build(&[plan], &x.dims()[1..], DTYPE)?;
         block.train(&["bio"], Drive::Local);
         block.set(&[(WEIGHT, f.tensor(&format!("{name}_w0"))?)])?;
         x = block.evaluate(&x)?;
@@ -88,7 +88,7 @@ fn rule_layer(f: &File, name: &str, params: &str) -> Result<LayerPlan> {
     Ok(layer("krotov", map, w.dim(0)?, &params))
 }
 
-fn unsupervised(f: &File, stack: &mut [Driven], checks: &mut Checks) -> Result<()> {
+fn unsupervised(f: &File, stack: &mut [TestNetwork], checks: &mut Checks) -> Result<()> {
     let mut convergence = Vec::new();
     for b in 1..=f.count("batches")? {
         let mut x = f.tensor(&format!("x{b}"))?;
@@ -107,11 +107,11 @@ fn unsupervised(f: &File, stack: &mut [Driven], checks: &mut Checks) -> Result<(
 }
 
 /// Output of the whole stack.
-fn hidden(stack: &mut [Driven], x: Tensor) -> Result<Tensor> {
+fn hidden(stack: &mut [TestNetwork], x: Tensor) -> Result<Tensor> {
     stack.iter_mut().try_fold(x, |x, block| block.evaluate(&x))
 }
 
-fn supervised(f: &File, stack: &mut [Driven], checks: &mut Checks) -> Result<()> {
+fn supervised(f: &File, stack: &mut [TestNetwork], checks: &mut Checks) -> Result<()> {
     let labels = Answers::Classes(f.tensor("labels")?.to_dtype(DType::U32)?);
     let mut classifier = classifier(f)?;
     let (lr, momentum) = (sgd(f, "lr")?, sgd(f, "momentum")?);
@@ -154,7 +154,7 @@ fn supervised(f: &File, stack: &mut [Driven], checks: &mut Checks) -> Result<()>
 }
 
 /// Batch normalisation without gain and shift, then a linear map.
-fn classifier(f: &File) -> Result<Driven> {
+fn classifier(f: &File) -> Result<TestNetwork> {
     let (w, b) = (f.tensor("cls_w0")?, f.tensor("cls_b0")?);
     let (classes, inputs) = w.dims2()?;
     let plan = LayerPlan {
@@ -165,7 +165,7 @@ fn classifier(f: &File) -> Result<Driven> {
         norm: Some(batch_norm(false)),
         ..layer_block("classifier", plan)
     }];
-    let mut driven = Driven::build(&blocks, &[inputs], DTYPE)?;
+    let mut driven = TestNetwork::build(&blocks, &[inputs], DTYPE)?;
     driven.train(&["classifier"], Drive::Gradient);
     driven.set(&[(WEIGHT, w), (BIAS, b)])?;
     Ok(driven)

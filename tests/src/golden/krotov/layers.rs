@@ -1,13 +1,13 @@
 //! Files of one layer: all its steps, and what happens inside the first one,
 //! through both of the rule's paths.
 
+use crate::Result;
+use crate::golden::{Checks, File, Tolerance};
+use crate::network::{TestNetwork, layer, layer_block};
 use biorule::config::{BlockPlan, Drive, LayerPlan, MapPlan, ParamValue};
-use biorule_tests::Result;
-use biorule_tests::golden::{Checks, File, Tolerance};
-use biorule_tests::network::{Driven, layer, layer_block};
 use candle_core::{DType, Tensor};
 
-use crate::{BIAS, MEAN, VAR, WEIGHT, convergence_limit, dtype, limit};
+use super::{BIAS, MEAN, VAR, WEIGHT, convergence_limit, dtype, limit};
 
 pub fn run(f: &File, checks: &mut Checks) -> Result<()> {
     for path in ["ops", "fused"] {
@@ -18,13 +18,13 @@ pub fn run(f: &File, checks: &mut Checks) -> Result<()> {
 }
 
 /// The layer that the metadata describes, with the weights it starts from, learning.
-pub fn build(f: &File, x: &Tensor, extra: &[(&str, ParamValue)]) -> Result<Driven> {
+pub fn build(f: &File, x: &Tensor, extra: &[(&str, ParamValue)]) -> Result<TestNetwork> {
     let plan = plan(f, extra)?;
     let blocks = [BlockPlan {
         flatten: plan.map == MapPlan::Dense && x.rank() > 2,
         ..layer_block("bio", plan)
     }];
-    let mut driven = Driven::build(&blocks, &x.dims()[1..], dtype(f))?;
+    let mut driven = TestNetwork::build(&blocks, &x.dims()[1..], dtype(f))?;
     driven.train(&["bio"], Drive::Local);
     let mut start = vec![(WEIGHT, f.tensor("w0")?)];
     if f.has("b0") {
@@ -157,7 +157,7 @@ fn first_step(f: &File, path: &str, checks: &mut Checks) -> Result<()> {
 }
 
 /// Weights, behind a column of the bias where there is one.
-fn learned(f: &File, driven: &Driven) -> Result<Tensor> {
+fn learned(f: &File, driven: &TestNetwork) -> Result<Tensor> {
     let w = driven.tensor(WEIGHT)?;
     if !f.has("b0") {
         return Ok(w);

@@ -1,14 +1,14 @@
 //! Files of the original notebook, in f64: the variant `original` with a rate that
 //! falls linearly by epoch.
 
+use crate::Result;
+use crate::golden::{Checks, File};
+use crate::network::{TestNetwork, layer, layer_block};
 use biorule::config::{Drive, LocalRatePlan, MapPlan, ParamValue};
 use biorule::train::schedule::local_rate;
-use biorule_tests::Result;
-use biorule_tests::golden::{Checks, File};
-use biorule_tests::network::{Driven, layer, layer_block};
 use candle_core::DType;
 
-use crate::{WEIGHT, limit};
+use super::{WEIGHT, limit};
 
 pub fn run(f: &File, checks: &mut Checks) -> Result<()> {
     for path in ["ops", "fused"] {
@@ -28,7 +28,7 @@ fn epochs(f: &File, path: &str, checks: &mut Checks) -> Result<()> {
         ("delta", ParamValue::Float(f.number("delta")?)),
     ];
     let plan = layer("krotov", MapPlan::Dense, units, &params);
-    let mut driven = Driven::build(&[layer_block("bio", plan)], &[inputs], DType::F64)?;
+    let mut driven = TestNetwork::build(&[layer_block("bio", plan)], &[inputs], DType::F64)?;
     driven.train(&["bio"], Drive::Local);
     driven.set(&[(WEIGHT, start)])?;
 
