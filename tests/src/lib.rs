@@ -4,6 +4,7 @@
 pub mod golden;
 pub mod network;
 pub mod plugins;
+pub mod windows;
 
 use std::path::{Path, PathBuf};
 
