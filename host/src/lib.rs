@@ -9,5 +9,6 @@ pub mod nn;
 pub mod ops;
 pub mod plugins;
 pub mod run;
+pub mod train;
 
 pub use error::{Error, ExitCode, Result};

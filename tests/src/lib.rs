@@ -3,6 +3,7 @@
 
 pub mod artifacts;
 pub mod golden;
+pub mod network;
 
 use std::path::{Path, PathBuf};
 

@@ -1,8 +1,8 @@
 //! Loading and binding the shipped plugins.
 
 use biorule::config::{LayerPlan, MapPlan};
-use biorule::nn::rule::{Credit, Errors, RuleCall, RuleSource as _};
-use biorule::nn::{LayerMap, LayerShape};
+use biorule::nn::rule::{Credit, Errors, LayerShape, RuleCall, RuleSource as _};
+
 use biorule_tests::artifacts::registry;
 use candle_core::{DType, Device, Tensor};
 
@@ -10,29 +10,20 @@ fn dense(inputs: usize, outputs: usize) -> LayerShape {
     LayerShape {
         index: 0,
         name: "fc".into(),
-        map: LayerMap::Dense { inputs, outputs },
-        bias: true,
-        outputs,
+        input: vec![inputs],
+        output: vec![outputs],
+        classes: outputs,
         first: true,
         last: true,
         normalised: false,
     }
 }
 
-fn call() -> RuleCall<'static> {
+fn call() -> RuleCall {
     RuleCall {
-        layer: "fc",
-        layer_index: 0,
-        step: 0,
-        epoch: 0,
-        epochs: 1,
-        steps_per_epoch: 1,
-        batch: 4,
-        samples: 4,
-        phase_seed: 1,
-        rate: None,
         training: true,
         learning: true,
+        ..RuleCall::evaluation(1)
     }
 }
 
@@ -58,7 +49,7 @@ fn backprop_of_a_dense_layer_is_the_closed_form() {
         rule: "backprop".into(),
         params: Default::default(),
     };
-    let rule = registry.bind(&plan, &dense(5, 3)).unwrap();
+    let rule = registry.bind(&plan, &dense(5, 3), DType::F64).unwrap();
     let state = rule.init(7, &Device::Cpu, DType::F64).unwrap();
     let x = Tensor::randn(0f64, 1.0, (4, 5), &Device::Cpu).unwrap();
     let g = Tensor::randn(0f64, 1.0, (4, 3), &Device::Cpu).unwrap();

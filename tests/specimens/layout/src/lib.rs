@@ -24,10 +24,7 @@ impl abi_stable::library::RootModule for RootModuleRef {
 }
 
 fn module() -> RootModuleRef {
-    RootModule {
-        api: 0,
-    }
-    .leak_into_prefix()
+    RootModule { api: 0 }.leak_into_prefix()
 }
 
 extern "C" fn root() -> RootModuleResult {
