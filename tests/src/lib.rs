@@ -2,6 +2,7 @@
 //! real plugins and the real binary.
 
 pub mod artifacts;
+pub mod feedback;
 pub mod golden;
 pub mod network;
 

@@ -7,6 +7,7 @@
 
 use biorule::config::{Loss, OptimizerPlan};
 use biorule::nn::rule::RuleSource;
+use biorule::train::alignment::{LayerGradients, alignment};
 use biorule::train::loss::Answers;
 use candle_core::{DType, Tensor};
 
@@ -14,7 +15,6 @@ use super::plans::{RuleChoice, activation, dense_blocks};
 use super::trial::{Trial, Walk};
 use super::{TOLERANCE, rule_name};
 use crate::Result;
-use crate::feedback::alignment::alignment;
 use crate::golden::{Checks, File};
 
 /// Whether `file` is one of these.
@@ -95,7 +95,10 @@ impl Case<'_> {
         let (loss, answers) = match self.file.text("loss")? {
             "CE" => {
                 let labels = self.file.tensor("target")?.flatten_all()?;
-                (Loss::CrossEntropy, Answers::Classes(labels.to_dtype(DType::U32)?))
+                (
+                    Loss::CrossEntropy,
+                    Answers::Classes(labels.to_dtype(DType::U32)?),
+                )
             }
             _ => (Loss::Mse, Answers::Values(self.rows("target")?)),
         };
@@ -152,15 +155,26 @@ pub fn run(rules: &dyn RuleSource, file: &File, checks: &mut Checks) -> Result<(
 fn forward(case: &Case<'_>, trial: &Trial, walk: &Walk, checks: &mut Checks) -> Result<()> {
     for layer in 0..case.layers() {
         let name = format!("fwd.layer{layer}.preact");
-        let y = trial.heard(&case.block(layer)).y.ok_or("a layer was not run")?;
+        let y = trial
+            .heard(&case.block(layer))
+            .y
+            .ok_or("a layer was not run")?;
         checks.compare(&name, &y, &case.rows(&name)?, TOLERANCE)?;
         let name = format!("fwd.layer{layer}.act");
         if case.file.has(&name) && layer + 1 < case.layers() {
-            let x = trial.heard(&case.block(layer + 1)).x.ok_or("a layer was not run")?;
+            let x = trial
+                .heard(&case.block(layer + 1))
+                .x
+                .ok_or("a layer was not run")?;
             checks.compare(&name, &x, &case.rows(&name)?, TOLERANCE)?;
         }
     }
-    checks.compare("out.logits", &walk.output, &case.rows("out.logits")?, TOLERANCE)?;
+    checks.compare(
+        "out.logits",
+        &walk.output,
+        &case.rows("out.logits")?,
+        TOLERANCE,
+    )?;
     if case.file.has("accuracy.step0") {
         let share = walk.right / walk.output.dims()[0] as f64;
         let golden = case.file.values("accuracy.step0")?;
@@ -175,9 +189,16 @@ fn backward(case: &Case<'_>, trial: &Trial, walk: &Walk, checks: &mut Checks) ->
     checks.compare("grad_wrt_logits", &walk.error, &error, TOLERANCE)?;
     for layer in 0..case.layers() {
         let heard = trial.heard(&case.block(layer));
-        for (part, own) in [("cotangent_in", heard.grad_y), ("cotangent_out", heard.grad_x)] {
+        for (part, own) in [
+            ("cotangent_in", heard.grad_y),
+            ("cotangent_out", heard.grad_x),
+        ] {
             let name = format!("bwd.layer{layer}.{part}");
-            let own = if case.rule == "dfa" { Some(walk.error.clone()) } else { own };
+            let own = if case.rule == "dfa" {
+                Some(walk.error.clone())
+            } else {
+                own
+            };
             if case.file.has(&name) {
                 let own = own.ok_or("a layer was not walked back")?;
                 checks.compare(&name, &own, &case.rows(&name)?, TOLERANCE)?;
@@ -226,7 +247,10 @@ fn alignments(case: &Case<'_>, walk: &Walk, exact: &Walk, checks: &mut Checks) -
     let of = |walk: &Walk| -> Result<Vec<LayerGradients>> {
         let find = |layer: usize, part: &str| {
             let name = format!("blocks.layer{layer}.layer.{part}");
-            walk.gradients.get(&name).cloned().ok_or_else(|| format!("no gradient `{name}`"))
+            walk.gradients
+                .get(&name)
+                .cloned()
+                .ok_or_else(|| format!("no gradient `{name}`"))
         };
         let each = (0..case.layers()).map(|layer| {
             Ok(LayerGradients {
@@ -251,14 +275,23 @@ fn alignments(case: &Case<'_>, walk: &Walk, exact: &Walk, checks: &mut Checks) -
 }
 
 /// Cosine of weight and feedback, as the rule itself reports it.
-fn weight_alignments(case: &Case<'_>, name: &str, trial: &Trial, checks: &mut Checks) -> Result<()> {
+fn weight_alignments(
+    case: &Case<'_>,
+    name: &str,
+    trial: &Trial,
+    checks: &mut Checks,
+) -> Result<()> {
     if !case.file.has(name) {
         return Ok(());
     }
     let mut own = Vec::new();
     for layer in 0..case.layers() {
         let metrics = trial.metrics(&case.block(layer))?;
-        own.push(*metrics.get("alignment_cosine").ok_or("the rule reports no cosine")?);
+        own.push(
+            *metrics
+                .get("alignment_cosine")
+                .ok_or("the rule reports no cosine")?,
+        );
     }
     checks.compare_values(name, &own, &case.file.values(name)?, TOLERANCE);
     Ok(())

@@ -88,9 +88,16 @@ impl Trial {
         let tape = locked(&self.tape);
         tape.heard.get(block).cloned().unwrap_or_default()
     }
+    /// What stands in the place of what the rule of `block` keeps as `name`.
+    pub fn kept(&self, block: &str, name: &str) -> Option<Tensor> {
+        let tape = locked(&self.tape);
+        tape.kept.get(&(block.into(), name.into())).cloned()
+    }
     /// Puts `tensor` in the place of what the rule of `block` keeps as `name`.
     pub fn replace_kept(&self, block: &str, name: &str, tensor: Tensor) {
-        locked(&self.tape).kept.insert((block.into(), name.into()), tensor);
+        locked(&self.tape)
+            .kept
+            .insert((block.into(), name.into()), tensor);
     }
 
     /// A tensor of the network, a copy.
@@ -119,7 +126,10 @@ impl Trial {
     }
     fn slot(&self, name: &str) -> Result<Tensor> {
         let tensors = self.network.tensors();
-        let found = tensors.iter().find(|t| &*t.name == name).map(|t| t.tensor.clone());
+        let found = tensors
+            .iter()
+            .find(|t| &*t.name == name)
+            .map(|t| t.tensor.clone());
         Ok(found.ok_or_else(|| {
             let names: Vec<&str> = tensors.iter().map(|t| &*t.name).collect();
             format!("no tensor `{name}` in the network, only {names:?}")
@@ -131,45 +141,52 @@ impl Trial {
     /// # Errors
     /// A rule failed.
     pub fn walk(&mut self) -> Result<Walk> {
-        self.pass(false, false)
+        self.pass(false, None)
     }
     /// The same by exact backpropagation, whatever the rules.
     ///
     /// # Errors
     /// A rule failed.
     pub fn walk_exactly(&mut self) -> Result<Walk> {
-        self.pass(true, false)
+        self.pass(true, None)
     }
     /// One training step; what it saw before it changed anything.
     ///
     /// # Errors
     /// A rule failed.
     pub fn step(&mut self) -> Result<Walk> {
-        self.pass(false, true)
+        let rate = self.optimizer.base_rate();
+        self.step_with_rate(rate)
+    }
+    /// The same at another rate of the optimiser.
+    ///
+    /// # Errors
+    /// A rule failed.
+    pub fn step_with_rate(&mut self, rate: f64) -> Result<Walk> {
+        self.pass(false, Some(rate))
     }
 
-    fn pass(&mut self, exact: bool, train: bool) -> Result<Walk> {
+    fn pass(&mut self, exact: bool, rate: Option<f64>) -> Result<Walk> {
         let mut pass = Pass::gradient(Clock {
             seed: 11,
             batch: self.x.dims()[0],
             ..Clock::default()
         });
-        if !train {
+        if rate.is_none() {
             pass = pass.wanting_input();
         }
-        (pass.exact, pass.learn) = (exact, train);
+        (pass.exact, pass.learn) = (exact, rate.is_some());
         let output = self.network.forward_all(&mut pass, &self.x)?;
         let scored = score(self.loss, &output, &self.answers)?;
         pass.output_error = Some(scored.grad.clone());
-        if train {
+        if rate.is_some() {
             self.network.apply_changes()?;
         }
         let blocks = 0..self.network.len();
         self.network.backward(&mut pass, &scored.grad, blocks)?;
         let named = (pass.gradients.iter()).map(|(name, g)| (name.to_string(), g.clone()));
         let gradients = named.collect();
-        if train {
-            let rate = self.optimizer.base_rate();
+        if let Some(rate) = rate {
             self.optimizer.step(pass.gradients, rate)?;
             self.network.end_step();
         }
@@ -193,6 +210,8 @@ impl Trial {
             ..Clock::default()
         })?;
         let own = all.into_iter().find(|(name, _)| name == block);
-        Ok(own.map(|(_, values)| values.into_iter().collect()).unwrap_or_default())
+        Ok(own
+            .map(|(_, values)| values.into_iter().collect())
+            .unwrap_or_default())
     }
 }
