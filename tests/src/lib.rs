@@ -1,10 +1,10 @@
 //! Helpers shared by the tests that span several crates: golden vectors, the
 //! real plugins and the real binary.
 
-pub mod artifacts;
 pub mod feedback;
 pub mod golden;
 pub mod network;
+pub mod plugins;
 
 use std::path::{Path, PathBuf};
 

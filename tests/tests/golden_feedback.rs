@@ -1,11 +1,8 @@
 //! Every golden file of the feedback rules, through the real plugins and the host's
 //! own network, losses and optimisers.
 
-use std::sync::OnceLock;
-
 use biorule::config::{Loss, MapPlan, OptimizerPlan};
 use biorule::nn::rule::{LayerShape, Role, RuleCall, RuleSource as _, StateTensor};
-use biorule::plugins::Registry;
 use biorule::train::alignment::{LayerGradients, alignment};
 use biorule::train::loss::Answers;
 use biorule_tests::Result;
@@ -13,12 +10,8 @@ use biorule_tests::feedback::plans::{RuleChoice, activation, dense_blocks, layer
 use biorule_tests::feedback::trial::Trial;
 use biorule_tests::feedback::{TOLERANCE, bioflax, biotorch, rule_name};
 use biorule_tests::golden::{Checks, File, Recogniser, judge};
+use biorule_tests::plugins::registry;
 use candle_core::{DType, Tensor};
-
-fn registry() -> &'static Registry {
-    static REGISTRY: OnceLock<Registry> = OnceLock::new();
-    REGISTRY.get_or_init(biorule_tests::artifacts::registry)
-}
 
 #[test]
 fn every_file_of_the_feedback_rules() {

@@ -3,7 +3,7 @@
 use biorule::config::{LayerPlan, MapPlan};
 use biorule::nn::rule::{Credit, Errors, LayerShape, RuleCall, RuleSource as _};
 
-use biorule_tests::artifacts::registry;
+use biorule_tests::plugins::registry;
 use candle_core::{DType, Device, Tensor};
 
 fn dense(inputs: usize, outputs: usize) -> LayerShape {

@@ -6,9 +6,12 @@
 //! name, so that files which nobody has seen before work.
 
 mod checks;
+mod driver;
 mod file;
+pub mod softhebb;
 mod suite;
 
 pub use checks::{Checks, Tolerance};
+pub use driver::{Driven, Step};
 pub use file::File;
 pub use suite::{Recogniser, Verdict, files, folders, judge};

@@ -1,0 +1,28 @@
+//! Recognisers for the golden vectors of NeuromorphicComputing/SoftHebb.
+
+mod information;
+mod layer;
+mod rates;
+
+use super::Recogniser;
+
+/// All kinds of cases that are covered.
+pub fn recognisers() -> Vec<Recogniser> {
+    vec![
+        layer::RECOGNISER,
+        information::RECOGNISER,
+        rates::RECOGNISER,
+    ]
+}
+
+/// Our name of a reference rule.
+pub(crate) fn competition(rule: &str) -> crate::Result<&'static str> {
+    Ok(match rule {
+        "hard" => "hard",
+        "hardkrotov" => "hard-krotov",
+        "soft" => "soft",
+        "softkrotov" => "soft-krotov",
+        "supervisedsoftkrotov" => "supervised",
+        other => return Err(format!("no competition for the rule `{other}`").into()),
+    })
+}

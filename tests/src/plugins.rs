@@ -1,0 +1,148 @@
+//! The plugins of this workspace and the binary, built as a user builds them.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+use biorule::plugins::Registry;
+use biorule::plugins::discover::Folder;
+
+use crate::repository;
+
+/// The folder with the libraries of all crates below `plugins/` and the binary `biorule`,
+/// built once in the profile of this test.
+///
+/// # Panics
+/// The build fails; Cargo's words are on the standard error.
+pub fn plugin_folder() -> &'static Path {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    FOLDER.get_or_init(build)
+}
+
+fn build() -> PathBuf {
+    let exe = std::env::current_exe().expect("a test has a path");
+    // target/PROFILE/deps/TEST
+    let profile = exe
+        .ancestors()
+        .nth(2)
+        .expect("tests lie in `deps`")
+        .to_path_buf();
+    let target = profile.parent().expect("profiles lie in the target folder");
+    let name = profile
+        .file_name()
+        .expect("a profile has a name")
+        .to_string_lossy();
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo
+        .current_dir(repository())
+        .args(["build", "--quiet", "--package", "biorule"]);
+    for package in packages() {
+        cargo.arg("--package").arg(package);
+    }
+    cargo.args(["--profile", if name == "debug" { "dev" } else { &name }]);
+    cargo.arg("--target-dir").arg(target);
+    let status = cargo.status().expect("Cargo starts");
+    assert!(status.success(), "the plugins do not build");
+    profile
+}
+
+/// Package names of the plugins: the folder's name after `biorule-`.
+fn packages() -> Vec<String> {
+    let folders =
+        std::fs::read_dir(repository().join("plugins")).expect("there is a folder `plugins`");
+    let mut names: Vec<String> = folders
+        .flatten()
+        .filter(|entry| entry.path().join("Cargo.toml").is_file())
+        .map(|entry| format!("biorule-{}", entry.file_name().to_string_lossy()))
+        .collect();
+    names.sort();
+    names
+}
+
+/// The rules of [`plugin_folder`], through the host's own loader.
+///
+/// # Panics
+/// A plugin is refused.
+pub fn registry() -> &'static Registry {
+    static REGISTRY: OnceLock<Registry> = OnceLock::new();
+    REGISTRY.get_or_init(|| {
+        let folder = Folder {
+            path: plugin_folder().into(),
+            ours_only: true,
+        };
+        let registry = Registry::from_folders(vec![folder]);
+        assert!(registry.broken().is_empty(), "{:?}", registry.broken());
+        registry
+    })
+}
+
+/// A call of the binary.
+pub struct Run {
+    command: Command,
+}
+
+/// What a call of the binary left.
+#[derive(Clone, Debug)]
+pub struct Ran {
+    /// Exit code; `None` after a signal.
+    pub code: Option<i32>,
+    /// Standard output.
+    pub stdout: String,
+    /// Standard error.
+    pub stderr: String,
+}
+
+impl Run {
+    /// `biorule ARGUMENTS`, with the plugins of this workspace and no settings of the caller's.
+    pub fn new<S: Into<OsString>>(arguments: impl IntoIterator<Item = S>) -> Self {
+        let folder = plugin_folder();
+        let mut command = Command::new(folder.join("biorule"));
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("BIORULE") {
+                command.env_remove(name);
+            }
+        }
+        command
+            .args(arguments.into_iter().map(Into::into))
+            .env_remove("RUST_LOG");
+        Self { command }
+    }
+    /// The working folder.
+    #[must_use]
+    pub fn dir(mut self, folder: &Path) -> Self {
+        self.command.current_dir(folder);
+        self
+    }
+    /// An environment variable.
+    #[must_use]
+    pub fn env(mut self, name: &str, value: impl Into<OsString>) -> Self {
+        self.command.env(name, value.into());
+        self
+    }
+    /// The command, for tests that kill or feed the process.
+    pub fn command(self) -> Command {
+        self.command
+    }
+    /// Runs to the end.
+    ///
+    /// # Panics
+    /// The binary cannot be started.
+    pub fn finish(mut self) -> Ran {
+        let output = self.command.output().expect("the binary starts");
+        Ran {
+            code: output.status.code(),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+    /// Runs to the end, which must be a success; returns standard output.
+    ///
+    /// # Panics
+    /// Another exit code, with what was printed.
+    pub fn stdout(self) -> String {
+        let ran = self.finish();
+        assert_eq!(ran.code, Some(0), "{}\n{}", ran.stdout, ran.stderr);
+        ran.stdout
+    }
+}

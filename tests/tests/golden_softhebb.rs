@@ -1,0 +1,11 @@
+//! Golden vectors of NeuromorphicComputing/SoftHebb, through the real plugin.
+//!
+//! `BIORULE_GOLDEN=FOLDER cargo test -p biorule-tests --test golden_softhebb -- --nocapture`
+//! prints a line for each file.
+
+use biorule_tests::golden::{judge, softhebb};
+
+#[test]
+fn every_file_is_reproduced() {
+    judge("softhebb", &softhebb::recognisers()).assert_good();
+}
