@@ -10,6 +10,7 @@ pub mod nn;
 pub mod ops;
 pub mod plugins;
 pub mod run;
+pub mod threads;
 pub mod train;
 
 pub use error::{Error, ExitCode, Result};
