@@ -1,9 +1,11 @@
 //! Every golden file of the feedback rules, through the real plugins and the host's
 //! own network, losses and optimisers.
 
+use std::sync::Arc;
+
 use biorule::config::{Loss, MapPlan, OptimizerPlan};
 use biorule::nn::rule::{LayerShape, Role, RuleCall, RuleSource as _, StateTensor};
-use biorule::train::alignment::{LayerGradients, alignment};
+use biorule::train::alignment::{LayerAlignment, compare};
 use biorule::train::loss::Answers;
 use biorule_tests::Result;
 use biorule_tests::feedback::plans::{RuleChoice, activation, dense_blocks, layer};
@@ -85,24 +87,28 @@ fn fixed_alignments(file: &File, checks: &mut Checks) -> Result<()> {
             }
         }
     }
-    let gradients = |prefix: &str| -> Result<Vec<LayerGradients>> {
-        let part = |i: usize, part: &str| file.tensor(&format!("{prefix}.layer{i}.{part}"));
-        let each = (0..layers).map(|i| {
-            Ok(LayerGradients {
-                weight: part(i, "kernel")?,
-                bias: Some(part(i, "bias")?),
-            })
-        });
-        each.collect()
+    let gradients = |prefix: &str| -> Result<Vec<(Arc<str>, Tensor)>> {
+        let mut all = Vec::new();
+        for i in 0..layers {
+            for (part, ours) in [("kernel", "weight"), ("bias", "bias")] {
+                let golden = file.tensor(&format!("{prefix}.layer{i}.{part}"))?;
+                all.push((Arc::from(format!("layer{i}.{ours}")), golden));
+            }
+        }
+        Ok(all)
     };
-    let found = alignment(&gradients("grad")?, &gradients("bp_grad")?)?;
+    let found = compare(&gradients("grad")?, &gradients("bp_grad")?)?;
+    let by_layer = |part: fn(&LayerAlignment) -> Option<f64>| -> Vec<f64> {
+        let layer = |i: usize| found.layers.get(&format!("layer{i}"));
+        (0..layers).filter_map(|i| part(layer(i)?)).collect()
+    };
     for (name, own) in [
         ("biotorch.angle_deg", angles),
         ("bioflax.weight_alignment", cosines),
         ("biotorch.weight_ratio", ratios),
-        ("bioflax.bias_grad_alignment", found.bias),
-        ("bioflax.grad_alignment_layer", found.layer),
-        ("bioflax.grad_alignment_total", vec![found.total]),
+        ("bioflax.bias_grad_alignment", by_layer(|l| l.bias)),
+        ("bioflax.grad_alignment_layer", by_layer(|l| l.gradient)),
+        ("bioflax.grad_alignment_total", vec![found.cosine]),
         ("bioflax.rel_norm", vec![found.relative_norm]),
     ] {
         checks.compare_values(name, &own, &file.values(name)?, TOLERANCE);

@@ -7,7 +7,7 @@
 
 use biorule::config::{Loss, OptimizerPlan};
 use biorule::nn::rule::RuleSource;
-use biorule::train::alignment::{LayerGradients, alignment};
+use biorule::train::alignment::LayerAlignment;
 use biorule::train::loss::Answers;
 use candle_core::{DType, Tensor};
 
@@ -137,7 +137,7 @@ pub fn run(rules: &dyn RuleSource, file: &File, checks: &mut Checks) -> Result<(
     let exact = trial.walk_exactly()?;
     gradients(&case, "bp_grad", &exact, checks)?;
     gradients(&case, "grad", &walk, checks)?;
-    alignments(&case, &walk, &exact, checks)?;
+    alignments(&case, &mut trial, checks)?;
     weight_alignments(&case, "metric.weight_alignment_step0", &trial, checks)?;
     let mut losses = Vec::new();
     for step in 1..=file.count("steps")? {
@@ -242,36 +242,26 @@ fn parameters(case: &Case<'_>, prefix: &str, trial: &Trial, checks: &mut Checks)
     Ok(())
 }
 
-/// bioflax's metrics of gradients, from ours, by the host's formulas.
-fn alignments(case: &Case<'_>, walk: &Walk, exact: &Walk, checks: &mut Checks) -> Result<()> {
-    let of = |walk: &Walk| -> Result<Vec<LayerGradients>> {
-        let find = |layer: usize, part: &str| {
-            let name = format!("blocks.layer{layer}.layer.{part}");
-            walk.gradients
-                .get(&name)
-                .cloned()
-                .ok_or_else(|| format!("no gradient `{name}`"))
-        };
-        let each = (0..case.layers()).map(|layer| {
-            Ok(LayerGradients {
-                weight: find(layer, "weight")?,
-                bias: Some(find(layer, "bias")?),
-            })
-        });
-        each.collect()
+/// bioflax's metrics of gradients, as the host measures them.
+fn alignments(case: &Case<'_>, trial: &mut Trial, checks: &mut Checks) -> Result<()> {
+    let found = trial.alignment()?;
+    let by_layer = |part: fn(&LayerAlignment) -> Option<f64>| -> Vec<f64> {
+        let layer = |l: usize| found.layers.get(&format!("blocks.layer{l}.layer"));
+        (0..case.layers()).filter_map(|l| part(layer(l)?)).collect()
     };
-    let found = alignment(&of(walk)?, &of(exact)?)?;
-    let mut check = |name: &str, own: &[f64]| -> Result<()> {
+    for (name, own) in [
+        ("bias_grad_alignment", by_layer(|l| l.bias)),
+        ("grad_alignment_layer", by_layer(|l| l.gradient)),
+        ("grad_alignment_total", vec![found.cosine]),
+        ("rel_norm", vec![found.relative_norm]),
+        ("weight_alignment_step0", by_layer(|l| l.weight)),
+    ] {
         let name = format!("metric.{name}");
         if case.file.has(&name) {
-            checks.compare_values(&name, own, &case.file.values(&name)?, TOLERANCE);
+            checks.compare_values(&name, &own, &case.file.values(&name)?, TOLERANCE);
         }
-        Ok(())
-    };
-    check("bias_grad_alignment", &found.bias)?;
-    check("grad_alignment_layer", &found.layer)?;
-    check("grad_alignment_total", &[found.total])?;
-    check("rel_norm", &[found.relative_norm])
+    }
+    Ok(())
 }
 
 /// Cosine of weight and feedback, as the rule itself reports it.

@@ -15,8 +15,8 @@ use candle_core::{DType, Device, Tensor};
 use serde_json::Value;
 
 use super::plans::{
-    Geometry, RuleChoice, activation, block, dense_blocks, layer, number, pool, residual_blocks,
-    word,
+    Geometry, RuleChoice, activation, block, dense_blocks, layer as layer_plan, number, pool,
+    residual_blocks, word,
 };
 use super::trial::{Trial, Walk};
 use super::{TOLERANCE, rule_name};
@@ -38,6 +38,12 @@ struct Case<'a> {
 }
 
 impl Case<'_> {
+    /// The rule alone, without options that act on what it returns.
+    fn bare(&self, name: &str) -> Result<RuleChoice> {
+        let mut choice = self.choice(name)?;
+        choice.params.remove("gradient_clip");
+        Ok(choice)
+    }
     fn choice(&self, name: &str) -> Result<RuleChoice> {
         let init = match self.file.text("init")? {
             "xavier" => "xavier",
@@ -104,7 +110,7 @@ impl Case<'_> {
                 };
                 let classes = self.size("nc")?;
                 let conv = |name: &str, geometry: Geometry, out: usize| BlockPlan {
-                    layer: Some(layer(&rule, geometry.map(), out, bias)),
+                    layer: Some(layer_plan(&rule, geometry.map(), out, bias)),
                     activation: act.clone(),
                     ..block(name)
                 };
@@ -114,7 +120,7 @@ impl Case<'_> {
                 };
                 let last = BlockPlan {
                     flatten: true,
-                    layer: Some(layer(&rule, MapPlan::Dense, classes, bias)),
+                    layer: Some(layer_plan(&rule, MapPlan::Dense, classes, bias)),
                     ..block("fc")
                 };
                 Ok((
@@ -376,8 +382,8 @@ fn feedback(
         last: false,
         normalised: false,
     };
-    let choice = case.choice(rule)?;
-    let plan = super::plans::layer(&choice, map, units, false);
+    let choice = case.bare(rule)?;
+    let plan = layer_plan(&choice, map, units, false);
     let bound = case.rules.bind(&plan, &shape, DType::F32)?;
     let mut state = vec![held("weight", weight.clone())];
     let own = case.weight(layer)?;
@@ -431,10 +437,18 @@ fn metrics(
     last: &BTreeMap<String, Tensor>,
     checks: &mut Checks,
 ) -> Result<()> {
+    let constrained = case.file.flag("constrain_weights")?;
     let mut found: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
     for layer in &case.layers {
         let reported = match case.rule.as_str() {
-            "dfa" | "backpropagation" | "fa" => trial.metrics(layer)?,
+            "dfa" | "backpropagation" => trial.metrics(layer)?,
+            // Under the norm constraint BioTorch compares with the weight before it is rescaled.
+            "fa" if constrained => {
+                let name = case.weight(layer)?;
+                let feedback = trial.tensor(&name.replace(".weight", ".feedback"))?;
+                agreement(case, &trial.tensor(&name)?, &feedback)?
+            }
+            "fa" => trial.metrics(layer)?,
             _ => {
                 let stored = stored(case, trial, step, layer, &last[layer])?;
                 agreement(case, &trial.tensor(&case.weight(layer)?)?, &stored)?
@@ -491,7 +505,7 @@ fn agreement(case: &Case<'_>, weight: &Tensor, feedback: &Tensor) -> Result<BTre
         normalised: false,
     };
     let choice = RuleChoice::new(rule_name("fa")?, &[]);
-    let plan = layer(&choice, MapPlan::Dense, 1, false);
+    let plan = layer_plan(&choice, MapPlan::Dense, 1, false);
     let bound = case.rules.bind(&plan, &shape, DType::F32)?;
     let state = [
         held("weight", flat.reshape((1, n))?),

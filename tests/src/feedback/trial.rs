@@ -9,6 +9,7 @@ use biorule::nn::build::Placement;
 use biorule::nn::rule::RuleSource;
 use biorule::nn::{Clock, InputShape, Mode, Network, Pass};
 use biorule::ops::shape::copy_in_place;
+use biorule::train::alignment::{Alignment, measure};
 use biorule::train::loss::{Answers, score};
 use biorule::train::optimizer::Optimizer;
 use candle_core::{DType, Device, Tensor};
@@ -198,6 +199,19 @@ impl Trial {
             error: scored.grad,
             gradients,
         })
+    }
+
+    /// Agreement of the rules' gradients with the true ones.
+    ///
+    /// # Errors
+    /// A rule failed.
+    pub fn alignment(&mut self) -> Result<Alignment> {
+        let clock = Clock {
+            seed: 11,
+            ..Clock::default()
+        };
+        let found = measure(&mut self.network, &self.x, &self.answers, self.loss, &clock)?;
+        Ok(found)
     }
 
     /// What the rule of `block` reports.
