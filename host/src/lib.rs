@@ -1,11 +1,15 @@
 //! BioRule: trains, compares and searches neural networks whose layers learn by
 //! different rules, each rule a plugin. See `docs/architecture.md`.
 
+pub mod cli;
 pub mod config;
 pub mod data;
+pub mod device;
 pub mod error;
 pub mod nn;
 pub mod ops;
 pub mod plugins;
+pub mod run;
+pub mod train;
 
 pub use error::{Error, ExitCode, Result};

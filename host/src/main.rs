@@ -1,2 +1,5 @@
 //! The `biorule` command.
-fn main() {}
+
+fn main() -> ! {
+    biorule::cli::main(biorule::cli::open)
+}

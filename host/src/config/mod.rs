@@ -1,5 +1,27 @@
 //! Configuration: what files, environment and flags say becomes a checked plan.
+//!
+//! `layers` merges the sources, `resolve` reads the result against `settings`
+//! (where each setting is defined once) and a `PlanContext` (the rules and data
+//! there are), and a `RunPlan` comes out that can be shown, stored and run.
 
+mod check;
+pub mod context;
+mod layers;
+pub mod offline;
 pub mod plan;
+pub mod presets;
+pub mod reference;
+mod resolve;
+mod section;
+pub mod settings;
+pub mod shapes;
+mod shorthand;
+pub mod shown;
+mod value;
 
+pub use context::{Credit, DataShape, ParamKind, ParamSchema, PlanContext, PluginInfo, RuleSchema};
+pub use layers::{ENVIRONMENT, Sources, merge};
+pub use offline::Offline;
 pub use plan::*;
+pub use resolve::{Resolved, every_block, plugin_folders, resolve, resolve_table};
+pub use value::{Table, make, nearest, typed};

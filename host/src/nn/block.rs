@@ -75,6 +75,10 @@ impl Module for Block {
         done.map_err(|e| self.here(e))
     }
 
+    fn start_phase(&mut self) {
+        self.modules.iter_mut().for_each(|m| m.start_phase());
+    }
+
     fn end_step(&mut self) {
         self.modules.iter_mut().for_each(|m| m.end_step());
     }
@@ -87,7 +91,7 @@ impl Module for Block {
         self.modules.iter_mut().for_each(|m| m.counters(visit));
     }
 
-    fn metrics(&self, call: &RuleCall<'_>, visit: &mut MetricsVisitor<'_>) -> Result<()> {
+    fn metrics(&self, call: &RuleCall, visit: &mut MetricsVisitor<'_>) -> Result<()> {
         self.modules.iter().try_for_each(|m| m.metrics(call, visit))
     }
 

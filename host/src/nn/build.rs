@@ -17,9 +17,9 @@ use super::pool::Pool;
 use super::residual::Residual;
 use super::rule::{LayerShape, RuleSource};
 use super::transform::{DivideByMax, Flatten, UnitLength};
-use crate::config::plan::{BlockPlan, LayerPlan, MapPlan, NormPlan, PoolPlan, Shortcut};
+use crate::config::plan::{BlockPlan, LayerPlan, NormPlan, PoolPlan, Shortcut};
+use crate::ops::Window;
 use crate::ops::dropout::mix;
-use crate::ops::{ConvGeometry, PadMode, Window};
 use crate::{Error, Result};
 
 /// What enters a network.
@@ -59,7 +59,8 @@ impl Network {
             rules,
             place,
             layers: 0,
-            total: rule_layers(blocks),
+            total: count_layers(blocks),
+            normalised: false,
             dropouts: 0,
             names: HashSet::new(),
         };
@@ -73,23 +74,15 @@ impl Network {
     }
 }
 
-/// Rule layers in these blocks and inside them.
-fn rule_layers(blocks: &[BlockPlan]) -> usize {
-    blocks
-        .iter()
-        .map(|b| {
-            usize::from(b.layer.is_some())
-                + b.residual.as_ref().map_or(0, |r| rule_layers(&r.blocks))
-        })
-        .sum()
-}
-
 struct Builder<'a> {
     outputs: usize,
     rules: &'a dyn RuleSource,
     place: &'a Placement,
     layers: usize,
+    /// Rule layers in the whole network.
     total: usize,
+    /// A normalisation stands in front of the layer being built.
+    normalised: bool,
     dropouts: u64,
     names: HashSet<String>,
 }
@@ -139,8 +132,9 @@ impl Builder<'_> {
             modules.push(Box::new(Dropout::new(plan.dropout, self.dropouts)));
             self.dropouts += 1;
         }
+        self.normalised = plan.norm.is_some();
         if let Some(layer) = &plan.layer {
-            modules.push(self.layer(prefix, plan, layer, dims)?);
+            modules.push(self.layer(prefix, &plan.name, layer, dims)?);
         }
         if let Some(residual) = &plan.residual {
             let before = dims.clone();
@@ -191,7 +185,7 @@ impl Builder<'_> {
     fn layer(
         &mut self,
         prefix: &str,
-        block: &BlockPlan,
+        block: &str,
         plan: &LayerPlan,
         dims: &mut Vec<usize>,
     ) -> Result<Box<dyn Module>> {
@@ -200,73 +194,38 @@ impl Builder<'_> {
         } else {
             plan.out
         };
+        let map = LayerMap::new(&plan.map, out, dims)?;
         let shape = LayerShape {
             index: self.layers,
-            name: block.name.clone(),
-            map: map_of(&plan.map, out, dims)?,
-            bias: plan.bias,
-            outputs: self.outputs,
+            name: block.to_owned(),
+            input: dims.clone(),
+            output: map.output_dims(),
+            classes: self.outputs,
             first: self.layers == 0,
             last: self.layers + 1 == self.total,
-            normalised: block.norm.is_some(),
+            normalised: self.normalised,
         };
-        *dims = shape.map.output_dims();
-        let rule = self.rules.bind(plan, &shape)?;
+        dims.clone_from(&shape.output);
+        let rule = self.rules.bind(plan, &shape, self.place.dtype)?;
         let seed = mix(&[self.place.seed, self.layers as u64]);
         let state = rule.init(seed, &self.place.device, self.place.dtype)?;
         self.layers += 1;
         Ok(Box::new(RuleLayer::new(
             &format!("{prefix}.layer"),
             shape,
+            map,
             rule,
             state,
         )))
     }
 }
 
-fn map_of(plan: &MapPlan, out: usize, dims: &[usize]) -> Result<LayerMap> {
-    match (plan, dims) {
-        (MapPlan::Dense, [inputs]) => Ok(LayerMap::Dense {
-            inputs: *inputs,
-            outputs: out,
-        }),
-        (MapPlan::Dense, other) => Err(Error::usage(format!(
-            "a dense layer cannot take an input of shape {other:?}"
-        ))
-        .hint("set `flatten = true` in this block")),
-        (
-            MapPlan::Conv {
-                kernel,
-                stride,
-                padding,
-                dilation,
-                groups,
-                padding_mode,
-            },
-            [channels, h, w],
-        ) => {
-            let geometry = ConvGeometry {
-                in_channels: *channels,
-                out_channels: out,
-                kernel: *kernel,
-                stride: *stride,
-                padding: *padding,
-                dilation: *dilation,
-                groups: *groups,
-                mode: PadMode::parse(padding_mode)?,
-            };
-            let output = geometry.output([*h, *w])?;
-            Ok(LayerMap::Conv {
-                geometry,
-                input: [*h, *w],
-                output,
-            })
-        }
-        (MapPlan::Conv { .. }, other) => Err(Error::usage(format!(
-            "a convolution cannot take an input of shape {other:?}"
-        ))
-        .hint("it needs channels, rows and columns; is there a flatten before it?")),
-    }
+fn count_layers(blocks: &[BlockPlan]) -> usize {
+    let of = |b: &BlockPlan| {
+        let inner = b.residual.as_ref().map_or(0, |r| count_layers(&r.blocks));
+        usize::from(b.layer.is_some()) + inner
+    };
+    blocks.iter().map(of).sum()
 }
 
 fn pool_module(plan: &PoolPlan, dims: &mut [usize]) -> Result<Box<dyn Module>> {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use candle_core::Tensor;
 
+use super::map::LayerMap;
 use super::module::{MetricsVisitor, Mode, Module, NamedTensor};
 use super::pass::{Kept, Pass};
 use super::rule::{
@@ -12,6 +13,7 @@ use super::rule::{
     StateTensor,
 };
 use crate::config::plan::Drive;
+use crate::ops::dropout::mix;
 use crate::ops::{dense, optim, shape};
 use crate::{Error, Result};
 
@@ -20,6 +22,7 @@ pub struct RuleLayer {
     prefix: String,
     names: Vec<Arc<str>>,
     shape: LayerShape,
+    map: LayerMap,
     rule: Box<dyn Rule>,
     state: Vec<StateTensor>,
     steps: u64,
@@ -34,6 +37,7 @@ impl RuleLayer {
     pub fn new(
         prefix: &str,
         shape: LayerShape,
+        map: LayerMap,
         rule: Box<dyn Rule>,
         state: Vec<StateTensor>,
     ) -> Self {
@@ -45,6 +49,7 @@ impl RuleLayer {
             prefix: prefix.to_owned(),
             names,
             shape,
+            map,
             rule,
             state,
             steps: 0,
@@ -55,21 +60,13 @@ impl RuleLayer {
         }
     }
 
-    fn call(&self, pass: &Pass, learning: bool) -> RuleCall<'_> {
-        let clock = &pass.clock;
+    fn call(&self, pass: &Pass, learning: bool) -> RuleCall {
         RuleCall {
-            layer: &self.shape.name,
-            layer_index: self.shape.index,
             step: self.steps,
-            epoch: clock.epoch,
-            epochs: clock.epochs,
-            steps_per_epoch: clock.steps_per_epoch,
-            batch: clock.batch,
-            samples: clock.samples,
-            phase_seed: clock.seed,
-            rate: clock.local_rate,
+            seed: mix(&[pass.clock.seed, self.shape.index as u64]),
             training: self.training,
             learning,
+            ..pass.clock.call()
         }
     }
 
@@ -79,7 +76,7 @@ impl RuleLayer {
 
     fn check_output(&self, x: &Tensor, y: &Tensor) -> Result<()> {
         let mut expected = vec![x.dims()[0]];
-        expected.extend(self.shape.map.output_dims());
+        expected.extend(&self.shape.output);
         if y.dims() == expected {
             return Ok(());
         }
@@ -104,14 +101,14 @@ impl RuleLayer {
                 .rule
                 .effective_weight(&self.state)?
                 .ok_or_else(|| self.wrong("no weight to carry a gradient through the layer"))?;
-            out.grad_x = Some(self.shape.map.feedback(grad, &weight)?);
+            out.grad_x = Some(self.map.feedback(grad, &weight)?);
         }
         if own {
             for state in &self.state {
                 match (state.role, state.name.as_str()) {
                     (Role::Weight, "weight") => out
                         .grads
-                        .push((state.name.clone(), self.shape.map.correlate(x, grad)?)),
+                        .push((state.name.clone(), self.map.correlate(x, grad)?)),
                     (Role::Bias, _) => out
                         .grads
                         .push((state.name.clone(), dense::channel_sum(grad)?)),
@@ -126,7 +123,7 @@ impl RuleLayer {
         for (name, grad) in grads {
             let i = self.position(&name)?;
             let state = &self.state[i];
-            if !state.role.optimised() {
+            if !state.role.is_trained() {
                 return Err(self.wrong(format_args!(
                     "backward gave a gradient for `{name}`, which no optimiser changes"
                 )));
@@ -243,6 +240,10 @@ impl Module for RuleLayer {
         Ok(())
     }
 
+    fn start_phase(&mut self) {
+        self.steps = 0;
+    }
+
     fn end_step(&mut self) {
         if self.local || self.gradient {
             self.steps += 1;
@@ -255,7 +256,7 @@ impl Module for RuleLayer {
                 name: name.clone(),
                 tensor: state.tensor.clone(),
                 role: state.role,
-                learns: self.gradient && state.role.optimised(),
+                learns: self.gradient && state.role.is_trained(),
             });
         }
     }
@@ -264,11 +265,10 @@ impl Module for RuleLayer {
         visit(&format!("{}.steps", self.prefix), &mut self.steps);
     }
 
-    fn metrics(&self, call: &RuleCall<'_>, visit: &mut MetricsVisitor<'_>) -> Result<()> {
+    fn metrics(&self, call: &RuleCall, visit: &mut MetricsVisitor<'_>) -> Result<()> {
         let call = RuleCall {
-            layer: &self.shape.name,
-            layer_index: self.shape.index,
             step: self.steps,
+            seed: mix(&[call.seed, self.shape.index as u64]),
             training: self.training,
             learning: self.local || self.gradient,
             ..call.clone()

@@ -3,8 +3,9 @@
 
 use candle_core::Tensor;
 
-use crate::Result;
-use crate::ops::{ConvGeometry, conv, dense};
+use crate::config::plan::MapPlan;
+use crate::ops::{ConvGeometry, PadMode, conv, dense};
+use crate::{Error, Result};
 
 /// Dense or convolution, with every size known.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +29,56 @@ pub enum LayerMap {
 }
 
 impl LayerMap {
+    /// The map that `plan` describes, with `out` units, on an input of `dims`
+    /// (`[D]` or `[C, H, W]`).
+    ///
+    /// # Errors
+    /// Sizes that do not fit, as usage errors.
+    pub fn new(plan: &MapPlan, out: usize, dims: &[usize]) -> Result<Self> {
+        match (plan, dims) {
+            (MapPlan::Dense, [inputs]) => Ok(Self::Dense {
+                inputs: *inputs,
+                outputs: out,
+            }),
+            (MapPlan::Dense, other) => Err(Error::usage(format!(
+                "a dense layer cannot take an input of shape {other:?}"
+            ))
+            .hint("set `flatten = true` in this block")),
+            (
+                MapPlan::Conv {
+                    kernel,
+                    stride,
+                    padding,
+                    dilation,
+                    groups,
+                    padding_mode,
+                },
+                [channels, h, w],
+            ) => {
+                let geometry = ConvGeometry {
+                    in_channels: *channels,
+                    out_channels: out,
+                    kernel: *kernel,
+                    stride: *stride,
+                    padding: *padding,
+                    dilation: *dilation,
+                    groups: *groups,
+                    mode: PadMode::parse(padding_mode)?,
+                };
+                let output = geometry.output([*h, *w])?;
+                Ok(Self::Conv {
+                    geometry,
+                    input: [*h, *w],
+                    output,
+                })
+            }
+            (MapPlan::Conv { .. }, other) => Err(Error::usage(format!(
+                "a convolution cannot take an input of shape {other:?}"
+            ))
+            .hint("it needs channels, rows and columns; is there a flatten before it?")),
+        }
+    }
+
     /// Output units or channels K.
     pub fn units(&self) -> usize {
         match self {

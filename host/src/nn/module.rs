@@ -67,6 +67,8 @@ pub trait Module: Send {
     fn apply_changes(&mut self) -> Result<()> {
         Ok(())
     }
+    /// A phase begins: steps count from 0 again.
+    fn start_phase(&mut self) {}
     /// Counts the step that has just ended.
     fn end_step(&mut self) {}
     /// Every tensor that a checkpoint needs.
@@ -81,7 +83,7 @@ pub trait Module: Send {
     ///
     /// # Errors
     /// Failures of rules.
-    fn metrics(&self, call: &RuleCall<'_>, visit: &mut MetricsVisitor<'_>) -> Result<()> {
+    fn metrics(&self, call: &RuleCall, visit: &mut MetricsVisitor<'_>) -> Result<()> {
         let _ = (call, visit);
         Ok(())
     }

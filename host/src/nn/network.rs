@@ -5,7 +5,6 @@ use candle_core::{DType, Tensor};
 use super::block::Block;
 use super::module::{Mode, Module, NamedTensor};
 use super::pass::{Clock, Pass};
-use super::rule::RuleCall;
 use crate::{Error, Result};
 
 /// Blocks, input first.
@@ -142,6 +141,11 @@ impl Network {
         self.blocks.iter_mut().try_for_each(|b| b.apply_changes())
     }
 
+    /// A phase begins: the steps of every layer count from 0 again.
+    pub fn start_phase(&mut self) {
+        self.blocks.iter_mut().for_each(|b| b.start_phase());
+    }
+
     /// Counts the step that has just ended in every layer that learned.
     pub fn end_step(&mut self) {
         self.blocks.iter_mut().for_each(|b| b.end_step());
@@ -200,20 +204,7 @@ impl Network {
 
     /// Numbers reported by the rules of every block.
     pub fn metrics(&self, clock: &Clock) -> Result<Vec<BlockMetrics>> {
-        let call = RuleCall {
-            layer: "",
-            layer_index: 0,
-            step: 0,
-            epoch: clock.epoch,
-            epochs: clock.epochs,
-            steps_per_epoch: clock.steps_per_epoch,
-            batch: clock.batch,
-            samples: clock.samples,
-            phase_seed: clock.seed,
-            rate: clock.local_rate,
-            training: false,
-            learning: false,
-        };
+        let call = clock.call();
         let mut out = Vec::new();
         for block in &self.blocks {
             block.metrics(&call, &mut |name, values| {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use candle_core::Tensor;
 
+use super::rule::{Named, RuleCall};
 use crate::{Error, Result};
 
 /// Where training stands; the same for every layer of a pass.
@@ -28,13 +29,28 @@ pub struct Clock {
     pub local_rate: Option<f64>,
 }
 
+impl Clock {
+    /// What a rule is told at this time, outside learning.
+    pub fn call(&self) -> RuleCall {
+        RuleCall {
+            epoch: self.epoch,
+            epochs: self.epochs,
+            steps_per_epoch: self.steps_per_epoch,
+            batch: self.batch as u64,
+            samples: self.samples as u64,
+            rate: self.local_rate,
+            ..RuleCall::evaluation(self.seed)
+        }
+    }
+}
+
 /// What one module kept on the tape.
 #[derive(Debug, Default)]
 pub struct Kept {
     /// In the module's own order.
     pub tensors: Vec<Tensor>,
     /// What a rule kept, by name.
-    pub named: Vec<(String, Tensor)>,
+    pub named: Named,
     /// Sizes to restore.
     pub dims: Vec<usize>,
 }
@@ -44,7 +60,7 @@ pub struct Kept {
 pub struct Pass {
     /// Where training stands.
     pub clock: Clock,
-    /// One-hot labels or regression targets for supervised local rules, `[B, O]`.
+    /// Labels (`u32`, `[B]`) or target values `[B, O]` for supervised local rules.
     pub target: Option<Tensor>,
     /// Gradient of the loss at the output, for direct rules.
     pub output_error: Option<Tensor>,

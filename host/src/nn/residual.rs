@@ -76,6 +76,10 @@ impl Module for Residual {
         self.inner.iter_mut().try_for_each(|m| m.apply_changes())
     }
 
+    fn start_phase(&mut self) {
+        self.inner.iter_mut().for_each(|m| m.start_phase());
+    }
+
     fn end_step(&mut self) {
         self.inner.iter_mut().for_each(|m| m.end_step());
     }
@@ -88,7 +92,7 @@ impl Module for Residual {
         self.inner.iter_mut().for_each(|m| m.counters(visit));
     }
 
-    fn metrics(&self, call: &RuleCall<'_>, visit: &mut MetricsVisitor<'_>) -> Result<()> {
+    fn metrics(&self, call: &RuleCall, visit: &mut MetricsVisitor<'_>) -> Result<()> {
         self.inner.iter().try_for_each(|m| m.metrics(call, visit))
     }
 

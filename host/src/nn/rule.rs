@@ -1,250 +1,260 @@
-//! What the network needs of a learning rule: Candle tensors in, Candle tensors
-//! out, no plugin boundary in sight. A [`Rule`] is one rule bound to one layer
-//! and checked parameters; everything it learns lives in [`StateTensor`]s that
-//! the layer owns and hands over with every call.
+//! The seam between network and rules: what the host asks of a rule bound to a
+//! layer, in Candle tensors. `plugins::bind` implements it over the plugin
+//! boundary; the network knows nothing of libraries or handles.
 
 use candle_core::{DType, Device, Tensor};
 
-use super::map::LayerMap;
 use crate::Result;
 use crate::config::plan::LayerPlan;
 
-/// Where a rule's teaching signal comes from.
+/// How a rule learns; all that the trainer must know of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Credit {
-    /// Its own input and output (and a target, in a supervised last layer).
+    /// From its own input and output.
     Local,
-    /// An error from above; a replaced error goes below.
+    /// An error arrives from above.
     Feedback,
-    /// The network's output error, broadcast to the layer.
+    /// The network's output error is broadcast.
     Direct,
 }
 
-/// What a state tensor is for.
+/// Who changes a state tensor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// Changed by the optimiser from gradients.
+    /// Trained by the optimiser from the rule's gradients.
     Weight,
-    /// Changed by the optimiser from gradients.
+    /// Bias, trained by the optimiser.
     Bias,
-    /// A feedback matrix that the optimiser changes with the weights' settings.
+    /// Feedback weight trained with the optimiser settings of the weight.
     LearnedFeedback,
-    /// A feedback matrix that never changes, and never decays.
+    /// Never changes.
     FixedFeedback,
-    /// Changed by the rule's own [`Change`]s.
+    /// Changed by the rule's own changes.
     Plastic,
-    /// Counters and running values; changed by [`Change`]s.
+    /// Running statistic, changed by the rule.
     Statistic,
 }
 
 impl Role {
-    /// Whether an optimiser may change such a tensor.
-    pub fn optimised(self) -> bool {
+    /// Whether the optimiser owns it.
+    pub fn is_trained(self) -> bool {
         matches!(self, Self::Weight | Self::Bias | Self::LearnedFeedback)
     }
 }
 
-/// One named tensor of a layer's state.
+/// A tensor that the host holds for a rule.
 #[derive(Clone, Debug)]
 pub struct StateTensor {
-    /// Name within the layer, such as `weight`.
+    /// Name, unique in the layer.
     pub name: String,
-    /// The value. In-place changes keep the storage.
+    /// Value.
     pub tensor: Tensor,
-    /// What it is for.
+    /// Who changes it.
     pub role: Role,
 }
 
-/// Where and when a rule is called.
+/// Where a layer stands; shapes without the batch axis.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LayerShape {
+    /// Name in the plan.
+    pub name: String,
+    /// Position among the rule layers.
+    pub index: usize,
+    /// `[D]` or `[C, H, W]`.
+    pub input: Vec<usize>,
+    /// `[K]` or `[K, P, Q]`.
+    pub output: Vec<usize>,
+    /// Classes, or target values, at the network's output.
+    pub classes: usize,
+    /// No layer learns below.
+    pub first: bool,
+    /// The output is the network's.
+    pub last: bool,
+    /// A normalisation stands in front.
+    pub normalised: bool,
+}
+
+/// Circumstances of a call.
 #[derive(Clone, Debug)]
-pub struct RuleCall<'a> {
-    /// Block of the layer.
-    pub layer: &'a str,
-    /// Index of the layer, input first.
-    pub layer_index: usize,
-    /// Updates of this layer so far, through all phases.
+pub struct RuleCall {
+    /// Updates that this layer has seen in this phase.
     pub step: u64,
     /// Finished epochs of the phase.
     pub epoch: u64,
-    /// Epochs of the phase; 0 where a stop rule ends it.
+    /// Epochs of the phase; 0 if open-ended.
     pub epochs: u64,
     /// Steps in an epoch.
     pub steps_per_epoch: u64,
-    /// Samples in a full step.
-    pub batch: usize,
+    /// Samples in a full batch.
+    pub batch: u64,
     /// Training samples in an epoch.
-    pub samples: usize,
-    /// Seed of the phase's random streams.
-    pub phase_seed: u64,
-    /// Rate in place of the rule's own, where the phase sets one.
+    pub samples: u64,
+    /// Seed of run, phase and layer.
+    pub seed: u64,
+    /// Rate of the phase's schedule, if it sets one.
     pub rate: Option<f64>,
-    /// The layer's block is being trained.
+    /// The block is in training mode.
     pub training: bool,
-    /// The rule learns in this pass.
+    /// `learn` or `backward` will follow.
     pub learning: bool,
 }
 
-/// Result of [`Rule::forward`].
+impl RuleCall {
+    /// A call outside training.
+    pub fn evaluation(seed: u64) -> Self {
+        Self {
+            step: 0,
+            epoch: 0,
+            epochs: 0,
+            steps_per_epoch: 0,
+            batch: 0,
+            samples: 0,
+            seed,
+            rate: None,
+            training: false,
+            learning: false,
+        }
+    }
+}
+
+/// Tensors with names.
+pub type Named = Vec<(String, Tensor)>;
+
+/// What `forward` gives.
 #[derive(Debug)]
 pub struct Forwarded {
-    /// Pre-activations, `[B, K]` or `[B, K, P, Q]`.
+    /// Output.
     pub y: Tensor,
-    /// What the learning or backward call will want again.
-    pub kept: Vec<(String, Tensor)>,
+    /// What the rule wants back in `learn` or `backward`.
+    pub kept: Named,
 }
 
 /// What a local rule learns from.
 #[derive(Debug)]
 pub struct Activity<'a> {
-    /// The layer's input.
+    /// Input.
     pub x: &'a Tensor,
-    /// Its output, before the update.
+    /// Output of `forward`.
     pub y: &'a Tensor,
-    /// What forward kept.
-    pub kept: &'a [(String, Tensor)],
-    /// One-hot labels or regression targets, `[B, O]`.
+    /// What `forward` kept.
+    pub kept: &'a Named,
+    /// Labels (U32 `[B]`) or target values.
     pub target: Option<&'a Tensor>,
 }
 
-/// How a change is applied.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ChangeKind {
-    /// Added to the value.
-    Add,
-    /// Takes its place.
-    Set,
-}
-
-/// One change of state, applied after the whole network's pass.
-#[derive(Clone, Debug)]
-pub struct Change {
-    /// State tensor.
-    pub name: String,
-    /// Add or set.
-    pub kind: ChangeKind,
-    /// Same shape as the state tensor.
-    pub tensor: Tensor,
-}
-
-/// What a feedback or direct rule gets on the way back.
+/// What a feedback or direct rule learns from.
 #[derive(Debug)]
 pub struct Errors<'a> {
-    /// The layer's input.
+    /// Input.
     pub x: &'a Tensor,
-    /// Its output.
+    /// Output of `forward`.
     pub y: &'a Tensor,
-    /// What forward kept.
-    pub kept: &'a [(String, Tensor)],
-    /// Error at the output, shape of `y`.
+    /// What `forward` kept.
+    pub kept: &'a Named,
+    /// Derivative of the loss by the output.
     pub grad_y: &'a Tensor,
-    /// Gradient of the loss at the network's output, `[B, O]`.
+    /// Derivative of the loss by the network's output, for direct rules.
     pub output_error: Option<&'a Tensor>,
-    /// Something below learns: `grad_x` is needed.
+    /// Whether the error for the layer below is wanted.
     pub want_grad_x: bool,
-    /// The layer itself learns: its gradients are needed.
+    /// Whether the layer's own gradients are wanted.
     pub want_grads: bool,
 }
 
-/// Result of [`Rule::backward`].
+/// Whether a change adds or replaces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChangeKind {
+    /// Add to the state tensor.
+    Add,
+    /// Replace it.
+    Set,
+}
+
+/// A change of one state tensor.
+#[derive(Clone, Debug)]
+pub struct Change {
+    /// Which.
+    pub name: String,
+    /// How.
+    pub kind: ChangeKind,
+    /// By what.
+    pub tensor: Tensor,
+}
+
+/// What `backward` gives.
 #[derive(Debug, Default)]
 pub struct RuleGradients {
-    /// Error for the layer below, shape of `x`.
+    /// Error for the layer below.
     pub grad_x: Option<Tensor>,
-    /// Gradients of named state tensors (weights, biases, learned feedback).
-    pub grads: Vec<(String, Tensor)>,
+    /// Gradients by state name.
+    pub grads: Named,
 }
 
-/// A rule bound to one layer.
+/// One rule, bound to one layer with checked parameters. A pure function of its
+/// arguments.
 pub trait Rule: Send + Sync {
-    /// Name, such as `feedback-alignment/usf`.
+    /// Name as in the plan.
     fn name(&self) -> &str;
-    /// Kind of credit.
+    /// How it learns.
     fn credit(&self) -> Credit;
-    /// A feedback or direct rule that also implements [`Rule::learn`].
-    fn also_local(&self) -> bool {
-        false
-    }
-    /// Whether `learn` needs a target.
-    fn wants_target(&self) -> bool {
-        false
-    }
-    /// Initial state.
+    /// A feedback or direct rule whose `learn` is to be called too.
+    fn also_local(&self) -> bool;
+    /// `learn` wants the target where there is one.
+    fn wants_target(&self) -> bool;
+    /// `forward` or `backward` draws random numbers at each step.
+    fn stochastic(&self) -> bool;
+
+    /// Fresh state from `seed`; the same numbers on every device.
     ///
     /// # Errors
-    /// Whatever goes wrong in the rule, as a plugin error.
+    /// The rule failed.
     fn init(&self, seed: u64, device: &Device, dtype: DType) -> Result<Vec<StateTensor>>;
-    /// The layer's output.
+    /// Output for `x`.
     ///
     /// # Errors
-    /// As above.
-    fn forward(&self, call: &RuleCall<'_>, state: &[StateTensor], x: &Tensor) -> Result<Forwarded>;
-    /// Changes from the layer's own activity.
+    /// The rule failed or broke its contract (shape, NaN in strict mode).
+    fn forward(&self, call: &RuleCall, state: &[StateTensor], x: &Tensor) -> Result<Forwarded>;
+    /// Local changes.
     ///
     /// # Errors
-    /// As above; a rule without local learning refuses.
+    /// As for `forward`.
     fn learn(
         &self,
-        call: &RuleCall<'_>,
+        call: &RuleCall,
         state: &[StateTensor],
-        activity: &Activity<'_>,
+        a: &Activity<'_>,
     ) -> Result<Vec<Change>>;
-    /// Gradients from an error.
+    /// Gradients.
     ///
     /// # Errors
-    /// As above; a local rule refuses.
+    /// As for `forward`.
     fn backward(
         &self,
-        call: &RuleCall<'_>,
+        call: &RuleCall,
         state: &[StateTensor],
-        errors: &Errors<'_>,
+        e: &Errors<'_>,
     ) -> Result<RuleGradients>;
-    /// Numbers the rule reports, such as `radius` or `convergence`.
+    /// Numbers worth logging.
     ///
     /// # Errors
-    /// As above.
-    fn metrics(&self, call: &RuleCall<'_>, state: &[StateTensor]) -> Result<Vec<(String, f64)>> {
-        let _ = (call, state);
-        Ok(Vec::new())
-    }
+    /// As for `forward`.
+    fn metrics(&self, call: &RuleCall, state: &[StateTensor]) -> Result<Vec<(String, f64)>>;
     /// The weight that the forward map really uses, for exact gradients through
-    /// a local layer; the state tensor `weight` unless the rule says otherwise.
+    /// the layer; the state tensor `weight` unless the rule says otherwise.
     ///
     /// # Errors
-    /// As above.
+    /// As for `forward`.
     fn effective_weight(&self, state: &[StateTensor]) -> Result<Option<Tensor>> {
-        Ok(state
-            .iter()
-            .find(|s| s.name == "weight")
-            .map(|s| s.tensor.clone()))
+        let weight = state.iter().find(|s| s.name == "weight");
+        Ok(weight.map(|s| s.tensor.clone()))
     }
 }
 
-/// The layer a rule is bound to.
-#[derive(Clone, Debug)]
-pub struct LayerShape {
-    /// Index of the layer, input first.
-    pub index: usize,
-    /// Block of the layer.
-    pub name: String,
-    /// The synaptic map with all its sizes.
-    pub map: LayerMap,
-    /// Additive bias.
-    pub bias: bool,
-    /// Width of the network's output, for direct rules.
-    pub outputs: usize,
-    /// No rule layer stands below.
-    pub first: bool,
-    /// The last rule layer of the network.
-    pub last: bool,
-    /// A normalisation stands between the layer and its input.
-    pub normalised: bool,
-}
-
-/// Finds rules by name and binds them to layers.
-pub trait RuleSource: Sync {
-    /// The rule that `plan` names, bound to `layer`, its parameters checked.
+/// Where rules come from.
+pub trait RuleSource {
+    /// Binds the rule that `plan` names to the layer.
     ///
     /// # Errors
-    /// Unknown rules and parameters, as usage or plugin errors.
-    fn bind(&self, plan: &LayerPlan, layer: &LayerShape) -> Result<Box<dyn Rule>>;
+    /// No such rule, bad parameters, or a layer that it cannot serve.
+    fn bind(&self, plan: &LayerPlan, layer: &LayerShape, dtype: DType) -> Result<Box<dyn Rule>>;
 }

@@ -13,10 +13,9 @@ use candle_core::{DType, Device, Tensor};
 use super::load::Plugin;
 use super::registry::RuleEntry;
 use super::table::handle::{give, live, take};
-use crate::nn::LayerMap;
+use crate::config::{LayerPlan, MapPlan};
 use crate::nn::rule::*;
 use crate::ops::PadMode;
-use crate::ops::dropout::mix;
 use crate::{Error, ExitCode, Result};
 
 /// A rule of a plugin, bound to a layer.
@@ -28,6 +27,7 @@ pub struct BoundRule {
     credit: Credit,
     also_local: bool,
     wants_target: bool,
+    stochastic: bool,
     calls: AtomicU64,
     leaked: AtomicU64,
 }
@@ -49,10 +49,11 @@ impl BoundRule {
     /// The rule refuses the layer or the parameters.
     pub fn new(
         entry: &RuleEntry,
+        plan: &LayerPlan,
         layer: &LayerShape,
         params: &[(String, ParamValue)],
     ) -> Result<Self> {
-        let raw = raw_layer(layer);
+        let raw = raw_layer(plan, layer)?;
         let params: Vec<RawParam> = params
             .iter()
             .map(|(name, value)| RawParam {
@@ -79,6 +80,7 @@ impl BoundRule {
             credit: entry.credit,
             also_local: entry.also_local,
             wants_target: entry.wants_target,
+            stochastic: entry.stochastic,
             calls: AtomicU64::new(0),
             leaked: AtomicU64::new(0),
         })
@@ -191,57 +193,60 @@ fn finite(t: &Tensor) -> Result<bool> {
 /// `[B, K, P, Q]`, or `x`'s axes with the last one replaced.
 fn output_dims(layer: &LayerShape, x: &Tensor) -> Vec<usize> {
     let mut dims = x.dims().to_vec();
-    match &layer.map {
-        LayerMap::Dense { outputs, .. } => {
+    match layer.output[..] {
+        [units] => {
             if let Some(last) = dims.last_mut() {
-                *last = *outputs;
+                *last = units;
             }
         }
-        LayerMap::Conv { .. } => {
+        _ => {
             dims.truncate(1);
-            dims.extend(layer.map.output_dims());
+            dims.extend_from_slice(&layer.output);
         }
     }
     dims
 }
 
-fn raw_layer(layer: &LayerShape) -> RawLayer {
+fn raw_layer(plan: &LayerPlan, layer: &LayerShape) -> Result<RawLayer> {
     let mut raw = RawLayer {
         size: size_of::<RawLayer>(),
         index: layer.index as u64,
         name: layer.name.as_str().into(),
         kind: self::layer::DENSE,
-        input: layer.map.input_dims().into_iter().collect(),
-        output: layer.map.output_dims().into_iter().collect(),
+        input: layer.input.iter().copied().collect(),
+        output: layer.output.iter().copied().collect(),
         kernel: [1, 1],
         stride: [1, 1],
         padding: [0; 4],
         dilation: [1, 1],
         groups: 1,
         pad_mode: self::layer::PAD_ZEROS,
-        bias: layer.bias,
-        classes: layer.outputs,
+        bias: plan.bias,
+        classes: layer.classes,
         first: layer.first,
         last: layer.last,
         normalised: layer.normalised,
     };
-    if let LayerMap::Conv { geometry: g, .. } = &layer.map {
+    if let MapPlan::Conv {
+        kernel,
+        stride,
+        padding,
+        dilation,
+        groups,
+        padding_mode,
+    } = &plan.map
+    {
         raw.kind = self::layer::CONV;
-        (
-            raw.kernel,
-            raw.stride,
-            raw.padding,
-            raw.dilation,
-            raw.groups,
-        ) = (g.kernel, g.stride, g.padding, g.dilation, g.groups);
-        raw.pad_mode = match g.mode {
+        (raw.kernel, raw.stride, raw.padding) = (*kernel, *stride, *padding);
+        (raw.dilation, raw.groups) = (*dilation, *groups);
+        raw.pad_mode = match PadMode::parse(padding_mode)? {
             PadMode::Zeros => self::layer::PAD_ZEROS,
             PadMode::Reflect => self::layer::PAD_REFLECT,
             PadMode::Replicate => self::layer::PAD_REPLICATE,
             PadMode::Circular => self::layer::PAD_CIRCULAR,
         };
     }
-    raw
+    Ok(raw)
 }
 
 /// Handles lent to the plugin for one call; given back on drop.
@@ -254,7 +259,7 @@ struct Inputs {
 
 impl Inputs {
     fn new(
-        call: &RuleCall<'_>,
+        call: &RuleCall,
         state: &[StateTensor],
         kept: &[(String, Tensor)],
         tensors: &[Option<&Tensor>],
@@ -271,9 +276,9 @@ impl Inputs {
                 epoch: call.epoch,
                 epochs: call.epochs,
                 steps_per_epoch: call.steps_per_epoch,
-                batch: call.batch as u64,
-                samples: call.samples as u64,
-                seed: mix(&[call.phase_seed, call.layer_index as u64]),
+                batch: call.batch,
+                samples: call.samples,
+                seed: call.seed,
                 rate: call.rate.unwrap_or(f64::NAN),
                 training: call.training,
                 learning: call.learning,
@@ -353,9 +358,12 @@ impl Rule for BoundRule {
     fn wants_target(&self) -> bool {
         self.wants_target
     }
+    fn stochastic(&self) -> bool {
+        self.stochastic
+    }
 
     fn init(&self, seed: u64, device: &Device, dtype: DType) -> Result<Vec<StateTensor>> {
-        let inputs = Inputs::new(&idle(&self.layer.name), &[], &[], &[]);
+        let inputs = Inputs::new(&RuleCall::evaluation(seed), &[], &[], &[]);
         let answer = self.call(
             "state",
             inputs,
@@ -376,7 +384,7 @@ impl Rule for BoundRule {
             .collect()
     }
 
-    fn forward(&self, call: &RuleCall<'_>, state: &[StateTensor], x: &Tensor) -> Result<Forwarded> {
+    fn forward(&self, call: &RuleCall, state: &[StateTensor], x: &Tensor) -> Result<Forwarded> {
         let answer = self.call(
             "forward",
             Inputs::new(call, state, &[], &[Some(x)]),
@@ -402,7 +410,7 @@ impl Rule for BoundRule {
 
     fn learn(
         &self,
-        call: &RuleCall<'_>,
+        call: &RuleCall,
         state: &[StateTensor],
         a: &Activity<'_>,
     ) -> Result<Vec<Change>> {
@@ -445,7 +453,7 @@ impl Rule for BoundRule {
 
     fn backward(
         &self,
-        call: &RuleCall<'_>,
+        call: &RuleCall,
         state: &[StateTensor],
         e: &Errors<'_>,
     ) -> Result<RuleGradients> {
@@ -508,7 +516,7 @@ impl Rule for BoundRule {
         })
     }
 
-    fn metrics(&self, call: &RuleCall<'_>, state: &[StateTensor]) -> Result<Vec<(String, f64)>> {
+    fn metrics(&self, call: &RuleCall, state: &[StateTensor]) -> Result<Vec<(String, f64)>> {
         let answer = self.call(
             "metrics",
             Inputs::new(call, state, &[], &[]),
@@ -561,24 +569,6 @@ impl BoundRule {
 impl Drop for BoundRule {
     fn drop(&mut self) {
         (self.instance.vtable.drop)(self.instance.data);
-    }
-}
-
-/// A call outside training, for what needs none of its circumstances.
-fn idle(layer: &str) -> RuleCall<'_> {
-    RuleCall {
-        layer,
-        layer_index: 0,
-        step: 0,
-        epoch: 0,
-        epochs: 0,
-        steps_per_epoch: 0,
-        batch: 0,
-        samples: 0,
-        phase_seed: 0,
-        rate: None,
-        training: false,
-        learning: false,
     }
 }
 

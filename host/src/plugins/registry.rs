@@ -7,6 +7,8 @@ use std::sync::Arc;
 use biorule_plugin_api::abi::root::{RawRuleInfo, flags, kinds};
 use biorule_plugin_api::sdk::{Claims, ParamSpec, ParamValue};
 
+use candle_core::DType;
+
 use super::bind::BoundRule;
 use super::discover::{Folder, library_files, search_folders};
 use super::load::{LoadError, Plugin, Stage, load};
@@ -190,7 +192,7 @@ impl Registry {
 }
 
 impl RuleSource for Registry {
-    fn bind(&self, plan: &LayerPlan, layer: &LayerShape) -> Result<Box<dyn Rule>> {
+    fn bind(&self, plan: &LayerPlan, layer: &LayerShape, _dtype: DType) -> Result<Box<dyn Rule>> {
         let entry = self.get(&plan.rule)?;
         let (served, kind) = match plan.map {
             MapPlan::Dense => (entry.dense, "dense"),
@@ -203,7 +205,7 @@ impl RuleSource for Registry {
             )));
         }
         let params = self.params(&plan.rule, &plan.params)?;
-        Ok(Box::new(BoundRule::new(entry, layer, &params)?))
+        Ok(Box::new(BoundRule::new(entry, plan, layer, &params)?))
     }
 }
 

@@ -10,18 +10,18 @@
 //! `∂L/∂W = correlate(x, δ)`, `∂L/∂b = Σ δ`, and below goes `feedback(δ, W)`: the
 //! forward weight carries the error back, which is the weight transport that all
 //! other feedback rules avoid.
-//!
-//! Initial weights follow the named convention: PyTorch's default (uniform in
-//! ±1/√fan_in, weight and bias), Glorot's uniform or He's normal as BioTorch
-//! offers, or LeCun's truncated normal with zero bias as bioflax uses.
 
+use biorule_feedback_parts::{Draw, own_gradients, trained_state, weight_norm};
 use biorule_plugin_api::prelude::*;
 
 hyperparameters! {
     /// Backpropagation.
     pub struct Backprop {
-        /// initial weights: uniform in ±1/√fan_in, Glorot's uniform, He's normal, or LeCun's truncated normal
-        init: String = "torch", one_of ["torch", "xavier", "kaiming", "lecun"], source "PyTorch nn.Linear; BioTorch layers; bioflax model.py";
+        /// initial weights: uniform in ±1/√fan_in (`torch`, which BioTorch calls `kaiming`), Glorot's uniform, He's normal,
+        /// LeCun's truncated normal, uniform in ±scale, or normal of variance scale/fan_in
+        init: String = "torch", one_of ["torch", "xavier", "kaiming", "he", "lecun", "uniform", "variance_scaling"], source "PyTorch nn.Linear; BioTorch layers; bioflax model.py";
+        /// scale of `uniform` and `variance_scaling`
+        scale_w: f64 = 1.0, range 0.0 => 1e6, source "bioflax run_train.py, scale_w";
     }
 }
 
@@ -34,59 +34,19 @@ impl LearningRule for Backprop {
     }
 
     fn state(&self, layer: &LayerSpec) -> Result<Vec<StateSpec>> {
-        let (weight, bias) = initial(&self.init, layer);
-        let mut state = vec![StateSpec::new(
-            "weight",
-            layer.weight_shape(),
-            weight,
-            Role::Weight,
-        )];
-        if layer.has_bias() {
-            state.push(StateSpec::new("bias", [layer.units()], bias, Role::Bias));
-        }
-        Ok(state)
+        Ok(trained_state(Draw::named(&self.init, self.scale_w)?, layer))
     }
 
     fn backward(&self, cx: &Context, s: &State, e: &Errors) -> Result<Gradients> {
-        let (layer, delta) = (cx.layer(), &*e.grad_y);
-        let mut out = Gradients::new();
-        if e.want_grads {
-            out = out.of("weight", layer.correlate(&e.x, delta)?);
-            if s.find("bias").is_some() {
-                out = out.of("bias", layer.sum_bias(delta)?);
-            }
+        let layer = cx.layer();
+        let out = own_gradients(layer, s, e)?;
+        if !e.want_grad_x {
+            return Ok(out);
         }
-        if e.want_grad_x {
-            out = out.below(layer.feedback(delta, &*s.get("weight")?)?);
-        }
-        Ok(out)
+        Ok(out.below(layer.feedback(&e.grad_y, &*s.get("weight")?)?))
     }
-}
 
-/// Initialisers of weight and bias by name.
-fn initial(name: &str, layer: &LayerSpec) -> (Init, Init) {
-    let (fan_in, fan_out) = (layer.fan_in() as f64, layer.fan_out() as f64);
-    let uniform = |limit: f64| Init::Uniform {
-        lo: -limit,
-        hi: limit,
-    };
-    let zero = Init::Constant(0.0);
-    match name {
-        "xavier" => (uniform((6.0 / (fan_in + fan_out)).sqrt()), zero),
-        "kaiming" => (
-            Init::Normal {
-                mean: 0.0,
-                std: (2.0 / fan_in).sqrt(),
-            },
-            zero,
-        ),
-        // The normal's deviation before it is cut at two of them (jax.nn.initializers).
-        "lecun" => (
-            Init::Truncated {
-                std: (1.0 / fan_in).sqrt() / 0.879_625_66,
-            },
-            zero,
-        ),
-        _ => (uniform(1.0 / fan_in.sqrt()), uniform(1.0 / fan_in.sqrt())),
+    fn metrics(&self, _cx: &Context, s: &State) -> Result<Vec<Metric>> {
+        weight_norm(&*s.get("weight")?)
     }
 }

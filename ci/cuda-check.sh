@@ -1,0 +1,59 @@
+#!/bin/sh
+# Everything about CUDA that can be proved on a machine without a GPU. Called by
+# .ci/run; takes no arguments. Each part says `ok`, or `skipped` and why.
+#
+#   1 types    clippy over all that is under cfg(feature = "cuda"), against the
+#              real candle and cudarc, with ci/nvcc in place of nvcc
+#   2 kernels  our .cu files through NVRTC for two GPU generations, and run on
+#              the CPU against their slow references (host tests `ops::cuda`)
+#   3 start    with CUDA_CHECK_LINK=1 (minutes): the program is linked, needs no
+#              CUDA library to start, and says why the GPU is not used
+set -eu
+cd "$(dirname "$0")/.."
+
+say() { echo "cuda-check: $*"; }
+
+check_types() (
+    unset REAL_NVCC CUDA_HOME
+    export CARGO_TARGET_DIR=$PWD/target/cuda-check
+    . ci/cuda-env
+    cargo clippy --quiet --locked -p biorule --all-targets --features cuda -- -D warnings
+)
+
+check_kernels() {
+    if library=$(ci/cuda-wheels nvrtc 2>/tmp/cuda-wheels.$$); then
+        export BIORULE_NVRTC=$library
+    else
+        say "NVRTC: skipped ($(tail -n 1 /tmp/cuda-wheels.$$))"
+    fi
+    rm -f /tmp/cuda-wheels.$$
+    cargo test --quiet --locked -p biorule --lib -- ops::cuda --nocapture
+}
+
+check_start() (
+    unset REAL_NVCC CUDA_HOME
+    export CARGO_TARGET_DIR=$PWD/target/cuda-check
+    . ci/cuda-env
+    cargo build --quiet --locked -p biorule --features cuda
+    program=$CARGO_TARGET_DIR/debug/biorule
+    if ldd "$program" | grep -E 'libcu|libnvrtc'; then
+        say "the program asks the loader for CUDA"
+        exit 1
+    fi
+    ls -l "$program"
+    "$program" doctor
+)
+
+say "1 types"
+check_types
+say "1 types: ok"
+say "2 kernels"
+check_kernels
+say "2 kernels: ok"
+if [ "${CUDA_CHECK_LINK:-0}" = 1 ]; then
+    say "3 start"
+    check_start
+    say "3 start: ok"
+else
+    say "3 start: skipped (set CUDA_CHECK_LINK=1 to build and start the program)"
+fi

@@ -1,0 +1,88 @@
+//! `biorule config`: what a configuration comes to, and what can be set.
+
+use clap::{Args, Subcommand};
+use serde_json::json;
+
+use super::Open;
+use super::options::ConfigArgs;
+use crate::config::{self, Offline, presets, reference};
+use crate::{Error, Result};
+
+/// `biorule config …`
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Print the resolved configuration, as TOML that can be used again
+    Show(ShowArgs),
+    /// Print the reference of all settings (docs/configuration.md)
+    Reference,
+    /// List built-in presets, or print one
+    Presets(PresetsArgs),
+}
+
+/// `biorule config show`
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  biorule config show --origin configs/quickstart.toml
+  biorule config show --preset softhebb/4SoftHebbCnnCIFAR > mine.toml")]
+pub struct ShowArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
+
+    /// Say where each value came from
+    #[arg(long)]
+    origin: bool,
+
+    /// As JSON: a list of path, value and origin
+    #[arg(long)]
+    json: bool,
+
+    /// Without plugins and data: hyperparameters of rules pass unchecked
+    #[arg(long)]
+    offline: bool,
+}
+
+/// `biorule config presets`
+#[derive(Args, Debug)]
+pub struct PresetsArgs {
+    /// Print the TOML of this preset
+    name: Option<String>,
+}
+
+/// Runs the command.
+pub(super) fn run(command: &ConfigCommand, open: Open) -> Result<()> {
+    match command {
+        ConfigCommand::Show(args) => show(args, open),
+        ConfigCommand::Reference => super::print(&reference::markdown()),
+        ConfigCommand::Presets(args) => match &args.name {
+            Some(name) => super::print(&presets::text(name)?),
+            None => list_presets(),
+        },
+    }
+}
+
+fn show(args: &ShowArgs, open: Open) -> Result<()> {
+    let resolved = if args.offline {
+        config::resolve(&args.config.sources(), &Offline)?
+    } else {
+        args.config.resolve(open)?.0
+    };
+    if !args.json {
+        return super::print(&resolved.to_toml(args.origin));
+    }
+    let rows = resolved.rows().into_iter().map(|(path, value, origin)| {
+        let value =
+            serde_json::to_value(&value).map_err(|e| Error::internal(format!("`{path}`: {e}")))?;
+        Ok(json!({"path": path, "value": value, "origin": origin}))
+    });
+    let rows = rows.collect::<Result<Vec<_>>>()?;
+    super::print_json(&json!({"hash": resolved.hash(), "settings": rows}))
+}
+
+fn list_presets() -> Result<()> {
+    let mut table = super::table(&["preset", "what it is"]);
+    for preset in presets::list() {
+        table.add_row(vec![preset.name, preset.doc]);
+    }
+    super::print(&format!("{table}\n"))
+}

@@ -1,0 +1,103 @@
+//! What the commands need from plugins and trainer, so that the command line
+//! can be read and tested without either.
+
+use std::path::{Path, PathBuf};
+
+use crate::config::{PlanContext, PluginInfo, RuleSchema, RunPlan};
+use crate::run::{Metrics, Outcome, Reporter, RunFolder, StopFlag};
+use crate::{Error, Result};
+
+/// Opens the plugins of these folders (and of the usual places); plugins that
+/// are refused are reported by [`Host::refused`], not here.
+pub type Open = fn(&[PathBuf]) -> Result<Box<dyn Host>>;
+
+/// What to evaluate.
+#[derive(Clone, Debug)]
+pub struct Evaluation {
+    /// The checkpoint.
+    pub checkpoint: PathBuf,
+    /// `test`, `train` or `validation`.
+    pub split: String,
+}
+
+/// Loaded plugins, with a trainer on top.
+pub trait Host: PlanContext {
+    /// Every rule, by name.
+    fn rules(&self) -> Vec<RuleSchema>;
+
+    /// Plugins that are loaded.
+    fn plugins(&self) -> Vec<PluginInfo>;
+
+    /// Files that were refused, each with the reason and a hint.
+    fn refused(&self) -> Vec<(PathBuf, Error)>;
+
+    /// The device that `device` of a plan stands for here, such as `cpu` or `cuda:0`.
+    ///
+    /// # Errors
+    /// Usage error for a device that is not there.
+    fn device(&self, plan: &RunPlan) -> Result<String>;
+
+    /// Trains `plan`, whose one seed is its only one, in `folder`.
+    ///
+    /// # Errors
+    /// Whatever stops it other than a request.
+    fn train(
+        &self,
+        plan: &RunPlan,
+        folder: &RunFolder,
+        reporter: &mut Reporter,
+        stop: &StopFlag,
+    ) -> Result<Outcome>;
+
+    /// Evaluates the network of `plan`.
+    ///
+    /// # Errors
+    /// Data error for an unreadable checkpoint or set.
+    fn evaluate(&self, plan: &RunPlan, what: &Evaluation) -> Result<Metrics>;
+
+    /// Verifies the claims of the plugin file `path` and says what it found;
+    /// `json` for programs.
+    ///
+    /// # Errors
+    /// Plugin error where a claim does not hold.
+    fn check(&self, path: &Path, json: bool) -> Result<String>;
+}
+
+/// Opens nothing: configurations can be read, nothing can be trained.
+///
+/// # Errors
+/// None.
+pub fn open(folders: &[PathBuf]) -> Result<Box<dyn Host>> {
+    let _ = folders;
+    Ok(Box::new(crate::config::Offline))
+}
+
+impl Host for crate::config::Offline {
+    fn rules(&self) -> Vec<RuleSchema> {
+        Vec::new()
+    }
+    fn plugins(&self) -> Vec<PluginInfo> {
+        Vec::new()
+    }
+    fn refused(&self) -> Vec<(PathBuf, Error)> {
+        Vec::new()
+    }
+    fn device(&self, _plan: &RunPlan) -> Result<String> {
+        Ok("cpu".to_owned())
+    }
+    fn train(
+        &self,
+        _plan: &RunPlan,
+        _folder: &RunFolder,
+        _reporter: &mut Reporter,
+        _stop: &StopFlag,
+    ) -> Result<Outcome> {
+        Err(Error::plugin("no plugins are loaded"))
+    }
+    fn evaluate(&self, _plan: &RunPlan, _what: &Evaluation) -> Result<Metrics> {
+        Err(Error::plugin("no plugins are loaded"))
+    }
+    fn check(&self, _path: &Path, _json: bool) -> Result<String> {
+        Err(Error::plugin("no plugins are loaded"))
+    }
+}

@@ -1,0 +1,226 @@
+//! `biorule rules`: the rules of all plugins found.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+
+use super::{Host, Open};
+use crate::config::{ParamKind, ParamSchema, ParamValue, RuleSchema, nearest};
+use crate::{Error, ExitCode, Result};
+
+/// `biorule rules …`
+#[derive(Debug, Subcommand)]
+pub enum RulesCommand {
+    /// List rules, and plugin files that were refused
+    List(ListArgs),
+    /// Print a rule's hyperparameters with default, range, unit and source
+    Describe(DescribeArgs),
+    /// Verify what a plugin's rules claim of themselves
+    Check(CheckArgs),
+}
+
+/// `biorule rules list`
+#[derive(Args, Debug)]
+pub struct ListArgs {
+    #[command(flatten)]
+    folders: Folders,
+    /// As JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// `biorule rules describe`
+#[derive(Args, Debug)]
+#[command(after_help = "Example:\n  biorule rules describe softhebb")]
+pub struct DescribeArgs {
+    /// The rule; absent: all
+    name: Option<String>,
+    #[command(flatten)]
+    folders: Folders,
+    /// As JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// `biorule rules check`
+#[derive(Args, Debug)]
+pub struct CheckArgs {
+    /// The plugin's library file
+    path: PathBuf,
+    #[command(flatten)]
+    folders: Folders,
+    /// As JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Where to look for plugins.
+#[derive(Args, Debug)]
+struct Folders {
+    /// Folder with rule plugins, searched first; may be given more than once
+    #[arg(long = "plugins", value_name = "DIR")]
+    plugins: Vec<PathBuf>,
+}
+
+/// Runs the command.
+pub(super) fn run(command: &RulesCommand, open: Open) -> Result<()> {
+    match command {
+        RulesCommand::List(args) => list(&*open(&args.folders.plugins)?, args.json),
+        RulesCommand::Describe(args) => {
+            let host = open(&args.folders.plugins)?;
+            describe(&*host, args.name.as_deref(), args.json)
+        }
+        RulesCommand::Check(args) => {
+            let host = open(&args.folders.plugins)?;
+            super::print(&host.check(&args.path, args.json)?)
+        }
+    }
+}
+
+fn list(host: &dyn Host, as_json: bool) -> Result<()> {
+    let refused = host.refused();
+    if as_json {
+        let rules: Vec<Value> = host.rules().iter().map(rule_json).collect();
+        let refused: Vec<Value> = refused
+            .iter()
+            .map(|(path, e)| {
+                json!({"path": path.display().to_string(), "error": e.text, "hint": e.hint})
+            })
+            .collect();
+        let plugins: Vec<Value> = host
+            .plugins()
+            .iter()
+            .map(|p| {
+                json!({"name": p.name, "version": p.version, "path": p.path.display().to_string(),
+                       "sha256": p.sha256, "rules": p.rules})
+            })
+            .collect();
+        return super::print_json(&json!({"rules": rules, "plugins": plugins, "refused": refused}));
+    }
+    let mut table = super::table(&["rule", "credit", "layers", "plugin", "what it is"]);
+    for rule in host.rules() {
+        table.add_row(vec![
+            rule.name.clone(),
+            rule.credit.word().to_owned(),
+            layers(&rule),
+            rule.plugin.clone(),
+            rule.summary.clone(),
+        ]);
+    }
+    super::print(&format!("{table}\n"))?;
+    for (path, e) in &refused {
+        eprintln!("refused: `{}`: {}", path.display(), e.text);
+        if let Some(hint) = &e.hint {
+            eprintln!("hint: {hint}");
+        }
+    }
+    Ok(())
+}
+
+fn describe(host: &dyn Host, name: Option<&str>, as_json: bool) -> Result<()> {
+    let all = host.rules();
+    let chosen: Vec<&RuleSchema> = match name {
+        None => all.iter().collect(),
+        Some(name) => vec![find(&all, name)?],
+    };
+    if as_json {
+        let rules: Vec<Value> = chosen.iter().map(|r| rule_json(r)).collect();
+        return super::print_json(&Value::Array(rules));
+    }
+    let pages: Vec<String> = chosen.iter().map(|rule| page(rule)).collect();
+    super::print(&pages.join("\n"))
+}
+
+fn find<'a>(all: &'a [RuleSchema], name: &str) -> Result<&'a RuleSchema> {
+    all.iter().find(|r| r.name == name).ok_or_else(|| {
+        let e = Error::new(ExitCode::Plugin, format!("unknown rule `{name}`"));
+        match nearest(name, all.iter().map(|r| r.name.as_str())) {
+            Some(near) => e.hint(format!("did you mean `{near}`?")),
+            None => e.hint("`biorule rules list` lists what is loaded"),
+        }
+    })
+}
+
+fn layers(rule: &RuleSchema) -> String {
+    match (rule.dense, rule.conv) {
+        (true, true) => "dense, conv",
+        (true, false) => "dense",
+        (false, true) => "conv",
+        (false, false) => "none",
+    }
+    .to_owned()
+}
+
+/// A rule as text.
+fn page(rule: &RuleSchema) -> String {
+    let mut text = format!("{}  {}\n", rule.name, rule.summary);
+    if !rule.source.is_empty() {
+        text.push_str(&format!("  source  {}\n", rule.source));
+    }
+    text.push_str(&format!(
+        "  credit  {}\n  layers  {}\n",
+        rule.credit.word(),
+        layers(rule)
+    ));
+    let mut table = super::table(&["hyperparameter", "value", "default", "meaning"]);
+    for p in rule.params.iter().flatten() {
+        let mut meaning = p.doc.clone();
+        if !p.source.is_empty() {
+            meaning.push_str(&format!(" ({})", p.source));
+        }
+        let default = p.default.as_ref().map_or(String::new(), value_text);
+        table.add_row(vec![p.name.clone(), kind_text(p), default, meaning]);
+    }
+    text.push_str(&format!("{table}\n"));
+    text
+}
+
+fn kind_text(p: &ParamSchema) -> String {
+    let mut text = match &p.kind {
+        ParamKind::Bool => "true, false".to_owned(),
+        ParamKind::Int => "whole number".to_owned(),
+        ParamKind::Float => "number".to_owned(),
+        ParamKind::Text => "text".to_owned(),
+        ParamKind::Choice(words) => words.join(", "),
+    };
+    match (p.min, p.max) {
+        (Some(low), Some(high)) => text.push_str(&format!(" {low} to {high}")),
+        (Some(low), None) => text.push_str(&format!(" ≥ {low}")),
+        (None, Some(high)) => text.push_str(&format!(" ≤ {high}")),
+        (None, None) => {}
+    }
+    if !p.unit.is_empty() {
+        text.push_str(&format!(", {}", p.unit));
+    }
+    text
+}
+
+fn value_text(value: &ParamValue) -> String {
+    match value {
+        ParamValue::Bool(b) => b.to_string(),
+        ParamValue::Int(i) => i.to_string(),
+        ParamValue::Float(x) => x.to_string(),
+        ParamValue::Text(s) => s.clone(),
+    }
+}
+
+fn rule_json(rule: &RuleSchema) -> Value {
+    let params: Vec<Value> = rule
+        .params
+        .iter()
+        .flatten()
+        .map(|p| {
+            let choices = match &p.kind {
+                ParamKind::Choice(words) => Some(words),
+                _ => None,
+            };
+            json!({"name": p.name, "kind": kind_text(p), "choices": choices,
+                   "default": p.default, "min": p.min, "max": p.max,
+                   "unit": p.unit, "doc": p.doc, "source": p.source})
+        })
+        .collect();
+    json!({"name": rule.name, "summary": rule.summary, "source": rule.source,
+           "credit": rule.credit.word(), "dense": rule.dense, "conv": rule.conv,
+           "needs_target": rule.needs_target, "plugin": rule.plugin, "params": params})
+}

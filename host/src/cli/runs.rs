@@ -1,0 +1,183 @@
+//! `biorule runs`: what ran, how it ended, what came out.
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+
+use crate::run::identity::RunRecord;
+use crate::run::{folder, lock, summary};
+use crate::{Error, Result};
+
+/// `biorule runs …`
+#[derive(Debug, Subcommand)]
+pub enum RunsCommand {
+    /// List runs, oldest first
+    List(ListArgs),
+    /// Print what one run did
+    Show(ShowArgs),
+    /// Results of several runs side by side, with mean and deviation for each experiment
+    Compare(CompareArgs),
+}
+
+/// `biorule runs list`
+#[derive(Args, Debug)]
+pub struct ListArgs {
+    /// Folder to look in
+    #[arg(default_value = "runs")]
+    folder: PathBuf,
+    /// As JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// `biorule runs show`
+#[derive(Args, Debug)]
+pub struct ShowArgs {
+    /// A run's folder
+    run: PathBuf,
+    /// As JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// `biorule runs compare`
+#[derive(Args, Debug)]
+#[command(after_help = "Example:\n  biorule runs compare runs/fa runs/bp --result test.accuracy")]
+pub struct CompareArgs {
+    /// Runs' folders, or folders that hold runs
+    #[arg(required = true)]
+    folders: Vec<PathBuf>,
+    /// Only this result
+    #[arg(long)]
+    result: Option<String>,
+    /// As JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the command.
+pub(super) fn run(command: &RunsCommand) -> Result<()> {
+    match command {
+        RunsCommand::List(args) => list(args),
+        RunsCommand::Show(args) => show(args),
+        RunsCommand::Compare(args) => compare(args),
+    }
+}
+
+/// `running`, how it ended, or `interrupted` where it neither runs nor ended.
+fn state(path: &Path, record: &RunRecord) -> String {
+    match &record.exit_reason {
+        Some(reason) => reason.clone(),
+        None if lock::is_held(&path.join("lock")) => "running".to_owned(),
+        None => "interrupted".to_owned(),
+    }
+}
+
+fn run_json(path: &Path, record: &RunRecord) -> Value {
+    let mut value = json!(record);
+    value["folder"] = path.display().to_string().into();
+    value["state"] = state(path, record).into();
+    value
+}
+
+fn list(args: &ListArgs) -> Result<()> {
+    let runs = folder::find(&args.folder);
+    if args.json {
+        let runs: Vec<Value> = runs.iter().map(|(p, r)| run_json(p, r)).collect();
+        return super::print_json(&Value::Array(runs));
+    }
+    let mut table = super::table(&["folder", "seed", "started", "state", "test.accuracy"]);
+    for (path, record) in &runs {
+        let accuracy = record.results.get("test.accuracy");
+        table.add_row(vec![
+            path.display().to_string(),
+            record.seed.to_string(),
+            record.started.clone(),
+            state(path, record),
+            accuracy.map_or(String::new(), |x| format!("{:.2} %", 100.0 * x)),
+        ]);
+    }
+    super::print(&format!("{table}\n"))
+}
+
+fn show(args: &ShowArgs) -> Result<()> {
+    let record = RunRecord::read(&args.run.join("run.json")).map_err(|e| {
+        e.hint("give a run's folder (`biorule runs list`); of several seeds, one `seed-N`")
+    })?;
+    if args.json {
+        return super::print_json(&run_json(&args.run, &record));
+    }
+    let commit = record.git.as_ref().map_or("unknown".to_owned(), |git| {
+        let changed = if git.changed { ", changed" } else { "" };
+        format!("{}{changed}", git.commit)
+    });
+    let mut lines = vec![
+        format!(
+            "run       {} ({}), seed {}",
+            record.id, record.name, record.seed
+        ),
+        format!("state     {}", state(&args.run, &record)),
+        format!("started   {}, {} starts", record.started, record.starts),
+        format!("ended     {}", record.ended.as_deref().unwrap_or("-")),
+        format!("host      {}, {}", record.host.name, record.host.system),
+        format!("device    {}", record.device),
+        format!("version   {}", record.versions.biorule),
+        format!("commit    {commit}"),
+        format!("command   {}", record.argv.join(" ")),
+    ];
+    for plugin in &record.plugins {
+        let short = plugin.sha256.get(..12).unwrap_or(&plugin.sha256);
+        lines.push(format!(
+            "plugin    {} {} {short}",
+            plugin.name, plugin.version
+        ));
+    }
+    for (name, value) in &record.results {
+        lines.push(format!("result    {name} = {value}"));
+    }
+    super::print(&(lines.join("\n") + "\n"))
+}
+
+fn compare(args: &CompareArgs) -> Result<()> {
+    let mut groups: Vec<(String, Vec<(u64, crate::run::Metrics)>)> = Vec::new();
+    for root in &args.folders {
+        for (_, record) in folder::find(root) {
+            let mut results = record.results.clone();
+            if let Some(only) = &args.result {
+                results.retain(|name, _| name == only);
+            }
+            if results.is_empty() {
+                continue;
+            }
+            match groups.iter_mut().find(|(name, _)| *name == record.name) {
+                Some((_, runs)) => runs.push((record.seed, results)),
+                None => groups.push((record.name, vec![(record.seed, results)])),
+            }
+        }
+    }
+    if groups.is_empty() {
+        return Err(Error::usage("no finished run with results there")
+            .hint("`biorule runs list` lists runs"));
+    }
+    if args.json {
+        let groups: Vec<Value> = groups
+            .iter()
+            .map(|(name, runs)| json!({"name": name, "runs": runs.len(), "results": summary::spreads(runs)}))
+            .collect();
+        return super::print_json(&Value::Array(groups));
+    }
+    let mut table = super::table(&["experiment", "runs", "result", "mean", "deviation"]);
+    for (name, runs) in &groups {
+        for spread in summary::spreads(runs) {
+            table.add_row(vec![
+                name.clone(),
+                runs.len().to_string(),
+                spread.name.clone(),
+                format!("{:.4}", spread.mean),
+                format!("{:.4}", spread.deviation),
+            ]);
+        }
+    }
+    super::print(&format!("{table}\n"))
+}

@@ -1,0 +1,248 @@
+//! The checks of a plan that look at more than one setting, or at what plugins
+//! and data say.
+
+use std::collections::BTreeSet;
+
+use config::{Value, ValueKind};
+
+use super::context::{Credit, DataShape, ParamKind, ParamSchema, PlanContext, RuleSchema};
+use super::plan::{BlockPlan, Drive, MapPlan, ParamValue, PhasePlan, RunPlan};
+use super::resolve::every_block;
+use super::section::unknown_among;
+use super::value;
+use super::{section, shapes};
+use crate::{Error, Result};
+
+/// Checks a whole plan: names, phases, data, shapes.
+///
+/// # Errors
+/// Usage, data or plugin error.
+pub fn plan(plan: &RunPlan, context: &dyn PlanContext) -> Result<()> {
+    let names = block_names(&plan.blocks)?;
+    phases(plan, &names, context)?;
+    let Some(data) = context.dataset(&plan.data)? else {
+        return Ok(());
+    };
+    for (name, extra) in &plan.extra_data {
+        same_shape(name, &data, context.dataset(extra)?)?;
+    }
+    let shapes = shapes::propagate(&plan.blocks, &data)?;
+    output(plan, &shapes, &data)
+}
+
+fn block_names(blocks: &[BlockPlan]) -> Result<BTreeSet<String>> {
+    let mut names = BTreeSet::new();
+    for block in every_block(blocks) {
+        if !names.insert(block.name.clone()) {
+            return Err(Error::usage(format!(
+                "two blocks are named `{}`",
+                block.name
+            )));
+        }
+    }
+    Ok(names)
+}
+
+fn phases(plan: &RunPlan, names: &BTreeSet<String>, context: &dyn PlanContext) -> Result<()> {
+    let mut seen = BTreeSet::new();
+    for phase in &plan.phases {
+        let path = format!("phases.{}", phase.name);
+        if !seen.insert(&phase.name) {
+            return Err(Error::usage(format!(
+                "two phases are named `{}`",
+                phase.name
+            )));
+        }
+        if phase.blocks.is_empty() {
+            return Err(Error::usage(format!("`{path}.blocks` is empty")));
+        }
+        for block in &phase.blocks {
+            if !names.contains(block) {
+                let e = Error::usage(format!(
+                    "`{path}.blocks` names `{block}`, which is no block"
+                ));
+                let near = value::nearest(block, names.iter().map(String::as_str));
+                return Err(e.hint(match near {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None => format!("blocks are {}", words(names)),
+                }));
+            }
+        }
+        if phase.data != "train" && !plan.extra_data.contains_key(&phase.data) {
+            return Err(Error::usage(format!(
+                "`{path}.data` is `{}`, which is neither `train` nor in `extra_data`",
+                phase.data
+            )));
+        }
+        driven(phase, &path, plan, context)?;
+    }
+    Ok(())
+}
+
+fn words(names: &BTreeSet<String>) -> String {
+    let quoted: Vec<String> = names.iter().map(|n| format!("`{n}`")).collect();
+    quoted.join(", ")
+}
+
+/// A phase has to hold a rule that its drive moves.
+fn driven(phase: &PhasePlan, path: &str, plan: &RunPlan, context: &dyn PlanContext) -> Result<()> {
+    let mut credits = Vec::new();
+    for block in every_block(&plan.blocks) {
+        let listed = phase.blocks.contains(&block.name);
+        if let (true, Some(layer)) = (listed, &block.layer) {
+            credits.push(context.rule(&layer.rule)?.credit);
+        }
+        if let (true, Some(residual)) = (listed, &block.residual) {
+            for inner in every_block(&residual.blocks) {
+                if let Some(layer) = &inner.layer {
+                    credits.push(context.rule(&layer.rule)?.credit);
+                }
+            }
+        }
+    }
+    let local = credits.contains(&Credit::Local);
+    let error_driven = credits.iter().any(|c| *c != Credit::Local);
+    let (moved, what) = match phase.drive {
+        Drive::Local => (local, "local"),
+        Drive::Gradient => (error_driven || credits.is_empty(), "error-driven"),
+        Drive::Both => (!credits.is_empty(), "any"),
+    };
+    if moved {
+        return Ok(());
+    }
+    Err(Error::usage(format!(
+        "`{path}` trains nothing: its blocks have no {what} rule"
+    ))
+    .hint("list other blocks, or change `drive`"))
+}
+
+fn same_shape(name: &str, data: &DataShape, extra: Option<DataShape>) -> Result<()> {
+    match extra {
+        Some(extra) if extra.sample != data.sample => Err(Error::usage(format!(
+            "`extra_data.{name}` has samples of {:?}, `data` of {:?}",
+            extra.sample, data.sample
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// The last block has to give one number for each class.
+fn output(plan: &RunPlan, shapes: &[shapes::BlockShape], data: &DataShape) -> Result<()> {
+    let gradient = plan.phases.iter().any(|p| p.drive != Drive::Local);
+    let (Some(last), Some(shape)) = (plan.blocks.last(), shapes.last()) else {
+        return Ok(());
+    };
+    if gradient && shape.output != [data.classes] {
+        return Err(Error::usage(format!(
+            "block `{}`: the network gives {:?}, the loss expects [{}]",
+            last.name, shape.output, data.classes
+        ))
+        .hint("end with a dense block, `layer = \"dense\"` and `out = \"classes\"`"));
+    }
+    Ok(())
+}
+
+/// Refuses a rule on a kind of layer that it does not know.
+///
+/// # Errors
+/// Usage error.
+pub fn layer_kind(path: &str, map: &MapPlan, schema: &RuleSchema) -> Result<()> {
+    let (fits, kind) = match map {
+        MapPlan::Dense => (schema.dense, "dense layers"),
+        MapPlan::Conv { .. } => (schema.conv, "convolutions"),
+    };
+    if fits {
+        return Ok(());
+    }
+    let text = format!("`{path}.rule`: `{}` does not work on {kind}", schema.name);
+    Err(Error::usage(text))
+}
+
+/// The value of hyperparameter `key`, checked against the rule's schema.
+///
+/// # Errors
+/// Usage error for an unknown key, another kind of value, or one out of range.
+pub fn param(path: &str, key: &str, v: &Value, schema: &RuleSchema) -> Result<ParamValue> {
+    let from = value::origin(v);
+    let wrong = |expected: &str| {
+        Error::usage(format!(
+            "`{}` is {}, expected {expected} (from {from})",
+            section::join(path, key),
+            value::describe(v)
+        ))
+    };
+    let Some(params) = &schema.params else {
+        return plain(v).ok_or_else(|| wrong("a word, number or switch"));
+    };
+    let Some(param) = params.iter().find(|p| p.name == key) else {
+        let e = unknown_among(path, key, &from, params.iter().map(|p| p.name.as_str()));
+        return Err(e.within(format!("rule `{}`", schema.name)));
+    };
+    let read = typed(v, &param.kind).ok_or_else(|| wrong(&expected(&param.kind)))?;
+    in_range(param, &read).map_err(|limits| wrong(&limits))?;
+    Ok(read)
+}
+
+fn plain(v: &Value) -> Option<ParamValue> {
+    match &v.kind {
+        ValueKind::Boolean(b) => Some(ParamValue::Bool(*b)),
+        ValueKind::String(s) => Some(ParamValue::Text(s.clone())),
+        ValueKind::Float(x) => Some(ParamValue::Float(*x)),
+        _ => Some(ParamValue::Int(i64::try_from(value::integer(v)?).ok()?)),
+    }
+}
+
+fn typed(v: &Value, kind: &ParamKind) -> Option<ParamValue> {
+    match (kind, plain(v)?) {
+        (ParamKind::Float, ParamValue::Int(i)) => Some(ParamValue::Float(i as f64)),
+        (ParamKind::Float, p @ ParamValue::Float(_))
+        | (ParamKind::Int, p @ ParamValue::Int(_))
+        | (ParamKind::Bool, p @ ParamValue::Bool(_))
+        | (ParamKind::Text, p @ ParamValue::Text(_)) => Some(p),
+        (ParamKind::Choice(words), ParamValue::Text(word)) if words.contains(&word) => {
+            Some(ParamValue::Text(word))
+        }
+        _ => None,
+    }
+}
+
+fn expected(kind: &ParamKind) -> String {
+    match kind {
+        ParamKind::Bool => "true or false".into(),
+        ParamKind::Int => "a whole number".into(),
+        ParamKind::Float => "a number".into(),
+        ParamKind::Text => "text".into(),
+        ParamKind::Choice(words) => format!("one of `{}`", words.join("`, `")),
+    }
+}
+
+fn in_range(param: &ParamSchema, read: &ParamValue) -> std::result::Result<(), String> {
+    let x = match read {
+        ParamValue::Int(i) => *i as f64,
+        ParamValue::Float(x) => *x,
+        ParamValue::Bool(_) | ParamValue::Text(_) => return Ok(()),
+    };
+    let (low, high) = (
+        param.min.unwrap_or(f64::NEG_INFINITY),
+        param.max.unwrap_or(f64::INFINITY),
+    );
+    if x >= low && x <= high {
+        return Ok(());
+    }
+    Err(match (low.is_finite(), high.is_finite()) {
+        (true, true) => format!("{low} to {high}"),
+        (true, false) => format!("{low} or more"),
+        _ => format!("at most {high}"),
+    })
+}
+
+/// A hyperparameter's value as TOML.
+#[must_use]
+pub fn param_toml(param: &ParamValue) -> toml::Value {
+    match param {
+        ParamValue::Bool(b) => toml::Value::Boolean(*b),
+        ParamValue::Int(i) => toml::Value::Integer(*i),
+        ParamValue::Float(x) => toml::Value::Float(*x),
+        ParamValue::Text(s) => toml::Value::String(s.clone()),
+    }
+}

@@ -1,0 +1,131 @@
+//! What a plan is checked against: the rules that are loaded and the data sets
+//! that are there. The registry of plugins implements this; configuration
+//! itself knows neither.
+
+use std::path::PathBuf;
+
+use super::plan::ParamValue;
+use crate::Result;
+use crate::data::DataPlan;
+
+/// How a rule learns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Credit {
+    /// From its own input and output.
+    Local,
+    /// From an error that arrives from the layer above.
+    Feedback,
+    /// From the network's output error, broadcast to it.
+    Direct,
+}
+
+impl Credit {
+    /// The word users read.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Local => "local",
+            Self::Feedback => "feedback",
+            Self::Direct => "direct",
+        }
+    }
+}
+
+/// What a rule says of itself.
+#[derive(Clone, Debug)]
+pub struct RuleSchema {
+    /// Its name.
+    pub name: String,
+    /// One line.
+    pub summary: String,
+    /// Paper or project it follows.
+    pub source: String,
+    /// How it learns.
+    pub credit: Credit,
+    /// A local rule that is taught by the labels (supervised last layer).
+    pub needs_target: bool,
+    /// Works on dense layers.
+    pub dense: bool,
+    /// Works on convolutions.
+    pub conv: bool,
+    /// Its hyperparameters; `None` where they are not known, and pass unchecked.
+    pub params: Option<Vec<ParamSchema>>,
+    /// The plugin it comes from, empty where none is loaded.
+    pub plugin: String,
+}
+
+/// A hyperparameter.
+#[derive(Clone, Debug)]
+pub struct ParamSchema {
+    /// Its key.
+    pub name: String,
+    /// What its value looks like.
+    pub kind: ParamKind,
+    /// Its default, as text where it depends on the layer.
+    pub default: Option<ParamValue>,
+    /// Lower limit.
+    pub min: Option<f64>,
+    /// Upper limit.
+    pub max: Option<f64>,
+    /// Unit, empty where there is none.
+    pub unit: String,
+    /// One line.
+    pub doc: String,
+    /// Equation or file it comes from.
+    pub source: String,
+}
+
+/// What a hyperparameter's value looks like.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ParamKind {
+    /// Switch.
+    Bool,
+    /// Whole number.
+    Int,
+    /// Number.
+    Float,
+    /// Any text.
+    Text,
+    /// One of these words.
+    Choice(Vec<String>),
+}
+
+/// A loaded plugin, for the record of a run.
+#[derive(Clone, Debug)]
+pub struct PluginInfo {
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// The library file.
+    pub path: PathBuf,
+    /// SHA-256 of the file, hexadecimal.
+    pub sha256: String,
+    /// Names of its rules.
+    pub rules: Vec<String>,
+}
+
+/// Shape of one sample and number of classes of a data set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DataShape {
+    /// `[C, H, W]` or `[features]`.
+    pub sample: Vec<usize>,
+    /// Number of classes, or of targets for regression.
+    pub classes: usize,
+}
+
+/// What a plan is checked against.
+pub trait PlanContext {
+    /// The rule `name`.
+    ///
+    /// # Errors
+    /// Plugin error with the nearest name and the folders searched.
+    fn rule(&self, name: &str) -> Result<RuleSchema>;
+
+    /// Shape and classes of a data set; `None` where this cannot be known, and
+    /// shapes pass unchecked.
+    ///
+    /// # Errors
+    /// Data error for a set that is unknown, missing or damaged.
+    fn dataset(&self, plan: &DataPlan) -> Result<Option<DataShape>>;
+}

@@ -1,0 +1,141 @@
+//! The data sets of a plan. Their settings belong to the data module: keys and
+//! defaults come from its plan type, not from a list here.
+
+use std::collections::BTreeMap;
+
+use config::ValueKind;
+
+use super::is_table;
+use crate::config::section::{Section, join, unknown_among};
+use crate::config::shorthand;
+use crate::config::shown::Shown;
+use crate::config::value::{self, DEFAULT, Table};
+use crate::data::DataPlan;
+use crate::{Error, Result};
+
+/// Reads `data`.
+pub(super) fn data(top: &mut Section) -> Result<DataPlan> {
+    let table = top.table("data")?.unwrap_or_default();
+    let (plan, shown) = one("data", table)?;
+    top.show_table("data", shown);
+    Ok(plan)
+}
+
+/// Reads `extra_data`.
+pub(super) fn extra(top: &mut Section) -> Result<BTreeMap<String, DataPlan>> {
+    let sets = top.table("extra_data")?.unwrap_or_default();
+    let mut plans = BTreeMap::new();
+    let mut shown = Vec::new();
+    let mut names: Vec<_> = sets.into_iter().collect();
+    names.sort_by(|a, b| a.0.cmp(&b.0));
+    for (name, value) in names {
+        let path = join("extra_data", &name);
+        if name == "train" {
+            return Err(Error::usage("`extra_data.train` cannot be used")
+                .hint("`train` in a phase means `data`; choose another name"));
+        }
+        let table = shorthand::expand("data", &path, value)?.unwrap_or_default();
+        let (plan, one) = one(&path, table)?;
+        plans.insert(name.clone(), plan);
+        shown.push((name, Shown::Table(one)));
+    }
+    if !shown.is_empty() {
+        top.show_table("extra_data", shown);
+    }
+    Ok(plans)
+}
+
+fn one(path: &str, table: Table) -> Result<(DataPlan, Vec<(String, Shown)>)> {
+    let Some(set) = table.get("set").cloned() else {
+        return Err(Error::usage(format!("`{path}.set` is missing"))
+            .hint("name a data set (`biorule data list`)"));
+    };
+    let from = value::origin(&set);
+    let bare = Table::from_iter([("set".to_owned(), set)]);
+    let defaults: DataPlan = read(path, bare, &from)?;
+    check_keys(path, &table, &json(&defaults)?)?;
+    let origins = table.clone();
+    let from = table
+        .values()
+        .map(value::origin)
+        .max()
+        .unwrap_or_else(|| DEFAULT.to_owned());
+    let plan: DataPlan = read(path, table, &from)?;
+    let shown = show(&json(&plan)?, Some(&origins));
+    Ok((plan, shown))
+}
+
+fn read(path: &str, table: Table, from: &str) -> Result<DataPlan> {
+    let value = value::make(ValueKind::Table(table), from);
+    let toml = value::to_toml(&value);
+    toml.try_into::<DataPlan>().map_err(|e| {
+        let text = e.to_string();
+        Error::usage(format!(
+            "`{path}`: {} (from {from})",
+            text.lines().next().unwrap_or_default()
+        ))
+    })
+}
+
+fn json(plan: &DataPlan) -> Result<serde_json::Map<String, serde_json::Value>> {
+    match serde_json::to_value(plan) {
+        Ok(serde_json::Value::Object(map)) => Ok(map),
+        _ => Err(Error::internal("a data plan is not a table")),
+    }
+}
+
+/// Refuses keys that the plan type does not have; tables of its own too.
+fn check_keys(
+    path: &str,
+    table: &Table,
+    known: &serde_json::Map<String, serde_json::Value>,
+) -> Result<()> {
+    let mut keys: Vec<_> = table.keys().collect();
+    keys.sort();
+    for key in keys {
+        let value = &table[key];
+        match known.get(key) {
+            None => {
+                let names = known.keys().map(String::as_str);
+                return Err(unknown_among(path, key, &value::origin(value), names));
+            }
+            Some(serde_json::Value::Object(inner)) if is_table(value) && !inner.is_empty() => {
+                if let ValueKind::Table(t) = &value.kind {
+                    check_keys(&join(path, key), t, inner)?;
+                }
+            }
+            Some(_) => {}
+        }
+    }
+    Ok(())
+}
+
+/// A plan's values with the origins that `set` has for them.
+fn show(
+    plan: &serde_json::Map<String, serde_json::Value>,
+    set: Option<&Table>,
+) -> Vec<(String, Shown)> {
+    let mut shown = Vec::new();
+    for (key, item) in plan {
+        let given = set.and_then(|t| t.get(key));
+        let item = match item {
+            serde_json::Value::Null => continue,
+            serde_json::Value::Object(map) => {
+                let inner = given.and_then(|v| match &v.kind {
+                    ValueKind::Table(t) => Some(t),
+                    _ => None,
+                });
+                Shown::Table(show(map, inner))
+            }
+            plain => {
+                let Ok(value) = toml::Value::try_from(plain) else {
+                    continue;
+                };
+                let from = given.map_or_else(|| DEFAULT.to_owned(), value::origin);
+                Shown::Leaf(value, from)
+            }
+        };
+        shown.push((key.clone(), item));
+    }
+    shown
+}

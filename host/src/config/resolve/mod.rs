@@ -1,0 +1,231 @@
+//! From merged layers to a checked plan. Everything is looked at before
+//! anything runs: keys, kinds, ranges, rules and their hyperparameters, shapes
+//! from block to block, phases.
+
+mod blocks;
+mod data;
+mod expand;
+mod phases;
+mod tagged;
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use config::ValueKind;
+
+use super::context::PlanContext;
+use super::plan::{BlockPlan, OutputPlan, RunPlan};
+use super::section::Section;
+use super::settings::{OUTPUT, TOP};
+use super::shown::{self, Row, Shown};
+use super::value::{self, Table, make};
+use super::{check, layers};
+use crate::{Error, Result};
+
+/// A checked plan and how it came about.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Resolved {
+    /// The plan.
+    pub plan: RunPlan,
+    /// Every setting of it with its origin.
+    pub shown: Vec<(String, Shown)>,
+}
+
+impl Resolved {
+    /// The plan as a configuration file; with `origins`, where each value came from.
+    #[must_use]
+    pub fn to_toml(&self, origins: bool) -> String {
+        shown::to_toml(&self.shown, origins)
+    }
+
+    /// Its settings as a flat list.
+    #[must_use]
+    pub fn rows(&self) -> Vec<Row> {
+        shown::rows(&self.shown)
+    }
+
+    /// SHA-256 over the settings that decide results.
+    #[must_use]
+    pub fn hash(&self) -> String {
+        shown::hash(&self.rows())
+    }
+
+    /// The same plan for one seed of its list.
+    #[must_use]
+    pub fn with_seed(&self, seed: u64) -> Self {
+        let mut one = self.clone();
+        one.plan.seeds = vec![seed];
+        for (key, item) in &mut one.shown {
+            if key == "seeds"
+                && let Shown::Leaf(value, _) = item
+            {
+                *value = toml::Value::Array(vec![toml::Value::Integer(seed as i64)]);
+            }
+        }
+        one
+    }
+}
+
+/// Folders with plugins that merged layers name, needed before the rules can be known.
+///
+/// # Errors
+/// Usage error for anything but a list of texts.
+pub fn plugin_folders(table: &Table) -> Result<Vec<PathBuf>> {
+    let Some(value) = table.get("plugin_folders") else {
+        return Ok(Vec::new());
+    };
+    let one = Table::from_iter([("plugin_folders".to_owned(), value.clone())]);
+    let folders = Section::open("", one, TOP)?.texts("plugin_folders")?;
+    Ok(folders.into_iter().map(PathBuf::from).collect())
+}
+
+/// Merges `sources` and checks the result against `context`.
+///
+/// # Errors
+/// Usage, data or plugin error; nothing has run.
+pub fn resolve(sources: &layers::Sources, context: &dyn PlanContext) -> Result<Resolved> {
+    resolve_table(layers::merge(sources)?, context)
+}
+
+/// Checks merged layers against `context`.
+///
+/// # Errors
+/// Usage, data or plugin error; nothing has run.
+pub fn resolve_table(table: Table, context: &dyn PlanContext) -> Result<Resolved> {
+    let mut top = Section::open("", spelled_once(table), TOP)?;
+    let name = top.text("name")?;
+    check_name(&name, &top.origin("name"))?;
+    let seeds = seeds(&mut top)?;
+    let device = top.text("device")?;
+    check_device(&device)?;
+    let dtype = top.choice("dtype")?;
+    let tf32 = top.flag("tf32")?;
+    let threads = top.whole("threads")? as usize;
+    let plugin_folders = top
+        .texts("plugin_folders")?
+        .into_iter()
+        .map(PathBuf::from)
+        .collect();
+    let baselines = baselines(&mut top)?;
+    let data = data::data(&mut top)?;
+    let extra_data = data::extra(&mut top)?;
+    let blocks = blocks::blocks(&mut top, context)?;
+    if blocks.is_empty() {
+        return Err(Error::usage("the network has no blocks")
+            .hint("write `[[blocks]]`, or name a preset (`biorule config presets`)"));
+    }
+    let phases = if top.has("phases") {
+        top.tables("phases")?
+    } else {
+        expand::phases(&mut top, &blocks, context)?
+    };
+    let phases = phases::phases(&mut top, phases)?;
+    let output = output(&mut top)?;
+    let plan = RunPlan {
+        name,
+        seeds,
+        device,
+        dtype,
+        tf32,
+        threads,
+        data,
+        extra_data,
+        blocks,
+        phases,
+        output,
+        plugin_folders,
+        baselines,
+    };
+    check::plan(&plan, context)?;
+    Ok(Resolved {
+        plan,
+        shown: top.close(),
+    })
+}
+
+/// `seed = n` as `seeds = [n]`, for tables that did not pass through layers.
+fn spelled_once(mut table: Table) -> Table {
+    if let Some(seed) = table.remove("seed") {
+        let from = value::origin(&seed);
+        table.insert("seeds".into(), make(vec![seed], &from));
+    }
+    table
+}
+
+fn check_name(name: &str, from: &str) -> Result<()> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "._-+@".contains(c);
+    if name.is_empty() || name.starts_with('.') || !name.chars().all(plain) {
+        return Err(Error::usage(format!(
+            "`name` is `{name}`, which cannot name a folder (from {from})"
+        ))
+        .hint("use letters, digits, `.`, `_`, `-`, `+` and `@`"));
+    }
+    Ok(())
+}
+
+fn check_device(device: &str) -> Result<()> {
+    let number = |d: &str| {
+        d.strip_prefix("cuda:")
+            .is_some_and(|n| n.parse::<u32>().is_ok())
+    };
+    if matches!(device, "auto" | "cpu" | "cuda") || number(device) {
+        return Ok(());
+    }
+    Err(Error::usage(format!("`device` is `{device}`"))
+        .hint("use `auto`, `cpu`, `cuda` or `cuda:N`"))
+}
+
+fn seeds(top: &mut Section) -> Result<Vec<u64>> {
+    let seeds = top.wholes("seeds")?;
+    let different: BTreeSet<u64> = seeds.iter().copied().collect();
+    if seeds.is_empty() || different.len() != seeds.len() {
+        return Err(Error::usage(format!(
+            "`seeds` is {seeds:?}, expected one or more different numbers"
+        )));
+    }
+    Ok(seeds)
+}
+
+fn baselines(top: &mut Section) -> Result<Vec<super::plan::Baseline>> {
+    let from = top.origin("baselines");
+    let words = top.texts("baselines")?;
+    let read = |word: String| {
+        serde_json::from_value(serde_json::Value::String(word.clone())).map_err(|_| {
+            Error::usage(format!("unknown baseline `{word}` (from {from})"))
+                .hint("known are `random-weights` and `linear-pixels`")
+        })
+    };
+    words.into_iter().map(read).collect()
+}
+
+fn output(top: &mut Section) -> Result<OutputPlan> {
+    let table = top.table("output")?.unwrap_or_default();
+    let mut s = Section::open("output", table, OUTPUT)?;
+    let plan = OutputPlan {
+        runs: s.text("runs")?.into(),
+        checkpoint_seconds: s.whole("checkpoint_seconds")?,
+        log_every: s.whole("log_every")?,
+        tensorboard: s.flag("tensorboard")?,
+        alignment_every: s.whole("alignment_every")?,
+    };
+    top.show_table("output", s.close());
+    Ok(plan)
+}
+
+/// All blocks, inner blocks of residual blocks after their own.
+#[must_use]
+pub fn every_block(blocks: &[BlockPlan]) -> Vec<&BlockPlan> {
+    let mut all = Vec::new();
+    for block in blocks {
+        all.push(block);
+        if let Some(residual) = &block.residual {
+            all.extend(every_block(&residual.blocks));
+        }
+    }
+    all
+}
+
+/// Whether `value` is a table.
+fn is_table(value: &config::Value) -> bool {
+    matches!(value.kind, ValueKind::Table(_))
+}

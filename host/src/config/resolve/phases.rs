@@ -1,0 +1,110 @@
+//! The phases of a plan.
+
+use super::tagged;
+use crate::config::plan::{CachePlan, PhasePlan, StopPlan};
+use crate::config::section::{Section, join};
+use crate::config::settings::{CACHE_PLAN, PHASE, STOP_RULE};
+use crate::config::shown::Shown;
+use crate::config::value::{self, Table};
+use crate::{Error, Result};
+
+/// Reads `tables`, the entries of `phases`.
+pub(super) fn phases(top: &mut Section, tables: Vec<Table>) -> Result<Vec<PhasePlan>> {
+    let mut plans = Vec::new();
+    let mut shown = Vec::new();
+    for (i, table) in tables.into_iter().enumerate() {
+        let name = table.get("name").and_then(value::text).map(str::to_owned);
+        let path = join("phases", &name.unwrap_or_else(|| i.to_string()));
+        let (plan, one) = phase(&path, table)?;
+        plans.push(plan);
+        shown.push(one);
+    }
+    if plans.is_empty() {
+        return Err(
+            Error::usage("no phase trains anything").hint("write `[training]` or `[[phases]]`")
+        );
+    }
+    top.show_tables("phases", shown);
+    Ok(plans)
+}
+
+type ShownTable = Vec<(String, Shown)>;
+
+fn phase(path: &str, table: Table) -> Result<(PhasePlan, ShownTable)> {
+    let mut s = Section::open(path, table, PHASE)?;
+    let plan = PhasePlan {
+        name: s.text("name")?,
+        blocks: s.texts("blocks")?,
+        drive: s.choice("drive")?,
+        data: s.text("data")?,
+        epochs: s.whole("epochs")?,
+        batch: s.whole("batch")? as usize,
+        shuffle: s.flag("shuffle")?,
+        drop_last: s.flag("drop_last")?,
+        augment: s.flag("augment")?,
+        evaluate_every: s.whole("evaluate_every")?,
+        loss: s.choice("loss")?,
+        gradient_clip: s.number("gradient_clip")?,
+        optimizer: required(&mut s, "optimizer", tagged::optimizer)?,
+        schedule: required(&mut s, "schedule", tagged::schedule)?,
+        local_rate: optional(&mut s, "local_rate", tagged::local_rate)?,
+        stop: optional(&mut s, "stop", stop)?,
+        cache: cache(&mut s)?,
+    };
+    if plan.epochs == 0 && plan.stop.is_none() {
+        return Err(
+            Error::usage(format!("`{path}.epochs` is 0 and nothing stops the phase"))
+                .hint("set `epochs`, or a `stop` with a threshold or patience"),
+        );
+    }
+    Ok((plan, s.close()))
+}
+
+/// Reads the table at `key` with `read`, keeping it to be shown.
+fn optional<T>(
+    s: &mut Section,
+    key: &str,
+    read: impl Fn(&str, Table) -> Result<(T, ShownTable)>,
+) -> Result<Option<T>> {
+    let Some(table) = s.table(key)? else {
+        return Ok(None);
+    };
+    let (plan, shown) = read(&s.at(key), table)?;
+    s.show_table(key, shown);
+    Ok(Some(plan))
+}
+
+fn required<T>(
+    s: &mut Section,
+    key: &str,
+    read: impl Fn(&str, Table) -> Result<(T, ShownTable)>,
+) -> Result<T> {
+    let missing = s.missing(key);
+    optional(s, key, read)?.ok_or(missing)
+}
+
+fn stop(path: &str, table: Table) -> Result<(StopPlan, ShownTable)> {
+    let mut s = Section::open(path, table, STOP_RULE)?;
+    let plan = StopPlan {
+        metric: s.text("metric")?,
+        threshold: s.opt_number("threshold")?,
+        patience: s.opt_number("patience")?,
+    };
+    if plan.threshold.is_none() && plan.patience.is_none() {
+        return Err(Error::usage(format!("`{path}` never stops anything"))
+            .hint("set `threshold`, `patience` or both"));
+    }
+    Ok((plan, s.close()))
+}
+
+fn cache(s: &mut Section) -> Result<CachePlan> {
+    required(s, "cache", |path, table| {
+        let mut c = Section::open(path, table, CACHE_PLAN)?;
+        let plan = CachePlan {
+            enabled: c.flag("enabled")?,
+            memory_limit: c.whole("memory_limit")?,
+            store: c.choice("store")?,
+        };
+        Ok((plan, c.close()))
+    })
+}

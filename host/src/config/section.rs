@@ -1,0 +1,498 @@
+//! Reads one table of a configuration against its settings: unknown keys are
+//! refused with the nearest name and the layer they came from, values are
+//! checked for kind and range, and each is kept with its origin to be shown.
+
+use config::{Value, ValueKind};
+use serde::de::DeserializeOwned;
+
+use super::settings::{Kind, Setting};
+use super::shorthand;
+use super::shown::Shown;
+use super::value::{self, DEFAULT, Table};
+use crate::{Error, Result};
+
+/// A table being read.
+pub struct Section {
+    path: String,
+    settings: &'static [Setting],
+    table: Table,
+    shown: Vec<(String, Shown)>,
+}
+
+/// `path.key`, or `key` at the top.
+#[must_use]
+pub fn join(path: &str, key: &str) -> String {
+    if path.is_empty() {
+        key.to_owned()
+    } else {
+        format!("{path}.{key}")
+    }
+}
+
+impl Section {
+    /// Starts to read `table`, which stands at `path`.
+    ///
+    /// # Errors
+    /// Usage error for a key that `settings` does not have.
+    pub fn open(path: &str, table: Table, settings: &'static [Setting]) -> Result<Self> {
+        let mut unknown: Vec<&String> = table
+            .keys()
+            .filter(|k| !settings.iter().any(|s| s.key == **k))
+            .collect();
+        unknown.sort();
+        if let Some(key) = unknown.first() {
+            let from = value::origin(&table[*key]);
+            return Err(unknown_key(path, key, &from, settings));
+        }
+        Ok(Self {
+            path: path.to_owned(),
+            settings,
+            table,
+            shown: Vec::new(),
+        })
+    }
+
+    /// The path of `key` in this table.
+    #[must_use]
+    pub fn at(&self, key: &str) -> String {
+        join(&self.path, key)
+    }
+
+    /// Whether `key` was set.
+    #[must_use]
+    pub fn has(&self, key: &str) -> bool {
+        self.table.contains_key(key)
+    }
+
+    /// Where `key` was set, or `default`.
+    #[must_use]
+    pub fn origin(&self, key: &str) -> String {
+        self.table
+            .get(key)
+            .map_or_else(|| DEFAULT.to_owned(), value::origin)
+    }
+
+    fn setting(&self, key: &str) -> Result<&'static Setting> {
+        let found = self.settings.iter().find(|s| s.key == key);
+        found.ok_or_else(|| Error::internal(format!("setting `{}` is not listed", self.at(key))))
+    }
+
+    /// Takes the value of `key` out, or its default; `None` without either.
+    ///
+    /// # Errors
+    /// Internal error where `key` is not among the settings.
+    pub fn take(&mut self, key: &str) -> Result<Option<Value>> {
+        let setting = self.setting(key)?;
+        Ok(self.table.remove(key).or_else(|| {
+            (!setting.default.is_empty()).then(|| value::typed(setting.default, DEFAULT))
+        }))
+    }
+
+    /// Takes the table of `key`, its short form expanded; `None` where it is
+    /// absent or `"none"`.
+    ///
+    /// # Errors
+    /// Usage error for a value that is neither table nor short form.
+    pub fn table(&mut self, key: &str) -> Result<Option<Table>> {
+        let path = self.at(key);
+        match self.take(key)? {
+            None => Ok(None),
+            Some(v) if shorthand::has_short_form(key) => shorthand::expand(key, &path, v),
+            Some(v) => match v.kind {
+                ValueKind::Table(t) => Ok(Some(t)),
+                _ => Err(self.wrong(key, &v, "a table")),
+            },
+        }
+    }
+
+    /// Takes the list of tables of `key`.
+    ///
+    /// # Errors
+    /// Usage error for anything else.
+    pub fn tables(&mut self, key: &str) -> Result<Vec<Table>> {
+        let Some(v) = self.take(key)? else {
+            return Ok(Vec::new());
+        };
+        let wrong = self.wrong(key, &v, "a list of tables");
+        let ValueKind::Array(items) = v.kind else {
+            return Err(wrong);
+        };
+        let tables = items.into_iter().map(|item| match item.kind {
+            ValueKind::Table(t) => Some(t),
+            _ => None,
+        });
+        tables.collect::<Option<Vec<_>>>().ok_or(wrong)
+    }
+
+    /// Reads the setting `key` with `read`; keeps it to be shown. `None` where
+    /// it is absent and has no default, or is the word `none`.
+    fn read<T>(
+        &mut self,
+        key: &str,
+        expected: &str,
+        read: impl Fn(&Value) -> Option<(T, toml::Value)>,
+    ) -> Result<Option<T>> {
+        let Some(v) = self.take(key)? else {
+            return Ok(None);
+        };
+        match read(&v) {
+            Some((read, shown)) => {
+                self.show(key, shown, value::origin(&v));
+                Ok(Some(read))
+            }
+            None if value::text(&v) == Some("none") => Ok(None),
+            None => Err(self.wrong(key, &v, expected)),
+        }
+    }
+
+    /// Keeps a value to be shown.
+    pub fn show(&mut self, key: &str, shown: toml::Value, origin: String) {
+        self.shown
+            .push((key.to_owned(), Shown::Leaf(shown, origin)));
+    }
+
+    /// Keeps a table to be shown.
+    pub fn show_table(&mut self, key: &str, table: Vec<(String, Shown)>) {
+        self.shown.push((key.to_owned(), Shown::Table(table)));
+    }
+
+    /// Keeps a list of tables to be shown.
+    pub fn show_tables(&mut self, key: &str, list: Vec<Vec<(String, Shown)>>) {
+        self.shown.push((key.to_owned(), Shown::Tables(list)));
+    }
+
+    /// Everything read, in order.
+    #[must_use]
+    pub fn close(self) -> Vec<(String, Shown)> {
+        self.shown
+    }
+
+    fn wrong(&self, key: &str, v: &Value, expected: &str) -> Error {
+        Error::usage(format!(
+            "`{}` is {}, expected {expected} (from {})",
+            self.at(key),
+            value::describe(v),
+            value::origin(v)
+        ))
+    }
+
+    /// The error for a setting that has to be there.
+    #[must_use]
+    pub fn missing(&self, key: &str) -> Error {
+        let doc = self.setting(key).map_or("", |s| s.doc);
+        Error::usage(format!("`{}` is missing", self.at(key))).hint(format!("set `{key}`: {doc}"))
+    }
+
+    fn in_range(&self, key: &str, x: f64, from: &str) -> Result<()> {
+        match self.setting(key)?.range {
+            Some((low, high)) if x < low || x > high || x.is_nan() => {
+                let limits = if high.is_infinite() {
+                    format!("{low} or more")
+                } else {
+                    format!("{low} to {high}")
+                };
+                Err(Error::usage(format!(
+                    "`{}` is {x}, expected {limits} (from {from})",
+                    self.at(key)
+                )))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// A text, where set.
+    ///
+    /// # Errors
+    /// Usage error for another kind of value; so with all readers below.
+    pub fn opt_text(&mut self, key: &str) -> Result<Option<String>> {
+        self.read(key, "text", |v| {
+            value::text(v)
+                .filter(|s| *s != "none")
+                .map(|s| (s.to_owned(), toml::Value::String(s.to_owned())))
+        })
+    }
+
+    /// A text that has to be there.
+    ///
+    /// # Errors
+    /// Usage error where it is absent.
+    pub fn text(&mut self, key: &str) -> Result<String> {
+        let missing = self.missing(key);
+        self.opt_text(key)?.ok_or(missing)
+    }
+
+    /// A switch, where set.
+    ///
+    /// # Errors
+    /// Usage error for another kind of value.
+    pub fn opt_flag(&mut self, key: &str) -> Result<Option<bool>> {
+        self.read(key, "true or false", |v| match v.kind {
+            ValueKind::Boolean(b) => Some((b, toml::Value::Boolean(b))),
+            _ => None,
+        })
+    }
+
+    /// A switch that has to be there.
+    ///
+    /// # Errors
+    /// Usage error where it is absent.
+    pub fn flag(&mut self, key: &str) -> Result<bool> {
+        let missing = self.missing(key);
+        self.opt_flag(key)?.ok_or(missing)
+    }
+
+    /// A number, where set.
+    ///
+    /// # Errors
+    /// Usage error for another kind of value, or one out of range.
+    pub fn opt_number(&mut self, key: &str) -> Result<Option<f64>> {
+        let from = self.origin(key);
+        let x = self.read(key, "a number", |v| {
+            value::number(v)
+                .filter(|x| x.is_finite())
+                .map(|x| (x, toml::Value::Float(x)))
+        })?;
+        x.map_or(Ok(()), |x| self.in_range(key, x, &from))?;
+        Ok(x)
+    }
+
+    /// A number that has to be there.
+    ///
+    /// # Errors
+    /// Usage error where it is absent or out of range.
+    pub fn number(&mut self, key: &str) -> Result<f64> {
+        let missing = self.missing(key);
+        self.opt_number(key)?.ok_or(missing)
+    }
+
+    /// A whole number, where set.
+    ///
+    /// # Errors
+    /// Usage error for another kind of value, or one out of range.
+    pub fn opt_whole(&mut self, key: &str) -> Result<Option<u64>> {
+        let from = self.origin(key);
+        let n = self.read(key, "a whole number, 0 or more", |v| {
+            let n = i64::try_from(value::integer(v)?).ok().filter(|n| *n >= 0)?;
+            Some((n as u64, toml::Value::Integer(n)))
+        })?;
+        n.map_or(Ok(()), |n| self.in_range(key, n as f64, &from))?;
+        Ok(n)
+    }
+
+    /// A whole number that has to be there.
+    ///
+    /// # Errors
+    /// Usage error where it is absent or out of range.
+    pub fn whole(&mut self, key: &str) -> Result<u64> {
+        let missing = self.missing(key);
+        self.opt_whole(key)?.ok_or(missing)
+    }
+
+    /// One of the setting's words, as the type whose variants they name.
+    ///
+    /// # Errors
+    /// Usage error with the nearest word.
+    pub fn opt_choice<T: DeserializeOwned>(&mut self, key: &str) -> Result<Option<T>> {
+        let Some(v) = self.table.get(key) else {
+            let setting = self.setting(key)?;
+            if setting.default.is_empty() {
+                return Ok(None);
+            }
+            return self.choose(key);
+        };
+        let Kind::Choice(words) = self.setting(key)?.kind else {
+            return Err(Error::internal(format!("setting `{key}` is no choice")));
+        };
+        match value::text(v) {
+            Some(word) if words.contains(&word) => self.choose(key),
+            Some("none") => {
+                self.table.remove(key);
+                Ok(None)
+            }
+            found => {
+                let near = found.and_then(|w| value::nearest(w, words.iter().copied()));
+                let e = self.wrong(key, v, &format!("one of `{}`", words.join("`, `")));
+                Err(match near {
+                    Some(near) => e.hint(format!("did you mean `{near}`?")),
+                    None => e,
+                })
+            }
+        }
+    }
+
+    fn choose<T: DeserializeOwned>(&mut self, key: &str) -> Result<Option<T>> {
+        self.read(key, "one of its words", |v| {
+            let word = toml::Value::String(value::text(v)?.to_owned());
+            Some((T::deserialize(word.clone()).ok()?, word))
+        })
+    }
+
+    /// One of the setting's words, which has to be there.
+    ///
+    /// # Errors
+    /// Usage error where it is absent or unknown.
+    pub fn choice<T: DeserializeOwned>(&mut self, key: &str) -> Result<T> {
+        let missing = self.missing(key);
+        self.opt_choice(key)?.ok_or(missing)
+    }
+
+    /// `[rows, columns]`, where set; one number stands for both.
+    ///
+    /// # Errors
+    /// Usage error for another kind of value, or one out of range.
+    pub fn opt_pair(&mut self, key: &str) -> Result<Option<[usize; 2]>> {
+        let from = self.origin(key);
+        let pair = self.read(key, "a whole number or `[rows, columns]`", |v| {
+            let pair: [usize; 2] = sizes(v).filter(|s| s.len() <= 2).map(spread)?;
+            Some((pair, whole_list(&pair)))
+        })?;
+        for n in pair.into_iter().flatten() {
+            self.in_range(key, n as f64, &from)?;
+        }
+        Ok(pair)
+    }
+
+    /// `[rows, columns]`; has to be there.
+    ///
+    /// # Errors
+    /// Usage error where it is absent or out of range.
+    pub fn pair(&mut self, key: &str) -> Result<[usize; 2]> {
+        let missing = self.missing(key);
+        self.opt_pair(key)?.ok_or(missing)
+    }
+
+    /// `[top, bottom, left, right]` from one, two or four numbers, or from
+    /// `"same"` by `same`.
+    ///
+    /// # Errors
+    /// Usage error for another kind of value.
+    pub fn sides(&mut self, key: &str, same: [usize; 4]) -> Result<[usize; 4]> {
+        let missing = self.missing(key);
+        let expected = "a number, `[rows, columns]`, `[top, bottom, left, right]` or \"same\"";
+        let sides = self.read(key, expected, |v| {
+            let sides: [usize; 4] = if value::text(v) == Some("same") {
+                same
+            } else {
+                match sizes(v)?.as_slice() {
+                    [all] => [*all; 4],
+                    [r, c] => [*r, *r, *c, *c],
+                    [t, b, l, r] => [*t, *b, *l, *r],
+                    _ => return None,
+                }
+            };
+            Some((sides, whole_list(&sides)))
+        })?;
+        sides.ok_or(missing)
+    }
+
+    /// A list of whole numbers, which has to be there.
+    ///
+    /// # Errors
+    /// Usage error where it is absent or something else.
+    pub fn wholes(&mut self, key: &str) -> Result<Vec<u64>> {
+        let missing = self.missing(key);
+        let list = self.read(key, "a list of whole numbers", |v| {
+            let list = sizes(v)?;
+            Some((list.iter().map(|n| *n as u64).collect(), whole_list(&list)))
+        })?;
+        list.ok_or(missing)
+    }
+
+    /// Two numbers.
+    ///
+    /// # Errors
+    /// Usage error where they are absent, others in kind or number, or out of range.
+    pub fn two_numbers(&mut self, key: &str) -> Result<[f64; 2]> {
+        let missing = self.missing(key);
+        let from = self.origin(key);
+        let two = self
+            .read(key, "a list of two numbers", |v| {
+                let ValueKind::Array(items) = &v.kind else {
+                    return None;
+                };
+                let list: Vec<f64> = items.iter().map(value::number).collect::<Option<_>>()?;
+                let two: [f64; 2] = list.try_into().ok()?;
+                Some((
+                    two,
+                    toml::Value::Array(two.iter().map(|x| toml::Value::Float(*x)).collect()),
+                ))
+            })?
+            .ok_or(missing)?;
+        for x in two {
+            self.in_range(key, x, &from)?;
+        }
+        Ok(two)
+    }
+
+    /// A list of texts.
+    ///
+    /// # Errors
+    /// Usage error where it is absent or something else.
+    pub fn texts(&mut self, key: &str) -> Result<Vec<String>> {
+        let missing = self.missing(key);
+        let list = self.read(key, "a list of texts", |v| {
+            let list: Vec<String> = match &v.kind {
+                ValueKind::Array(items) => items
+                    .iter()
+                    .map(|t| value::text(t).map(str::to_owned))
+                    .collect::<Option<_>>()?,
+                _ => return None,
+            };
+            let shown = list.iter().cloned().map(toml::Value::String).collect();
+            Some((list, toml::Value::Array(shown)))
+        })?;
+        list.ok_or(missing)
+    }
+}
+
+/// The refusal of a key, with the nearest name and where it came from.
+#[must_use]
+pub fn unknown_key(path: &str, key: &str, from: &str, settings: &[Setting]) -> Error {
+    unknown_among(path, key, from, settings.iter().map(|s| s.key))
+}
+
+/// The refusal of a key that is not among `names`.
+#[must_use]
+pub fn unknown_among<'a>(
+    path: &str,
+    key: &str,
+    from: &str,
+    names: impl Iterator<Item = &'a str> + Clone,
+) -> Error {
+    let place = if path.is_empty() {
+        "at the top".to_owned()
+    } else {
+        format!("in `{path}`")
+    };
+    let e = Error::usage(format!("unknown key `{key}` {place} (from {from})"));
+    match value::nearest(key, names.clone()) {
+        Some(near) => e.hint(format!("did you mean `{near}`?")),
+        None => e.hint(format!(
+            "known keys: `{}`",
+            names.collect::<Vec<_>>().join("`, `")
+        )),
+    }
+}
+
+fn sizes(v: &Value) -> Option<Vec<usize>> {
+    match &v.kind {
+        ValueKind::Array(items) => items
+            .iter()
+            .map(|i| usize::try_from(value::integer(i)?).ok())
+            .collect(),
+        _ => Some(vec![usize::try_from(value::integer(v)?).ok()?]),
+    }
+}
+
+fn spread(list: Vec<usize>) -> [usize; 2] {
+    match list.as_slice() {
+        [one] => [*one; 2],
+        [r, c, ..] => [*r, *c],
+        [] => [0; 2],
+    }
+}
+
+fn whole_list(list: &[usize]) -> toml::Value {
+    let integers = list.iter().map(|n| toml::Value::Integer(*n as i64));
+    toml::Value::Array(integers.collect())
+}

@@ -1,0 +1,258 @@
+//! Every setting, defined once: key, kind, default, range, unit, one line and
+//! source. The reader takes defaults and ranges from here, unknown keys are
+//! refused against it, and `docs/configuration.md` is printed from it.
+
+mod network;
+mod training;
+
+pub use network::*;
+pub use training::*;
+
+/// What a setting's value looks like.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Kind {
+    /// Words.
+    Text,
+    /// `true` or `false`.
+    Flag,
+    /// A whole number, 0 or more.
+    Whole,
+    /// A number.
+    Number,
+    /// One of these words.
+    Choice(&'static [&'static str]),
+    /// One whole number for both axes, or `[rows, columns]`.
+    Pair,
+    /// One number, `[rows, columns]`, `[top, bottom, left, right]` or `"same"`.
+    Sides,
+    /// Whole numbers in brackets.
+    Wholes,
+    /// Numbers in brackets.
+    Numbers,
+    /// Words in brackets.
+    Texts,
+    /// A table of its own; the text says which section describes it.
+    Table(&'static str),
+    /// A list of tables; the text says which section describes one.
+    Tables(&'static str),
+}
+
+/// One setting.
+#[derive(Clone, Copy, Debug)]
+pub struct Setting {
+    /// Its key.
+    pub key: &'static str,
+    /// What its value looks like.
+    pub kind: Kind,
+    /// Default as TOML text; empty where there is none.
+    pub default: &'static str,
+    /// Inclusive limits of numbers.
+    pub range: Option<(f64, f64)>,
+    /// Unit, empty where there is none.
+    pub unit: &'static str,
+    /// One line: what it does.
+    pub doc: &'static str,
+    /// Where it comes from: equation, paper or project; empty for our own.
+    pub source: &'static str,
+}
+
+impl Setting {
+    /// A setting without range, unit or source.
+    #[must_use]
+    pub const fn new(
+        key: &'static str,
+        kind: Kind,
+        default: &'static str,
+        doc: &'static str,
+    ) -> Self {
+        Self {
+            key,
+            kind,
+            default,
+            range: None,
+            unit: "",
+            doc,
+            source: "",
+        }
+    }
+    /// The same with inclusive limits.
+    #[must_use]
+    pub const fn range(mut self, low: f64, high: f64) -> Self {
+        self.range = Some((low, high));
+        self
+    }
+    /// The same with a lower limit.
+    #[must_use]
+    pub const fn min(self, low: f64) -> Self {
+        self.range(low, f64::INFINITY)
+    }
+    /// The same with a unit.
+    #[must_use]
+    pub const fn unit(mut self, unit: &'static str) -> Self {
+        self.unit = unit;
+        self
+    }
+    /// The same with its source.
+    #[must_use]
+    pub const fn source(mut self, source: &'static str) -> Self {
+        self.source = source;
+        self
+    }
+}
+
+/// A table of settings with its place in a configuration.
+#[derive(Clone, Copy, Debug)]
+pub struct SectionDoc {
+    /// Where it stands, such as `blocks[]`.
+    pub place: &'static str,
+    /// What it is for, and its short form where it has one.
+    pub doc: &'static str,
+    /// Its settings.
+    pub settings: &'static [Setting],
+}
+
+/// The settings at the top of a configuration.
+pub const TOP: &[Setting] = &[
+    Setting::new(
+        "name",
+        Kind::Text,
+        "",
+        "name of the experiment and of its folder under `output.runs`; absent: the last file's name",
+    ),
+    Setting::new(
+        "preset",
+        Kind::Texts,
+        "",
+        "presets laid under this configuration, later ones on top (`biorule config presets` lists them)",
+    ),
+    Setting::new(
+        "seed",
+        Kind::Whole,
+        "",
+        "one seed; the same as `seeds = [seed]`",
+    ),
+    Setting::new("seeds", Kind::Wholes, "[0]", "seeds; one run for each"),
+    Setting::new(
+        "device",
+        Kind::Text,
+        "\"auto\"",
+        "`auto` (a GPU where one can be used), `cpu`, `cuda` or `cuda:N`",
+    ),
+    Setting::new(
+        "dtype",
+        Kind::Choice(&["f32", "f64"]),
+        "\"f32\"",
+        "arithmetic of weights and activations",
+    ),
+    Setting::new(
+        "tf32",
+        Kind::Flag,
+        "false",
+        "TF32 matrix products on CUDA; changes results at the 1e-3 level",
+    ),
+    Setting::new(
+        "threads",
+        Kind::Whole,
+        "0",
+        "threads of kernels; 0 takes the cores there are",
+    ),
+    Setting::new(
+        "data",
+        Kind::Table("data"),
+        "\"digits\"",
+        "the data set and what is done to it; a word alone is `data.set`",
+    ),
+    Setting::new(
+        "extra_data",
+        Kind::Table("data"),
+        "",
+        "further data sets by name, for phases that learn from another one",
+    ),
+    Setting::new(
+        "blocks",
+        Kind::Tables("blocks[]"),
+        "",
+        "the network, input first; in a later layer a table `[blocks.NAME]` changes one block",
+    ),
+    Setting::new(
+        "training",
+        Kind::Table("training"),
+        "",
+        "short form of `phases`: a mode, and the settings of local and of gradient phases",
+    ),
+    Setting::new(
+        "phases",
+        Kind::Tables("phases[]"),
+        "",
+        "what is trained, in order; replaces `training`",
+    ),
+    Setting::new(
+        "output",
+        Kind::Table("output"),
+        "",
+        "what is written, and how often",
+    ),
+    Setting::new(
+        "plugin_folders",
+        Kind::Texts,
+        "[]",
+        "folders with rule plugins, searched before `BIORULE_PLUGIN_PATH` and the program's own folder",
+    ),
+    Setting::new(
+        "baselines",
+        Kind::Texts,
+        "[]",
+        "trained after the phases for comparison: `random-weights` (the same network, only its read-out trained), `linear-pixels`",
+    ),
+];
+
+/// The settings of `output`.
+pub const OUTPUT: &[Setting] = &[
+    Setting::new("runs", Kind::Text, "\"runs\"", "parent of run folders"),
+    Setting::new(
+        "checkpoint_seconds",
+        Kind::Whole,
+        "300",
+        "checkpoint at least this often inside an epoch (always at its end); 0 only at epoch ends",
+    )
+    .unit("s"),
+    Setting::new(
+        "log_every",
+        Kind::Whole,
+        "100",
+        "scalars of rules every so many steps; 0 only at epoch ends",
+    )
+    .unit("steps"),
+    Setting::new(
+        "tensorboard",
+        Kind::Flag,
+        "true",
+        "write TensorBoard event files",
+    ),
+    Setting::new(
+        "alignment_every",
+        Kind::Whole,
+        "0",
+        "angle to the true gradient on a held-out batch every so many epochs; 0 never",
+    )
+    .unit("epochs"),
+];
+
+/// Every section, in the order of the reference page. `data` is described by
+/// the data module's own list.
+#[must_use]
+pub fn sections() -> Vec<SectionDoc> {
+    let mut all = vec![SectionDoc {
+        place: "(top)",
+        doc: "An experiment.",
+        settings: TOP,
+    }];
+    all.extend(network::sections());
+    all.extend(training::sections());
+    all.push(SectionDoc {
+        place: "output",
+        doc: "What is written, and how often. None of it changes results, so a resumed run may differ here.",
+        settings: OUTPUT,
+    });
+    all
+}

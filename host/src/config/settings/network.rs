@@ -1,0 +1,248 @@
+//! Settings of blocks: the network.
+
+use super::{Kind, SectionDoc, Setting};
+
+/// The settings of one block.
+pub const BLOCK: &[Setting] = &[
+    Setting::new(
+        "name",
+        Kind::Text,
+        "",
+        "unique in the network; prefix of its tensors in checkpoints; absent: `conv1`, `dense1`, `block1` … by kind",
+    ),
+    Setting::new(
+        "norm",
+        Kind::Table("blocks[].norm"),
+        "",
+        "normalisation of the block's input; `\"batch\"` for short",
+    ),
+    Setting::new(
+        "flatten",
+        Kind::Flag,
+        "",
+        "flatten `[C, H, W]` to `[C·H·W]` after the norm; absent: true for dense layers",
+    ),
+    Setting::new(
+        "divide_by_max",
+        Kind::Flag,
+        "false",
+        "divide each sample by its largest value, after flatten",
+    )
+    .source("SoftHebb operation `max`"),
+    Setting::new(
+        "unit_length",
+        Kind::Flag,
+        "false",
+        "scale to length 10 along the channels",
+    )
+    .source("SoftHebb operation `normnorm`"),
+    Setting::new(
+        "dropout",
+        Kind::Number,
+        "0.0",
+        "inverted dropout on the layer's input; 0 is none",
+    )
+    .range(0.0, 0.999_999),
+    Setting::new(
+        "layer",
+        Kind::Choice(&["dense", "conv"]),
+        "",
+        "the synaptic map; absent in blocks that only transform",
+    ),
+    Setting::new(
+        "out",
+        Kind::Whole,
+        "",
+        "output units or channels of the layer; 0 or `\"classes\"` stands for the classes of the data set",
+    ),
+    Setting::new(
+        "bias",
+        Kind::Flag,
+        "",
+        "additive bias; absent: true for dense layers of error-driven rules, false otherwise",
+    ),
+    Setting::new(
+        "rule",
+        Kind::Table("blocks[].rule"),
+        "",
+        "the learning rule, a word or `{ name = …, <hyperparameters> }` (`biorule rules list`)",
+    ),
+    Setting::new(
+        "kernel",
+        Kind::Pair,
+        "",
+        "conv: rows and columns of the kernel",
+    )
+    .min(1.0),
+    Setting::new("stride", Kind::Pair, "1", "conv: step between outputs").min(1.0),
+    Setting::new(
+        "padding",
+        Kind::Sides,
+        "0",
+        "conv: pixels added around; `\"same\"` keeps the size at stride 1",
+    ),
+    Setting::new(
+        "dilation",
+        Kind::Pair,
+        "1",
+        "conv: step between kernel elements",
+    )
+    .min(1.0),
+    Setting::new("groups", Kind::Whole, "1", "conv: channel groups").min(1.0),
+    Setting::new(
+        "padding_mode",
+        Kind::Choice(&["zeros", "reflect", "replicate", "circular"]),
+        "\"zeros\"",
+        "conv: what the padding holds",
+    ),
+    Setting::new(
+        "norm_inner",
+        Kind::Table("blocks[].norm"),
+        "",
+        "normalisation between layer and activation",
+    ),
+    Setting::new(
+        "activation",
+        Kind::Table("blocks[].activation"),
+        "",
+        "nonlinearity, such as `\"relu\"` or `\"triangle(0.7)\"`; absent: none",
+    ),
+    Setting::new(
+        "norm_after",
+        Kind::Table("blocks[].norm"),
+        "",
+        "normalisation after the activation",
+    ),
+    Setting::new(
+        "pool",
+        Kind::Table("blocks[].pool"),
+        "",
+        "pooling, `\"max 4/2/1\"` for kernel/stride/padding, `\"avg 2\"`, `\"avg global\"`; absent: none",
+    ),
+    Setting::new(
+        "residual",
+        Kind::Table("blocks[].residual"),
+        "",
+        "makes this a residual block: `y = activation(inner(x) + shortcut(x))`",
+    ),
+];
+
+/// The settings of a normalisation.
+pub const NORM: &[Setting] = &[
+    Setting::new(
+        "kind",
+        Kind::Choice(&["batch"]),
+        "\"batch\"",
+        "batch normalisation",
+    ),
+    Setting::new("affine", Kind::Flag, "false", "learned gain and shift"),
+    Setting::new("eps", Kind::Number, "1e-5", "added to the variance").min(0.0),
+    Setting::new(
+        "momentum",
+        Kind::Number,
+        "0.1",
+        "share of the new batch in the running statistics",
+    )
+    .range(0.0, 1.0),
+];
+
+/// The settings of a pooling.
+pub const POOL: &[Setting] = &[
+    Setting::new(
+        "kind",
+        Kind::Choice(&["max", "avg"]),
+        "",
+        "largest value, or mean with padding counted as zeros",
+    ),
+    Setting::new(
+        "kernel",
+        Kind::Pair,
+        "",
+        "rows and columns of the window; 0 covers the whole map",
+    ),
+    Setting::new("stride", Kind::Pair, "", "step; absent: the kernel").min(1.0),
+    Setting::new("padding", Kind::Pair, "0", "pixels added around"),
+];
+
+/// The settings of a residual block's inside.
+pub const RESIDUAL: &[Setting] = &[
+    Setting::new("blocks", Kind::Tables("blocks[]"), "", "the inner path"),
+    Setting::new(
+        "shortcut",
+        Kind::Choice(&["identity", "subsample-pad"]),
+        "\"identity\"",
+        "how the input joins: unchanged, or every second pixel with zero channels added",
+    )
+    .source("He et al. 2016, shortcut A"),
+];
+
+const KIND_ACTIVATION: Setting = Setting::new(
+    "kind",
+    Kind::Choice(&[
+        "triangle", "relu", "repu", "softmax", "exp", "tanh", "sigmoid",
+    ]),
+    "",
+    "which function",
+);
+
+/// Activations without a parameter.
+pub const ACTIVATION_PLAIN: &[Setting] = &[KIND_ACTIVATION];
+/// Activations with an exponent: triangle, repu.
+pub const ACTIVATION_POWER: &[Setting] = &[
+    KIND_ACTIVATION,
+    Setting::new(
+        "power",
+        Kind::Number,
+        "1.0",
+        "exponent of `triangle` (of the part above the mean over channels) and `repu`",
+    )
+    .min(0.0)
+    .source("Journé et al. 2023"),
+];
+/// Activations with a gain: softmax, exp, tanh, sigmoid.
+pub const ACTIVATION_GAIN: &[Setting] = &[
+    KIND_ACTIVATION,
+    Setting::new(
+        "gain",
+        Kind::Number,
+        "1.0",
+        "factor on the input of `softmax`, `exp`, `tanh`, `sigmoid`",
+    ),
+];
+/// A rule: its name; everything else is a hyperparameter of the plugin.
+pub const RULE: &[Setting] = &[Setting::new(
+    "name",
+    Kind::Text,
+    "",
+    "rule name, such as `softhebb` or `feedback-alignment/usf`; the other keys are its hyperparameters (`biorule rules describe NAME`)",
+)];
+
+/// Sections of this file.
+pub(super) fn sections() -> Vec<SectionDoc> {
+    let section = |place, doc, settings| SectionDoc {
+        place,
+        doc,
+        settings,
+    };
+    vec![
+        section(
+            "blocks[]",
+            "One block. Its steps run in this order, each optional: norm, flatten, divide_by_max, unit_length, dropout, layer, norm_inner, activation, norm_after, pool.",
+            BLOCK,
+        ),
+        section("blocks[].norm", "Also `norm_inner` and `norm_after`.", NORM),
+        section("blocks[].rule", "The learning rule of a layer.", RULE),
+        section(
+            "blocks[].activation",
+            "`triangle(p)` and `repu(p)` take an exponent.",
+            ACTIVATION_POWER,
+        ),
+        section(
+            "blocks[].activation (gain)",
+            "`softmax(g)`, `exp(g)`, `tanh(g)` and `sigmoid(g)` take a gain; `relu` takes nothing.",
+            ACTIVATION_GAIN,
+        ),
+        section("blocks[].pool", "Pooling.", POOL),
+        section("blocks[].residual", "Inside of a residual block.", RESIDUAL),
+    ]
+}

@@ -1,0 +1,387 @@
+//! Settings of training: phases, their short form, optimisers, schedules.
+
+use super::{Kind, SectionDoc, Setting};
+
+const DATA: Setting = Setting::new(
+    "data",
+    Kind::Text,
+    "\"train\"",
+    "`train`, or a name in `extra_data`",
+);
+const SHUFFLE: Setting = Setting::new("shuffle", Kind::Flag, "true", "new order each epoch");
+const DROP_LAST: Setting = Setting::new(
+    "drop_last",
+    Kind::Flag,
+    "false",
+    "leave out a last, smaller batch",
+);
+const LOSS: Setting = Setting::new(
+    "loss",
+    Kind::Choice(&["cross-entropy", "mse"]),
+    "\"cross-entropy\"",
+    "error at the output: softmax cross-entropy, or ½(y − t)² averaged over all elements",
+);
+const OPTIMIZER: Setting = Setting::new(
+    "optimizer",
+    Kind::Table("phases[].optimizer"),
+    "\"adam\"",
+    "changes parameters from gradients",
+);
+const SCHEDULE: Setting = Setting::new(
+    "schedule",
+    Kind::Table("phases[].schedule"),
+    "\"constant\"",
+    "how the optimiser's rate moves over the epochs",
+);
+const LOCAL_RATE: Setting = Setting::new(
+    "local_rate",
+    Kind::Table("phases[].local_rate"),
+    "",
+    "rate handed to local rules in place of their own `lr`; absent: their own",
+);
+const STOP: Setting = Setting::new(
+    "stop",
+    Kind::Table("phases[].stop"),
+    "",
+    "ends the phase before `epochs`; absent: never",
+);
+const CLIP: Setting = Setting::new(
+    "gradient_clip",
+    Kind::Number,
+    "0.0",
+    "clip every gradient element to ± this; 0 is off",
+)
+.min(0.0);
+const CACHE: Setting = Setting::new(
+    "cache",
+    Kind::Table("phases[].cache"),
+    "true",
+    "keep the frozen prefix's output instead of computing it each epoch; true or false for short",
+);
+
+const fn epochs(default: &'static str) -> Setting {
+    Setting::new(
+        "epochs",
+        Kind::Whole,
+        default,
+        "passes over the data; 0 goes on until `stop` says so",
+    )
+}
+const fn batch(default: &'static str) -> Setting {
+    Setting::new("batch", Kind::Whole, default, "samples per step").min(1.0)
+}
+const fn evaluate(default: &'static str) -> Setting {
+    Setting::new(
+        "evaluate_every",
+        Kind::Whole,
+        default,
+        "evaluate every so many epochs and after the last; 0 never",
+    )
+    .unit("epochs")
+}
+const fn augment(default: &'static str) -> Setting {
+    Setting::new(
+        "augment",
+        Kind::Flag,
+        default,
+        "augment the samples as `data` says",
+    )
+}
+
+/// The settings of one phase.
+pub const PHASE: &[Setting] = &[
+    Setting::new("name", Kind::Text, "", "unique among the phases"),
+    Setting::new(
+        "blocks",
+        Kind::Texts,
+        "",
+        "names of the blocks that learn; all others are frozen, in evaluation mode",
+    ),
+    Setting::new(
+        "drive",
+        Kind::Choice(&["local", "gradient", "both"]),
+        "",
+        "what drives them: their own activity, the loss, or both in each step",
+    ),
+    DATA,
+    epochs("1"),
+    batch("64"),
+    SHUFFLE,
+    DROP_LAST,
+    augment("false"),
+    evaluate("1"),
+    LOSS,
+    OPTIMIZER,
+    SCHEDULE,
+    LOCAL_RATE,
+    STOP,
+    CLIP,
+    CACHE,
+];
+
+/// The settings of `training`.
+pub const TRAINING: &[Setting] = &[
+    Setting::new(
+        "mode",
+        Kind::Choice(&["successive", "consecutive", "simultaneous", "end-to-end"]),
+        "",
+        "one phase per block; all local blocks, then all gradient blocks; all blocks in one phase; one gradient phase. Absent: successive where a rule is local, else end-to-end",
+    )
+    .source("SoftHebb training modes"),
+    Setting::new(
+        "local",
+        Kind::Table("training.local"),
+        "",
+        "phases whose rules learn from their own activity",
+    ),
+    Setting::new(
+        "gradient",
+        Kind::Table("training.gradient"),
+        "",
+        "phases whose rules learn from the loss",
+    ),
+];
+
+/// The settings of `training.local`.
+pub const LOCAL: &[Setting] = &[
+    DATA,
+    epochs("1"),
+    batch("10"),
+    SHUFFLE,
+    DROP_LAST,
+    augment("false"),
+    evaluate("0"),
+    LOCAL_RATE,
+    STOP,
+    CACHE,
+];
+
+/// The settings of `training.gradient`.
+pub const GRADIENT: &[Setting] = &[
+    DATA,
+    epochs("10"),
+    batch("64"),
+    SHUFFLE,
+    DROP_LAST,
+    augment("false"),
+    evaluate("1"),
+    LOSS,
+    OPTIMIZER,
+    SCHEDULE,
+    CLIP,
+    CACHE,
+];
+
+const KIND_OPTIMIZER: Setting = Setting::new(
+    "kind",
+    Kind::Choice(&["sgd", "adam"]),
+    "",
+    "which optimiser",
+);
+const WEIGHT_DECAY: Setting = Setting::new(
+    "weight_decay",
+    Kind::Number,
+    "0.0",
+    "added to the gradient as decay · p",
+)
+.min(0.0)
+.source("PyTorch");
+const DECOUPLED: Setting = Setting::new(
+    "decoupled_decay",
+    Kind::Number,
+    "0.0",
+    "after the step p ← p − decay · p, not scaled by the rate",
+)
+.min(0.0)
+.source("bioflax");
+
+/// Stochastic gradient descent.
+pub const SGD: &[Setting] = &[
+    KIND_OPTIMIZER,
+    Setting::new("lr", Kind::Number, "0.01", "rate").min(0.0),
+    Setting::new(
+        "momentum",
+        Kind::Number,
+        "0.0",
+        "share of the former velocity",
+    )
+    .range(0.0, 1.0),
+    WEIGHT_DECAY,
+    DECOUPLED,
+];
+/// Adam.
+pub const ADAM: &[Setting] = &[
+    KIND_OPTIMIZER,
+    Setting::new("lr", Kind::Number, "0.001", "rate")
+        .min(0.0)
+        .source("SoftHebb `lr_sup`"),
+    Setting::new(
+        "betas",
+        Kind::Numbers,
+        "[0.9, 0.999]",
+        "decay of the first and second moment",
+    )
+    .range(0.0, 1.0)
+    .source("Kingma and Ba 2015"),
+    Setting::new(
+        "eps",
+        Kind::Number,
+        "1e-8",
+        "added to the root of the second moment",
+    )
+    .min(0.0),
+    WEIGHT_DECAY,
+    DECOUPLED,
+];
+
+const KIND_SCHEDULE: Setting = Setting::new(
+    "kind",
+    Kind::Choice(&["constant", "steps", "softhebb", "cosine"]),
+    "",
+    "`softhebb`: halved at the thresholds its number of epochs gives",
+);
+/// Schedules without a parameter.
+pub const SCHEDULE_PLAIN: &[Setting] = &[KIND_SCHEDULE];
+/// Falls after listed epochs.
+pub const SCHEDULE_STEPS: &[Setting] = &[
+    KIND_SCHEDULE,
+    Setting::new(
+        "epochs",
+        Kind::Wholes,
+        "",
+        "`steps`: finished epochs after which the rate falls",
+    ),
+    Setting::new("gamma", Kind::Number, "0.5", "`steps`: factor").range(0.0, 1.0),
+];
+/// Half a cosine.
+pub const SCHEDULE_COSINE: &[Setting] = &[
+    KIND_SCHEDULE,
+    Setting::new("floor", Kind::Number, "0.0", "`cosine`: last rate").min(0.0),
+];
+
+const KIND_RATE: Setting = Setting::new(
+    "kind",
+    Kind::Choice(&["constant", "exponential", "linear"]),
+    "",
+    "how the rate moves",
+);
+/// A constant local rate.
+pub const RATE_CONSTANT: &[Setting] = &[
+    KIND_RATE,
+    Setting::new("value", Kind::Number, "", "`constant`: the rate"),
+];
+/// An exponential local rate.
+pub const RATE_EXPONENTIAL: &[Setting] = &[
+    KIND_RATE,
+    Setting::new("start", Kind::Number, "", "first rate"),
+    Setting::new("end", Kind::Number, "", "`exponential`: limit"),
+    Setting::new("speed", Kind::Number, "", "`exponential`: speed")
+        .unit("1/epoch")
+        .source("BioPyTorch"),
+];
+/// A linear local rate.
+pub const RATE_LINEAR: &[Setting] = &[
+    KIND_RATE,
+    Setting::new("start", Kind::Number, "", "first rate").source("Krotov and Hopfield 2019"),
+];
+/// Stopping early.
+pub const STOP_RULE: &[Setting] = &[
+    Setting::new(
+        "metric",
+        Kind::Text,
+        "\"convergence\"",
+        "metric reported by the rules; the largest over the phase's layers counts",
+    ),
+    Setting::new(
+        "threshold",
+        Kind::Number,
+        "",
+        "stop when its value after the last batch is below this",
+    ),
+    Setting::new(
+        "patience",
+        Kind::Number,
+        "",
+        "stop when it has not fallen for this many epochs' worth of batches",
+    )
+    .min(0.0)
+    .unit("epochs"),
+];
+/// Keeping a frozen prefix's output.
+pub const CACHE_PLAN: &[Setting] = &[
+    Setting::new(
+        "enabled",
+        Kind::Flag,
+        "true",
+        "off recomputes the prefix each epoch",
+    ),
+    Setting::new(
+        "memory_limit",
+        Kind::Whole,
+        "2147483648",
+        "past this the features go to a memory-mapped file in the run folder",
+    )
+    .unit("bytes"),
+    Setting::new(
+        "store",
+        Kind::Choice(&["exact", "bf16"]),
+        "\"exact\"",
+        "precision the features are kept in; `exact` keeps results bit-identical to no cache",
+    ),
+];
+
+/// Sections of this file.
+pub(super) fn sections() -> Vec<SectionDoc> {
+    let section = |place, doc, settings| SectionDoc {
+        place,
+        doc,
+        settings,
+    };
+    vec![
+        section("training", "Short form of `phases`.", TRAINING),
+        section("training.local", "Phases of local rules.", LOCAL),
+        section(
+            "training.gradient",
+            "Phases of error-driven rules.",
+            GRADIENT,
+        ),
+        section("phases[]", "One stretch of training.", PHASE),
+        section("phases[].optimizer (sgd)", "v ← μ v + g; p ← p − η v.", SGD),
+        section(
+            "phases[].optimizer (adam)",
+            "Adam with bias correction.",
+            ADAM,
+        ),
+        section(
+            "phases[].schedule (steps)",
+            "`constant` and `softhebb` take nothing.",
+            SCHEDULE_STEPS,
+        ),
+        section(
+            "phases[].schedule (cosine)",
+            "Half a cosine.",
+            SCHEDULE_COSINE,
+        ),
+        section(
+            "phases[].local_rate (constant)",
+            "A number alone means this.",
+            RATE_CONSTANT,
+        ),
+        section(
+            "phases[].local_rate (exponential)",
+            "end − (end − start)·exp(−speed·b/B) at batch b, B batches an epoch.",
+            RATE_EXPONENTIAL,
+        ),
+        section(
+            "phases[].local_rate (linear)",
+            "start·(1 − epoch/epochs).",
+            RATE_LINEAR,
+        ),
+        section("phases[].stop", "Looked at after each epoch.", STOP_RULE),
+        section(
+            "phases[].cache",
+            "Keeping the output of a frozen prefix.",
+            CACHE_PLAN,
+        ),
+    ]
+}

@@ -1,0 +1,213 @@
+//! Shapes from block to block, checked before anything is allocated. A shape
+//! is that of one sample: `[C, H, W]` or `[features]`.
+
+use super::context::DataShape;
+use super::plan::{BlockPlan, LayerPlan, MapPlan, PoolPlan, ResidualPlan, Shortcut};
+use crate::{Error, Result};
+
+/// What arrives at a block and what leaves it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BlockShape {
+    /// The block's name.
+    pub name: String,
+    /// Shape of a sample at its input.
+    pub input: Vec<usize>,
+    /// Shape at the input of its layer, after flatten; the input where it has no layer.
+    pub layer_input: Vec<usize>,
+    /// Shape of a sample at its output.
+    pub output: Vec<usize>,
+    /// Shapes of inner blocks, for residual blocks.
+    pub inner: Vec<BlockShape>,
+}
+
+/// Shapes of all `blocks` for samples of `data`.
+///
+/// # Errors
+/// Usage error that names the block, what arrives and what it expects.
+pub fn propagate(blocks: &[BlockPlan], data: &DataShape) -> Result<Vec<BlockShape>> {
+    let mut shapes = Vec::with_capacity(blocks.len());
+    let mut shape = data.sample.clone();
+    for block in blocks {
+        let one = through(block, &shape, data.classes)?;
+        shape.clone_from(&one.output);
+        shapes.push(one);
+    }
+    Ok(shapes)
+}
+
+/// One block on samples of shape `input`.
+fn through(block: &BlockPlan, input: &[usize], classes: usize) -> Result<BlockShape> {
+    let mut shape = input.to_vec();
+    if block.flatten {
+        shape = vec![shape.iter().product()];
+    }
+    let layer_input = shape.clone();
+    if let Some(layer) = &block.layer {
+        shape = layer_output(&block.name, layer, &shape, classes)?;
+    }
+    let mut inner = Vec::new();
+    if let Some(residual) = &block.residual {
+        (inner, shape) = joined(&block.name, residual, &shape, classes)?;
+    }
+    if let Some(pool) = &block.pool {
+        shape = pooled(&block.name, pool, &shape)?;
+    }
+    Ok(BlockShape {
+        name: block.name.clone(),
+        input: input.to_vec(),
+        layer_input,
+        output: shape,
+        inner,
+    })
+}
+
+fn misfit(block: &str, what: &str, arrives: &[usize], expected: &str) -> Error {
+    Error::usage(format!(
+        "block `{block}`: {what} gets {arrives:?}, expected {expected}"
+    ))
+}
+
+/// Shape after the layer: `[K]` or `[K, P, Q]`.
+///
+/// # Errors
+/// Usage error where the input does not fit.
+pub fn layer_output(
+    block: &str,
+    layer: &LayerPlan,
+    input: &[usize],
+    classes: usize,
+) -> Result<Vec<usize>> {
+    let out = if layer.out == 0 { classes } else { layer.out };
+    if let MapPlan::Dense = layer.map {
+        return match input {
+            [_] => Ok(vec![out]),
+            _ => {
+                Err(misfit(block, "a dense layer", input, "[features]")
+                    .hint("set `flatten = true`"))
+            }
+        };
+    }
+    let MapPlan::Conv {
+        kernel,
+        stride,
+        padding,
+        dilation,
+        groups,
+        padding_mode,
+    } = &layer.map
+    else {
+        return Err(Error::internal("a map that is neither dense nor conv"));
+    };
+    let [channels, rows, columns] = input else {
+        return Err(misfit(block, "a convolution", input, "[C, H, W]")
+            .hint("a convolution cannot stand behind a dense layer or `flatten`"));
+    };
+    if channels % groups != 0 || out % groups != 0 {
+        let expected =
+            format!("input and output channels ({out}) that `groups = {groups}` divides");
+        return Err(misfit(block, "a convolution", input, &expected));
+    }
+    let sides = [[padding[0], padding[1]], [padding[2], padding[3]]];
+    let mut shape = vec![out];
+    for (axis, size) in [*rows, *columns].into_iter().enumerate() {
+        let largest = sides[axis].into_iter().max().unwrap_or(0);
+        check_padding(block, padding_mode, largest, input, size)?;
+        let reach = dilation[axis] * (kernel[axis] - 1) + 1;
+        let padded = size + sides[axis][0] + sides[axis][1];
+        if padded < reach {
+            let expected = format!("at least {reach} pixels along each axis with padding");
+            return Err(misfit(block, "a convolution", input, &expected));
+        }
+        shape.push((padded - reach) / stride[axis] + 1);
+    }
+    Ok(shape)
+}
+
+/// Padding that copies pixels needs as many as it copies.
+fn check_padding(
+    block: &str,
+    mode: &str,
+    largest: usize,
+    input: &[usize],
+    size: usize,
+) -> Result<()> {
+    let limit = match mode {
+        "reflect" => size.saturating_sub(1),
+        "circular" => size,
+        _ => usize::MAX,
+    };
+    if largest <= limit {
+        return Ok(());
+    }
+    let expected = format!("maps that {mode} padding of {largest} fits, here at most {limit}");
+    Err(misfit(block, "a convolution", input, &expected))
+}
+
+/// Shape after pooling.
+fn pooled(block: &str, pool: &PoolPlan, input: &[usize]) -> Result<Vec<usize>> {
+    let [channels, rows, columns] = input else {
+        return Err(misfit(block, "pooling", input, "[C, H, W]"));
+    };
+    let mut shape = vec![*channels];
+    for (axis, size) in [*rows, *columns].into_iter().enumerate() {
+        let window = if pool.kernel[axis] == 0 {
+            size
+        } else {
+            pool.kernel[axis]
+        };
+        let padding = pool.padding[axis];
+        if padding > window / 2 {
+            let text = format!(
+                "block `{block}`: pooling has padding {padding}, more than half its window of {window}"
+            );
+            return Err(Error::usage(text));
+        }
+        let padded = size + 2 * padding;
+        if padded < window {
+            let expected = format!("at least {window} pixels along each axis with padding");
+            return Err(misfit(block, "pooling", input, &expected));
+        }
+        shape.push((padded - window) / pool.stride[axis] + 1);
+    }
+    Ok(shape)
+}
+
+/// Shapes inside a residual block, and the shape of the sum.
+fn joined(
+    block: &str,
+    residual: &ResidualPlan,
+    input: &[usize],
+    classes: usize,
+) -> Result<(Vec<BlockShape>, Vec<usize>)> {
+    let data = DataShape {
+        sample: input.to_vec(),
+        classes,
+    };
+    let inner = propagate(&residual.blocks, &data)?;
+    let output = inner
+        .last()
+        .map_or_else(|| input.to_vec(), |last| last.output.clone());
+    let expected = match (residual.shortcut, input) {
+        (Shortcut::Identity, _) => input.to_vec(),
+        (Shortcut::SubsamplePad, [channels, rows, columns]) => {
+            let wider = output.first().copied().unwrap_or(0);
+            if wider < *channels || (wider - channels) % 2 != 0 {
+                let text = format!(
+                    "block `{block}`: the shortcut pads {channels} channels to {wider}, which is not an even number more"
+                );
+                return Err(Error::usage(text));
+            }
+            vec![wider, rows.div_ceil(2), columns.div_ceil(2)]
+        }
+        (Shortcut::SubsamplePad, _) => {
+            return Err(misfit(block, "the shortcut", input, "[C, H, W]"));
+        }
+    };
+    if output != expected {
+        return Err(Error::usage(format!(
+            "block `{block}`: the inner path gives {output:?}, the shortcut {expected:?}"
+        ))
+        .hint("change the last inner block, or `residual.shortcut`"));
+    }
+    Ok((inner, output))
+}

@@ -1,0 +1,170 @@
+//! The resolved configuration as text: the same TOML that can be read again,
+//! each line with where its value came from.
+
+use std::fmt::Write as _;
+
+use sha2::{Digest, Sha256};
+
+/// A resolved setting, or a table or list of them, in the order of the reference.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Shown {
+    /// A value and its origin.
+    Leaf(toml::Value, String),
+    /// A table.
+    Table(Vec<(String, Shown)>),
+    /// A list of tables.
+    Tables(Vec<Vec<(String, Shown)>>),
+}
+
+/// One setting on a flat list: its path, its value as TOML, its origin.
+pub type Row = (String, toml::Value, String);
+
+/// `table` as TOML text. With `origins`, each line ends with a comment that
+/// says where the value came from.
+#[must_use]
+pub fn to_toml(table: &[(String, Shown)], origins: bool) -> String {
+    let mut text = String::new();
+    write_table(&mut text, "", table, origins);
+    text
+}
+
+fn write_table(text: &mut String, path: &str, table: &[(String, Shown)], origins: bool) {
+    for (key, item) in table {
+        if let Shown::Leaf(value, origin) = item {
+            let line = format!("{} = {}", quote_key(key), inline(value));
+            let _ = if origins {
+                writeln!(text, "{line:<46} # {origin}")
+            } else {
+                writeln!(text, "{line}")
+            };
+        }
+    }
+    for (key, item) in table {
+        let inner = join(path, key);
+        match item {
+            Shown::Leaf(..) => {}
+            Shown::Table(t) => {
+                let _ = writeln!(text, "\n[{inner}]");
+                write_table(text, &inner, t, origins);
+            }
+            Shown::Tables(list) => {
+                for t in list {
+                    let _ = writeln!(text, "\n[[{inner}]]");
+                    write_table(text, &inner, t, origins);
+                }
+            }
+        }
+    }
+}
+
+fn join(path: &str, key: &str) -> String {
+    if path.is_empty() {
+        quote_key(key)
+    } else {
+        format!("{path}.{}", quote_key(key))
+    }
+}
+
+fn quote_key(key: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    if !key.is_empty() && key.chars().all(plain) {
+        key.to_owned()
+    } else {
+        toml::Value::String(key.to_owned()).to_string()
+    }
+}
+
+/// A value on one line. Floats keep a point or exponent, so that they are
+/// floats again when read.
+fn inline(value: &toml::Value) -> String {
+    value.to_string()
+}
+
+/// All settings of `table` as a flat list of paths. Entries of a list are
+/// numbered, or named where they have a name.
+#[must_use]
+pub fn rows(table: &[(String, Shown)]) -> Vec<Row> {
+    let mut rows = Vec::new();
+    collect("", table, &mut rows);
+    rows
+}
+
+fn collect(path: &str, table: &[(String, Shown)], rows: &mut Vec<Row>) {
+    for (key, item) in table {
+        let inner = if path.is_empty() {
+            key.clone()
+        } else {
+            format!("{path}.{key}")
+        };
+        match item {
+            Shown::Leaf(value, origin) => rows.push((inner, value.clone(), origin.clone())),
+            Shown::Table(t) => collect(&inner, t, rows),
+            Shown::Tables(list) => {
+                for (i, t) in list.iter().enumerate() {
+                    let name = t.iter().find_map(|(k, v)| match v {
+                        Shown::Leaf(toml::Value::String(s), _) if k == "name" => Some(s.clone()),
+                        _ => None,
+                    });
+                    let step = name.unwrap_or_else(|| i.to_string());
+                    collect(&format!("{inner}.{step}"), t, rows);
+                }
+            }
+        }
+    }
+}
+
+/// Settings that change no result, so that a resumed run may differ in them.
+const FREE: &[&str] = &["output.", "plugin_folders"];
+
+/// The settings of `rows` that decide results, as `path = value` lines.
+#[must_use]
+pub fn deciding(rows: &[Row]) -> Vec<(String, String)> {
+    rows.iter()
+        .filter(|(path, ..)| !FREE.iter().any(|free| path.starts_with(free)))
+        .map(|(path, value, _)| (path.clone(), value.to_string()))
+        .collect()
+}
+
+/// SHA-256 over the settings that decide results, as hexadecimal text.
+#[must_use]
+pub fn hash(rows: &[Row]) -> String {
+    let mut hasher = Sha256::new();
+    for (path, value) in deciding(rows) {
+        hasher.update(format!("{path} = {value}\n"));
+    }
+    hex(&hasher.finalize())
+}
+
+/// Bytes as lower-case hexadecimal text.
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// Settings that differ between two configurations, as
+/// `path: ours here, theirs there`.
+#[must_use]
+pub fn differences(ours: &[Row], theirs: &[Row]) -> Vec<String> {
+    let (ours, theirs) = (deciding(ours), deciding(theirs));
+    let find = |list: &[(String, String)], path: &str| {
+        list.iter().find(|(p, _)| p == path).map(|(_, v)| v.clone())
+    };
+    let mut paths: Vec<&String> = ours.iter().map(|(p, _)| p).collect();
+    paths.extend(
+        theirs
+            .iter()
+            .map(|(p, _)| p)
+            .filter(|p| find(&ours, p).is_none()),
+    );
+    paths
+        .into_iter()
+        .filter_map(|path| {
+            let (a, b) = (find(&ours, path), find(&theirs, path));
+            let word = |v: Option<String>| v.unwrap_or_else(|| "absent".into());
+            (a != b).then(|| format!("`{path}` ({} now, {} in the folder)", word(a), word(b)))
+        })
+        .collect()
+}

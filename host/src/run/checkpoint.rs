@@ -1,0 +1,359 @@
+//! Checkpoints. One checkpoint is one safetensors file: the tensors, under the
+//! names PyTorch users expect, and in its metadata the state that resuming
+//! needs. One file becomes `last.safetensors` by one rename, so a process
+//! killed at any instant leaves either the former checkpoint or the new one,
+//! never a mixture. `previous.safetensors` is the one before, for a disk that
+//! damages the last; `state.json` repeats the state for people and tools, and
+//! is never read back.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use candle_core::{DType, Device, Tensor};
+use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize};
+use serde_json::Value;
+
+use super::atomic;
+use crate::{Error, ExitCode, Result};
+
+/// Metadata key of the state.
+const STATE: &str = "biorule.state";
+
+/// What a checkpoint holds.
+#[derive(Debug)]
+pub struct Checkpoint {
+    /// Tensors by name, on the CPU.
+    pub tensors: HashMap<String, Tensor>,
+    /// What the trainer put beside them.
+    pub state: Value,
+}
+
+/// The checkpoints of one run.
+#[derive(Clone, Debug)]
+pub struct CheckpointStore {
+    folder: PathBuf,
+}
+
+impl CheckpointStore {
+    /// The store in `folder`, which is made where missing.
+    ///
+    /// # Errors
+    /// Internal error where the disk refuses.
+    pub fn open(folder: &Path) -> Result<Self> {
+        std::fs::create_dir_all(folder).map_err(|e| atomic::failed(folder, &e))?;
+        Ok(Self {
+            folder: folder.to_owned(),
+        })
+    }
+
+    /// The newest checkpoint's file.
+    #[must_use]
+    pub fn last_path(&self) -> PathBuf {
+        self.folder.join("last.safetensors")
+    }
+
+    /// The best checkpoint's file.
+    #[must_use]
+    pub fn best_path(&self) -> PathBuf {
+        self.folder.join("best.safetensors")
+    }
+
+    fn previous_path(&self) -> PathBuf {
+        self.folder.join("previous.safetensors")
+    }
+
+    /// Makes `tensors` and `state` the last checkpoint, durable when this
+    /// returns; with `best`, also the best one.
+    ///
+    /// # Errors
+    /// Internal error where the disk refuses; the former checkpoints stay.
+    pub fn save(&self, tensors: &[(String, Tensor)], state: &Value, best: bool) -> Result<()> {
+        let bytes = encode(tensors, state)?;
+        let last = self.last_path();
+        let fresh = self.folder.join("next.safetensors");
+        atomic::write(&fresh, &bytes)?;
+        drop(bytes);
+        if best {
+            atomic::link(&fresh, &self.best_path())?;
+        }
+        if last.exists() {
+            atomic::link(&last, &self.previous_path())?;
+        }
+        atomic::replace(&fresh, &last).map_err(|e| atomic::failed(&last, &e))?;
+        let text = serde_json::to_string_pretty(state).unwrap_or_default();
+        atomic::write(&self.folder.join("state.json"), text.as_bytes())
+    }
+
+    /// The last checkpoint, or where that is damaged the one before; `None`
+    /// where there is none.
+    ///
+    /// # Errors
+    /// Data error where neither can be read.
+    pub fn load_last(&self) -> Result<Option<Checkpoint>> {
+        let (last, previous) = (self.last_path(), self.previous_path());
+        match (last.exists(), previous.exists()) {
+            (false, false) => Ok(None),
+            (false, true) => Self::load(&previous).map(Some),
+            (true, _) => match Self::load(&last) {
+                Ok(checkpoint) => Ok(Some(checkpoint)),
+                Err(e) if previous.exists() => {
+                    tracing::warn!("{e}; going on from the checkpoint before");
+                    Self::load(&previous).map(Some).map_err(|_| e)
+                }
+                Err(e) => Err(e),
+            },
+        }
+    }
+
+    /// The state of the last checkpoint without its tensors.
+    ///
+    /// # Errors
+    /// Data error where no checkpoint can be read.
+    pub fn last_state(&self) -> Result<Option<Value>> {
+        Ok(self.load_last()?.map(|c| c.state))
+    }
+
+    /// Reads the checkpoint `path`.
+    ///
+    /// # Errors
+    /// Data error for a file that is missing, cut short or no checkpoint.
+    pub fn load(path: &Path) -> Result<Checkpoint> {
+        let bytes = std::fs::read(path).map_err(|e| Error::io(ExitCode::Data, path, &e))?;
+        decode(&bytes).map_err(|e| e.within(format!("checkpoint `{}`", path.display())))
+    }
+}
+
+fn encode(tensors: &[(String, Tensor)], state: &Value) -> Result<Vec<u8>> {
+    let mut plain = Vec::with_capacity(tensors.len());
+    for (name, tensor) in tensors {
+        plain.push((
+            name,
+            dtype(tensor.dtype())?,
+            tensor.dims().to_vec(),
+            bytes(tensor)?,
+        ));
+    }
+    let views = plain
+        .iter()
+        .map(|(name, dtype, shape, bytes)| {
+            let view = TensorView::new(*dtype, shape.clone(), bytes);
+            view.map(|v| (name.as_str(), v)).map_err(|e| damaged(&e))
+        })
+        .collect::<Result<Vec<_>>>()?;
+    let metadata = HashMap::from([
+        (STATE.to_owned(), state.to_string()),
+        ("format".to_owned(), "pt".to_owned()),
+    ]);
+    serialize(views, Some(metadata)).map_err(|e| damaged(&e))
+}
+
+fn decode(bytes: &[u8]) -> Result<Checkpoint> {
+    let (_, header) = SafeTensors::read_metadata(bytes).map_err(|e| damaged(&e))?;
+    let state = header.metadata().as_ref().and_then(|m| m.get(STATE));
+    let state = match state {
+        Some(text) => {
+            serde_json::from_str(text).map_err(|e| Error::data(format!("unreadable state: {e}")))?
+        }
+        None => Value::Null,
+    };
+    let file = SafeTensors::deserialize(bytes).map_err(|e| damaged(&e))?;
+    let mut tensors = HashMap::new();
+    for (name, view) in file.tensors() {
+        tensors.insert(name, tensor(&view)?);
+    }
+    Ok(Checkpoint { tensors, state })
+}
+
+fn damaged(e: &safetensors::SafeTensorError) -> Error {
+    Error::data(format!("not a whole safetensors file: {e}"))
+}
+
+fn dtype(dtype: DType) -> Result<Dtype> {
+    match dtype {
+        DType::F32 => Ok(Dtype::F32),
+        DType::F64 => Ok(Dtype::F64),
+        DType::U32 => Ok(Dtype::U32),
+        DType::I64 => Ok(Dtype::I64),
+        DType::U8 => Ok(Dtype::U8),
+        DType::BF16 => Ok(Dtype::BF16),
+        DType::F16 => Ok(Dtype::F16),
+        other => Err(Error::internal(format!("checkpoint of a {other:?} tensor"))),
+    }
+}
+
+/// The elements of `tensor` in row order, little-endian as the format asks.
+fn bytes(tensor: &Tensor) -> Result<Vec<u8>> {
+    macro_rules! collect {
+        ($t:ty) => {
+            tensor
+                .to_device(&Device::Cpu)?
+                .flatten_all()?
+                .to_vec1::<$t>()?
+                .into_iter()
+                .flat_map(|x| x.to_le_bytes())
+                .collect()
+        };
+    }
+    Ok(match tensor.dtype() {
+        DType::F32 => collect!(f32),
+        DType::F64 => collect!(f64),
+        DType::U32 => collect!(u32),
+        DType::I64 => collect!(i64),
+        DType::U8 => collect!(u8),
+        DType::BF16 => collect!(half::bf16),
+        DType::F16 => collect!(half::f16),
+        other => return Err(Error::internal(format!("checkpoint of a {other:?} tensor"))),
+    })
+}
+
+fn tensor(view: &TensorView) -> Result<Tensor> {
+    let dtype = match view.dtype() {
+        Dtype::F32 => DType::F32,
+        Dtype::F64 => DType::F64,
+        Dtype::U32 => DType::U32,
+        Dtype::I64 => DType::I64,
+        Dtype::U8 => DType::U8,
+        Dtype::BF16 => DType::BF16,
+        Dtype::F16 => DType::F16,
+        other => return Err(Error::data(format!("a tensor of type {other:?}"))),
+    };
+    Ok(Tensor::from_raw_buffer(
+        view.data(),
+        dtype,
+        view.shape(),
+        &Device::Cpu,
+    )?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn tensors(fill: f32) -> Vec<(String, Tensor)> {
+        let cpu = &Device::Cpu;
+        let w = Tensor::full(fill, (2, 3), cpu).unwrap();
+        let odd = Tensor::new(&[0.1_f64, -2.5], cpu).unwrap();
+        let count = Tensor::new(&[7_i64], cpu).unwrap();
+        vec![
+            ("conv1.weight".into(), w),
+            ("norm.mean".into(), odd),
+            ("steps".into(), count),
+        ]
+    }
+
+    fn filled(checkpoint: &Checkpoint) -> f32 {
+        let w = &checkpoint.tensors["conv1.weight"];
+        w.flatten_all().unwrap().to_vec1::<f32>().unwrap()[0]
+    }
+
+    #[test]
+    fn what_is_saved_is_loaded() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = CheckpointStore::open(folder.path()).unwrap();
+        assert!(store.load_last().unwrap().is_none());
+        let state = json!({"epoch": 3, "rng": [1_u64 << 63, 2], "note": "ä"});
+        store.save(&tensors(0.1), &state, true).unwrap();
+        let back = store.load_last().unwrap().unwrap();
+        assert_eq!(back.state, state);
+        for (name, tensor) in tensors(0.1) {
+            let read = &back.tensors[&name];
+            assert_eq!(read.dtype(), tensor.dtype());
+            assert_eq!(read.dims(), tensor.dims());
+            assert_eq!(bytes(read).unwrap(), bytes(&tensor).unwrap());
+        }
+        let best = CheckpointStore::load(&store.best_path()).unwrap();
+        assert_eq!(best.state, state);
+    }
+
+    #[test]
+    fn best_stays_when_later_ones_are_worse() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = CheckpointStore::open(folder.path()).unwrap();
+        store
+            .save(&tensors(1.0), &json!({"epoch": 1}), true)
+            .unwrap();
+        store
+            .save(&tensors(2.0), &json!({"epoch": 2}), false)
+            .unwrap();
+        let best = CheckpointStore::load(&store.best_path()).unwrap();
+        assert_eq!(
+            (filled(&best), best.state["epoch"].as_u64()),
+            (1.0, Some(1))
+        );
+        assert!((filled(&store.load_last().unwrap().unwrap()) - 2.0).abs() < f32::EPSILON);
+    }
+
+    /// Every state of the folder that a kill between two system calls of
+    /// `save` can leave, rebuilt by hand: the former or the new checkpoint
+    /// comes back, whole, and saving goes on.
+    #[test]
+    fn a_kill_at_any_point_leaves_one_whole_checkpoint() {
+        let new = encode(&tensors(2.0), &json!({"epoch": 2})).unwrap();
+        let point = |steps: usize, cut: usize| {
+            let folder = tempfile::tempdir().unwrap();
+            let store = CheckpointStore::open(folder.path()).unwrap();
+            store
+                .save(&tensors(1.0), &json!({"epoch": 1}), true)
+                .unwrap();
+            let at = |name: &str| folder.path().join(name);
+            std::fs::write(at("next.safetensors.tmp"), &new[..cut]).unwrap();
+            let finish = [
+                ("next.safetensors.tmp", "next.safetensors", false),
+                ("next.safetensors", "best.safetensors.tmp", true),
+                ("best.safetensors.tmp", "best.safetensors", false),
+                ("last.safetensors", "previous.safetensors.tmp", true),
+                ("previous.safetensors.tmp", "previous.safetensors", false),
+                ("next.safetensors", "last.safetensors", false),
+            ];
+            for (from, to, link) in &finish[..steps] {
+                if *link {
+                    std::fs::hard_link(at(from), at(to)).unwrap();
+                } else {
+                    std::fs::rename(at(from), at(to)).unwrap();
+                }
+            }
+            (folder, store)
+        };
+        for steps in 0..=6 {
+            let cuts = if steps == 0 {
+                vec![0, 1, 7, 8, 100, new.len() - 1]
+            } else {
+                vec![new.len()]
+            };
+            for cut in cuts {
+                let (_folder, store) = point(steps, cut);
+                let epoch = if steps == 6 { 2 } else { 1 };
+                let back = store.load_last().unwrap().unwrap();
+                assert_eq!(back.state["epoch"], epoch, "after {steps} steps");
+                assert!((filled(&back) - epoch as f32).abs() < f32::EPSILON);
+                CheckpointStore::load(&store.best_path()).unwrap();
+                store
+                    .save(&tensors(3.0), &json!({"epoch": 3}), true)
+                    .unwrap();
+                assert_eq!(store.load_last().unwrap().unwrap().state["epoch"], 3);
+            }
+        }
+    }
+
+    #[test]
+    fn a_damaged_last_falls_back_to_the_one_before() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = CheckpointStore::open(folder.path()).unwrap();
+        store
+            .save(&tensors(1.0), &json!({"epoch": 1}), false)
+            .unwrap();
+        store
+            .save(&tensors(2.0), &json!({"epoch": 2}), false)
+            .unwrap();
+        let whole = std::fs::read(store.last_path()).unwrap();
+        // Not in place: the link to `previous` must not see it.
+        std::fs::remove_file(store.last_path()).unwrap();
+        std::fs::write(store.last_path(), &whole[..whole.len() / 2]).unwrap();
+        assert_eq!(store.load_last().unwrap().unwrap().state["epoch"], 1);
+        std::fs::remove_file(folder.path().join("previous.safetensors")).unwrap();
+        let e = store.load_last().unwrap_err();
+        assert_eq!(e.code, ExitCode::Data);
+        assert!(e.text.contains("last.safetensors"), "{e}");
+    }
+}

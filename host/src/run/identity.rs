@@ -1,0 +1,220 @@
+//! What a run writes down about itself: command, versions, source state,
+//! machine, plugins.
+
+use std::path::Path;
+use std::process::Command;
+
+use serde::{Deserialize, Serialize};
+
+use super::{atomic, clock};
+use crate::config::PluginInfo;
+use crate::config::shown::hex;
+use crate::{Error, Result};
+
+/// `run.json`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunRecord {
+    /// Short id of the run, also in its folder's name and its events.
+    pub id: String,
+    /// Name of the experiment.
+    pub name: String,
+    /// Command line of the last start.
+    pub argv: Vec<String>,
+    /// Seed of this run.
+    pub seed: u64,
+    /// Hash of the settings that decide results.
+    pub config_hash: String,
+    /// Versions of the program and of what decides numbers.
+    pub versions: Versions,
+    /// State of the source tree it was started in, where there is one.
+    pub git: Option<GitState>,
+    /// The machine.
+    pub host: HostRecord,
+    /// Device used.
+    pub device: String,
+    /// Plugins loaded.
+    pub plugins: Vec<PluginRecord>,
+    /// First start, universal time.
+    pub started: String,
+    /// Number of starts.
+    pub starts: u64,
+    /// End, universal time, where it has ended.
+    pub ended: Option<String>,
+    /// `finished`, `stopped`, `pruned`, `diverged`, `failed`; absent while it runs.
+    pub exit_reason: Option<String>,
+    /// Final numbers.
+    #[serde(default)]
+    pub results: super::Metrics,
+}
+
+/// Versions that decide numbers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Versions {
+    /// This program.
+    pub biorule: String,
+    /// Layout of run folder, events and checkpoints.
+    pub folder: u32,
+}
+
+/// A source tree's state.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GitState {
+    /// Commit.
+    pub commit: String,
+    /// Whether tracked files differ from it.
+    pub changed: bool,
+}
+
+/// A machine.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostRecord {
+    /// Its name.
+    pub name: String,
+    /// Operating system and architecture.
+    pub system: String,
+    /// Processor, where the system tells.
+    pub processor: Option<String>,
+    /// Threads it runs at once.
+    pub threads: usize,
+}
+
+/// A plugin as it was.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PluginRecord {
+    /// Name.
+    pub name: String,
+    /// Version.
+    pub version: String,
+    /// SHA-256 of the library file.
+    pub sha256: String,
+    /// Its path.
+    pub path: String,
+}
+
+impl From<&PluginInfo> for PluginRecord {
+    fn from(plugin: &PluginInfo) -> Self {
+        Self {
+            name: plugin.name.clone(),
+            version: plugin.version.clone(),
+            sha256: plugin.sha256.clone(),
+            path: plugin.path.display().to_string(),
+        }
+    }
+}
+
+/// Layout of run folder, events and checkpoints.
+pub const FOLDER_VERSION: u32 = 1;
+
+impl RunRecord {
+    /// The record of a run that starts now.
+    #[must_use]
+    pub fn new(id: &str, name: &str, seed: u64, config_hash: &str) -> Self {
+        Self {
+            id: id.to_owned(),
+            name: name.to_owned(),
+            argv: std::env::args().collect(),
+            seed,
+            config_hash: config_hash.to_owned(),
+            versions: Versions {
+                biorule: env!("CARGO_PKG_VERSION").to_owned(),
+                folder: FOLDER_VERSION,
+            },
+            git: git_state(Path::new(".")),
+            host: host_record(),
+            device: String::new(),
+            plugins: Vec::new(),
+            started: clock::stamp(clock::now()),
+            starts: 1,
+            ended: None,
+            exit_reason: None,
+            results: super::Metrics::new(),
+        }
+    }
+
+    /// Reads `path`.
+    ///
+    /// # Errors
+    /// Usage error for a file that is missing or no record.
+    pub fn read(path: &Path) -> Result<Self> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|e| Error::io(crate::ExitCode::Usage, path, &e))?;
+        serde_json::from_str(&text).map_err(|e| Error::usage(format!("`{}`: {e}", path.display())))
+    }
+
+    /// Writes it as `path`, whole or not at all.
+    ///
+    /// # Errors
+    /// Internal error where the disk refuses.
+    pub fn write(&self, path: &Path) -> Result<()> {
+        let text = serde_json::to_string_pretty(self)
+            .map_err(|e| Error::internal(format!("run record: {e}")))?;
+        atomic::write(path, format!("{text}\n").as_bytes())
+    }
+}
+
+/// This machine's name.
+#[must_use]
+pub fn host_name() -> String {
+    let file = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
+    let command = || {
+        let output = Command::new("hostname").output().ok()?;
+        String::from_utf8(output.stdout).ok()
+    };
+    file.or_else(command)
+        .map(|name| name.trim().to_owned())
+        .filter(|name| !name.is_empty())
+        .unwrap_or_else(|| "unknown".to_owned())
+}
+
+fn host_record() -> HostRecord {
+    let processor = std::fs::read_to_string("/proc/cpuinfo")
+        .ok()
+        .and_then(|text| {
+            let line = text.lines().find(|l| l.starts_with("model name"))?;
+            Some(line.split_once(':')?.1.trim().to_owned())
+        });
+    HostRecord {
+        name: host_name(),
+        system: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
+        processor,
+        threads: std::thread::available_parallelism().map_or(1, usize::from),
+    }
+}
+
+/// Commit and cleanliness of the tree around `folder`, if `git` knows one.
+#[must_use]
+pub fn git_state(folder: &Path) -> Option<GitState> {
+    let run = |args: &[&str]| {
+        let output = Command::new("git")
+            .arg("-C")
+            .arg(folder)
+            .args(args)
+            .output()
+            .ok()?;
+        output
+            .status
+            .success()
+            .then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    };
+    let commit = run(&["rev-parse", "HEAD"])?;
+    let changed = run(&["status", "--porcelain", "--untracked-files=no"])?;
+    Some(GitState {
+        commit,
+        changed: !changed.is_empty(),
+    })
+}
+
+/// A new short id: six hexadecimal digits from time and process.
+#[must_use]
+pub fn new_id() -> String {
+    use sha2::{Digest, Sha256};
+    use std::sync::atomic::{AtomicU64, Ordering};
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let text = format!(
+        "{:?} {} {}",
+        std::time::SystemTime::now(),
+        std::process::id(),
+        COUNT.fetch_add(1, Ordering::Relaxed)
+    );
+    hex(&Sha256::digest(text.as_bytes()))[..6].to_owned()
+}

@@ -1,0 +1,27 @@
+//! One run is one folder, and the folder is the truth: configuration, events,
+//! metrics, checkpoints and the lock that keeps a second process out. Starting
+//! the same command on the folder again goes on where it stopped, or replays
+//! what is there (docs/run-folder.md).
+
+pub mod atomic;
+pub mod checkpoint;
+pub mod clock;
+pub mod events;
+pub mod folder;
+pub mod identity;
+pub mod lock;
+pub mod metrics;
+pub mod progress;
+pub mod reporter;
+pub mod stop;
+pub mod summary;
+pub mod tensorboard;
+
+pub use checkpoint::{Checkpoint, CheckpointStore};
+pub use events::EventLog;
+pub use folder::RunFolder;
+pub use lock::Lock;
+pub use metrics::MetricsCsv;
+pub use reporter::{EpochRecord, Metrics, Outcome, Reporter, ReporterOptions, StepRecord};
+pub use stop::{StopCause, StopFlag};
+pub use tensorboard::TensorBoard;

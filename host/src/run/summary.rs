@@ -1,0 +1,136 @@
+//! Several seeds together: mean and spread of each result, as a table for
+//! people and as `summary.json` for programs.
+
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::{Metrics, atomic};
+use crate::{Error, Result};
+
+/// One result over all seeds.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Spread {
+    /// Name of the result.
+    pub name: String,
+    /// Value of each seed, in the order of the seeds.
+    pub values: Vec<f64>,
+    /// Mean.
+    pub mean: f64,
+    /// Standard deviation with n − 1 in the denominator; 0 for one seed.
+    pub deviation: f64,
+}
+
+/// The spread of every result that all seeds have.
+#[must_use]
+pub fn spreads(runs: &[(u64, Metrics)]) -> Vec<Spread> {
+    let Some((_, first)) = runs.first() else {
+        return Vec::new();
+    };
+    first
+        .keys()
+        .filter_map(|name| {
+            let values: Option<Vec<f64>> = runs
+                .iter()
+                .map(|(_, results)| results.get(name).copied())
+                .collect();
+            Some(spread(name, values?))
+        })
+        .collect()
+}
+
+fn spread(name: &str, values: Vec<f64>) -> Spread {
+    let n = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / n;
+    let squares: f64 = values.iter().map(|x| (x - mean).powi(2)).sum();
+    let deviation = if values.len() > 1 {
+        (squares / (n - 1.0)).sqrt()
+    } else {
+        0.0
+    };
+    Spread {
+        name: name.to_owned(),
+        values,
+        mean,
+        deviation,
+    }
+}
+
+/// Writes `summary.json` into `folder`.
+///
+/// # Errors
+/// Internal error where the disk refuses.
+pub fn write(folder: &Path, runs: &[(u64, Metrics)]) -> Result<()> {
+    let seeds: Vec<u64> = runs.iter().map(|(seed, _)| *seed).collect();
+    let summary = serde_json::json!({"seeds": seeds, "results": spreads(runs)});
+    let text = serde_json::to_string_pretty(&summary)
+        .map_err(|e| Error::internal(format!("summary: {e}")))?;
+    atomic::write(&folder.join("summary.json"), format!("{text}\n").as_bytes())
+}
+
+/// Results as a table: one column a seed, then mean ± standard deviation.
+/// Accuracies are shown in percent.
+#[must_use]
+pub fn table(runs: &[(u64, Metrics)]) -> String {
+    let mut table = comfy_table::Table::new();
+    table.load_style(comfy_table::presets::NOTHING);
+    let several = runs.len() > 1;
+    let mut head = vec!["result".to_owned()];
+    if several {
+        head.extend(runs.iter().map(|(seed, _)| format!("seed {seed}")));
+        head.push("mean ± deviation".to_owned());
+    } else {
+        head.push("value".to_owned());
+    }
+    table.set_header(head);
+    for spread in spreads(runs) {
+        let percent = spread.name.ends_with("accuracy");
+        let show = |x: f64| match percent {
+            true => format!("{:.2} %", 100.0 * x),
+            false => format!("{x:.4}"),
+        };
+        let mut row = vec![spread.name.clone()];
+        row.extend(spread.values.iter().map(|x| show(*x)));
+        if several {
+            row.push(format!(
+                "{} ± {}",
+                show(spread.mean),
+                show(spread.deviation)
+            ));
+        }
+        table.add_row(row);
+    }
+    table.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(seed: u64, accuracy: f64) -> (u64, Metrics) {
+        (
+            seed,
+            Metrics::from([("test.accuracy".to_owned(), accuracy)]),
+        )
+    }
+
+    #[test]
+    fn mean_and_deviation() {
+        let runs = [run(0, 0.70), run(1, 0.72), run(2, 0.71), run(3, 0.71)];
+        let spread = &spreads(&runs)[0];
+        assert!((spread.mean - 0.71).abs() < 1e-12);
+        assert!((spread.deviation - (2e-4_f64 / 3.0).sqrt()).abs() < 1e-12);
+        assert!(
+            table(&runs).contains("71.00 % ± 0.82 %"),
+            "{}",
+            table(&runs)
+        );
+    }
+
+    #[test]
+    fn a_result_that_one_seed_lacks_is_left_out() {
+        let mut runs = [run(0, 0.5), run(1, 0.5)];
+        runs[1].1.clear();
+        assert!(spreads(&runs).is_empty());
+    }
+}

@@ -1,0 +1,82 @@
+//! The error at the output, from logits and whatever the data set has as answers.
+
+use candle_core::Tensor;
+
+use crate::config::plan::Loss;
+use crate::ops::loss as ops;
+use crate::{Error, Result};
+
+/// Answers of a batch.
+#[derive(Clone, Debug)]
+pub enum Answers {
+    /// Class of each sample, `[B]` of `u32`.
+    Classes(Tensor),
+    /// Regression target of each sample, `[B, O]`.
+    Values(Tensor),
+}
+
+/// Loss of a batch.
+pub struct Scored {
+    /// `[sum over samples of the loss, number right]`, `f64`, still on the device.
+    pub sums: Tensor,
+    /// Gradient of the mean loss at the output, `[B, O]`.
+    pub grad: Tensor,
+}
+
+impl Answers {
+    /// Samples in the batch.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Classes(t) | Self::Values(t) => t.dims().first().copied().unwrap_or(0),
+        }
+    }
+
+    /// Whether the batch has no sample.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// One-hot classes or the values themselves, `[B, O]`, in the type of `like`.
+    pub fn target(&self, outputs: usize, like: &Tensor) -> Result<Tensor> {
+        match self {
+            Self::Classes(labels) => ops::one_hot(labels, outputs, like),
+            Self::Values(values) => Ok(values.to_dtype(like.dtype())?),
+        }
+    }
+
+    /// The same answers on the device of `like`.
+    pub fn beside(&self, like: &Tensor) -> Result<Self> {
+        Ok(match self {
+            Self::Classes(t) => Self::Classes(t.to_device(like.device())?),
+            Self::Values(t) => Self::Values(t.to_device(like.device())?),
+        })
+    }
+}
+
+/// Loss, number right and gradient of a batch. `y: [B, O]`.
+///
+/// # Errors
+/// Cross-entropy on regression targets is a usage error; labels beyond the
+/// output are a data error.
+pub fn score(kind: Loss, y: &Tensor, answers: &Answers) -> Result<Scored> {
+    match (kind, answers) {
+        (Loss::CrossEntropy, Answers::Classes(labels)) => {
+            let (sums, grad) = ops::cross_entropy(y, labels)?;
+            Ok(Scored { sums, grad })
+        }
+        (Loss::CrossEntropy, Answers::Values(_)) => Err(Error::usage(
+            "cross-entropy needs classes, and this data set has values to regress",
+        )
+        .hint("set `loss = \"mse\"` in the phase")),
+        (Loss::Mse, Answers::Classes(labels)) => {
+            let target = ops::one_hot(labels, y.dims()[1], y)?;
+            let (sums, grad) = ops::half_mse(y, &target)?;
+            let sums = (sums + ops::count_right(y, labels)?)?;
+            Ok(Scored { sums, grad })
+        }
+        (Loss::Mse, Answers::Values(values)) => {
+            let (sums, grad) = ops::half_mse(y, values)?;
+            Ok(Scored { sums, grad })
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! How rates move: the optimiser's by epoch, the local rules' by batch or epoch.
+//! Every rate is a function of where training stands, so a resumed run needs no state.
+
+use crate::config::plan::{LocalRatePlan, SchedulePlan};
+
+/// Rate of epoch `epoch` (finished epochs, from 0) of `epochs`, from the base rate.
+pub fn rate(plan: &SchedulePlan, base: f64, epoch: u64, epochs: u64) -> f64 {
+    match plan {
+        SchedulePlan::Constant => base,
+        SchedulePlan::Steps { epochs: at, gamma } => base * gamma.powi(passed(at, epoch)),
+        SchedulePlan::Softhebb => base * 0.5f64.powi(passed(&softhebb_thresholds(epochs), epoch)),
+        SchedulePlan::Cosine { floor } => {
+            let share = epoch as f64 / epochs.max(1) as f64;
+            floor + 0.5 * (base - floor) * (1.0 + (std::f64::consts::PI * share.min(1.0)).cos())
+        }
+    }
+}
+
+fn passed(thresholds: &[u64], epoch: u64) -> i32 {
+    thresholds.iter().filter(|t| **t <= epoch).count() as i32
+}
+
+/// Finished epochs after which the rate halves (softhebb.md 2.6).
+pub fn softhebb_thresholds(epochs: u64) -> Vec<u64> {
+    let shares: &[f64] = match epochs {
+        0..20 => &[],
+        20..50 => &[0.5, 0.75],
+        _ => &[0.2, 0.35, 0.5, 0.6, 0.7, 0.8, 0.9],
+    };
+    shares.iter().map(|s| (s * epochs as f64) as u64).collect()
+}
+
+/// Rate of batch `step` (from 0, through all epochs) for local rules.
+pub fn local_rate(plan: &LocalRatePlan, step: u64, steps_per_epoch: u64, epochs: u64) -> f64 {
+    let per_epoch = steps_per_epoch.max(1);
+    match plan {
+        LocalRatePlan::Constant { value } => *value,
+        LocalRatePlan::Exponential { start, end, speed } => {
+            end - (end - start) * (-speed * step as f64 / per_epoch as f64).exp()
+        }
+        LocalRatePlan::Linear { start } => {
+            let epoch = (step / per_epoch) as f64;
+            start * (1.0 - epoch / epochs.max(1) as f64).max(0.0)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn softhebb_halves_after_the_published_epochs() {
+        assert_eq!(softhebb_thresholds(50), [10, 17, 25, 30, 35, 40, 45]);
+        assert_eq!(softhebb_thresholds(100), [20, 35, 50, 60, 70, 80, 90]);
+        assert_eq!(softhebb_thresholds(200), [40, 70, 100, 120, 140, 160, 180]);
+        assert_eq!(softhebb_thresholds(20), [10, 15]);
+        assert!(softhebb_thresholds(19).is_empty());
+        let at = |epoch| rate(&SchedulePlan::Softhebb, 0.001, epoch, 50);
+        assert_eq!((at(9), at(10), at(45)), (0.001, 0.0005, 0.0000078125));
+    }
+
+    #[test]
+    fn exponential_local_rate_runs_through_epochs() {
+        let plan = LocalRatePlan::Exponential {
+            start: 0.01,
+            end: 0.003,
+            speed: 1.0,
+        };
+        assert_eq!(local_rate(&plan, 0, 625, 3), 0.01);
+        let after_one = 0.003 + 0.007 * (-1.0f64).exp();
+        assert!((local_rate(&plan, 625, 625, 3) - after_one).abs() < 1e-15);
+    }
+
+    #[test]
+    fn cosine_and_linear_end_where_they_should() {
+        let cosine = SchedulePlan::Cosine { floor: 0.1 };
+        assert_eq!(rate(&cosine, 1.0, 0, 10), 1.0);
+        assert!((rate(&cosine, 1.0, 5, 10) - 0.55).abs() < 1e-12);
+        assert!((rate(&cosine, 1.0, 10, 10) - 0.1).abs() < 1e-12);
+        let linear = LocalRatePlan::Linear { start: 0.04 };
+        assert_eq!(local_rate(&linear, 99, 100, 4), 0.04);
+        assert_eq!(local_rate(&linear, 300, 100, 4), 0.01);
+    }
+}

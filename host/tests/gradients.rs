@@ -1,0 +1,327 @@
+//! Every gradient of the modules against central differences in float64.
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use biorule::config::plan::*;
+use biorule::nn::{Clock, Network, Pass};
+use biorule::ops::shape::copy_in_place;
+use candle_core::{DType, Device, Tensor};
+use support::*;
+
+const STEP: f64 = 1e-5;
+
+/// `Σ c ∘ network(x)` for fixed random `c`.
+fn objective(network: &mut Network, x: &Tensor, c: &Tensor) -> f64 {
+    let mut pass = Pass::inference();
+    pass.clock = clock();
+    let y = network.forward_all(&mut pass, x).unwrap();
+    (y * c).unwrap().sum_all().unwrap().to_scalar().unwrap()
+}
+
+fn clock() -> Clock {
+    Clock {
+        seed: 3,
+        step: 5,
+        ..Clock::default()
+    }
+}
+
+/// Central differences of `objective` for every element of `at`, which may be
+/// the input or a parameter inside the network.
+fn differences(network: &mut Network, x: &Tensor, c: &Tensor, at: &Tensor) -> Vec<f64> {
+    let base = values(at);
+    (0..base.len())
+        .map(|i| {
+            let mut moved = |by: f64| {
+                let mut v = base.clone();
+                v[i] += by;
+                let v = Tensor::from_vec(v, at.dims(), &Device::Cpu).unwrap();
+                copy_in_place(at, &v).unwrap();
+                let y = objective(network, x, c);
+                let back = Tensor::from_vec(base.clone(), at.dims(), &Device::Cpu).unwrap();
+                copy_in_place(at, &back).unwrap();
+                y
+            };
+            (moved(STEP) - moved(-STEP)) / (2.0 * STEP)
+        })
+        .collect()
+}
+
+fn close(what: &str, ours: &Tensor, numeric: &[f64]) {
+    let scale = numeric.iter().fold(1.0f64, |m, v| m.max(v.abs()));
+    for (i, (a, b)) in values(ours).iter().zip(numeric).enumerate() {
+        assert!(
+            (a - b).abs() < 2e-7 * scale,
+            "{what}[{i}]: {a} from the tape, {b} from differences"
+        );
+    }
+}
+
+/// Gradients of every parameter and of the input.
+fn check(blocks: &[BlockPlan], dims: &[usize]) {
+    let mut network = build(blocks, dims, 3, DType::F64);
+    train_all(&mut network);
+    check_network(&mut network, dims);
+}
+
+fn check_network(network: &mut Network, dims: &[usize]) {
+    let mut shape = vec![4];
+    shape.extend(dims);
+    let x = noise(11, &shape, DType::F64);
+    let mut pass = Pass::gradient(clock()).wanting_input();
+    pass.learn = false;
+    let y = network.forward_all(&mut pass, &x).unwrap();
+    let c = noise(12, y.dims(), DType::F64);
+    let blocks = network.len();
+    let grad_x = network.backward(&mut pass, &c, 0..blocks).unwrap().unwrap();
+    assert_eq!(pass.depth(), 0, "the tape must be used up");
+    close("input", &grad_x, &differences(network, &x, &c, &x));
+    let learning: Vec<_> = network.tensors().into_iter().filter(|t| t.learns).collect();
+    for named in &learning {
+        let (_, grad) = pass
+            .gradients
+            .iter()
+            .find(|(n, _)| *n == named.name)
+            .unwrap_or_else(|| panic!("no gradient for {}", named.name));
+        close(
+            &named.name,
+            grad,
+            &differences(network, &x, &c, &named.tensor),
+        );
+    }
+    assert_eq!(pass.gradients.len(), learning.len());
+}
+
+fn conv(kernel: [usize; 2], stride: [usize; 2], padding: [usize; 4], mode: &str) -> BlockPlan {
+    let mut block = empty("conv");
+    block.layer = conv_layer("backprop", 4, kernel, padding, mode);
+    if let Some(LayerPlan {
+        map: MapPlan::Conv { stride: s, .. },
+        ..
+    }) = &mut block.layer
+    {
+        *s = stride;
+    }
+    block
+}
+
+#[test]
+fn convolutions_of_every_padding_mode() {
+    for mode in ["zeros", "reflect", "replicate", "circular"] {
+        check(&[conv([3, 2], [1, 1], [1, 2, 0, 1], mode)], &[2, 5, 4]);
+    }
+}
+
+#[test]
+fn strided_dilated_and_grouped_convolutions() {
+    check(&[conv([3, 3], [2, 1], [1, 1, 1, 1], "zeros")], &[2, 6, 5]);
+    let mut block = conv([2, 3], [1, 2], [2, 2, 2, 2], "reflect");
+    if let Some(LayerPlan {
+        map: MapPlan::Conv {
+            dilation, groups, ..
+        },
+        ..
+    }) = &mut block.layer
+    {
+        *dilation = [2, 2];
+        *groups = 2;
+    }
+    check(&[block], &[4, 6, 7]);
+}
+
+#[test]
+fn pools_with_overlap_and_padding() {
+    for kind in [PoolKind::Max, PoolKind::Avg] {
+        for (kernel, stride, padding) in [
+            ([4, 4], [2, 2], [1, 1]),
+            ([3, 2], [1, 2], [1, 0]),
+            ([2, 2], [2, 2], [0, 0]),
+            ([0, 0], [1, 1], [0, 0]),
+        ] {
+            let mut block = empty("pool");
+            block.pool = Some(PoolPlan {
+                kind,
+                kernel,
+                stride,
+                padding,
+            });
+            check(&[block], &[2, 7, 6]);
+        }
+    }
+}
+
+#[test]
+fn batch_norm_in_training_and_frozen() {
+    for affine in [true, false] {
+        let mut block = empty("norm");
+        block.norm = norm(affine);
+        check(std::slice::from_ref(&block), &[3, 4, 2]);
+        check(std::slice::from_ref(&block), &[5]);
+        let mut network = build(&[block], &[3, 4, 2], 3, DType::F64);
+        check_network(&mut network, &[3, 4, 2]);
+    }
+}
+
+#[test]
+fn activations() {
+    let kinds = [
+        ActivationPlan::Relu,
+        ActivationPlan::Repu { power: 1.4 },
+        ActivationPlan::Softmax { gain: 2.0 },
+        ActivationPlan::Exp { gain: 0.5 },
+        ActivationPlan::Tanh { gain: 1.5 },
+        ActivationPlan::Sigmoid { gain: 3.0 },
+    ];
+    for kind in kinds {
+        for dims in [&[3, 2, 2][..], &[6][..]] {
+            let mut block = empty("act");
+            block.activation = Some(kind.clone());
+            check(&[block], dims);
+        }
+    }
+}
+
+/// The triangle's mean carries no gradient, so the differences hold it fixed.
+#[test]
+fn triangle_with_a_detached_mean() {
+    for power in [1.0, 0.7, 1.4] {
+        let kind = ActivationPlan::Triangle { power };
+        let u = noise(1, &[2, 5, 3, 2], DType::F64);
+        let g = noise(2, &[2, 5, 3, 2], DType::F64);
+        let ours = biorule::ops::activation::activate_backward(&kind, &u, &g).unwrap();
+        let mean = u.mean_keepdim(1).unwrap();
+        let centred = values(&u.broadcast_sub(&mean).unwrap());
+        let f = |c: f64| c.max(0.0).powf(power);
+        for ((ours, c), g) in values(&ours).iter().zip(&centred).zip(values(&g)) {
+            let numeric = (f(c + 1e-7) - f(c - 1e-7)) / 2e-7 * g;
+            assert!((ours - numeric).abs() < 1e-5, "{ours} {numeric} at {c}");
+        }
+        let y = biorule::ops::activation::activate(&kind, &u).unwrap();
+        for (y, c) in values(&y).iter().zip(&centred) {
+            assert!((y - f(*c)).abs() < 1e-12);
+        }
+    }
+}
+
+#[test]
+fn triangle_power_below_one_is_finite_at_zero() {
+    let kind = ActivationPlan::Triangle { power: 0.7 };
+    let u = Tensor::zeros((1, 4), DType::F32, &Device::Cpu).unwrap();
+    let g = u.ones_like().unwrap();
+    let back = biorule::ops::activation::activate_backward(&kind, &u, &g).unwrap();
+    assert!(values(&back).iter().all(|v| *v == 0.0));
+}
+
+#[test]
+fn scaling_and_dropout() {
+    let mut block = empty("scale");
+    block.divide_by_max = true;
+    check(&[block.clone()], &[3, 2, 2]);
+    block.divide_by_max = false;
+    block.unit_length = true;
+    check(&[block.clone()], &[3, 2, 2]);
+    block.unit_length = false;
+    block.flatten = true;
+    block.dropout = 0.4;
+    check(&[block], &[3, 4, 2]);
+}
+
+fn deep() -> Vec<BlockPlan> {
+    let mut first = conv([3, 3], [1, 1], [1; 4], "reflect");
+    first.name = "first".into();
+    first.norm = norm(true);
+    first.activation = Some(ActivationPlan::Tanh { gain: 1.0 });
+    first.pool = Some(PoolPlan {
+        kind: PoolKind::Avg,
+        kernel: [2, 2],
+        stride: [2, 2],
+        padding: [0, 0],
+    });
+    let mut inner = conv([3, 3], [1, 1], [1; 4], "zeros");
+    inner.name = "inner".into();
+    inner.norm_inner = norm(true);
+    inner.activation = Some(ActivationPlan::Sigmoid { gain: 1.0 });
+    let mut last_inner = conv([3, 3], [2, 2], [1; 4], "zeros");
+    last_inner.name = "down".into();
+    if let Some(layer) = &mut last_inner.layer {
+        layer.out = 6;
+    }
+    let mut sum = empty("sum");
+    sum.residual = Some(ResidualPlan {
+        blocks: vec![inner, last_inner],
+        shortcut: Shortcut::SubsamplePad,
+    });
+    sum.activation = Some(ActivationPlan::Tanh { gain: 1.0 });
+    let mut same = empty("same");
+    let mut body = conv([1, 1], [1, 1], [0; 4], "zeros");
+    body.name = "body".into();
+    if let Some(layer) = &mut body.layer {
+        layer.out = 6;
+    }
+    same.residual = Some(ResidualPlan {
+        blocks: vec![body],
+        shortcut: Shortcut::Identity,
+    });
+    let mut head = empty("head");
+    head.flatten = true;
+    head.dropout = 0.3;
+    head.layer = dense_layer("backprop", 0);
+    vec![first, sum, same, head]
+}
+
+#[test]
+fn a_deep_residual_network() {
+    check(&deep(), &[2, 6, 6]);
+}
+
+/// Only the listed block has gradients; what is below is neither kept nor run backward.
+#[test]
+fn backward_stops_where_nothing_below_learns() {
+    let mut network = build(&deep(), &[2, 6, 6], 3, DType::F64);
+    network.set_mode(&biorule::nn::Mode {
+        blocks: vec!["head".into()],
+        drive: Some(Drive::Gradient),
+    });
+    assert_eq!(network.first_active(), 3);
+    let mut pass = Pass::gradient(clock());
+    let x = noise(1, &[2, 2, 6, 6], DType::F64);
+    let y = network.forward_all(&mut pass, &x).unwrap();
+    assert_eq!(pass.depth(), 1, "only the head's layer keeps anything");
+    let none = network.backward(&mut pass, &y, 0..4).unwrap();
+    assert!(none.is_none());
+    let names: Vec<_> = pass.gradients.iter().map(|(n, _)| n.to_string()).collect();
+    assert_eq!(
+        names,
+        ["blocks.head.layer.weight", "blocks.head.layer.bias"]
+    );
+}
+
+/// A network of feedback alignment does not compute the true gradient, except exactly.
+#[test]
+fn exact_pass_replaces_every_feedback() {
+    let mut blocks = deep();
+    for block in &mut blocks {
+        if let Some(layer) = &mut block.layer {
+            layer.rule = "fa".into();
+        }
+    }
+    let gradients = |blocks: &[BlockPlan], exact: bool| {
+        let mut network = build(blocks, &[2, 6, 6], 3, DType::F64);
+        train_all(&mut network);
+        let mut pass = Pass::gradient(clock());
+        pass.exact = exact;
+        let x = noise(1, &[2, 2, 6, 6], DType::F64);
+        let y = network.forward_all(&mut pass, &x).unwrap();
+        network.backward(&mut pass, &y, 0..4).unwrap();
+        pass.gradients
+    };
+    let truth = gradients(&deep(), false);
+    let exact = gradients(&blocks, true);
+    let aligned = gradients(&blocks, false);
+    assert_eq!(truth.len(), exact.len());
+    for ((name, t), (_, e)) in truth.iter().zip(&exact) {
+        assert!(distance(t, e) < 1e-12, "{name}");
+    }
+    assert!(distance(&truth.last().unwrap().1, &aligned.last().unwrap().1) > 1e-3);
+}

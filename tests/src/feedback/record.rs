@@ -1,0 +1,138 @@
+//! A source of rules that listens: what entered and left each layer on the way up
+//! and on the way down, by block; and that can put golden magnitudes in the place
+//! of those that a rule drew.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use biorule::Result;
+use biorule::config::LayerPlan;
+use biorule::nn::rule::{
+    Activity, Change, Credit, Errors, Forwarded, LayerShape, Rule, RuleCall, RuleGradients,
+    RuleSource, StateTensor,
+};
+use candle_core::{DType, Device, Tensor};
+
+/// What passed through a layer in the last pass.
+#[derive(Clone, Debug, Default)]
+pub struct Heard {
+    /// Input.
+    pub x: Option<Tensor>,
+    /// Output of the rule, before any activation.
+    pub y: Option<Tensor>,
+    /// Error at the output.
+    pub grad_y: Option<Tensor>,
+    /// Error handed to the input.
+    pub grad_x: Option<Tensor>,
+}
+
+/// What the recorder holds.
+#[derive(Default)]
+pub struct Tape {
+    /// By block.
+    pub heard: BTreeMap<String, Heard>,
+    /// Tensors to put in the place of what `forward` kept, by block and name.
+    pub kept: BTreeMap<(String, String), Tensor>,
+}
+
+/// A [`RuleSource`] around another one.
+pub struct Recorder<'a> {
+    inner: &'a dyn RuleSource,
+    tape: Arc<Mutex<Tape>>,
+}
+
+impl<'a> Recorder<'a> {
+    /// Listens to the rules of `inner`.
+    pub fn new(inner: &'a dyn RuleSource) -> Self {
+        Self {
+            inner,
+            tape: Arc::default(),
+        }
+    }
+    /// The tape, shared with every layer.
+    pub fn tape(&self) -> Arc<Mutex<Tape>> {
+        self.tape.clone()
+    }
+}
+
+/// The tape, whatever happened to the thread that last held it.
+pub fn locked(tape: &Mutex<Tape>) -> MutexGuard<'_, Tape> {
+    tape.lock().unwrap_or_else(|poison| poison.into_inner())
+}
+
+impl RuleSource for Recorder<'_> {
+    fn bind(&self, plan: &LayerPlan, layer: &LayerShape) -> Result<Box<dyn Rule>> {
+        Ok(Box::new(Listener {
+            inner: self.inner.bind(plan, layer)?,
+            block: layer.name.clone(),
+            tape: self.tape.clone(),
+        }))
+    }
+}
+
+struct Listener {
+    inner: Box<dyn Rule>,
+    block: String,
+    tape: Arc<Mutex<Tape>>,
+}
+
+impl Rule for Listener {
+    fn name(&self) -> &str {
+        self.inner.name()
+    }
+    fn credit(&self) -> Credit {
+        self.inner.credit()
+    }
+    fn also_local(&self) -> bool {
+        self.inner.also_local()
+    }
+    fn wants_target(&self) -> bool {
+        self.inner.wants_target()
+    }
+    fn init(&self, seed: u64, device: &Device, dtype: DType) -> Result<Vec<StateTensor>> {
+        self.inner.init(seed, device, dtype)
+    }
+    fn forward(&self, call: &RuleCall<'_>, state: &[StateTensor], x: &Tensor) -> Result<Forwarded> {
+        let mut out = self.inner.forward(call, state, x)?;
+        let mut tape = locked(&self.tape);
+        for (name, kept) in &mut out.kept {
+            if let Some(golden) = tape.kept.get(&(self.block.clone(), name.clone())) {
+                *kept = golden.clone();
+            }
+        }
+        let heard = Heard {
+            x: Some(x.clone()),
+            y: Some(out.y.clone()),
+            ..Heard::default()
+        };
+        tape.heard.insert(self.block.clone(), heard);
+        Ok(out)
+    }
+    fn learn(
+        &self,
+        call: &RuleCall<'_>,
+        state: &[StateTensor],
+        activity: &Activity<'_>,
+    ) -> Result<Vec<Change>> {
+        self.inner.learn(call, state, activity)
+    }
+    fn backward(
+        &self,
+        call: &RuleCall<'_>,
+        state: &[StateTensor],
+        errors: &Errors<'_>,
+    ) -> Result<RuleGradients> {
+        let out = self.inner.backward(call, state, errors)?;
+        let mut tape = locked(&self.tape);
+        let heard = tape.heard.entry(self.block.clone()).or_default();
+        heard.grad_y = Some(errors.grad_y.clone());
+        heard.grad_x = out.grad_x.clone();
+        Ok(out)
+    }
+    fn metrics(&self, call: &RuleCall<'_>, state: &[StateTensor]) -> Result<Vec<(String, f64)>> {
+        self.inner.metrics(call, state)
+    }
+    fn effective_weight(&self, state: &[StateTensor]) -> Result<Option<Tensor>> {
+        self.inner.effective_weight(state)
+    }
+}

@@ -1,0 +1,261 @@
+//! A network of a test case: built from plans and real plugin files, and driven
+//! as the trainer drives one.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
+
+use biorule::config::{
+    ActivationPlan, BlockPlan, Drive, LayerPlan, MapPlan, NormKind, NormPlan, ParamValue, PoolKind,
+    PoolPlan,
+};
+use biorule::nn::build::Placement;
+use biorule::nn::{Clock, InputShape, Mode, Network, Pass};
+use biorule::plugins::Registry;
+use candle_core::{DType, Device, Tensor};
+
+use crate::Result;
+
+/// The plugins built with the tests: they lie beside the test's executable.
+pub fn registry() -> &'static Registry {
+    static REGISTRY: OnceLock<Registry> = OnceLock::new();
+    REGISTRY.get_or_init(|| Registry::discover(&[]))
+}
+
+/// A block of nothing, to be filled in.
+pub fn block(name: &str) -> BlockPlan {
+    BlockPlan {
+        name: name.into(),
+        norm: None,
+        flatten: false,
+        divide_by_max: false,
+        unit_length: false,
+        dropout: 0.0,
+        layer: None,
+        activation: None,
+        norm_after: None,
+        norm_inner: None,
+        pool: None,
+        residual: None,
+    }
+}
+
+/// A block of one rule layer.
+pub fn layer_block(name: &str, layer: LayerPlan) -> BlockPlan {
+    BlockPlan {
+        layer: Some(layer),
+        ..block(name)
+    }
+}
+
+/// A layer without bias.
+pub fn layer(rule: &str, map: MapPlan, out: usize, params: &[(&str, ParamValue)]) -> LayerPlan {
+    LayerPlan {
+        map,
+        out,
+        bias: false,
+        rule: rule.into(),
+        params: params
+            .iter()
+            .map(|(name, value)| ((*name).into(), value.clone()))
+            .collect(),
+    }
+}
+
+/// A convolution without padding, stride, dilation and groups.
+pub fn conv(kernel: [usize; 2]) -> MapPlan {
+    MapPlan::Conv {
+        kernel,
+        stride: [1, 1],
+        padding: [0; 4],
+        dilation: [1, 1],
+        groups: 1,
+        padding_mode: "zeros".into(),
+    }
+}
+
+/// PyTorch's batch normalisation.
+pub fn batch_norm(affine: bool) -> NormPlan {
+    NormPlan {
+        kind: NormKind::Batch,
+        affine,
+        eps: 1e-5,
+        momentum: 0.1,
+    }
+}
+
+/// `max(0, u)`.
+pub fn relu() -> ActivationPlan {
+    ActivationPlan::Relu
+}
+
+/// The maximum of `size`×`size` squares side by side.
+pub fn max_pool(size: usize) -> PoolPlan {
+    PoolPlan {
+        kind: PoolKind::Max,
+        kernel: [size, size],
+        stride: [size, size],
+        padding: [0, 0],
+    }
+}
+
+/// A network and the clock that its calls see.
+pub struct Driven {
+    /// The network.
+    pub network: Network,
+    /// Where training stands; `local_rate` is the rate handed to local rules.
+    pub clock: Clock,
+    mode: Mode,
+}
+
+/// What a pass with gradients gives.
+pub struct Backward {
+    /// Output of the forward pass.
+    pub y: Tensor,
+    /// Gradient at the input.
+    pub grad_x: Tensor,
+    /// Gradients by full tensor name.
+    pub grads: Vec<(Arc<str>, Tensor)>,
+}
+
+impl Driven {
+    /// Builds `blocks` for inputs of `dims` (without the batch), all in evaluation mode.
+    ///
+    /// # Errors
+    /// Plans that fit no network, rules that are not there.
+    pub fn build(blocks: &[BlockPlan], dims: &[usize], dtype: DType) -> Result<Self> {
+        let input = InputShape {
+            dims: dims.to_vec(),
+            outputs: 10,
+        };
+        let place = Placement {
+            device: Device::Cpu,
+            dtype,
+            seed: 1,
+        };
+        Ok(Self {
+            network: Network::build(blocks, &input, registry(), &place)?,
+            clock: Clock::default(),
+            mode: Mode::default(),
+        })
+    }
+
+    /// Lets `blocks` learn, driven by `drive`; all others are frozen.
+    pub fn train(&mut self, blocks: &[&str], drive: Drive) {
+        self.mode = Mode {
+            blocks: blocks.iter().map(|b| (*b).into()).collect(),
+            drive: Some(drive),
+        };
+    }
+
+    /// A tensor by the end of its full name, such as `layer.weight`; a copy, so that later
+    /// steps do not reach it.
+    ///
+    /// # Errors
+    /// No such tensor, or several.
+    pub fn tensor(&self, name: &str) -> Result<Tensor> {
+        let found = self.network.tensors();
+        let mut found = found.iter().filter(|t| ends_with(&t.name, name));
+        match (found.next(), found.next()) {
+            (Some(one), None) => Ok(one.tensor.copy()?),
+            (None, _) => Err(format!("the network has no tensor `{name}`").into()),
+            _ => Err(format!("several tensors end in `{name}`").into()),
+        }
+    }
+
+    /// Replaces tensors, each named as in [`Driven::tensor`]; the rest keep their values.
+    ///
+    /// # Errors
+    /// A name that no tensor has, or another shape.
+    pub fn set(&mut self, values: &[(&str, Tensor)]) -> Result<()> {
+        for (name, _) in values {
+            self.tensor(name)?;
+        }
+        let mut all = BTreeMap::new();
+        for slot in self.network.tensors() {
+            let new = values.iter().find(|(name, _)| ends_with(&slot.name, name));
+            let value = new.map_or_else(|| slot.tensor.copy(), |(_, value)| Ok(value.clone()))?;
+            all.insert(slot.name.clone(), value);
+        }
+        Ok(self.network.load(&|name| all.get(name).cloned())?)
+    }
+
+    /// Output for `x`, nothing learning.
+    ///
+    /// # Errors
+    /// A rule failed.
+    pub fn evaluate(&mut self, x: &Tensor) -> Result<Tensor> {
+        self.network.set_mode(&Mode::default());
+        Ok(self.network.forward_all(&mut Pass::inference(), x)?)
+    }
+
+    /// A step of local learning; gives the output of its forward pass.
+    ///
+    /// # Errors
+    /// A rule failed.
+    pub fn learn(&mut self, x: &Tensor) -> Result<Tensor> {
+        self.network.set_mode(&self.mode);
+        let mut pass = Pass::local(self.clock.clone());
+        let y = self.network.forward_all(&mut pass, x)?;
+        self.network.apply_changes()?;
+        self.network.end_step();
+        Ok(y)
+    }
+
+    /// Forward and backward with the output's gradient `grad`, local changes applied; what
+    /// an optimiser does with the gradients is the caller's.
+    ///
+    /// # Errors
+    /// A rule failed.
+    pub fn step(
+        &mut self,
+        x: &Tensor,
+        grad: impl FnOnce(&Tensor) -> Result<Tensor>,
+    ) -> Result<Backward> {
+        self.network.set_mode(&self.mode);
+        let mut pass = Pass::gradient(self.clock.clone()).wanting_input();
+        let y = self.network.forward_all(&mut pass, x)?;
+        let grad = grad(&y)?;
+        let all = 0..self.network.len();
+        let grad_x = self
+            .network
+            .backward(&mut pass, &grad, all)?
+            .ok_or("no gradient came out below")?;
+        self.network.apply_changes()?;
+        self.network.end_step();
+        Ok(Backward {
+            y,
+            grad_x,
+            grads: pass.gradients,
+        })
+    }
+
+    /// A number that a rule reports, from the only layer that reports it.
+    ///
+    /// # Errors
+    /// No layer reports it, or several.
+    pub fn metric(&self, name: &str) -> Result<f64> {
+        let all = self.network.metrics(&self.clock)?;
+        let mut found = all.iter().flat_map(|(_, m)| m).filter(|(n, _)| n == name);
+        match (found.next(), found.next()) {
+            (Some((_, value)), None) => Ok(*value),
+            (None, _) => Err(format!("no rule reports `{name}`").into()),
+            _ => Err(format!("several rules report `{name}`").into()),
+        }
+    }
+}
+
+impl Backward {
+    /// The gradient of the tensor whose full name ends so.
+    ///
+    /// # Errors
+    /// It has none.
+    pub fn grad(&self, name: &str) -> Result<Tensor> {
+        let found = self.grads.iter().find(|(full, _)| ends_with(full, name));
+        Ok(found.ok_or_else(|| format!("no gradient of `{name}`"))?.1.clone())
+    }
+}
+
+/// Whether the last parts of a full name are those of `name`.
+fn ends_with(full: &str, name: &str) -> bool {
+    full == name || full.ends_with(&format!(".{name}"))
+}
