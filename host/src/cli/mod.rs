@@ -124,7 +124,7 @@ fn print_json(value: &serde_json::Value) -> Result<()> {
 }
 
 /// A table without lines.
-fn table(head: &[&str]) -> comfy_table::Table {
+pub(crate) fn table(head: &[&str]) -> comfy_table::Table {
     let mut table = comfy_table::Table::new();
     table.load_style(comfy_table::presets::NOTHING);
     table.set_header(head.to_vec());

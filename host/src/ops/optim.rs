@@ -12,7 +12,7 @@ pub struct StepRates {
     pub lr: f64,
     /// Added to the gradient as `decay · p`.
     pub weight_decay: f64,
-    /// After the step `p ← p − decay · p`.
+    /// With the step `p ← p − decay · p`, of the value before it.
     pub decoupled_decay: f64,
     /// Clip every gradient element to ±this before anything else; 0 is off.
     pub clip: f64,
