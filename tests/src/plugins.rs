@@ -36,7 +36,9 @@ fn build() -> PathBuf {
     let mut cargo = Command::new(env!("CARGO"));
     cargo
         .current_dir(repository())
-        .args(["build", "--quiet", "--package", "biorule"]);
+        .args(["build", "--quiet", "--package", "biorule"])
+        // With this crate among the packages, dependencies get the features they have here.
+        .args(["--package", env!("CARGO_PKG_NAME")]);
     for package in packages() {
         cargo.arg("--package").arg(package);
     }
