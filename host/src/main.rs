@@ -1,5 +1,5 @@
 //! The `biorule` command.
 
 fn main() -> ! {
-    biorule::cli::main(biorule::cli::open)
+    biorule::cli::main(biorule::app::open)
 }

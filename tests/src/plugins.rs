@@ -58,8 +58,21 @@ fn packages() -> Vec<String> {
         .filter(|entry| entry.path().join("Cargo.toml").is_file())
         .map(|entry| format!("biorule-{}", entry.file_name().to_string_lossy()))
         .collect();
+    // Plugins that are broken on purpose, for the loader's tests.
+    names.extend(["specimen-modes".to_string(), "specimen-layout".to_string()]);
     names.sort();
     names
+}
+
+/// A broken plugin below `tests/specimens`, by its folder's name.
+pub fn specimen(name: &str) -> PathBuf {
+    library(&format!("specimen_{name}"))
+}
+
+/// The library of a crate whose name is `name` with underscores.
+pub fn library(name: &str) -> PathBuf {
+    let (prefix, suffix) = (std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);
+    plugin_folder().join(format!("{prefix}{name}{suffix}"))
 }
 
 /// The rules of [`plugin_folder`], through the host's own loader.
