@@ -115,12 +115,11 @@ impl Case<'_> {
             seed: 0,
         };
         let mut network = Network::build(&plans, &input, registry(), &place)?;
-        self.load(&mut network)?;
-
         let training = Mode {
             blocks: network.block_names(),
             drive: None,
         };
+        self.load(&mut network, &self.statistics(&plans, &input)?)?;
         for (prefix, mode) in [("eval", Mode::default()), ("train", training)] {
             network.set_mode(&mode);
             let mut pass = Pass::local(Clock::default());
@@ -153,34 +152,87 @@ impl Case<'_> {
         Ok(())
     }
 
-    /// Weight and running statistics of the file.
-    fn load(&self, network: &mut Network) -> Result<()> {
+    /// Running means and variances before the passes, for each norm.
+    ///
+    /// Some files hold the reference's live buffers, which show the training pass under the
+    /// name of the state before it. That state `s` follows from the one after,
+    /// `s' = 0.9·s + 0.1·batch`, where a pass from zero gives `0.1·batch`; rounded to the
+    /// single precision that it had, it is exact, and what comes after still is a check.
+    fn statistics(&self, plans: &[BlockPlan], input: &InputShape) -> Result<Vec<[Tensor; 2]>> {
+        let file = self.file;
+        let count = (0..)
+            .take_while(|i| file.has(&format!("bn_{i}_running_mean")))
+            .count();
+        let name = |i: usize, part: &str| format!("bn_{i}_running_{part}");
+        let live = |i: usize| -> Result<bool> {
+            let after = format!("{}_after_one_train_batch", name(i, "mean"));
+            Ok(file.values(&name(i, "mean"))? == file.values(&after)?)
+        };
+        let mut stored = Vec::new();
+        for i in 0..count {
+            stored.push([
+                file.tensor(&name(i, "mean"))?,
+                file.tensor(&name(i, "var"))?,
+            ]);
+        }
+        if count == 0 || !live(0)? {
+            return Ok(stored);
+        }
+        let place = Placement {
+            device: Device::Cpu,
+            dtype: DType::F64,
+            seed: 0,
+        };
+        let mut network = Network::build(plans, input, registry(), &place)?;
+        let zeros: Vec<[Tensor; 2]> = stored
+            .iter()
+            .map(|[mean, var]| Ok([mean.zeros_like()?, var.zeros_like()?]))
+            .collect::<Result<_>>()?;
+        self.load(&mut network, &zeros)?;
+        network.set_mode(&Mode {
+            blocks: network.block_names(),
+            drive: None,
+        });
+        let all = 0..network.len();
+        network.forward(
+            &mut Pass::local(Clock::default()),
+            &file.twin("input", DType::F64)?,
+            all,
+        )?;
+        let before = |i: usize, part: &str, batch: &Tensor| -> Result<Tensor> {
+            let after = file.tensor(&format!("{}_after_one_train_batch.f64", name(i, part)))?;
+            Ok(((after - batch)? / 0.9)?.to_dtype(DType::F32)?)
+        };
+        let batch = norms(&network);
+        let one = |(i, [mean, var]): (usize, &[Tensor; 2])| {
+            Ok([before(i, "mean", mean)?, before(i, "var", var)?])
+        };
+        batch.iter().enumerate().map(one).collect()
+    }
+
+    /// The file's weight and bias, and these running statistics.
+    fn load(&self, network: &mut Network, statistics: &[[Tensor; 2]]) -> Result<()> {
         let mut values = vec![];
-        let all = network.tensors();
-        let mut norm = 0;
-        for slot in &all {
-            let golden = match slot.name.rsplit('.').next() {
-                Some("weight") => Some("weight".to_string()),
-                Some("bias") => Some("bias".to_string()),
-                Some("running_mean") => Some(format!("bn_{norm}_running_mean")),
-                Some("running_var") => {
-                    norm += 1;
-                    Some(format!("bn_{}_running_var", norm - 1))
-                }
-                _ => None,
-            };
-            let value = match golden {
-                Some(name) => self.file.twin(&name, self.dtype)?,
-                None => slot.tensor.copy()?,
+        let (mut means, mut vars) = (
+            statistics.iter().map(|s| &s[0]),
+            statistics.iter().map(|s| &s[1]),
+        );
+        for slot in network.tensors() {
+            let value = match slot.name.rsplit('.').next() {
+                Some(part @ ("weight" | "bias")) => self.file.twin(part, self.dtype)?,
+                Some("running_mean") => means.next().ok_or("a norm too many")?.clone(),
+                Some("running_var") => vars.next().ok_or("a norm too many")?.clone(),
+                _ => slot.tensor.copy()?,
             };
             values.push((slot.name.clone(), value));
         }
-        Ok(network.load(&|name| {
+        let find = |name: &str| {
             values
                 .iter()
                 .find(|(n, _)| &**n == name)
                 .map(|(_, t)| t.clone())
-        })?)
+        };
+        Ok(network.load(&find)?)
     }
 }
 

@@ -1,6 +1,8 @@
 //! Recognisers for the golden vectors of NeuromorphicComputing/SoftHebb.
 
 mod block;
+mod fields;
+mod fullsize;
 mod functions;
 mod information;
 mod layer;
@@ -23,6 +25,8 @@ pub fn recognisers() -> Vec<Recogniser> {
         functions::OPERATIONS,
         block::RECOGNISER,
         network::RECOGNISER,
+        fields::RECOGNISER,
+        fullsize::RECOGNISER,
     ]
 }
 
