@@ -214,7 +214,7 @@ pub fn plan(blocks: Vec<BlockPlan>, phases: Vec<PhasePlan>) -> RunPlan {
         dtype: Precision::F32,
         tf32: false,
         threads: 0,
-        data: biorule::data::DataPlan { set: "none".into() },
+        data: biorule::data::DataPlan::default(),
         extra_data: BTreeMap::new(),
         blocks,
         phases,
