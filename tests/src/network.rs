@@ -251,7 +251,10 @@ impl Backward {
     /// It has none.
     pub fn grad(&self, name: &str) -> Result<Tensor> {
         let found = self.grads.iter().find(|(full, _)| ends_with(full, name));
-        Ok(found.ok_or_else(|| format!("no gradient of `{name}`"))?.1.clone())
+        Ok(found
+            .ok_or_else(|| format!("no gradient of `{name}`"))?
+            .1
+            .clone())
     }
 }
 

@@ -4,6 +4,7 @@
 
 mod completions;
 mod config;
+mod data;
 mod eval;
 pub mod host;
 mod logs;
@@ -50,6 +51,8 @@ enum Command {
     /// Learning rules: what is loaded, what they can do, whether they keep their word
     #[command(subcommand)]
     Rules(rules::RulesCommand),
+    /// Data sets: list, fetch, verify, show
+    Data(data::DataArgs),
     /// Configurations: show, reference, presets
     #[command(subcommand)]
     Config(config::ConfigCommand),
@@ -86,6 +89,7 @@ fn dispatch(command: Command, open: Open) -> Result<ExitCode> {
         Command::Train(args) => return train::run(&args, open),
         Command::Eval(args) => eval::run(&args, open),
         Command::Rules(command) => rules::run(&command, open),
+        Command::Data(args) => data::run(&args),
         Command::Config(command) => config::run(&command, open),
         Command::Runs(command) => runs::run(&command),
         Command::Completions(args) => completions::run(&args),

@@ -36,7 +36,9 @@ pub(crate) fn write(
     if augment.noise > 0.0 {
         for (channel, values) in out.chunks_exact_mut(normalizer.run()).enumerate() {
             let scale = augment.noise * normalizer.gain(channel);
-            values.iter_mut().for_each(|v| *v += scale * normal(&mut rng));
+            values
+                .iter_mut()
+                .for_each(|v| *v += scale * normal(&mut rng));
         }
     }
 }
@@ -83,8 +85,12 @@ fn geometry(augment: &Augment, shape: Shape, rng: &mut ChaCha8Rng) -> (Vec<usize
             Padding::Reflect => (2 * last - at) as usize,
         }
     };
-    let rows = (0..shape.height).map(|y| source(y, dy, shape.height)).collect();
-    let mut cols: Vec<usize> = (0..shape.width).map(|x| source(x, dx, shape.width)).collect();
+    let rows = (0..shape.height)
+        .map(|y| source(y, dy, shape.height))
+        .collect();
+    let mut cols: Vec<usize> = (0..shape.width)
+        .map(|x| source(x, dx, shape.width))
+        .collect();
     if flip {
         cols.reverse();
     }
@@ -114,15 +120,20 @@ fn moved(
             let start = base + row * shape.width;
             match values {
                 Values::Bytes { data, .. } => {
-                    let (data, table) = (&data[start..start + shape.width], normalizer.table(channel));
+                    let (data, table) =
+                        (&data[start..start + shape.width], normalizer.table(channel));
                     for (out, &col) in line.iter_mut().zip(cols) {
-                        *out = data.get(col).map_or(black, |&byte| table[usize::from(byte)]);
+                        *out = data
+                            .get(col)
+                            .map_or(black, |&byte| table[usize::from(byte)]);
                     }
                 }
                 Values::Floats(data) => {
                     let data = &data[start..start + shape.width];
                     for (out, &col) in line.iter_mut().zip(cols) {
-                        *out = data.get(col).map_or(black, |&value| normalizer.float(channel, value));
+                        *out = data
+                            .get(col)
+                            .map_or(black, |&value| normalizer.float(channel, value));
                     }
                 }
             }
@@ -139,14 +150,33 @@ mod tests {
 
     fn picture() -> Dataset {
         let data: Vec<u8> = (0..SHAPE.len()).map(|i| 1 + (i * 3) as u8).collect();
-        let targets = Targets::Labels { labels: vec![0], classes: 1, names: Vec::new() };
+        let targets = Targets::Labels {
+            labels: vec![0],
+            classes: 1,
+            names: Vec::new(),
+        };
         let values = Values::Bytes { data, white: 255 };
-        Dataset::new("x", Split::Train, SHAPE, values, targets, Provenance::Embedded).unwrap()
+        Dataset::new(
+            "x",
+            Split::Train,
+            SHAPE,
+            values,
+            targets,
+            Provenance::Embedded,
+        )
+        .unwrap()
     }
     fn drawn(augment: &Augment, epoch: u64) -> Vec<f32> {
         let set = picture();
         let mut out = vec![0.0; SHAPE.len()];
-        write(&set, 0, &Normalizer::plain(&set, false), augment, (1, epoch), &mut out);
+        write(
+            &set,
+            0,
+            &Normalizer::plain(&set, false),
+            augment,
+            (1, epoch),
+            &mut out,
+        );
         out
     }
     /// The slow way: pad a copy, cut a window out of it, mirror it.
@@ -157,13 +187,32 @@ mod tests {
             for y in 0..5 {
                 for x in 0..6 {
                     let x = if flip { 5 - x } else { x };
-                    let (mut y, mut x) = ((y + dy) as isize - pad as isize, (x + dx) as isize - pad as isize);
+                    let (mut y, mut x) = (
+                        (y + dy) as isize - pad as isize,
+                        (x + dx) as isize - pad as isize,
+                    );
                     if padding == Padding::Reflect {
-                        y = if y < 0 { -y } else if y > 4 { 8 - y } else { y };
-                        x = if x < 0 { -x } else if x > 5 { 10 - x } else { x };
+                        y = if y < 0 {
+                            -y
+                        } else if y > 4 {
+                            8 - y
+                        } else {
+                            y
+                        };
+                        x = if x < 0 {
+                            -x
+                        } else if x > 5 {
+                            10 - x
+                        } else {
+                            x
+                        };
                     }
                     let inside = (0..5).contains(&y) && (0..6).contains(&x);
-                    out.push(if inside { plain[(c * 30 + y * 6 + x) as usize] } else { 0.0 });
+                    out.push(if inside {
+                        plain[(c * 30 + y * 6 + x) as usize]
+                    } else {
+                        0.0
+                    });
                 }
             }
         }
@@ -173,7 +222,12 @@ mod tests {
     #[test]
     fn each_crop_is_a_window_of_the_padded_image_and_all_occur() {
         for padding in [Padding::Zero, Padding::Reflect] {
-            let augment = Augment { flip: 0.5, crop: 2, padding, noise: 0.0 };
+            let augment = Augment {
+                flip: 0.5,
+                crop: 2,
+                padding,
+                noise: 0.0,
+            };
             let mut all = Vec::new();
             for at in 0..50 {
                 all.push(window(2, padding, at / 2 / 5, at / 2 % 5, at % 2 == 1));
@@ -181,7 +235,10 @@ mod tests {
             let mut seen = [0; 50];
             for epoch in 0..1000 {
                 let out = drawn(&augment, epoch);
-                let at = all.iter().position(|w| *w == out).expect("a window of the padded image");
+                let at = all
+                    .iter()
+                    .position(|w| *w == out)
+                    .expect("a window of the padded image");
                 seen[at] += 1;
             }
             // Expected 20 each; a chance of 1/50 missed in 1000 draws is e^-20.
@@ -191,13 +248,20 @@ mod tests {
 
     #[test]
     fn noise_has_the_asked_deviation_and_repeats_for_the_same_key() {
-        let augment = Augment { noise: 0.1, ..Augment::default() };
+        let augment = Augment {
+            noise: 0.1,
+            ..Augment::default()
+        };
         let plain = drawn(&Augment::default(), 0);
         let mut sum = 0.0;
         for epoch in 0..200 {
             let out = drawn(&augment, epoch);
             assert_eq!(out, drawn(&augment, epoch));
-            sum += out.iter().zip(&plain).map(|(a, b)| f64::from((a - b) / 255.0).powi(2)).sum::<f64>();
+            sum += out
+                .iter()
+                .zip(&plain)
+                .map(|(a, b)| f64::from((a - b) / 255.0).powi(2))
+                .sum::<f64>();
         }
         let deviation = (sum / 200.0 / SHAPE.len() as f64).sqrt();
         assert!((deviation - 0.1).abs() < 0.005, "{deviation}");

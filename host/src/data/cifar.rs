@@ -31,14 +31,26 @@ const CIFAR10: Layout = Layout {
     folder: "cifar-10-batches-bin",
     archive: "cifar-10-binary.tar.gz",
     train: &[
-        "data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin",
+        "data_batch_1.bin",
+        "data_batch_2.bin",
+        "data_batch_3.bin",
+        "data_batch_4.bin",
         "data_batch_5.bin",
     ],
     test: &["test_batch.bin"],
     records: [10_000, 10_000],
     label_bytes: 1,
     names: &[
-        "airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck",
+        "airplane",
+        "automobile",
+        "bird",
+        "cat",
+        "deer",
+        "dog",
+        "frog",
+        "horse",
+        "ship",
+        "truck",
     ],
 };
 
@@ -50,18 +62,106 @@ const CIFAR100: Layout = Layout {
     records: [50_000, 10_000],
     label_bytes: 2,
     names: &[
-        "apple", "aquarium_fish", "baby", "bear", "beaver", "bed", "bee", "beetle", "bicycle",
-        "bottle", "bowl", "boy", "bridge", "bus", "butterfly", "camel", "can", "castle",
-        "caterpillar", "cattle", "chair", "chimpanzee", "clock", "cloud", "cockroach", "couch",
-        "crab", "crocodile", "cup", "dinosaur", "dolphin", "elephant", "flatfish", "forest",
-        "fox", "girl", "hamster", "house", "kangaroo", "keyboard", "lamp", "lawn_mower",
-        "leopard", "lion", "lizard", "lobster", "man", "maple_tree", "motorcycle", "mountain",
-        "mouse", "mushroom", "oak_tree", "orange", "orchid", "otter", "palm_tree", "pear",
-        "pickup_truck", "pine_tree", "plain", "plate", "poppy", "porcupine", "possum", "rabbit",
-        "raccoon", "ray", "road", "rocket", "rose", "sea", "seal", "shark", "shrew", "skunk",
-        "skyscraper", "snail", "snake", "spider", "squirrel", "streetcar", "sunflower",
-        "sweet_pepper", "table", "tank", "telephone", "television", "tiger", "tractor", "train",
-        "trout", "tulip", "turtle", "wardrobe", "whale", "willow_tree", "wolf", "woman", "worm",
+        "apple",
+        "aquarium_fish",
+        "baby",
+        "bear",
+        "beaver",
+        "bed",
+        "bee",
+        "beetle",
+        "bicycle",
+        "bottle",
+        "bowl",
+        "boy",
+        "bridge",
+        "bus",
+        "butterfly",
+        "camel",
+        "can",
+        "castle",
+        "caterpillar",
+        "cattle",
+        "chair",
+        "chimpanzee",
+        "clock",
+        "cloud",
+        "cockroach",
+        "couch",
+        "crab",
+        "crocodile",
+        "cup",
+        "dinosaur",
+        "dolphin",
+        "elephant",
+        "flatfish",
+        "forest",
+        "fox",
+        "girl",
+        "hamster",
+        "house",
+        "kangaroo",
+        "keyboard",
+        "lamp",
+        "lawn_mower",
+        "leopard",
+        "lion",
+        "lizard",
+        "lobster",
+        "man",
+        "maple_tree",
+        "motorcycle",
+        "mountain",
+        "mouse",
+        "mushroom",
+        "oak_tree",
+        "orange",
+        "orchid",
+        "otter",
+        "palm_tree",
+        "pear",
+        "pickup_truck",
+        "pine_tree",
+        "plain",
+        "plate",
+        "poppy",
+        "porcupine",
+        "possum",
+        "rabbit",
+        "raccoon",
+        "ray",
+        "road",
+        "rocket",
+        "rose",
+        "sea",
+        "seal",
+        "shark",
+        "shrew",
+        "skunk",
+        "skyscraper",
+        "snail",
+        "snake",
+        "spider",
+        "squirrel",
+        "streetcar",
+        "sunflower",
+        "sweet_pepper",
+        "table",
+        "tank",
+        "telephone",
+        "television",
+        "tiger",
+        "tractor",
+        "train",
+        "trout",
+        "tulip",
+        "turtle",
+        "wardrobe",
+        "whale",
+        "willow_tree",
+        "wolf",
+        "woman",
+        "worm",
     ],
 };
 
@@ -94,7 +194,14 @@ fn load(source: &Source<'_>, split: Split, layout: &Layout) -> Result<Dataset> {
     };
     let values = Values::Bytes { data, white: 255 };
     let origin = Provenance::File { path: origin };
-    Dataset::new(source.set.name, split, Shape::new(3, 32, 32), values, targets, origin)
+    Dataset::new(
+        source.set.name,
+        split,
+        Shape::new(3, 32, 32),
+        values,
+        targets,
+        origin,
+    )
 }
 
 /// Splits the records of one file, checking its length and its labels.
@@ -111,7 +218,11 @@ fn unpack(
         let found = if bytes.len() > records * record {
             "more bytes".to_owned()
         } else {
-            format!("{} bytes, or {:.2} records", bytes.len(), bytes.len() as f64 / record as f64)
+            format!(
+                "{} bytes, or {:.2} records",
+                bytes.len(),
+                bytes.len() as f64 / record as f64
+            )
         };
         let expected = format!("{} bytes ({records} records of {record})", records * record);
         return Err(damaged(path, expected, found));
@@ -131,12 +242,23 @@ fn unpack(
 type Parts = Vec<(PathBuf, Vec<u8>)>;
 
 /// The bytes of `files`, from a folder where there is one, else the archive.
-fn find(root: &Path, layout: &Layout, files: &[&str], records: usize, set: &str) -> Result<(PathBuf, Parts)> {
+fn find(
+    root: &Path,
+    layout: &Layout,
+    files: &[&str],
+    records: usize,
+    set: &str,
+) -> Result<(PathBuf, Parts)> {
     // One byte more than expected is enough to see that a file is too long.
     let limit = records * (layout.label_bytes + PIXELS) + 1;
     let missing = |name: &str, place: &Path| {
-        Error::data(format!("data set `{set}` is incomplete: `{name}` is not in `{}`", place.display()))
-            .hint(format!("`biorule data fetch {set}` downloads what is missing"))
+        Error::data(format!(
+            "data set `{set}` is incomplete: `{name}` is not in `{}`",
+            place.display()
+        ))
+        .hint(format!(
+            "`biorule data fetch {set}` downloads what is missing"
+        ))
     };
     for folder in [root.join(layout.folder), root.to_path_buf()] {
         if files.iter().any(|name| folder.join(name).is_file()) {
@@ -173,10 +295,16 @@ fn from_archive(archive: &Path, files: &[&str], limit: usize) -> Result<Parts> {
     for entry in tar.entries().map_err(broken)? {
         let mut entry = entry.map_err(broken)?;
         let path = entry.path().map_err(broken)?.into_owned();
-        let wanted = path.file_name().is_some_and(|name| files.iter().any(|f| name == *f));
+        let wanted = path
+            .file_name()
+            .is_some_and(|name| files.iter().any(|f| name == *f));
         if wanted && entry.header().entry_type().is_file() {
             let mut bytes = Vec::new();
-            entry.by_ref().take(limit as u64).read_to_end(&mut bytes).map_err(broken)?;
+            entry
+                .by_ref()
+                .take(limit as u64)
+                .read_to_end(&mut bytes)
+                .map_err(broken)?;
             parts.push((archive.join(path), bytes));
         }
         if parts.len() == files.len() {
@@ -193,7 +321,10 @@ mod tests {
     use flate2::{Compression, write::GzEncoder};
 
     /// CIFAR-100's layout with two records a file, so that fixtures stay small.
-    const TINY: Layout = Layout { records: [2, 2], ..CIFAR100 };
+    const TINY: Layout = Layout {
+        records: [2, 2],
+        ..CIFAR100
+    };
 
     fn record(coarse: u8, fine: u8, start: u8) -> Vec<u8> {
         let pixels = (0..PIXELS).map(|i| start.wrapping_add((i % 256) as u8));
@@ -205,7 +336,11 @@ mod tests {
     fn source_load(root: &Path) -> Result<Dataset> {
         let folders = crate::data::DataFolders::only([root]);
         let set = crate::data::registry::find("cifar100").unwrap();
-        let source = Source { set, folders: &folders, options: &toml::Table::new() };
+        let source = Source {
+            set,
+            folders: &folders,
+            options: &toml::Table::new(),
+        };
         load(&source, Split::Train, &TINY)
     }
     fn archive(bytes: &[u8]) -> Vec<u8> {
@@ -214,7 +349,8 @@ mod tests {
             let mut header = tar::Header::new_gnu();
             header.set_size(bytes.len() as u64);
             header.set_mode(0o644);
-            tar.append_data(&mut header, format!("cifar-100-binary/{name}"), bytes).unwrap();
+            tar.append_data(&mut header, format!("cifar-100-binary/{name}"), bytes)
+                .unwrap();
         }
         tar.into_inner().unwrap().finish().unwrap()
     }
@@ -223,14 +359,28 @@ mod tests {
     fn folder_and_archive_give_the_same_records() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::create_dir_all(dir.path().join("cifar100/cifar-100-binary")).unwrap();
-        std::fs::write(dir.path().join("cifar100/cifar-100-binary/train.bin"), file()).unwrap();
+        std::fs::write(
+            dir.path().join("cifar100/cifar-100-binary/train.bin"),
+            file(),
+        )
+        .unwrap();
         let unpacked = source_load(dir.path()).unwrap();
         let other = tempfile::tempdir().unwrap();
-        std::fs::write(other.path().join("cifar-100-binary.tar.gz"), archive(&file())).unwrap();
+        std::fs::write(
+            other.path().join("cifar-100-binary.tar.gz"),
+            archive(&file()),
+        )
+        .unwrap();
         let packed = source_load(other.path()).unwrap();
-        assert_eq!(unpacked.labels(), [42, 99], "the fine label is the second byte");
+        assert_eq!(
+            unpacked.labels(),
+            [42, 99],
+            "the fine label is the second byte"
+        );
         assert_eq!(unpacked.class_name(99), "worm");
-        let Values::Bytes { data, .. } = unpacked.values() else { panic!("bytes") };
+        let Values::Bytes { data, .. } = unpacked.values() else {
+            panic!("bytes")
+        };
         assert_eq!(data[..PIXELS], record(3, 42, 0)[2..]);
         assert_eq!(data[PIXELS..], record(1, 99, 7)[2..]);
         assert_eq!(packed.values(), unpacked.values());
@@ -241,10 +391,22 @@ mod tests {
     fn truncated_and_wrong_records_are_named() {
         let whole = file();
         let cases: [(Vec<u8>, &[&str]); 4] = [
-            (whole[..5000].to_vec(), &["train.bin", "expected 6148 bytes", "5000 bytes"]),
-            (whole[..3074].to_vec(), &["train.bin", "2 records", "1.00 records"]),
-            ([whole.clone(), vec![0]].concat(), &["train.bin", "more bytes"]),
-            ([record(0, 100, 0), record(0, 1, 0)].concat(), &["labels below 100", "100 in record 0"]),
+            (
+                whole[..5000].to_vec(),
+                &["train.bin", "expected 6148 bytes", "5000 bytes"],
+            ),
+            (
+                whole[..3074].to_vec(),
+                &["train.bin", "2 records", "1.00 records"],
+            ),
+            (
+                [whole.clone(), vec![0]].concat(),
+                &["train.bin", "more bytes"],
+            ),
+            (
+                [record(0, 100, 0), record(0, 1, 0)].concat(),
+                &["labels below 100", "100 in record 0"],
+            ),
         ];
         for (bytes, parts) in cases {
             let dir = tempfile::tempdir().unwrap();
@@ -267,7 +429,10 @@ mod tests {
             std::fs::write(&path, &bytes[..keep]).unwrap();
             let error = source_load(dir.path()).unwrap_err();
             assert_eq!(error.code, ExitCode::Data);
-            assert!(error.text.contains("cifar-100-binary.tar.gz"), "{keep}: {error}");
+            assert!(
+                error.text.contains("cifar-100-binary.tar.gz"),
+                "{keep}: {error}"
+            );
         }
     }
 

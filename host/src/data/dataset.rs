@@ -42,7 +42,11 @@ pub struct Shape {
 impl Shape {
     /// `[channels, height, width]`.
     pub const fn new(channels: usize, height: usize, width: usize) -> Self {
-        Self { channels, height, width }
+        Self {
+            channels,
+            height,
+            width,
+        }
     }
     /// A vector of `features`.
     pub const fn vector(features: usize) -> Self {
@@ -173,7 +177,9 @@ impl Dataset {
         }
         let count = values.len() / shape.len();
         let found = match &targets {
-            Targets::Labels { labels, classes, .. } => {
+            Targets::Labels {
+                labels, classes, ..
+            } => {
                 if let Some(at) = labels.iter().position(|&l| l as usize >= *classes) {
                     return Err(Error::data(format!(
                         "`{name}` ({split}): label of sample {at} is {}, expected below {classes}",
@@ -189,7 +195,14 @@ impl Dataset {
                 "`{name}` ({split}): {count} samples but {found} targets"
             )));
         }
-        Ok(Self { name, split, shape, values, targets, provenance })
+        Ok(Self {
+            name,
+            split,
+            shape,
+            values,
+            targets,
+            provenance,
+        })
     }
 
     /// The set's name in the registry.
@@ -312,13 +325,20 @@ mod tests {
     use super::*;
 
     fn labels(labels: Vec<u32>, classes: usize) -> Targets {
-        Targets::Labels { labels, classes, names: Vec::new() }
+        Targets::Labels {
+            labels,
+            classes,
+            names: Vec::new(),
+        }
     }
 
     #[test]
     fn parts_that_do_not_fit_are_refused() {
         let shape = Shape::new(1, 2, 2);
-        let bytes = |n| Values::Bytes { data: vec![0; n], white: 255 };
+        let bytes = |n| Values::Bytes {
+            data: vec![0; n],
+            white: 255,
+        };
         let make = |v, t| Dataset::new("x", Split::Train, shape, v, t, Provenance::Embedded);
         assert!(make(bytes(8), labels(vec![0, 1], 2)).is_ok());
         let ragged = make(bytes(7), labels(vec![0, 1], 2)).unwrap_err();
@@ -336,7 +356,10 @@ mod tests {
             "x",
             Split::Test,
             Shape::new(3, 2, 2),
-            Values::Bytes { data: data.clone(), white: 255 },
+            Values::Bytes {
+                data: data.clone(),
+                white: 255,
+            },
             labels(vec![0, 0], 1),
             Provenance::Embedded,
         )

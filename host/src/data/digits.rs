@@ -31,14 +31,23 @@ pub(crate) fn load(source: &Source<'_>, split: Split) -> Result<Dataset> {
         Split::Test => TRAIN..TRAIN + TEST,
     };
     let each = images.shape.len();
-    let values =
-        Values::Bytes { data: images.data[part.start * each..part.end * each].to_vec(), white: WHITE };
+    let values = Values::Bytes {
+        data: images.data[part.start * each..part.end * each].to_vec(),
+        white: WHITE,
+    };
     let targets = Targets::Labels {
         labels: labels[part].iter().map(|&l| u32::from(l)).collect(),
         classes: source.set.classes,
         names: Vec::new(),
     };
-    Dataset::new(source.set.name, split, Shape::new(1, 8, 8), values, targets, Provenance::Embedded)
+    Dataset::new(
+        source.set.name,
+        split,
+        Shape::new(1, 8, 8),
+        values,
+        targets,
+        Provenance::Embedded,
+    )
 }
 
 #[cfg(test)]
@@ -54,14 +63,23 @@ mod tests {
     #[test]
     fn both_parts_together_are_the_published_images() {
         let (train, test) = (part(Split::Train), part(Split::Test));
-        let counts: Vec<usize> =
-            train.class_counts().iter().zip(test.class_counts()).map(|(a, b)| a + b).collect();
+        let counts: Vec<usize> = train
+            .class_counts()
+            .iter()
+            .zip(test.class_counts())
+            .map(|(a, b)| a + b)
+            .collect();
         // Class counts of the UCI test part.
         assert_eq!(counts, [178, 182, 177, 183, 181, 182, 181, 179, 174, 180]);
-        let Values::Bytes { data, white } = train.values() else { panic!("bytes") };
+        let Values::Bytes { data, white } = train.values() else {
+            panic!("bytes")
+        };
         assert_eq!(data.iter().max(), Some(white));
         let (mean, std) = train.channel_moments()[0];
-        assert!((mean - 0.3054).abs() < 5e-5 && (std - 0.3759).abs() < 5e-5, "{mean} {std}");
+        assert!(
+            (mean - 0.3054).abs() < 5e-5 && (std - 0.3759).abs() < 5e-5,
+            "{mean} {std}"
+        );
     }
 
     #[test]
@@ -77,7 +95,9 @@ mod tests {
             (0..64).for_each(|p| means[y as usize * 64 + p] += x[p] / count);
         }
         let distance = |x: &[f32], c: u32| -> f32 {
-            (0..64).map(|p| (x[p] - means[c as usize * 64 + p]).powi(2)).sum()
+            (0..64)
+                .map(|p| (x[p] - means[c as usize * 64 + p]).powi(2))
+                .sum()
         };
         let right = bytes(&test)
             .chunks(64)

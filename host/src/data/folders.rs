@@ -48,7 +48,11 @@ impl DataFolders {
         self.0
             .iter()
             .flat_map(|root| set.folders.iter().map(move |sub| root.join(sub)))
-            .find(|folder| set.markers.iter().any(|marker| folder.join(marker).exists()))
+            .find(|folder| {
+                set.markers
+                    .iter()
+                    .any(|marker| folder.join(marker).exists())
+            })
     }
 
     /// As [`Self::locate`].
@@ -64,13 +68,15 @@ impl DataFolders {
                 .map(|root| format!("`{}`", root.join(set.name).display()))
                 .collect::<Vec<_>>()
                 .join(", ");
-            Error::data(format!("data set `{}` not found; looked in {looked}", set.name)).hint(
-                format!(
-                    "`biorule data fetch {}` downloads it; a copy elsewhere is named by \
+            Error::data(format!(
+                "data set `{}` not found; looked in {looked}",
+                set.name
+            ))
+            .hint(format!(
+                "`biorule data fetch {}` downloads it; a copy elsewhere is named by \
                      `data.root` or `{DATA_VARIABLE}`",
-                    set.name
-                ),
-            )
+                set.name
+            ))
         })
     }
 
@@ -85,13 +91,19 @@ impl DataFolders {
             return folder;
         }
         let root = self.0.iter().find(|root| root.is_dir()).or(self.0.last());
-        root.cloned().unwrap_or_else(|| PathBuf::from("data")).join(set.name)
+        root.cloned()
+            .unwrap_or_else(|| PathBuf::from("data"))
+            .join(set.name)
     }
 }
 
 /// `$XDG_DATA_HOME/biorule`, or `~/.local/share/biorule`.
 fn user_folder() -> Option<PathBuf> {
-    let absolute = |name| env::var_os(name).map(PathBuf::from).filter(|p| p.is_absolute());
+    let absolute = |name| {
+        env::var_os(name)
+            .map(PathBuf::from)
+            .filter(|p| p.is_absolute())
+    };
     absolute("XDG_DATA_HOME")
         .or_else(|| absolute("HOME").map(|home| home.join(".local/share")))
         .map(|base| base.join("biorule"))
@@ -109,7 +121,11 @@ mod tests {
             .unwrap_err();
         assert_eq!(error.code, crate::ExitCode::Data);
         let text = error.to_string();
-        for part in ["/nowhere/a/mnist", "/nowhere/b/mnist", "biorule data fetch mnist"] {
+        for part in [
+            "/nowhere/a/mnist",
+            "/nowhere/b/mnist",
+            "biorule data fetch mnist",
+        ] {
             assert!(text.contains(part), "{text}");
         }
     }
@@ -127,7 +143,11 @@ mod tests {
         assert_eq!(folders.locate(set), Some(b.join("MNIST/raw")));
         assert_eq!(folders.target(set, None), b.join("MNIST/raw"));
         std::fs::create_dir_all(a.join("mnist")).unwrap();
-        assert_eq!(folders.locate(set), Some(b.join("MNIST/raw")), "an empty folder is no set");
+        assert_eq!(
+            folders.locate(set),
+            Some(b.join("MNIST/raw")),
+            "an empty folder is no set"
+        );
         std::fs::write(a.join("mnist/train-labels-idx1-ubyte.gz"), b"").unwrap();
         assert_eq!(folders.locate(set), Some(a.join("mnist")));
         assert_eq!(folders.target(set, Some(&b)), b.join("mnist"));

@@ -124,7 +124,11 @@ impl Loader {
     ///
     /// # Errors
     /// A usage error for batch size 0, or when `drop_last` leaves no batch.
-    pub fn new(samples: Samples, normalizer: Arc<Normalizer>, options: LoaderOptions) -> Result<Self> {
+    pub fn new(
+        samples: Samples,
+        normalizer: Arc<Normalizer>,
+        options: LoaderOptions,
+    ) -> Result<Self> {
         if options.batch == 0 {
             return Err(Error::usage("the batch size must be at least 1"));
         }
@@ -135,8 +139,15 @@ impl Loader {
                 options.batch
             )));
         }
-        let recipe = Arc::new(Recipe { samples, normalizer, options });
-        Ok(Self { recipe, waiting: Arc::default() })
+        let recipe = Arc::new(Recipe {
+            samples,
+            normalizer,
+            options,
+        });
+        Ok(Self {
+            recipe,
+            waiting: Arc::default(),
+        })
     }
 
     /// The samples it reads.
@@ -153,9 +164,15 @@ impl Loader {
     }
     /// Batches in an epoch.
     pub fn batches(&self) -> usize {
-        let LoaderOptions { batch, drop_last, .. } = self.recipe.options;
+        let LoaderOptions {
+            batch, drop_last, ..
+        } = self.recipe.options;
         let samples = self.recipe.samples.len();
-        if drop_last { samples / batch } else { samples.div_ceil(batch) }
+        if drop_last {
+            samples / batch
+        } else {
+            samples.div_ceil(batch)
+        }
     }
     /// All batches of `epoch`.
     pub fn epoch(&self, epoch: u64) -> Batches {
@@ -169,7 +186,14 @@ impl Loader {
         let order: Arc<[u32]> = self.recipe.order(epoch).into();
         let threads = self.recipe.options.threads.min(end - next);
         let workers = (0..threads)
-            .map(|t| Worker::start(Arc::clone(&self.recipe), Arc::clone(&order), epoch, (next + t, end, threads)))
+            .map(|t| {
+                Worker::start(
+                    Arc::clone(&self.recipe),
+                    Arc::clone(&order),
+                    epoch,
+                    (next + t, end, threads),
+                )
+            })
             .collect();
         Batches {
             recipe: Arc::clone(&self.recipe),
@@ -197,7 +221,10 @@ impl Recipe {
             return indices.to_vec();
         }
         let mut rng = stream(Purpose::Order, self.options.seed, epoch, 0);
-        permutation(&mut rng, indices.len()).into_iter().map(|at| indices[at as usize]).collect()
+        permutation(&mut rng, indices.len())
+            .into_iter()
+            .map(|at| indices[at as usize])
+            .collect()
     }
 
     /// Batch `number` of `epoch`, whose order is `order`.
@@ -209,7 +236,14 @@ impl Recipe {
         let mut values = vec![0f32; indices.len() * each];
         for (out, &index) in values.chunks_exact_mut(each).zip(indices) {
             let key = (self.options.seed, epoch);
-            augment::write(set, index as usize, &self.normalizer, &self.options.augment, key, out);
+            augment::write(
+                set,
+                index as usize,
+                &self.normalizer,
+                &self.options.augment,
+                key,
+                out,
+            );
         }
         let (mut labels, mut targets) = (Vec::new(), Vec::new());
         match set.targets() {
@@ -223,7 +257,15 @@ impl Recipe {
             }
         }
         let indices = indices.to_vec();
-        Batch { epoch, number, shape: set.shape(), values, labels, targets, indices }
+        Batch {
+            epoch,
+            number,
+            shape: set.shape(),
+            values,
+            labels,
+            targets,
+            indices,
+        }
     }
 }
 
@@ -235,7 +277,12 @@ struct Worker {
 }
 
 impl Worker {
-    fn start(recipe: Arc<Recipe>, order: Arc<[u32]>, epoch: u64, (first, end, step): (usize, usize, usize)) -> Self {
+    fn start(
+        recipe: Arc<Recipe>,
+        order: Arc<[u32]>,
+        epoch: u64,
+        (first, end, step): (usize, usize, usize),
+    ) -> Self {
         let (send, batches) = sync_channel(recipe.options.prefetch.max(1));
         let work = move || {
             for number in (first..end).step_by(step) {
@@ -245,7 +292,10 @@ impl Worker {
                 }
             }
         };
-        let thread = std::thread::Builder::new().name("biorule-loader".into()).spawn(work).ok();
+        let thread = std::thread::Builder::new()
+            .name("biorule-loader".into())
+            .spawn(work)
+            .ok();
         Self { batches, thread }
     }
 }
@@ -328,12 +378,22 @@ mod tests {
     use crate::data::{DataFolders, DataPlan, Padding};
 
     fn digits(threads: usize, augment: Augment) -> Loader {
-        let plan = DataPlan { threads, prefetch: 2, augment, ..DataPlan::default() };
+        let plan = DataPlan {
+            threads,
+            prefetch: 2,
+            augment,
+            ..DataPlan::default()
+        };
         let data = plan.open_in(&DataFolders::only(["unused"])).unwrap();
         data.train_loader(50, 11).unwrap()
     }
     fn lively() -> Augment {
-        Augment { flip: 0.5, crop: 1, padding: Padding::Reflect, noise: 0.1 }
+        Augment {
+            flip: 0.5,
+            crop: 1,
+            padding: Padding::Reflect,
+            noise: 0.1,
+        }
     }
 
     #[test]
@@ -360,20 +420,35 @@ mod tests {
     #[test]
     fn each_epoch_holds_every_sample_once_in_its_own_order() {
         let loader = digits(1, Augment::default());
-        let order = |epoch| loader.epoch(epoch).flat_map(|b| b.indices).collect::<Vec<_>>();
+        let order = |epoch| {
+            loader
+                .epoch(epoch)
+                .flat_map(|b| b.indices)
+                .collect::<Vec<_>>()
+        };
         let (mut first, second) = (order(0), order(1));
         assert_ne!(first, second);
         first.sort_unstable();
         assert_eq!(first, (0..1297).collect::<Vec<u32>>());
         let labels = loader.samples().dataset().labels();
         for batch in loader.epoch(0) {
-            assert!(batch.indices.iter().zip(&batch.labels).all(|(&i, &l)| labels[i as usize] == l));
+            assert!(
+                batch
+                    .indices
+                    .iter()
+                    .zip(&batch.labels)
+                    .all(|(&i, &l)| labels[i as usize] == l)
+            );
         }
     }
 
     #[test]
     fn drop_last_drops_only_a_partial_batch() {
-        let plan = DataPlan { drop_last: true, limit_train: Some(100), ..DataPlan::default() };
+        let plan = DataPlan {
+            drop_last: true,
+            limit_train: Some(100),
+            ..DataPlan::default()
+        };
         let data = plan.open_in(&DataFolders::only(["unused"])).unwrap();
         let sizes = |batch| {
             let loader = data.train_loader(batch, 0).unwrap();
@@ -409,11 +484,20 @@ mod tests {
 
     #[test]
     fn regression_batches_carry_targets() {
-        let plan = DataPlan { set: "sine".into(), ..DataPlan::default() };
+        let plan = DataPlan {
+            set: "sine".into(),
+            ..DataPlan::default()
+        };
         let data = plan.open_in(&DataFolders::only(["unused"])).unwrap();
         for batch in data.train_loader(32, 0).unwrap().epoch(0) {
             assert!(batch.labels.is_empty());
-            assert!(batch.values.iter().zip(&batch.targets).all(|(x, y)| (x.sin() - y).abs() < 1e-6));
+            assert!(
+                batch
+                    .values
+                    .iter()
+                    .zip(&batch.targets)
+                    .all(|(x, y)| (x.sin() - y).abs() < 1e-6)
+            );
         }
     }
 }

@@ -27,7 +27,13 @@ impl Normalizer {
             Values::Floats(_) => 1.0,
         };
         let (scale, keep) = if unit { (white, 1.0) } else { (1.0, white) };
-        Self::build(set.shape(), vec![0.0; channels], vec![1.0; channels], scale, keep)
+        Self::build(
+            set.shape(),
+            vec![0.0; channels],
+            vec![1.0; channels],
+            scale,
+            keep,
+        )
     }
 
     /// To [0, 1], then (x - mean) / std.
@@ -46,13 +52,21 @@ impl Normalizer {
             )));
         }
         if let Some(bad) = std.iter().find(|s| !(**s > 0.0 && s.is_finite())) {
-            return Err(Error::usage(format!("`data.std` must be above 0, not {bad}")));
+            return Err(Error::usage(format!(
+                "`data.std` must be above 0, not {bad}"
+            )));
         }
         let white = match set.values() {
             Values::Bytes { white, .. } => f32::from(*white),
             Values::Floats(_) => 1.0,
         };
-        Ok(Self::build(set.shape(), mean.to_vec(), std.to_vec(), white, 1.0))
+        Ok(Self::build(
+            set.shape(),
+            mean.to_vec(),
+            std.to_vec(),
+            white,
+            1.0,
+        ))
     }
 
     fn build(shape: Shape, mean: Vec<f32>, std: Vec<f32>, scale: f32, white: f32) -> Self {
@@ -61,7 +75,13 @@ impl Normalizer {
             .zip(&std)
             .map(|(m, s)| std::array::from_fn(|byte| (byte as f32 / scale - m) / s))
             .collect();
-        Self { mean, std, white, tables, run: channels(shape).1 }
+        Self {
+            mean,
+            std,
+            white,
+            tables,
+            run: channels(shape).1,
+        }
     }
 
     /// Channel means subtracted, on the [0, 1] scale.
@@ -93,5 +113,9 @@ impl Normalizer {
 /// Groups of values with the same constants, and the values in one: channels of
 /// an image; a vector of features is one group.
 fn channels(shape: Shape) -> (usize, usize) {
-    if shape.plane() == 1 { (1, shape.len()) } else { (shape.channels, shape.plane()) }
+    if shape.plane() == 1 {
+        (1, shape.len())
+    } else {
+        (shape.channels, shape.plane())
+    }
 }

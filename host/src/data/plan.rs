@@ -186,19 +186,34 @@ impl DataPlan {
         let info = self.info()?;
         let refuse = |key: &str, what: String| Err(Error::usage(format!("`data.{key}` {what}")));
         if !(self.validation >= 0.0 && self.validation.is_finite()) {
-            return refuse("validation", format!("must be 0 or more, not {}", self.validation));
+            return refuse(
+                "validation",
+                format!("must be 0 or more, not {}", self.validation),
+            );
         }
         if self.validation >= 1.0 && self.validation.fract() != 0.0 {
-            return refuse("validation", format!("must be a whole number from 1 on, not {}", self.validation));
+            return refuse(
+                "validation",
+                format!("must be a whole number from 1 on, not {}", self.validation),
+            );
         }
         if !(0.0..=1.0).contains(&self.augment.flip) {
-            return refuse("augment.flip", format!("must be 0 to 1, not {}", self.augment.flip));
+            return refuse(
+                "augment.flip",
+                format!("must be 0 to 1, not {}", self.augment.flip),
+            );
         }
         if !(self.augment.noise >= 0.0 && self.augment.noise.is_finite()) {
-            return refuse("augment.noise", format!("must be 0 or more, not {}", self.augment.noise));
+            return refuse(
+                "augment.noise",
+                format!("must be 0 or more, not {}", self.augment.noise),
+            );
         }
         if self.mean.is_some() != self.std.is_some() {
-            return refuse("mean", "and `data.std` belong together; give both or neither".into());
+            return refuse(
+                "mean",
+                "and `data.std` belong together; give both or neither".into(),
+            );
         }
         if self.mean.is_some() && self.normalize != Scaling::Standard {
             return refuse("mean", "needs `data.normalize = \"standard\"`".into());
@@ -212,7 +227,10 @@ impl DataPlan {
             && info.settings.is_empty()
             && let Some(class) = self.classes.iter().find(|&&c| c as usize >= info.classes)
         {
-            return refuse("classes", format!("has class {class}; `{}` has {}", self.set, info.classes));
+            return refuse(
+                "classes",
+                format!("has class {class}; `{}` has {}", self.set, info.classes),
+            );
         }
         Ok(())
     }
@@ -238,15 +256,24 @@ impl DataPlan {
         let normalizer = Arc::new(self.normalizer(&train)?);
         self.check_augment(train.shape())?;
         let everything = Samples::all(train).of_classes(&self.classes);
-        let (train, validation) = everything.divide(self.limit_train, self.validation, self.split_seed)?;
-        let test = Samples::all(test).of_classes(&self.classes).limited(self.limit_test, self.split_seed);
+        let (train, validation) =
+            everything.divide(self.limit_train, self.validation, self.split_seed)?;
+        let test = Samples::all(test)
+            .of_classes(&self.classes)
+            .limited(self.limit_test, self.split_seed);
         if train.is_empty() || test.is_empty() {
             return Err(Error::usage(format!(
                 "`{}` has no sample left after `data.classes`, the limits and validation",
                 self.set
             )));
         }
-        Ok(Data { train, validation, test, normalizer, plan: self.clone() })
+        Ok(Data {
+            train,
+            validation,
+            test,
+            normalizer,
+            plan: self.clone(),
+        })
     }
 
     fn read(&self, split: Split, folders: &DataFolders) -> Result<Arc<Dataset>> {
@@ -271,7 +298,12 @@ impl DataPlan {
     }
 
     fn check_augment(&self, shape: Shape) -> Result<()> {
-        let Augment { crop, flip, padding, .. } = self.augment;
+        let Augment {
+            crop,
+            flip,
+            padding,
+            ..
+        } = self.augment;
         if (crop > 0 || flip > 0.0) && shape.plane() == 1 {
             return Err(Error::usage(format!(
                 "`data.augment.crop` and `data.augment.flip` need images; samples of `{}` are {shape}",

@@ -22,13 +22,24 @@ pub(crate) fn open(path: &Path) -> Result<Box<dyn Read>> {
         .map_err(|e| Error::io(ExitCode::Data, path, &e))?;
     let zipped = start == GZIP_MAGIC;
     let whole = BufReader::with_capacity(1 << 16, io::Cursor::new(start).chain(file));
-    Ok(if zipped { Box::new(GzDecoder::new(whole)) } else { Box::new(whole) })
+    Ok(if zipped {
+        Box::new(GzDecoder::new(whole))
+    } else {
+        Box::new(whole)
+    })
 }
 
 /// A data error about `path` with what was expected and what was found.
-pub(crate) fn damaged(path: &Path, expected: impl std::fmt::Display, found: impl std::fmt::Display) -> Error {
-    Error::data(format!("`{}` is damaged: expected {expected}, found {found}", path.display()))
-        .hint("fetch the file again, or restore it from a good copy")
+pub(crate) fn damaged(
+    path: &Path,
+    expected: impl std::fmt::Display,
+    found: impl std::fmt::Display,
+) -> Error {
+    Error::data(format!(
+        "`{}` is damaged: expected {expected}, found {found}",
+        path.display()
+    ))
+    .hint("fetch the file again, or restore it from a good copy")
 }
 
 /// Reads up to `limit` bytes from `from`, an opened `path`. An end before that

@@ -101,13 +101,13 @@ const IDX_MARKERS: &[&str] = &[
     "t10k-labels-idx1-ubyte",
 ];
 
-const fn file(
-    name: &'static str,
-    bytes: u64,
-    md5: &'static str,
-    sha256: &'static str,
-) -> FileInfo {
-    FileInfo { name, bytes, md5, sha256 }
+const fn file(name: &'static str, bytes: u64, md5: &'static str, sha256: &'static str) -> FileInfo {
+    FileInfo {
+        name,
+        bytes,
+        md5,
+        sha256,
+    }
 }
 
 /// Every set, in the order of `biorule data list`.
@@ -237,7 +237,11 @@ pub static SETS: &[SetInfo] = &[
         )],
         mirrors: &["https://www.cs.toronto.edu/~kriz/"],
         folders: &["cifar10", "cifar-10", ""],
-        markers: &["cifar-10-batches-bin", "data_batch_1.bin", "cifar-10-binary.tar.gz"],
+        markers: &[
+            "cifar-10-batches-bin",
+            "data_batch_1.bin",
+            "cifar-10-binary.tar.gz",
+        ],
         load: cifar::load_cifar10,
         settings: &[],
     },
@@ -275,7 +279,11 @@ pub static SETS: &[SetInfo] = &[
 /// A usage error that lists the sets and the nearest name.
 pub fn find(name: &str) -> Result<&'static SetInfo> {
     SETS.iter().find(|set| set.name == name).ok_or_else(|| {
-        let names = SETS.iter().map(|s| format!("`{}`", s.name)).collect::<Vec<_>>().join(", ");
+        let names = SETS
+            .iter()
+            .map(|s| format!("`{}`", s.name))
+            .collect::<Vec<_>>()
+            .join(", ");
         let near = SETS
             .iter()
             .map(|s| (strsim::jaro_winkler(name, s.name), s.name))
@@ -303,7 +311,14 @@ pub fn load(name: &str, split: Split, folders: &DataFolders, options: &Table) ->
             "data set `{name}` has no options, but `data.options.{key}` is set"
         )));
     }
-    (set.load)(&Source { set, folders, options }, split)
+    (set.load)(
+        &Source {
+            set,
+            folders,
+            options,
+        },
+        split,
+    )
 }
 
 #[cfg(test)]
@@ -313,9 +328,17 @@ mod tests {
     #[test]
     fn the_table_is_consistent() {
         for (at, set) in SETS.iter().enumerate() {
-            assert!(SETS[..at].iter().all(|other| other.name != set.name), "{}", set.name);
+            assert!(
+                SETS[..at].iter().all(|other| other.name != set.name),
+                "{}",
+                set.name
+            );
             assert_eq!(set.mean.len(), set.std.len(), "{}", set.name);
-            assert!(set.mean.is_empty() || set.mean.len() == set.shape.channels, "{}", set.name);
+            assert!(
+                set.mean.is_empty() || set.mean.len() == set.shape.channels,
+                "{}",
+                set.name
+            );
             assert_eq!(set.files.is_empty(), set.mirrors.is_empty(), "{}", set.name);
             assert_eq!(set.files.is_empty(), set.folders.is_empty(), "{}", set.name);
             for file in set.files {
@@ -324,7 +347,11 @@ mod tests {
                 assert!(file.sha256.len() == 64 && hex(file.sha256), "{}", file.name);
                 assert!(set.markers.contains(&file.name), "{}", file.name);
             }
-            assert!(set.mirrors.iter().all(|url| url.ends_with('/')), "{}", set.name);
+            assert!(
+                set.mirrors.iter().all(|url| url.ends_with('/')),
+                "{}",
+                set.name
+            );
         }
     }
 

@@ -11,11 +11,19 @@ use crate::{Error, Result};
 /// # Errors
 /// A usage error for samples that are not images of bytes, or padding to a
 /// smaller size.
-pub(crate) fn resize(set: Dataset, height: usize, width: usize, method: ResizeMethod) -> Result<Dataset> {
+pub(crate) fn resize(
+    set: Dataset,
+    height: usize,
+    width: usize,
+    method: ResizeMethod,
+) -> Result<Dataset> {
     let from = set.shape();
     let to = Shape::new(from.channels, height, width);
     let Values::Bytes { data, white } = set.values() else {
-        return Err(Error::usage(format!("`data.resize` needs images; `{}` has vectors", set.name())));
+        return Err(Error::usage(format!(
+            "`data.resize` needs images; `{}` has vectors",
+            set.name()
+        )));
     };
     if from == to {
         return Ok(set);
@@ -55,7 +63,10 @@ pub(crate) fn resize(set: Dataset, height: usize, width: usize, method: ResizeMe
             let (rows, cols) = (windows(from.height, height), windows(from.width, width));
             let mut wide = vec![0; from.height * width];
             for plane in planes {
-                for (line, row) in wide.chunks_exact_mut(width).zip(plane.chunks_exact(from.width)) {
+                for (line, row) in wide
+                    .chunks_exact_mut(width)
+                    .zip(plane.chunks_exact(from.width))
+                {
                     for (value, window) in line.iter_mut().zip(&cols) {
                         *value = window.mix(|i| row[i]);
                     }
@@ -66,7 +77,10 @@ pub(crate) fn resize(set: Dataset, height: usize, width: usize, method: ResizeMe
             }
         }
     }
-    let values = Values::Bytes { data: out, white: *white };
+    let values = Values::Bytes {
+        data: out,
+        white: *white,
+    };
     let (targets, origin) = (set.targets().clone(), set.provenance().clone());
     Dataset::new(set.name(), set.split(), to, values, targets, origin)
 }
@@ -80,7 +94,9 @@ struct Window {
 impl Window {
     fn mix(&self, pixel: impl Fn(usize) -> u8) -> u8 {
         let sum = self.weights.iter().enumerate();
-        sum.map(|(i, w)| w * f32::from(pixel(self.start + i))).sum::<f32>().round() as u8
+        sum.map(|(i, w)| w * f32::from(pixel(self.start + i)))
+            .sum::<f32>()
+            .round() as u8
     }
 }
 
@@ -95,7 +111,10 @@ fn windows(from: usize, to: usize) -> Vec<Window> {
             let end = ((centre + reach + 0.5) as usize).min(from);
             let weight = |x: usize| (1.0 - ((x as f64 + 0.5 - centre) / reach).abs()).max(0.0);
             let sum: f64 = (start..end).map(weight).sum();
-            Window { start, weights: (start..end).map(|x| (weight(x) / sum) as f32).collect() }
+            Window {
+                start,
+                weights: (start..end).map(|x| (weight(x) / sum) as f32).collect(),
+            }
         })
         .collect()
 }
@@ -107,12 +126,29 @@ mod tests {
 
     fn image(shape: Shape, data: &[u8]) -> Dataset {
         let count = data.len() / shape.len();
-        let targets = Targets::Labels { labels: vec![0; count], classes: 1, names: Vec::new() };
-        let values = Values::Bytes { data: data.to_vec(), white: 255 };
-        Dataset::new("x", Split::Train, shape, values, targets, Provenance::Embedded).unwrap()
+        let targets = Targets::Labels {
+            labels: vec![0; count],
+            classes: 1,
+            names: Vec::new(),
+        };
+        let values = Values::Bytes {
+            data: data.to_vec(),
+            white: 255,
+        };
+        Dataset::new(
+            "x",
+            Split::Train,
+            shape,
+            values,
+            targets,
+            Provenance::Embedded,
+        )
+        .unwrap()
     }
     fn bytes(set: &Dataset) -> &[u8] {
-        let Values::Bytes { data, .. } = set.values() else { panic!("bytes") };
+        let Values::Bytes { data, .. } = set.values() else {
+            panic!("bytes")
+        };
         data
     }
 
@@ -123,7 +159,11 @@ mod tests {
         let set = image(Shape::new(1, 3, 4), &source);
         for (height, width, expected) in PILLOW {
             let out = resize(set.clone(), *height, *width, ResizeMethod::Bilinear).unwrap();
-            let far = bytes(&out).iter().zip(*expected).map(|(a, b)| a.abs_diff(*b)).max();
+            let far = bytes(&out)
+                .iter()
+                .zip(*expected)
+                .map(|(a, b)| a.abs_diff(*b))
+                .max();
             // Pillow weighs in fixed point: one step of rounding apart at most.
             assert!(far <= Some(1), "{height}x{width}: {:?}", bytes(&out));
         }
@@ -153,10 +193,16 @@ mod tests {
     fn padding_centres_and_nearest_repeats() {
         let set = image(Shape::new(2, 1, 2), &[1, 2, 3, 4]);
         let padded = resize(set.clone(), 3, 4, ResizeMethod::Pad).unwrap();
-        let expected = [[0, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 0], [0, 0, 0, 0, 0, 3, 4, 0, 0, 0, 0, 0]];
+        let expected = [
+            [0, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 0],
+            [0, 0, 0, 0, 0, 3, 4, 0, 0, 0, 0, 0],
+        ];
         assert_eq!(bytes(&padded), expected.concat());
         let nearest = resize(set.clone(), 2, 4, ResizeMethod::Nearest).unwrap();
-        assert_eq!(bytes(&nearest), [1, 1, 2, 2, 1, 1, 2, 2, 3, 3, 4, 4, 3, 3, 4, 4]);
+        assert_eq!(
+            bytes(&nearest),
+            [1, 1, 2, 2, 1, 1, 2, 2, 3, 3, 4, 4, 3, 3, 4, 4]
+        );
         assert!(resize(set, 1, 1, ResizeMethod::Pad).is_err());
     }
 }

@@ -26,8 +26,14 @@ impl Samples {
     /// An internal error when an index is out of range.
     pub fn at(dataset: Arc<Dataset>, indices: Vec<u32>) -> Result<Self> {
         match indices.iter().find(|&&i| i as usize >= dataset.len()) {
-            Some(i) => Err(Error::internal(format!("sample {i} of a set of {}", dataset.len()))),
-            None => Ok(Self { dataset, indices: indices.into() }),
+            Some(i) => Err(Error::internal(format!(
+                "sample {i} of a set of {}",
+                dataset.len()
+            ))),
+            None => Ok(Self {
+                dataset,
+                indices: indices.into(),
+            }),
         }
     }
     /// The dataset they are from.
@@ -64,7 +70,10 @@ impl Samples {
         let labels = self.dataset.labels();
         let keep = |i: &u32| labels.get(*i as usize).is_some_and(|l| classes.contains(l));
         let indices = self.indices.iter().copied().filter(keep).collect();
-        Self { dataset: self.dataset, indices }
+        Self {
+            dataset: self.dataset,
+            indices,
+        }
     }
 
     /// `limit` samples chosen at random under `seed`; all where it is `None` or
@@ -74,7 +83,10 @@ impl Samples {
         match limit {
             Some(limit) if limit < self.len() => {
                 let indices = self.shuffled(seed)[..limit].into();
-                Self { dataset: self.dataset, indices }
+                Self {
+                    dataset: self.dataset,
+                    indices,
+                }
             }
             _ => self,
         }
@@ -109,13 +121,19 @@ impl Samples {
                 kept.len()
             )));
         }
-        let part = |indices: &[u32]| Self { dataset: Arc::clone(&self.dataset), indices: indices.into() };
+        let part = |indices: &[u32]| Self {
+            dataset: Arc::clone(&self.dataset),
+            indices: indices.into(),
+        };
         Ok((part(&kept[count..]), Some(part(&kept[..count]))))
     }
 
     fn shuffled(&self, seed: u64) -> Vec<u32> {
         let mut rng = stream(Purpose::Choice, seed, 0, 0);
-        permutation(&mut rng, self.len()).into_iter().map(|at| self.indices[at as usize]).collect()
+        permutation(&mut rng, self.len())
+            .into_iter()
+            .map(|at| self.indices[at as usize])
+            .collect()
     }
 }
 

@@ -32,7 +32,12 @@ pub(super) fn open_gpu(number: usize, tf32: bool) -> Result<Placement, String> {
         .as_cuda_device()
         .and_then(|d| d.synchronize())
         .map_err(|e| format!("{name} does not work: {e}"))?;
-    Ok(Placement { device, name, fallback: None, tf32 })
+    Ok(Placement {
+        device,
+        name,
+        fallback: None,
+        tf32,
+    })
 }
 
 /// Lets the device's memory pool keep what is freed. The driver's default hands

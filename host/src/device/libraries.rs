@@ -96,14 +96,21 @@ pub fn probe() -> Vec<Probed> {
     for folder in &folders {
         // NVRTC opens its built-in headers by name, from wherever they are.
         for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
-            if entry.file_name().to_string_lossy().starts_with("libnvrtc-builtins.so") {
+            if entry
+                .file_name()
+                .to_string_lossy()
+                .starts_with("libnvrtc-builtins.so")
+            {
                 let _ = open(&entry.path());
             }
         }
     }
     NEEDED
         .iter()
-        .map(|needed| Probed { needed: *needed, state: find(needed, &folders) })
+        .map(|needed| Probed {
+            needed: *needed,
+            state: find(needed, &folders),
+        })
         .collect()
 }
 
@@ -144,8 +151,14 @@ fn describe(driver: &Library, ordinal: c_int) -> Result<Gpu, String> {
     unsafe {
         check("cuDeviceGetName", name_of(text.as_mut_ptr(), 127, ordinal))?;
         check("cuDeviceTotalMem", memory_of(&mut memory, ordinal))?;
-        check("cuDeviceGetAttribute", attribute(&mut major, MAJOR, ordinal))?;
-        check("cuDeviceGetAttribute", attribute(&mut minor, MINOR, ordinal))?;
+        check(
+            "cuDeviceGetAttribute",
+            attribute(&mut major, MAJOR, ordinal),
+        )?;
+        check(
+            "cuDeviceGetAttribute",
+            attribute(&mut minor, MINOR, ordinal),
+        )?;
     }
     // SAFETY: the buffer was zeroed and its last byte never written.
     let name = unsafe { CStr::from_ptr(text.as_ptr()) };
@@ -157,20 +170,28 @@ fn describe(driver: &Library, ordinal: c_int) -> Result<Gpu, String> {
 }
 
 fn search_folders(variable: Option<std::ffi::OsString>) -> Vec<PathBuf> {
-    let mut folders: Vec<PathBuf> =
-        variable.iter().flat_map(std::env::split_paths).filter(|p| p.is_dir()).collect();
+    let mut folders: Vec<PathBuf> = variable
+        .iter()
+        .flat_map(std::env::split_paths)
+        .filter(|p| p.is_dir())
+        .collect();
     folders.push("/usr/local/cuda/lib64".into());
     folders
 }
 
 fn find(needed: &Needed, folders: &[PathBuf]) -> Result<Found, String> {
-    let inside = folders.iter().flat_map(|d| needed.files.iter().map(move |f| d.join(f)));
+    let inside = folders
+        .iter()
+        .flat_map(|d| needed.files.iter().map(move |f| d.join(f)));
     let by_name = needed.files.iter().map(PathBuf::from);
     let mut reason = String::new();
     for file in inside.filter(|f| f.exists()).chain(by_name) {
         match open(&file) {
             Ok(library) => {
-                return Ok(Found { version: version(needed.name, &library), file });
+                return Ok(Found {
+                    version: version(needed.name, &library),
+                    file,
+                });
             }
             Err(e) if reason.is_empty() => reason = e,
             Err(_) => {}
@@ -272,7 +293,10 @@ mod tests {
     fn a_file_that_is_no_library_is_a_reason() {
         let folder = tempfile::tempdir().expect("temporary folder");
         std::fs::write(folder.path().join("libtext.so"), "text").expect("write");
-        let needed = Needed { files: &["libtext.so"], ..NEEDED[1] };
+        let needed = Needed {
+            files: &["libtext.so"],
+            ..NEEDED[1]
+        };
         let reason = find(&needed, &[folder.path().to_owned()]).expect_err("not a library");
         assert!(reason.contains("libtext.so"), "{reason}");
     }

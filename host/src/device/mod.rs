@@ -75,7 +75,12 @@ pub struct Placement {
 impl Placement {
     /// The CPU, as asked for.
     pub fn cpu() -> Self {
-        Self { device: Device::Cpu, name: "cpu".to_owned(), fallback: None, tf32: false }
+        Self {
+            device: Device::Cpu,
+            name: "cpu".to_owned(),
+            fallback: None,
+            tf32: false,
+        }
     }
 
     /// Opens what `choice` asks for. `tf32` allows TF32 in 32-bit matrix
@@ -116,7 +121,10 @@ mod tests {
         for text in ["auto", "cpu", "cuda:0", "cuda:12"] {
             assert_eq!(text.parse::<DeviceChoice>().expect(text).to_string(), text);
         }
-        assert_eq!("cuda".parse::<DeviceChoice>().expect("cuda"), DeviceChoice::Cuda(0));
+        assert_eq!(
+            "cuda".parse::<DeviceChoice>().expect("cuda"),
+            DeviceChoice::Cuda(0)
+        );
         for text in ["", "gpu", "cuda:", "cuda:-1", "cuda:x", "cpu:0", "cuda:+1"] {
             let error = text.parse::<DeviceChoice>().expect_err(text);
             assert_eq!(error.code, crate::ExitCode::Usage);

@@ -23,9 +23,21 @@ pub(crate) const BARS: SetInfo = SetInfo {
         setting("train", "4000", "training images"),
         setting("test", "1000", "test images"),
         setting("size", "8", "pixels on a side; there are 2·size bars"),
-        setting("probability", "1/size", "chance of each bar; Földiák: 1/8 on 8x8"),
-        setting("single", "false", "one bar an image, as class label, instead of independent bars"),
-        setting("noise", "0", "standard deviation of Gaussian noise on each pixel"),
+        setting(
+            "probability",
+            "1/size",
+            "chance of each bar; Földiák: 1/8 on 8x8",
+        ),
+        setting(
+            "single",
+            "false",
+            "one bar an image, as class label, instead of independent bars",
+        ),
+        setting(
+            "noise",
+            "0",
+            "standard deviation of Gaussian noise on each pixel",
+        ),
     ],
     ..GENERATED
 };
@@ -45,16 +57,32 @@ struct Options {
 impl Default for Options {
     fn default() -> Self {
         let (train, test) = (BARS.train, BARS.test);
-        Self { seed: 0, train, test, size: 8, probability: None, single: false, noise: 0.0 }
+        Self {
+            seed: 0,
+            train,
+            test,
+            size: 8,
+            probability: None,
+            single: false,
+            noise: 0.0,
+        }
     }
 }
 
 /// Draws one part. Bars 0..size are rows from the top, size..2·size columns.
 fn load(source: &Source<'_>, split: Split) -> Result<Dataset> {
     let o: Options = options(source)?;
-    check((1..=256).contains(&o.size), source, "`size` must be 1 to 256")?;
+    check(
+        (1..=256).contains(&o.size),
+        source,
+        "`size` must be 1 to 256",
+    )?;
     let chance = o.probability.unwrap_or(1.0 / o.size as f32);
-    check((0.0..=1.0).contains(&chance), source, "`probability` must be 0 to 1")?;
+    check(
+        (0.0..=1.0).contains(&chance),
+        source,
+        "`probability` must be 0 to 1",
+    )?;
     check(o.noise >= 0.0, source, "`noise` must not be negative")?;
     let (purpose, count) = part(split, o.train, o.test);
     let (side, bars) = (o.size, 2 * o.size);
@@ -69,25 +97,46 @@ fn load(source: &Source<'_>, split: Split) -> Result<Dataset> {
             here[bar] = true;
             labels.push(bar as u32);
         } else {
-            here.iter_mut().for_each(|bar| *bar = unit(&mut rng) < chance);
+            here.iter_mut()
+                .for_each(|bar| *bar = unit(&mut rng) < chance);
         }
         for at in 0..side * side {
             let ink = f32::from(u8::from(here[at / side] || here[side + at % side]));
-            let noise = if o.noise > 0.0 { o.noise * normal(&mut rng) } else { 0.0 };
+            let noise = if o.noise > 0.0 {
+                o.noise * normal(&mut rng)
+            } else {
+                0.0
+            };
             data.push(((ink + noise) * 255.0).round() as u8);
         }
         present.extend(here.into_iter().map(|bar| f32::from(u8::from(bar))));
     }
     let targets = if o.single {
         let row = (0..side).map(|i| format!("row {i}"));
-        let names = row.chain((0..side).map(|i| format!("column {i}"))).collect();
-        Targets::Labels { labels, classes: bars, names }
+        let names = row
+            .chain((0..side).map(|i| format!("column {i}")))
+            .collect();
+        Targets::Labels {
+            labels,
+            classes: bars,
+            names,
+        }
     } else {
-        Targets::Values { data: present, width: bars }
+        Targets::Values {
+            data: present,
+            width: bars,
+        }
     };
     let values = Values::Bytes { data, white: 255 };
     let origin = Provenance::Generated { seed: o.seed };
-    Dataset::new(BARS.name, split, Shape::new(1, side, side), values, targets, origin)
+    Dataset::new(
+        BARS.name,
+        split,
+        Shape::new(1, side, side),
+        values,
+        targets,
+        origin,
+    )
 }
 
 #[cfg(test)]
@@ -103,8 +152,16 @@ mod tests {
     #[test]
     fn pixels_are_the_union_of_the_bars_in_the_target() {
         let set = bars("size = 5\ntrain = 200");
-        let Values::Bytes { data, .. } = set.values() else { panic!("bytes") };
-        let Targets::Values { data: present, width: 10 } = set.targets() else { panic!("bars") };
+        let Values::Bytes { data, .. } = set.values() else {
+            panic!("bytes")
+        };
+        let Targets::Values {
+            data: present,
+            width: 10,
+        } = set.targets()
+        else {
+            panic!("bars")
+        };
         let mut on = 0.0;
         for (image, bar) in data.chunks(25).zip(present.chunks(10)) {
             for y in 0..5 {
@@ -122,15 +179,30 @@ mod tests {
     #[test]
     fn a_single_bar_is_the_label() {
         let set = bars("single = true\ntrain = 160");
-        let Values::Bytes { data, .. } = set.values() else { panic!("bytes") };
-        assert_eq!((set.classes(), set.class_name(8)), (16, "column 0".to_owned()));
+        let Values::Bytes { data, .. } = set.values() else {
+            panic!("bytes")
+        };
+        assert_eq!(
+            (set.classes(), set.class_name(8)),
+            (16, "column 0".to_owned())
+        );
         for (image, &label) in data.chunks(64).zip(set.labels()) {
             assert_eq!(image.iter().filter(|&&p| p > 0).count(), 8);
             let on = |y: usize, x: usize| image[y * 8 + x] == 255;
             let bar = label as usize;
-            assert!(if bar < 8 { (0..8).all(|x| on(bar, x)) } else { (0..8).all(|y| on(y, bar - 8)) });
+            assert!(if bar < 8 {
+                (0..8).all(|x| on(bar, x))
+            } else {
+                (0..8).all(|y| on(y, bar - 8))
+            });
         }
-        assert_eq!(bars("seed = 1\ntrain = 9").values(), bars("seed = 1\ntrain = 9").values());
-        assert_ne!(bars("seed = 1\ntrain = 9").values(), bars("seed = 2\ntrain = 9").values());
+        assert_eq!(
+            bars("seed = 1\ntrain = 9").values(),
+            bars("seed = 1\ntrain = 9").values()
+        );
+        assert_ne!(
+            bars("seed = 1\ntrain = 9").values(),
+            bars("seed = 2\ntrain = 9").values()
+        );
     }
 }

@@ -26,10 +26,26 @@ pub(crate) const GABOR: SetInfo = SetInfo {
         setting("train", "4000", "training images"),
         setting("test", "1000", "test images"),
         setting("size", "16", "pixels on a side"),
-        setting("orientations", "8", "classes; class k has k·180/orientations degrees"),
-        setting("wavelength", "5", "mean wavelength in pixels; drawn within ±20 %"),
-        setting("sigma", "size/5", "standard deviation of the window in pixels"),
-        setting("noise", "0.05", "standard deviation of Gaussian noise (contrast is 1)"),
+        setting(
+            "orientations",
+            "8",
+            "classes; class k has k·180/orientations degrees",
+        ),
+        setting(
+            "wavelength",
+            "5",
+            "mean wavelength in pixels; drawn within ±20 %",
+        ),
+        setting(
+            "sigma",
+            "size/5",
+            "standard deviation of the window in pixels",
+        ),
+        setting(
+            "noise",
+            "0.05",
+            "standard deviation of Gaussian noise (contrast is 1)",
+        ),
     ],
     ..GENERATED
 };
@@ -66,8 +82,16 @@ impl Default for Options {
 /// of the stripes, the centre within ±size/8 of the middle.
 fn load(source: &Source<'_>, split: Split) -> Result<Dataset> {
     let o: Options = options(source)?;
-    check((2..=512).contains(&o.size), source, "`size` must be 2 to 512")?;
-    check((1..=180).contains(&o.orientations), source, "`orientations` must be 1 to 180")?;
+    check(
+        (2..=512).contains(&o.size),
+        source,
+        "`size` must be 2 to 512",
+    )?;
+    check(
+        (1..=180).contains(&o.orientations),
+        source,
+        "`orientations` must be 1 to 180",
+    )?;
     check(o.wavelength > 0.0, source, "`wavelength` must be above 0")?;
     let sigma = o.sigma.unwrap_or(o.size as f32 / 5.0);
     check(sigma > 0.0, source, "`sigma` must be above 0")?;
@@ -96,10 +120,21 @@ fn load(source: &Source<'_>, split: Split) -> Result<Dataset> {
     let names = (0..o.orientations)
         .map(|k| format!("{:.1} degrees", 180.0 * k as f32 / o.orientations as f32))
         .collect();
-    let targets = Targets::Labels { labels, classes: o.orientations, names };
+    let targets = Targets::Labels {
+        labels,
+        classes: o.orientations,
+        names,
+    };
     let values = Values::Bytes { data, white: 255 };
     let origin = Provenance::Generated { seed: o.seed };
-    Dataset::new(GABOR.name, split, Shape::new(1, o.size, o.size), values, targets, origin)
+    Dataset::new(
+        GABOR.name,
+        split,
+        Shape::new(1, o.size, o.size),
+        values,
+        targets,
+        origin,
+    )
 }
 
 #[cfg(test)]
@@ -112,8 +147,14 @@ mod tests {
         let folders = DataFolders::only(["unused"]);
         let options = "orientations = 2\nnoise = 0\ntrain = 100".parse().unwrap();
         let set = registry::load("gabor", Split::Train, &folders, &options).unwrap();
-        let Values::Bytes { data, .. } = set.values() else { panic!("bytes") };
-        assert!(set.class_counts().iter().all(|&n| n > 25), "{:?}", set.class_counts());
+        let Values::Bytes { data, .. } = set.values() else {
+            panic!("bytes")
+        };
+        assert!(
+            set.class_counts().iter().all(|&n| n > 25),
+            "{:?}",
+            set.class_counts()
+        );
         for (image, &label) in data.chunks(256).zip(set.labels()) {
             let step = |a: usize, b: usize| f32::from(image[a]) - f32::from(image[b]);
             let (mut across_x, mut across_y) = (0f32, 0f32);

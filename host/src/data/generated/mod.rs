@@ -32,22 +32,40 @@ const GENERATED: SetInfo = SetInfo {
     mirrors: &[],
     folders: &[],
     markers: &[],
-    load: |source, _| Err(Error::internal(format!("`{}` has no generator", source.set.name))),
+    load: |source, _| {
+        Err(Error::internal(format!(
+            "`{}` has no generator",
+            source.set.name
+        )))
+    },
     settings: &[],
 };
 
 /// An option's line of help.
 const fn setting(key: &'static str, default: &'static str, summary: &'static str) -> Setting {
-    Setting { key, default, summary }
+    Setting {
+        key,
+        default,
+        summary,
+    }
 }
 
 /// Reads `[data.options]` into the set's own struct.
 fn options<T: DeserializeOwned>(source: &Source<'_>) -> Result<T> {
     T::deserialize(source.options.clone()).map_err(|e| {
-        let known =
-            source.set.settings.iter().map(|s| format!("`{}`", s.key)).collect::<Vec<_>>().join(", ");
-        Error::usage(format!("`data.options` of `{}`: {}", source.set.name, e.message()))
-            .hint(format!("known options: {known}"))
+        let known = source
+            .set
+            .settings
+            .iter()
+            .map(|s| format!("`{}`", s.key))
+            .collect::<Vec<_>>()
+            .join(", ");
+        Error::usage(format!(
+            "`data.options` of `{}`: {}",
+            source.set.name,
+            e.message()
+        ))
+        .hint(format!("known options: {known}"))
     })
 }
 
@@ -64,6 +82,9 @@ fn check(ok: bool, source: &Source<'_>, what: &str) -> Result<()> {
     if ok {
         Ok(())
     } else {
-        Err(Error::usage(format!("`data.options` of `{}`: {what}", source.set.name)))
+        Err(Error::usage(format!(
+            "`data.options` of `{}`: {what}",
+            source.set.name
+        )))
     }
 }

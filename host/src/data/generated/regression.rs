@@ -27,7 +27,11 @@ pub(crate) const TEACHER: SetInfo = SetInfo {
         setting("test", "320", "test samples"),
         setting("inputs", "1", "features of a sample (bioflax: seq_len)"),
         setting("outputs", "10", "values to predict"),
-        setting("activation", "\"sigmoid\"", "of the teacher: sigmoid, tanh or relu"),
+        setting(
+            "activation",
+            "\"sigmoid\"",
+            "of the teacher: sigmoid, tanh or relu",
+        ),
     ],
     ..GENERATED
 };
@@ -100,7 +104,11 @@ struct SineOptions {
 
 impl Default for SineOptions {
     fn default() -> Self {
-        Self { seed: 0, train: SINE.train, test: SINE.test }
+        Self {
+            seed: 0,
+            train: SINE.train,
+            test: SINE.test,
+        }
     }
 }
 
@@ -123,11 +131,19 @@ impl Dense {
                 break sigma * draw;
             }
         };
-        Self { kernel: (0..inputs * outputs).map(|_| cut()).collect(), inputs, outputs }
+        Self {
+            kernel: (0..inputs * outputs).map(|_| cut()).collect(),
+            inputs,
+            outputs,
+        }
     }
     fn forward(&self, x: &[f32]) -> Vec<f32> {
         (0..self.outputs)
-            .map(|k| (0..self.inputs).map(|c| x[c] * self.kernel[c * self.outputs + k]).sum())
+            .map(|k| {
+                (0..self.inputs)
+                    .map(|c| x[c] * self.kernel[c * self.outputs + k])
+                    .sum()
+            })
             .collect()
     }
 }
@@ -141,7 +157,11 @@ struct Teacher {
 impl Teacher {
     fn forward(&self, x: &[f32]) -> Vec<f32> {
         let hidden = |layer: &Dense, x: &[f32]| -> Vec<f32> {
-            layer.forward(x).into_iter().map(|a| self.activation.apply(a)).collect()
+            layer
+                .forward(x)
+                .into_iter()
+                .map(|a| self.activation.apply(a))
+                .collect()
         };
         let first = hidden(&self.layers[0], x);
         self.layers[2].forward(&hidden(&self.layers[1], &first))
@@ -150,10 +170,18 @@ impl Teacher {
 
 fn load_teacher(source: &Source<'_>, split: Split) -> Result<Dataset> {
     let o: TeacherOptions = options(source)?;
-    check(o.inputs > 0 && o.outputs > 0, source, "`inputs` and `outputs` must be at least 1")?;
+    check(
+        o.inputs > 0 && o.outputs > 0,
+        source,
+        "`inputs` and `outputs` must be at least 1",
+    )?;
     let mut rng = stream(Purpose::Fixed, o.seed, 0, 0);
-    let layers = [(o.inputs, 64), (64, 32), (32, o.outputs)].map(|(i, k)| Dense::draw(&mut rng, i, k));
-    let teacher = Teacher { layers, activation: o.activation };
+    let layers =
+        [(o.inputs, 64), (64, 32), (32, o.outputs)].map(|(i, k)| Dense::draw(&mut rng, i, k));
+    let teacher = Teacher {
+        layers,
+        activation: o.activation,
+    };
     let (purpose, count) = part(split, o.train, o.test);
     let (mut x, mut y) = (Vec::new(), Vec::new());
     for sample in 0..count {
@@ -162,9 +190,19 @@ fn load_teacher(source: &Source<'_>, split: Split) -> Result<Dataset> {
         x.extend((0..o.inputs).map(|_| uniform(&mut rng, -1.0, 1.0)));
         y.extend(teacher.forward(&x[start..]));
     }
-    let targets = Targets::Values { data: y, width: o.outputs };
+    let targets = Targets::Values {
+        data: y,
+        width: o.outputs,
+    };
     let origin = Provenance::Generated { seed: o.seed };
-    Dataset::new(TEACHER.name, split, Shape::vector(o.inputs), Values::Floats(x), targets, origin)
+    Dataset::new(
+        TEACHER.name,
+        split,
+        Shape::vector(o.inputs),
+        Values::Floats(x),
+        targets,
+        origin,
+    )
 }
 
 fn load_sine(source: &Source<'_>, split: Split) -> Result<Dataset> {
@@ -173,9 +211,19 @@ fn load_sine(source: &Source<'_>, split: Split) -> Result<Dataset> {
     let x: Vec<f32> = (0..count)
         .map(|sample| uniform(&mut stream(purpose, o.seed, sample as u64, 0), -PI, PI))
         .collect();
-    let targets = Targets::Values { data: x.iter().map(|x| x.sin()).collect(), width: 1 };
+    let targets = Targets::Values {
+        data: x.iter().map(|x| x.sin()).collect(),
+        width: 1,
+    };
     let origin = Provenance::Generated { seed: o.seed };
-    Dataset::new(SINE.name, split, Shape::vector(1), Values::Floats(x), targets, origin)
+    Dataset::new(
+        SINE.name,
+        split,
+        Shape::vector(1),
+        Values::Floats(x),
+        targets,
+        origin,
+    )
 }
 
 #[cfg(test)]
@@ -190,14 +238,21 @@ mod tests {
     fn moments(values: impl Iterator<Item = f32> + Clone) -> (f64, f64) {
         let n = values.clone().count() as f64;
         let mean = values.clone().map(f64::from).sum::<f64>() / n;
-        (mean, (values.map(|v| (f64::from(v) - mean).powi(2)).sum::<f64>() / n).sqrt())
+        (
+            mean,
+            (values.map(|v| (f64::from(v) - mean).powi(2)).sum::<f64>() / n).sqrt(),
+        )
     }
 
     #[test]
     fn the_sine_has_bioflax_moments() {
         let set = load("sine", Split::Train, "train = 20000").unwrap();
-        let Values::Floats(x) = set.values() else { panic!("floats") };
-        let Targets::Values { data: y, width: 1 } = set.targets() else { panic!("values") };
+        let Values::Floats(x) = set.values() else {
+            panic!("floats")
+        };
+        let Targets::Values { data: y, width: 1 } = set.targets() else {
+            panic!("values")
+        };
         assert!(x.iter().all(|x| (-PI..PI).contains(x)));
         assert!(x.iter().zip(y).all(|(x, y)| (x.sin() - y).abs() < 1e-6));
         assert!((moments(x.iter().copied()).1 - 1.814).abs() < 0.02);
@@ -209,8 +264,15 @@ mod tests {
         // Specified over five seeds: 0.02 to 0.03 within an output, about 0.5 between.
         let (mut within, mut between) = (0.0, 0.0);
         for seed in 0..5 {
-            let set = load("teacher", Split::Train, &format!("seed = {seed}\noutputs = 10")).unwrap();
-            let Targets::Values { data, width: 10 } = set.targets() else { panic!("values") };
+            let set = load(
+                "teacher",
+                Split::Train,
+                &format!("seed = {seed}\noutputs = 10"),
+            )
+            .unwrap();
+            let Targets::Values { data, width: 10 } = set.targets() else {
+                panic!("values")
+            };
             let of = |k: usize| moments(data.iter().skip(k).step_by(10).copied());
             within += (0..10).map(|k| of(k).1).sum::<f64>() / 50.0;
             between += moments((0..10).map(|k| of(k).0 as f32)).1 / 5.0;
@@ -227,10 +289,17 @@ mod tests {
         assert_ne!(train.values(), test.values());
         let mut rng = stream(Purpose::Fixed, 0, 0, 0);
         let layers = [(3, 64), (64, 32), (32, 2)].map(|(i, k)| Dense::draw(&mut rng, i, k));
-        let teacher = Teacher { layers, activation: Activation::Sigmoid };
+        let teacher = Teacher {
+            layers,
+            activation: Activation::Sigmoid,
+        };
         for set in [train, test] {
-            let Values::Floats(x) = set.values() else { panic!("floats") };
-            let Targets::Values { data, .. } = set.targets() else { panic!("values") };
+            let Values::Floats(x) = set.values() else {
+                panic!("floats")
+            };
+            let Targets::Values { data, .. } = set.targets() else {
+                panic!("values")
+            };
             for (x, y) in x.chunks(3).zip(data.chunks(2)) {
                 assert_eq!(teacher.forward(x), y);
             }
@@ -239,9 +308,11 @@ mod tests {
 
     #[test]
     fn bad_options_are_usage_errors_with_the_known_ones() {
-        for (options, part) in
-            [("wings = 2", "wings"), ("inputs = 0", "at least 1"), ("activation = \"gelu\"", "gelu")]
-        {
+        for (options, part) in [
+            ("wings = 2", "wings"),
+            ("inputs = 0", "at least 1"),
+            ("activation = \"gelu\"", "gelu"),
+        ] {
             let error = load("teacher", Split::Train, options).unwrap_err();
             assert_eq!(error.code, crate::ExitCode::Usage);
             assert!(error.text.contains(part), "{error}");
