@@ -1,9 +1,11 @@
 //! Helpers shared by the tests that span several crates: golden vectors, the
 //! real plugins and the real binary.
 
+pub mod feedback;
 pub mod golden;
 pub mod network;
 pub mod plugins;
+pub mod windows;
 
 use std::path::{Path, PathBuf};
 

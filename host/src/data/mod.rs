@@ -28,6 +28,7 @@ mod read;
 pub mod registry;
 mod resize;
 mod samples;
+mod training;
 
 pub use dataset::{Dataset, Provenance, Shape, Split, Targets, Values};
 pub use folders::{DATA_VARIABLE, DataFolders};

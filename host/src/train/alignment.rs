@@ -91,19 +91,26 @@ pub fn measure(
 ) -> Result<Alignment> {
     let rule = gradients(network, x, answers, loss, clock, false)?;
     let truth = gradients(network, x, answers, loss, clock, true)?;
+    let mut out = compare(&rule, &truth)?;
+    weights(&network.tensors(), &mut out.layers)?;
+    Ok(out)
+}
+
+/// Compares gradients by full tensor name (`blocks.conv1.layer.weight`). Those without a true
+/// gradient, of feedback matrices, are left out.
+pub fn compare(rule: &[(Arc<str>, Tensor)], truth: &[(Arc<str>, Tensor)]) -> Result<Alignment> {
     let mut out = Alignment::default();
     let mut total = Products::default();
     let mut by_layer: BTreeMap<String, Products> = BTreeMap::new();
-    for (name, rule) in &rule {
-        // Feedback matrices have no true gradient; they are not compared.
+    for (name, rule) in rule {
         let Some((_, truth)) = truth.iter().find(|(n, _)| n == name) else {
             continue;
         };
         let products = Products::of(truth, rule)?;
         let (layer, part) = name.rsplit_once('.').unwrap_or((name, ""));
         by_layer.entry(layer.to_owned()).or_default().add(products);
-        let entry = out.layers.entry(layer.to_owned()).or_default();
         if part == "bias" {
+            let entry = out.layers.entry(layer.to_owned()).or_default();
             entry.bias = Some(products.cosine());
         }
         total.add(products);
@@ -113,7 +120,6 @@ pub fn measure(
     }
     out.cosine = total.cosine();
     out.relative_norm = (total.truth / total.rule).sqrt();
-    weights(&network.tensors(), &mut out.layers)?;
     Ok(out)
 }
 
@@ -142,11 +148,12 @@ fn gradients(
     Ok(std::mem::take(&mut pass.gradients))
 }
 
-/// Weight against feedback of the same shape, in each layer that has both.
+/// Weight against feedback of the same shape, in each layer that has both. Tensors of another
+/// name, such as the magnitudes of `frsf`, are not what the error goes back through.
 fn weights(tensors: &[NamedTensor], out: &mut BTreeMap<String, LayerAlignment>) -> Result<()> {
     let feedback = |t: &&NamedTensor| matches!(t.role, Role::FixedFeedback | Role::LearnedFeedback);
     for b in tensors.iter().filter(feedback) {
-        let Some((layer, _)) = b.name.rsplit_once('.') else {
+        let Some(layer) = b.name.strip_suffix(".feedback") else {
             continue;
         };
         let weight = format!("{layer}.weight");
