@@ -1,6 +1,7 @@
 //! BioRule: trains, compares and searches neural networks whose layers learn by
 //! different rules, each rule a plugin. See `docs/architecture.md`.
 
+pub mod app;
 pub mod cli;
 pub mod config;
 pub mod data;

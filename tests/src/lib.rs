@@ -5,6 +5,7 @@ pub mod feedback;
 pub mod golden;
 pub mod network;
 pub mod plugins;
+pub mod windows;
 
 use std::path::{Path, PathBuf};
 

@@ -1,5 +1,38 @@
-//! Data sets, augmentation and loading.
+//! Data: where it lies, how it is read, checked, fetched and made, and how it
+//! reaches a network in batches. See `docs/data.md`.
+//!
+//! ```no_run
+//! # fn main() -> biorule::Result<()> {
+//! let plan = biorule::data::DataPlan { set: "mnist".into(), ..Default::default() };
+//! let data = plan.open()?;
+//! let loader = data.train_loader(64, 0)?;
+//! for batch in loader.epoch(0) {
+//!     assert_eq!(batch.values.len(), batch.len() * data.shape().len());
+//! }
+//! # Ok(())
+//! # }
+//! ```
 
-pub mod plan;
+mod augment;
+mod cifar;
+mod dataset;
+mod digits;
+mod folders;
+mod generated;
+mod idx;
+mod loader;
+mod normalize;
+mod plan;
+mod random;
+mod read;
+pub mod registry;
+mod resize;
+mod samples;
+mod training;
 
-pub use plan::DataPlan;
+pub use dataset::{Dataset, Provenance, Shape, Split, Targets, Values};
+pub use folders::{DATA_VARIABLE, DataFolders};
+pub use loader::{Batch, Batches, Loader, LoaderOptions, Waiting};
+pub use normalize::Normalizer;
+pub use plan::{Augment, Data, DataPlan, Padding, ResizeMethod, Scaling};
+pub use samples::Samples;

@@ -1,11 +1,385 @@
-//! What a plan says of its data.
+//! `[data]` of a configuration: which set, which part of it, and how its
+//! values are prepared. Every field has a default, so that an empty table is
+//! the embedded digits in [0, 1].
+
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use toml::Table;
 
-/// A data set and what is done to it.
+use super::dataset::{Dataset, Shape, Split};
+use super::folders::DataFolders;
+use super::loader::{Loader, LoaderOptions};
+use super::normalize::Normalizer;
+use super::registry::{self, SetInfo};
+use super::resize;
+use super::samples::Samples;
+use crate::{Error, Result};
+
+/// How values are scaled.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Scaling {
+    /// Bytes to [0, 1]; floats as they are.
+    #[default]
+    Unit,
+    /// To [0, 1], then (x - mean) / std of each channel: `mean` and `std` of the
+    /// plan, else the set's usual ones, else those measured on the training part.
+    Standard,
+    /// As stored: 0 to 255 for most images.
+    Raw,
+}
+
+/// How images reach another size.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ResizeMethod {
+    /// Weighted by distance, over a wider window when shrinking, as Pillow and
+    /// torchvision do on images.
+    #[default]
+    Bilinear,
+    /// The nearest pixel.
+    Nearest,
+    /// Zeros around the picture, which stays as it is, centred.
+    Pad,
+}
+
+/// What fills the border that a random crop may reach into.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Padding {
+    /// Black (0 before normalisation), as in BioTorch's `cifar10_benchmark`.
+    #[default]
+    Zero,
+    /// Mirrored without repeating the edge, as in SoftHebb.
+    Reflect,
+}
+
+/// Random changes of training images; each depends on (seed, epoch, sample)
+/// only. Order: crop, flip, noise.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Augment {
+    /// Chance of a mirror image, left to right. Default 0.
+    pub flip: f32,
+    /// Pad by this many pixels on each side and cut the original size out
+    /// anywhere. Default 0, no crop.
+    pub crop: usize,
+    /// What the padding holds. Default `zero`.
+    pub padding: Padding,
+    /// Standard deviation of Gaussian noise on each value, in units of the
+    /// [0, 1] scale. Default 0.
+    pub noise: f32,
+}
+
+impl Augment {
+    /// Whether samples stay as they are.
+    pub fn is_none(&self) -> bool {
+        self.flip <= 0.0 && self.crop == 0 && self.noise <= 0.0
+    }
+}
+
+/// The `[data]` table.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, default)]
 pub struct DataPlan {
-    /// Name in the registry of data sets.
+    /// Name in the registry (`biorule data list`). Default `digits`.
     pub set: String,
+    /// Data folder searched before the usual ones. Default: none.
+    pub root: Option<PathBuf>,
+    /// Part of the training samples kept for validation: below 1 a fraction
+    /// (rounded down), else a number of samples. Default 0, none.
+    pub validation: f64,
+    /// Seed of the choice of samples for `validation` and the limits; kept apart
+    /// from the training seed so that runs compare on the same samples. Default 0.
+    pub split_seed: u64,
+    /// Use this many training samples (validation included), chosen at random.
+    /// Default: all.
+    pub limit_train: Option<usize>,
+    /// Use this many test samples, chosen at random. Default: all.
+    pub limit_test: Option<usize>,
+    /// Keep only these classes (labels stay as they are). Default empty, all.
+    pub classes: Vec<u32>,
+    /// How values are scaled. Default `unit`.
+    pub normalize: Scaling,
+    /// Channel means for `standard`, on the [0, 1] scale. Default: the set's.
+    pub mean: Option<Vec<f32>>,
+    /// Channel deviations for `standard`. Default: the set's.
+    pub std: Option<Vec<f32>>,
+    /// Bring images to `[height, width]`. Default: as they are.
+    pub resize: Option<[usize; 2]>,
+    /// How. Default `bilinear`.
+    pub resize_method: ResizeMethod,
+    /// Random order of training samples, new in each epoch. Default true.
+    pub shuffle: bool,
+    /// Leave out a last training batch that is not full. Default false.
+    pub drop_last: bool,
+    /// Loader threads; 0 prepares batches in the training thread. Default 1.
+    pub threads: usize,
+    /// Batches each loader thread prepares ahead. Default 4.
+    pub prefetch: usize,
+    /// Random changes of training images. Default: none.
+    pub augment: Augment,
+    /// Options of a generated set (`biorule data show NAME` lists them).
+    pub options: Table,
+}
+
+impl Default for DataPlan {
+    fn default() -> Self {
+        Self {
+            set: "digits".to_owned(),
+            root: None,
+            validation: 0.0,
+            split_seed: 0,
+            limit_train: None,
+            limit_test: None,
+            classes: Vec::new(),
+            normalize: Scaling::Unit,
+            mean: None,
+            std: None,
+            resize: None,
+            resize_method: ResizeMethod::Bilinear,
+            shuffle: true,
+            drop_last: false,
+            threads: 1,
+            prefetch: 4,
+            augment: Augment::default(),
+            options: Table::new(),
+        }
+    }
+}
+
+/// A plan's data in memory, ready for loaders.
+#[derive(Clone, Debug)]
+pub struct Data {
+    /// Samples to learn from.
+    pub train: Samples,
+    /// Samples held back, if the plan asks for them; never augmented.
+    pub validation: Option<Samples>,
+    /// Test samples; never augmented.
+    pub test: Samples,
+    /// The scaling, the same for all parts.
+    pub normalizer: Arc<Normalizer>,
+    plan: DataPlan,
+}
+
+impl DataPlan {
+    /// The folders this plan searches.
+    pub fn folders(&self) -> DataFolders {
+        DataFolders::search(self.root.as_deref())
+    }
+
+    /// The set's entry in the registry.
+    ///
+    /// # Errors
+    /// A usage error for an unknown name.
+    pub fn info(&self) -> Result<&'static SetInfo> {
+        registry::find(&self.set)
+    }
+
+    /// Checks what can be checked without reading data.
+    ///
+    /// # Errors
+    /// Usage errors that name the key.
+    pub fn check(&self) -> Result<()> {
+        let info = self.info()?;
+        let refuse = |key: &str, what: String| Err(Error::usage(format!("`data.{key}` {what}")));
+        if !(self.validation >= 0.0 && self.validation.is_finite()) {
+            return refuse(
+                "validation",
+                format!("must be 0 or more, not {}", self.validation),
+            );
+        }
+        if self.validation >= 1.0 && self.validation.fract() != 0.0 {
+            return refuse(
+                "validation",
+                format!("must be a whole number from 1 on, not {}", self.validation),
+            );
+        }
+        if !(0.0..=1.0).contains(&self.augment.flip) {
+            return refuse(
+                "augment.flip",
+                format!("must be 0 to 1, not {}", self.augment.flip),
+            );
+        }
+        if !(self.augment.noise >= 0.0 && self.augment.noise.is_finite()) {
+            return refuse(
+                "augment.noise",
+                format!("must be 0 or more, not {}", self.augment.noise),
+            );
+        }
+        if self.mean.is_some() != self.std.is_some() {
+            return refuse(
+                "mean",
+                "and `data.std` belong together; give both or neither".into(),
+            );
+        }
+        if self.mean.is_some() && self.normalize != Scaling::Standard {
+            return refuse("mean", "needs `data.normalize = \"standard\"`".into());
+        }
+        if let Some([h, w]) = self.resize
+            && (h == 0 || w == 0 || h * w > 1 << 22)
+        {
+            return refuse("resize", format!("must be a plausible size, not {h}x{w}"));
+        }
+        if info.classes > 0
+            && info.settings.is_empty()
+            && let Some(class) = self.classes.iter().find(|&&c| c as usize >= info.classes)
+        {
+            return refuse(
+                "classes",
+                format!("has class {class}; `{}` has {}", self.set, info.classes),
+            );
+        }
+        Ok(())
+    }
+
+    /// Reads the set (both parts) and prepares it: resize, class filter, limits,
+    /// validation part, scaling.
+    ///
+    /// # Errors
+    /// Usage errors for settings that do not fit the set; data errors for
+    /// missing or damaged files.
+    pub fn open(&self) -> Result<Data> {
+        self.open_in(&self.folders())
+    }
+
+    /// As [`Self::open`], searching only `folders`.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_in(&self, folders: &DataFolders) -> Result<Data> {
+        self.check()?;
+        let train = self.read(Split::Train, folders)?;
+        let test = self.read(Split::Test, folders)?;
+        let normalizer = Arc::new(self.normalizer(&train)?);
+        self.check_augment(train.shape())?;
+        let everything = Samples::all(train).of_classes(&self.classes);
+        let (train, validation) =
+            everything.divide(self.limit_train, self.validation, self.split_seed)?;
+        let test = Samples::all(test)
+            .of_classes(&self.classes)
+            .limited(self.limit_test, self.split_seed);
+        if train.is_empty() || test.is_empty() {
+            return Err(Error::usage(format!(
+                "`{}` has no sample left after `data.classes`, the limits and validation",
+                self.set
+            )));
+        }
+        Ok(Data {
+            train,
+            validation,
+            test,
+            normalizer,
+            plan: self.clone(),
+        })
+    }
+
+    fn read(&self, split: Split, folders: &DataFolders) -> Result<Arc<Dataset>> {
+        let set = registry::load(&self.set, split, folders, &self.options)?;
+        Ok(Arc::new(match self.resize {
+            Some([height, width]) => resize::resize(set, height, width, self.resize_method)?,
+            None => set,
+        }))
+    }
+
+    fn normalizer(&self, train: &Dataset) -> Result<Normalizer> {
+        if self.normalize != Scaling::Standard {
+            return Ok(Normalizer::plain(train, self.normalize == Scaling::Unit));
+        }
+        let info = self.info()?;
+        let (mean, std) = match (&self.mean, &self.std) {
+            (Some(mean), Some(std)) => (mean.clone(), std.clone()),
+            _ if !info.mean.is_empty() => (info.mean.to_vec(), info.std.to_vec()),
+            _ => train.channel_moments().into_iter().unzip(),
+        };
+        Normalizer::standard(train, &mean, &std)
+    }
+
+    fn check_augment(&self, shape: Shape) -> Result<()> {
+        let Augment {
+            crop,
+            flip,
+            padding,
+            ..
+        } = self.augment;
+        if (crop > 0 || flip > 0.0) && shape.plane() == 1 {
+            return Err(Error::usage(format!(
+                "`data.augment.crop` and `data.augment.flip` need images; samples of `{}` are {shape}",
+                self.set
+            )));
+        }
+        if padding == Padding::Reflect && crop >= shape.height.min(shape.width) {
+            return Err(Error::usage(format!(
+                "`data.augment.crop` is {crop}; reflecting needs it below the image size, {shape}"
+            )));
+        }
+        Ok(())
+    }
+}
+
+impl Data {
+    /// Shape of a prepared sample, `[C, H, W]`.
+    pub fn shape(&self) -> Shape {
+        self.train.dataset().shape()
+    }
+    /// Number of classes; 0 for regression.
+    pub fn classes(&self) -> usize {
+        self.train.dataset().classes()
+    }
+    /// Outputs a network needs.
+    pub fn outputs(&self) -> usize {
+        self.train.dataset().outputs()
+    }
+    /// The plan this was made from.
+    pub fn plan(&self) -> &DataPlan {
+        &self.plan
+    }
+
+    /// Training batches: shuffled and augmented as the plan says.
+    ///
+    /// # Errors
+    /// A usage error for batch size 0.
+    pub fn train_loader(&self, batch: usize, seed: u64) -> Result<Loader> {
+        let plan = &self.plan;
+        self.loader(
+            self.train.clone(),
+            LoaderOptions {
+                shuffle: plan.shuffle,
+                drop_last: plan.drop_last,
+                augment: plan.augment,
+                ..self.ordered(batch, seed)
+            },
+        )
+    }
+
+    /// Batches of `samples` in order, nothing random: for evaluation, and for
+    /// running a frozen prefix once.
+    ///
+    /// # Errors
+    /// A usage error for batch size 0.
+    pub fn ordered_loader(&self, samples: &Samples, batch: usize) -> Result<Loader> {
+        self.loader(samples.clone(), self.ordered(batch, 0))
+    }
+
+    /// Any combination.
+    ///
+    /// # Errors
+    /// A usage error for batch size 0.
+    pub fn loader(&self, samples: Samples, options: LoaderOptions) -> Result<Loader> {
+        Loader::new(samples, Arc::clone(&self.normalizer), options)
+    }
+
+    fn ordered(&self, batch: usize, seed: u64) -> LoaderOptions {
+        LoaderOptions {
+            batch,
+            seed,
+            shuffle: false,
+            drop_last: false,
+            augment: Augment::default(),
+            threads: self.plan.threads,
+            prefetch: self.plan.prefetch,
+        }
+    }
 }

@@ -20,7 +20,7 @@ use super::stop::StopCause;
 use super::{EventLog, MetricsCsv, TensorBoard, clock, events};
 use crate::{Error, Result};
 
-/// Numbers by name, such as `train.loss`, `test.accuracy`, `conv1.radius`.
+/// Numbers by name, such as `train/loss`, `test/accuracy`, `conv1/radius`.
 /// Accuracies are shares from 0 to 1.
 pub type Metrics = BTreeMap<String, f64>;
 
@@ -30,20 +30,31 @@ pub const PROTOCOL: u32 = 1;
 /// One finished epoch.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EpochRecord {
-    /// Name of the phase (baselines after the phases have names of their own).
+    /// `network`, or the baseline's name.
+    pub segment: String,
+    /// Name of the phase.
     pub phase: String,
     /// Finished epochs of the phase.
     pub epoch: u64,
     /// Epochs planned for the phase; 0 where a stop rule decides.
     pub epochs: u64,
-    /// Finished epochs of the run, all phases together.
+    /// Finished epochs of the segment, all phases together.
     pub total_epoch: u64,
-    /// Finished steps of the run.
+    /// Finished steps of the segment.
     pub step: u64,
     /// Wall time of the epoch, seconds.
     pub seconds: f64,
     /// What was measured.
     pub metrics: Metrics,
+}
+
+/// Segment, phase and epoch, which an epoch has for its own.
+type Place = (String, String, u64);
+
+impl EpochRecord {
+    fn place(&self) -> Place {
+        (self.segment.clone(), self.phase.clone(), self.epoch)
+    }
 }
 
 /// One finished step.
@@ -64,7 +75,7 @@ pub struct StepRecord<'a> {
 pub struct Outcome {
     /// Why it stopped before its end; `None` where it finished.
     pub stopped: Option<StopCause>,
-    /// Final numbers: `test.accuracy`, `baseline.random-weights.test.accuracy` ….
+    /// Final numbers: `test/accuracy`, `random-weights/test/accuracy` ….
     pub results: Metrics,
 }
 
@@ -91,7 +102,7 @@ pub struct Reporter {
     log_every: u64,
     phase: String,
     history: Vec<EpochRecord>,
-    logged: Vec<(String, u64)>,
+    logged: Vec<Place>,
 }
 
 impl Reporter {
@@ -116,7 +127,10 @@ impl Reporter {
         let logged = events::read(&folder.events_path())?
             .iter()
             .filter(|e| e["event"] == "epoch")
-            .filter_map(|e| Some((e["phase"].as_str()?.to_owned(), e["epoch"].as_u64()?)))
+            .filter_map(|e| {
+                let word = |key: &str| e[key].as_str().map(str::to_owned);
+                Some((word("segment")?, word("phase")?, e["epoch"].as_u64()?))
+            })
             .collect();
         Ok(Self {
             options,
@@ -175,7 +189,7 @@ impl Reporter {
         let history: Vec<EpochRecord> = serde_json::from_value(history.clone())
             .map_err(|e| Error::data(format!("history in the checkpoint: {e}")))?;
         for record in &history {
-            let place = (record.phase.clone(), record.epoch);
+            let place = record.place();
             let mut event = epoch_event(record);
             if !self.logged.contains(&place) {
                 self.write(&event)?;
@@ -259,10 +273,13 @@ impl Reporter {
     pub fn epoch(&mut self, record: EpochRecord) -> Result<()> {
         self.progress.epoch(&record);
         let event = epoch_event(&record);
-        self.logged.push((record.phase.clone(), record.epoch));
+        self.logged.push(record.place());
         if let Some(board) = &mut self.board {
             for (name, value) in &record.metrics {
-                let tag = format!("{}/{name}", record.phase);
+                let tag = match record.segment.as_str() {
+                    "network" => format!("{}/{name}", record.phase),
+                    baseline => format!("{baseline}/{}/{name}", record.phase),
+                };
                 board.scalar(&tag, *value, record.total_epoch)?;
             }
             board.flush()?;

@@ -26,13 +26,14 @@ fn folder(path: &Path) -> RunFolder {
 
 fn epoch(n: u64) -> EpochRecord {
     EpochRecord {
+        segment: "network".into(),
         phase: "train".into(),
         epoch: n,
         epochs: 3,
         total_epoch: n,
         step: 100 * n,
         seconds: 1.0,
-        metrics: Metrics::from([("test.accuracy".to_owned(), 0.1 * n as f64)]),
+        metrics: Metrics::from([("test/accuracy".to_owned(), 0.1 * n as f64)]),
     }
 }
 

@@ -302,16 +302,7 @@ impl SoftHebb {
         }
         let u = &*a.y;
         let y = match self.kind() {
-            Kind::Supervised => {
-                let target = a.target.as_ref().ok_or_else(|| {
-                    RuleError::rule(
-                        "`competition` = `supervised` learns from labels, and this phase has none",
-                    )
-                })?;
-                target
-                    .one_hot(layer.units(), u.dtype()?)?
-                    .reshape(&u.shape()?)?
-            }
+            Kind::Supervised => clamped(a, layer.units())?,
             _ => plain::factors(&self.contest(layer), layer, u)?,
         };
         Ok(Sums {
@@ -362,6 +353,25 @@ impl SoftHebb {
     /// Whether part of a unit's activity learns with the sign reversed at all positions.
     pub fn shares(&self) -> bool {
         self.kind() == Kind::SoftKrotov && self.krotov_mode == 0
+    }
+}
+
+/// `y` of a Hebbian classifier with `units` units: 1 for the target's, else 0.
+///
+/// Targets are labels, or one column for each class; units beyond the classes stay silent.
+fn clamped(a: &Activity, units: usize) -> Result<Tensor> {
+    let target = a.target.as_ref().ok_or_else(|| {
+        RuleError::rule("`competition` = `supervised` learns from labels, and this phase has none")
+    })?;
+    let (u, dtype) = (&*a.y, a.y.dtype()?);
+    if target.dtype()? == DType::U32 {
+        return target.one_hot(units, dtype)?.reshape(&u.shape()?);
+    }
+    let (batch, classes) = (target.dim(0)?, target.dim(1)?);
+    let target = target.to_dtype(dtype)?;
+    match units - classes.min(units) {
+        0 => Ok(target),
+        silent => Tensor::cat(&[&target, &u.full_like(&[batch, silent], 0.0)?], 1),
     }
 }
 

@@ -69,7 +69,7 @@ fn decay(file: &File, name: &str, checks: &mut Checks) -> Result<()> {
     }
     let mut layer = unit(&params, DType::F64)?;
     layer.call.samples = 1_000_000;
-    layer.call.batch = (setting(name, "ratio")? * 1e6).round() as u64;
+    layer.call.batch = (setting(name, "ratio")? * 1e6).round() as usize;
     layer.call.epochs = setting(name, "epochs")? as u64;
     let want = file.values(name)?;
     let mut got = Vec::new();

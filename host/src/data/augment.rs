@@ -1,0 +1,284 @@
+//! Writing one sample as floats: scaled, and for training moved, mirrored and
+//! noised by its own random stream.
+
+use rand_chacha::ChaCha8Rng;
+
+use super::dataset::{Dataset, Shape, Values};
+use super::normalize::Normalizer;
+use super::plan::{Augment, Padding};
+use super::random::{Purpose, below, normal, stream, unit};
+
+/// Source column or row of a pixel that lies in zero padding.
+const OUTSIDE: usize = usize::MAX;
+
+/// Writes sample `index` of `set` into `out`, `[C, H, W]`, under the stream of
+/// (`seed`, `epoch`, `index`).
+pub(crate) fn write(
+    set: &Dataset,
+    index: usize,
+    normalizer: &Normalizer,
+    augment: &Augment,
+    (seed, epoch): (u64, u64),
+    out: &mut [f32],
+) {
+    let shape = set.shape();
+    let at = index * shape.len();
+    if augment.is_none() {
+        return plain(set.values(), at, normalizer, out);
+    }
+    let mut rng = stream(Purpose::Augment, seed, epoch, index as u64);
+    if augment.crop > 0 || augment.flip > 0.0 {
+        let (rows, cols) = geometry(augment, shape, &mut rng);
+        moved(set.values(), at, shape, normalizer, (&rows, &cols), out);
+    } else {
+        plain(set.values(), at, normalizer, out);
+    }
+    if augment.noise > 0.0 {
+        for (channel, values) in out.chunks_exact_mut(normalizer.run()).enumerate() {
+            let scale = augment.noise * normalizer.gain(channel);
+            values
+                .iter_mut()
+                .for_each(|v| *v += scale * normal(&mut rng));
+        }
+    }
+}
+
+/// Scaling only.
+fn plain(values: &Values, at: usize, normalizer: &Normalizer, out: &mut [f32]) {
+    let length = out.len();
+    let runs = out.chunks_exact_mut(normalizer.run());
+    match values {
+        Values::Bytes { data, .. } => {
+            let data = data[at..at + length].chunks_exact(normalizer.run());
+            for (channel, (out, data)) in runs.zip(data).enumerate() {
+                let table = normalizer.table(channel);
+                for (out, &byte) in out.iter_mut().zip(data) {
+                    *out = table[usize::from(byte)];
+                }
+            }
+        }
+        Values::Floats(data) => {
+            let data = data[at..at + length].chunks_exact(normalizer.run());
+            for (channel, (out, data)) in runs.zip(data).enumerate() {
+                for (out, &value) in out.iter_mut().zip(data) {
+                    *out = normalizer.float(channel, value);
+                }
+            }
+        }
+    }
+}
+
+/// Source row of each row and source column of each column. Draws, in this
+/// order: vertical and horizontal offset of the crop, the flip.
+fn geometry(augment: &Augment, shape: Shape, rng: &mut ChaCha8Rng) -> (Vec<usize>, Vec<usize>) {
+    let pad = augment.crop;
+    let mut offset = || if pad > 0 { below(rng, 2 * pad + 1) } else { 0 };
+    let (dy, dx) = (offset(), offset());
+    let flip = augment.flip > 0.0 && unit(rng) < augment.flip;
+    let source = |position: usize, offset: usize, size: usize| -> usize {
+        let at = (position + offset) as isize - pad as isize;
+        let last = size as isize - 1;
+        match augment.padding {
+            _ if (0..=last).contains(&at) => at as usize,
+            Padding::Zero => OUTSIDE,
+            Padding::Reflect if at < 0 => (-at) as usize,
+            Padding::Reflect => (2 * last - at) as usize,
+        }
+    };
+    let rows = (0..shape.height)
+        .map(|y| source(y, dy, shape.height))
+        .collect();
+    let mut cols: Vec<usize> = (0..shape.width)
+        .map(|x| source(x, dx, shape.width))
+        .collect();
+    if flip {
+        cols.reverse();
+    }
+    (rows, cols)
+}
+
+/// Scaling with each pixel taken from `(rows, cols)`.
+fn moved(
+    values: &Values,
+    at: usize,
+    shape: Shape,
+    normalizer: &Normalizer,
+    (rows, cols): (&[usize], &[usize]),
+    out: &mut [f32],
+) {
+    for (channel, plane) in out.chunks_exact_mut(shape.plane()).enumerate() {
+        let base = at + channel * shape.plane();
+        let black = match values {
+            Values::Bytes { .. } => normalizer.table(channel)[0],
+            Values::Floats(_) => normalizer.float(channel, 0.0),
+        };
+        for (line, &row) in plane.chunks_exact_mut(shape.width).zip(rows) {
+            if row == OUTSIDE {
+                line.fill(black);
+                continue;
+            }
+            let start = base + row * shape.width;
+            match values {
+                Values::Bytes { data, .. } => {
+                    let (data, table) =
+                        (&data[start..start + shape.width], normalizer.table(channel));
+                    for (out, &col) in line.iter_mut().zip(cols) {
+                        *out = data
+                            .get(col)
+                            .map_or(black, |&byte| table[usize::from(byte)]);
+                    }
+                }
+                Values::Floats(data) => {
+                    let data = &data[start..start + shape.width];
+                    for (out, &col) in line.iter_mut().zip(cols) {
+                        *out = data
+                            .get(col)
+                            .map_or(black, |&value| normalizer.float(channel, value));
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::dataset::{Provenance, Split, Targets};
+
+    const SHAPE: Shape = Shape::new(2, 5, 6);
+
+    fn picture() -> Dataset {
+        let data: Vec<u8> = (0..SHAPE.len()).map(|i| 1 + (i * 3) as u8).collect();
+        let targets = Targets::Labels {
+            labels: vec![0],
+            classes: 1,
+            names: Vec::new(),
+        };
+        let values = Values::Bytes { data, white: 255 };
+        Dataset::new(
+            "x",
+            Split::Train,
+            SHAPE,
+            values,
+            targets,
+            Provenance::Embedded,
+        )
+        .unwrap()
+    }
+    fn drawn(augment: &Augment, epoch: u64) -> Vec<f32> {
+        let set = picture();
+        let mut out = vec![0.0; SHAPE.len()];
+        write(
+            &set,
+            0,
+            &Normalizer::plain(&set, false),
+            augment,
+            (1, epoch),
+            &mut out,
+        );
+        out
+    }
+    /// The slow way: pad a copy, cut a window out of it, mirror it.
+    fn window(pad: usize, padding: Padding, dy: usize, dx: usize, flip: bool) -> Vec<f32> {
+        let plain = drawn(&Augment::default(), 0);
+        let mut out = Vec::new();
+        for c in 0..2isize {
+            for y in 0..5 {
+                for x in 0..6 {
+                    let x = if flip { 5 - x } else { x };
+                    let (mut y, mut x) = (
+                        (y + dy) as isize - pad as isize,
+                        (x + dx) as isize - pad as isize,
+                    );
+                    if padding == Padding::Reflect {
+                        y = if y < 0 {
+                            -y
+                        } else if y > 4 {
+                            8 - y
+                        } else {
+                            y
+                        };
+                        x = if x < 0 {
+                            -x
+                        } else if x > 5 {
+                            10 - x
+                        } else {
+                            x
+                        };
+                    }
+                    let inside = (0..5).contains(&y) && (0..6).contains(&x);
+                    out.push(if inside {
+                        plain[(c * 30 + y * 6 + x) as usize]
+                    } else {
+                        0.0
+                    });
+                }
+            }
+        }
+        out
+    }
+
+    #[test]
+    fn each_crop_is_a_window_of_the_padded_image_and_all_occur() {
+        for padding in [Padding::Zero, Padding::Reflect] {
+            let augment = Augment {
+                flip: 0.5,
+                crop: 2,
+                padding,
+                noise: 0.0,
+            };
+            let mut all = Vec::new();
+            for at in 0..50 {
+                all.push(window(2, padding, at / 2 / 5, at / 2 % 5, at % 2 == 1));
+            }
+            let mut seen = [0; 50];
+            for epoch in 0..1000 {
+                let out = drawn(&augment, epoch);
+                let at = all
+                    .iter()
+                    .position(|w| *w == out)
+                    .expect("a window of the padded image");
+                seen[at] += 1;
+            }
+            // Expected 20 each; a chance of 1/50 missed in 1000 draws is e^-20.
+            assert!(seen.iter().all(|&n| n > 2), "{seen:?}");
+        }
+    }
+
+    #[test]
+    fn noise_has_the_asked_deviation_and_repeats_for_the_same_key() {
+        let augment = Augment {
+            noise: 0.1,
+            ..Augment::default()
+        };
+        let plain = drawn(&Augment::default(), 0);
+        let mut sum = 0.0;
+        for epoch in 0..200 {
+            let out = drawn(&augment, epoch);
+            assert_eq!(out, drawn(&augment, epoch));
+            sum += out
+                .iter()
+                .zip(&plain)
+                .map(|(a, b)| f64::from((a - b) / 255.0).powi(2))
+                .sum::<f64>();
+        }
+        let deviation = (sum / 200.0 / SHAPE.len() as f64).sqrt();
+        assert!((deviation - 0.1).abs() < 0.005, "{deviation}");
+    }
+
+    #[test]
+    fn standard_scaling_is_the_definition_for_bytes_and_floats() {
+        let set = picture();
+        let (mean, std) = ([0.2, 0.4], [0.5, 0.25]);
+        let normalizer = Normalizer::standard(&set, &mean, &std).unwrap();
+        let mut out = vec![0.0; SHAPE.len()];
+        write(&set, 0, &normalizer, &Augment::default(), (0, 0), &mut out);
+        for (at, value) in out.iter().enumerate() {
+            let (byte, c) = ((1 + at * 3) as f32, at / 30);
+            assert_eq!(*value, (byte / 255.0 - mean[c]) / std[c]);
+        }
+        assert!(Normalizer::standard(&set, &[0.0], &[1.0]).is_err());
+        assert!(Normalizer::standard(&set, &mean, &[1.0, 0.0]).is_err());
+    }
+}

@@ -1,0 +1,90 @@
+//! Sets made by seeded generators: pictures whose right answer is known (bars,
+//! Gabor patches) and regression tasks (teacher, sine). Options come from
+//! `[data.options]`; sample i of a part depends only on the seed and i.
+
+mod bars;
+mod gabor;
+mod regression;
+
+use serde::de::DeserializeOwned;
+
+pub(crate) use bars::BARS;
+pub(crate) use gabor::GABOR;
+pub(crate) use regression::{SINE, TEACHER};
+
+use super::dataset::Split;
+use super::random::Purpose;
+use super::registry::{SetInfo, Setting, Source};
+use crate::{Error, Result};
+
+/// What all generated entries of the registry have in common.
+const GENERATED: SetInfo = SetInfo {
+    name: "",
+    summary: "",
+    licence: "generated",
+    shape: super::dataset::Shape::vector(1),
+    classes: 0,
+    train: 0,
+    test: 0,
+    mean: &[],
+    std: &[],
+    files: &[],
+    mirrors: &[],
+    folders: &[],
+    markers: &[],
+    load: |source, _| {
+        Err(Error::internal(format!(
+            "`{}` has no generator",
+            source.set.name
+        )))
+    },
+    settings: &[],
+};
+
+/// An option's line of help.
+const fn setting(key: &'static str, default: &'static str, summary: &'static str) -> Setting {
+    Setting {
+        key,
+        default,
+        summary,
+    }
+}
+
+/// Reads `[data.options]` into the set's own struct.
+fn options<T: DeserializeOwned>(source: &Source<'_>) -> Result<T> {
+    T::deserialize(source.options.clone()).map_err(|e| {
+        let known = source
+            .set
+            .settings
+            .iter()
+            .map(|s| format!("`{}`", s.key))
+            .collect::<Vec<_>>()
+            .join(", ");
+        Error::usage(format!(
+            "`data.options` of `{}`: {}",
+            source.set.name,
+            e.message()
+        ))
+        .hint(format!("known options: {known}"))
+    })
+}
+
+/// The random stream of the samples of a part, and how many there are.
+fn part(split: Split, train: usize, test: usize) -> (Purpose, usize) {
+    match split {
+        Split::Train => (Purpose::Train, train),
+        Split::Test => (Purpose::Test, test),
+    }
+}
+
+/// Refuses an option outside its range.
+fn check(ok: bool, source: &Source<'_>, what: &str) -> Result<()> {
+    if ok {
+        Ok(())
+    } else {
+        Err(Error::usage(format!(
+            "`data.options` of `{}`: {what}",
+            source.set.name
+        )))
+    }
+}

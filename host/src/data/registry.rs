@@ -1,0 +1,381 @@
+//! The one table of data sets. Listing, help, fetching, verifying and loading
+//! all read it: a new set is one entry here and its `load` function.
+//!
+//! Bytes and hashes: tensorflow/datasets `url_checksums` and torchvision's
+//! `mnist.py` and `cifar.py`; the CIFAR md5 are those of the authors' page.
+
+use toml::Table;
+
+use super::dataset::{Dataset, Shape, Split};
+use super::folders::DataFolders;
+use super::{cifar, digits, generated, idx};
+use crate::{Error, Result};
+
+/// A published file.
+#[derive(Debug)]
+pub struct FileInfo {
+    /// Its name, below a mirror's address and in the set's folder.
+    pub name: &'static str,
+    /// Length in bytes.
+    pub bytes: u64,
+    /// MD5, hexadecimal, as the authors publish it.
+    pub md5: &'static str,
+    /// SHA-256, hexadecimal.
+    pub sha256: &'static str,
+}
+
+/// What a set's loader gets.
+#[derive(Debug)]
+pub struct Source<'a> {
+    /// The set's entry.
+    pub set: &'a SetInfo,
+    /// Where to look for its files.
+    pub folders: &'a DataFolders,
+    /// `[data.options]` of the configuration: settings of a generated set.
+    pub options: &'a Table,
+}
+
+/// One set: everything that is known of it without reading it.
+#[derive(Debug)]
+pub struct SetInfo {
+    /// The name used in configurations and commands.
+    pub name: &'static str,
+    /// One line.
+    pub summary: &'static str,
+    /// Terms of use, as the authors state them.
+    pub licence: &'static str,
+    /// Shape of one sample (of generated sets: with the default options).
+    pub shape: Shape,
+    /// Number of classes; 0 for regression.
+    pub classes: usize,
+    /// Published number of training samples (generated: the default).
+    pub train: usize,
+    /// Published number of test samples (generated: the default).
+    pub test: usize,
+    /// Usual mean of each channel, of values in [0, 1]; empty: measured on the
+    /// training part.
+    pub mean: &'static [f32],
+    /// Usual standard deviation of each channel, beside `mean`.
+    pub std: &'static [f32],
+    /// Files that `fetch` downloads; empty for embedded and generated sets.
+    pub files: &'static [FileInfo],
+    /// Addresses that hold the files, tried in order.
+    pub mirrors: &'static [&'static str],
+    /// Subfolders of a data folder in which the set may lie; the first is where
+    /// `fetch` puts it, the others are the layouts of other tools.
+    pub folders: &'static [&'static str],
+    /// Paths in such a folder of which at least one exists where the set is.
+    pub markers: &'static [&'static str],
+    /// Reads or makes one part.
+    pub load: fn(&Source<'_>, Split) -> Result<Dataset>,
+    /// What `[data.options]` may set; empty for sets that are read.
+    pub settings: &'static [Setting],
+}
+
+/// An option of a generated set, for help.
+#[derive(Debug)]
+pub struct Setting {
+    /// Key under `[data.options]`.
+    pub key: &'static str,
+    /// Its default, as one writes it.
+    pub default: &'static str,
+    /// One line.
+    pub summary: &'static str,
+}
+
+impl SetInfo {
+    /// Whether the set's samples come from files on disk.
+    pub fn is_on_disk(&self) -> bool {
+        !self.files.is_empty()
+    }
+}
+
+const IDX_MARKERS: &[&str] = &[
+    "train-images-idx3-ubyte.gz",
+    "train-labels-idx1-ubyte.gz",
+    "t10k-images-idx3-ubyte.gz",
+    "t10k-labels-idx1-ubyte.gz",
+    "train-images-idx3-ubyte",
+    "train-labels-idx1-ubyte",
+    "t10k-images-idx3-ubyte",
+    "t10k-labels-idx1-ubyte",
+];
+
+const fn file(name: &'static str, bytes: u64, md5: &'static str, sha256: &'static str) -> FileInfo {
+    FileInfo {
+        name,
+        bytes,
+        md5,
+        sha256,
+    }
+}
+
+/// Every set, in the order of `biorule data list`.
+pub static SETS: &[SetInfo] = &[
+    SetInfo {
+        name: "digits",
+        summary: "handwritten digits, 8x8 (UCI, embedded in the program)",
+        licence: "CC BY 4.0, Alpaydin and Kaynak 1998",
+        shape: Shape::new(1, 8, 8),
+        classes: 10,
+        train: digits::TRAIN,
+        test: digits::TEST,
+        mean: &[0.3054],
+        std: &[0.3759],
+        files: &[],
+        mirrors: &[],
+        folders: &[],
+        markers: &[],
+        load: digits::load,
+        settings: &[],
+    },
+    SetInfo {
+        name: "mnist",
+        summary: "handwritten digits, 28x28 grey (LeCun, Cortes and Burges)",
+        licence: "CC BY-SA 3.0",
+        shape: Shape::new(1, 28, 28),
+        classes: 10,
+        train: 60_000,
+        test: 10_000,
+        mean: &[0.1307],
+        std: &[0.3081],
+        files: &[
+            file(
+                "train-images-idx3-ubyte.gz",
+                9_912_422,
+                "f68b3c2dcbeaaa9fbdd348bbdeb94873",
+                "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
+            ),
+            file(
+                "train-labels-idx1-ubyte.gz",
+                28_881,
+                "d53e105ee54ea40749a09fcbcd1e9432",
+                "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
+            ),
+            file(
+                "t10k-images-idx3-ubyte.gz",
+                1_648_877,
+                "9fb629c4189551a2d022fa330f9573f3",
+                "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
+            ),
+            file(
+                "t10k-labels-idx1-ubyte.gz",
+                4_542,
+                "ec29112dd5afa0611ce80d1b7f02629c",
+                "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
+            ),
+        ],
+        mirrors: &[
+            "https://ossci-datasets.s3.amazonaws.com/mnist/",
+            "https://storage.googleapis.com/cvdf-datasets/mnist/",
+        ],
+        folders: &["mnist", "MNIST/raw"],
+        markers: IDX_MARKERS,
+        load: idx::load_mnist,
+        settings: &[],
+    },
+    SetInfo {
+        name: "fashion-mnist",
+        summary: "pictures of clothing, 28x28 grey (Zalando Research)",
+        licence: "MIT",
+        shape: Shape::new(1, 28, 28),
+        classes: 10,
+        train: 60_000,
+        test: 10_000,
+        mean: &[0.2859],
+        std: &[0.3530],
+        files: &[
+            file(
+                "train-images-idx3-ubyte.gz",
+                26_421_880,
+                "8d4fb7e6c68d591d4c3dfef9ec88bf0d",
+                "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
+            ),
+            file(
+                "train-labels-idx1-ubyte.gz",
+                29_515,
+                "25c81989df183df01b3e8a0aad5dffbe",
+                "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",
+            ),
+            file(
+                "t10k-images-idx3-ubyte.gz",
+                4_422_102,
+                "bef4ecab320f06d8554ea6380940ec79",
+                "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
+            ),
+            file(
+                "t10k-labels-idx1-ubyte.gz",
+                5_148,
+                "bb300cfdad3c16e7a12a480ee83cd310",
+                "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
+            ),
+        ],
+        mirrors: &[
+            "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
+            "https://github.com/zalandoresearch/fashion-mnist/raw/master/data/fashion/",
+        ],
+        folders: &["fashion-mnist", "FashionMNIST/raw"],
+        markers: IDX_MARKERS,
+        load: idx::load_fashion_mnist,
+        settings: &[],
+    },
+    SetInfo {
+        name: "cifar10",
+        summary: "photographs of 10 kinds of thing, 32x32 colour (Krizhevsky 2009)",
+        licence: "none stated by the authors",
+        shape: Shape::new(3, 32, 32),
+        classes: 10,
+        train: 50_000,
+        test: 10_000,
+        mean: &[0.4914, 0.4821, 0.4465],
+        std: &[0.2470, 0.2435, 0.2616],
+        files: &[file(
+            "cifar-10-binary.tar.gz",
+            170_052_171,
+            "c32a1d4ab5d03f1284b67883e8d87530",
+            "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
+        )],
+        mirrors: &["https://www.cs.toronto.edu/~kriz/"],
+        folders: &["cifar10", "cifar-10", ""],
+        markers: &[
+            "cifar-10-batches-bin",
+            "data_batch_1.bin",
+            "cifar-10-binary.tar.gz",
+        ],
+        load: cifar::load_cifar10,
+        settings: &[],
+    },
+    SetInfo {
+        name: "cifar100",
+        summary: "photographs of 100 kinds of thing, 32x32 colour, fine labels (Krizhevsky 2009)",
+        licence: "none stated by the authors",
+        shape: Shape::new(3, 32, 32),
+        classes: 100,
+        train: 50_000,
+        test: 10_000,
+        mean: &[0.5071, 0.4867, 0.4408],
+        std: &[0.2675, 0.2565, 0.2761],
+        files: &[file(
+            "cifar-100-binary.tar.gz",
+            168_513_733,
+            "03b5dce01913d631647c71ecec9e9cb8",
+            "58a81ae192c23a4be8b1804d68e518ed807d710a4eb253b1f2a199162a40d8ec",
+        )],
+        mirrors: &["https://www.cs.toronto.edu/~kriz/"],
+        folders: &["cifar100", "cifar-100", ""],
+        markers: &["cifar-100-binary", "cifar-100-binary.tar.gz"],
+        load: cifar::load_cifar100,
+        settings: &[],
+    },
+    generated::BARS,
+    generated::GABOR,
+    generated::TEACHER,
+    generated::SINE,
+];
+
+/// The set named `name`.
+///
+/// # Errors
+/// A usage error that lists the sets and the nearest name.
+pub fn find(name: &str) -> Result<&'static SetInfo> {
+    SETS.iter().find(|set| set.name == name).ok_or_else(|| {
+        let names = SETS
+            .iter()
+            .map(|s| format!("`{}`", s.name))
+            .collect::<Vec<_>>()
+            .join(", ");
+        let near = SETS
+            .iter()
+            .map(|s| (strsim::jaro_winkler(name, s.name), s.name))
+            .max_by(|a, b| a.0.total_cmp(&b.0))
+            .filter(|(score, _)| *score > 0.75);
+        let error = Error::usage(format!("unknown data set `{name}`; known: {names}"));
+        match near {
+            Some((_, near)) => error.hint(format!("did you mean `{near}`?")),
+            None => error,
+        }
+    })
+}
+
+/// Loads one part of the set named `name`.
+///
+/// # Errors
+/// Usage errors for an unknown set or bad `options`; data errors (exit code 3)
+/// for files that are missing or damaged.
+pub fn load(name: &str, split: Split, folders: &DataFolders, options: &Table) -> Result<Dataset> {
+    let set = find(name)?;
+    if set.settings.is_empty()
+        && let Some(key) = options.keys().next()
+    {
+        return Err(Error::usage(format!(
+            "data set `{name}` has no options, but `data.options.{key}` is set"
+        )));
+    }
+    (set.load)(
+        &Source {
+            set,
+            folders,
+            options,
+        },
+        split,
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_consistent() {
+        for (at, set) in SETS.iter().enumerate() {
+            assert!(
+                SETS[..at].iter().all(|other| other.name != set.name),
+                "{}",
+                set.name
+            );
+            assert_eq!(set.mean.len(), set.std.len(), "{}", set.name);
+            assert!(
+                set.mean.is_empty() || set.mean.len() == set.shape.channels,
+                "{}",
+                set.name
+            );
+            assert_eq!(set.files.is_empty(), set.mirrors.is_empty(), "{}", set.name);
+            assert_eq!(set.files.is_empty(), set.folders.is_empty(), "{}", set.name);
+            for file in set.files {
+                let hex = |s: &str| s.bytes().all(|b| b.is_ascii_hexdigit());
+                assert!(file.md5.len() == 32 && hex(file.md5), "{}", file.name);
+                assert!(file.sha256.len() == 64 && hex(file.sha256), "{}", file.name);
+                assert!(set.markers.contains(&file.name), "{}", file.name);
+            }
+            assert!(
+                set.mirrors.iter().all(|url| url.ends_with('/')),
+                "{}",
+                set.name
+            );
+        }
+    }
+
+    #[test]
+    fn sets_without_files_load_with_the_shape_the_table_says() {
+        let folders = DataFolders::only(Vec::<std::path::PathBuf>::new());
+        for set in SETS.iter().filter(|set| !set.is_on_disk()) {
+            for (split, count) in [(Split::Train, set.train), (Split::Test, set.test)] {
+                let data = load(set.name, split, &folders, &Table::new()).unwrap();
+                assert_eq!(data.shape(), set.shape, "{}", set.name);
+                assert_eq!(data.len(), count, "{}", set.name);
+                assert_eq!(data.classes(), set.classes, "{}", set.name);
+                assert_eq!(data.name(), set.name);
+            }
+        }
+    }
+
+    #[test]
+    fn an_unknown_set_gets_the_nearest_name() {
+        let error = find("cifar-10").unwrap_err().to_string();
+        assert!(error.contains("did you mean `cifar10`?"), "{error}");
+        let options: Table = "size = 3".parse().unwrap();
+        let folders = DataFolders::only(["x"]);
+        let error = load("digits", Split::Train, &folders, &options).unwrap_err();
+        assert!(error.text.contains("data.options.size"), "{error}");
+    }
+}

@@ -1,0 +1,181 @@
+//! A choice of samples of a dataset: the whole, some classes, a random part.
+//! The images themselves are shared, never copied.
+
+use std::sync::Arc;
+
+use super::dataset::Dataset;
+use super::random::{Purpose, permutation, stream};
+use crate::{Error, Result};
+
+/// Positions in a shared dataset.
+#[derive(Clone, Debug)]
+pub struct Samples {
+    dataset: Arc<Dataset>,
+    indices: Arc<[u32]>,
+}
+
+impl Samples {
+    /// Every sample, in order.
+    pub fn all(dataset: Arc<Dataset>) -> Self {
+        let indices = (0..dataset.len() as u32).collect();
+        Self { dataset, indices }
+    }
+    /// The samples at `indices` of `dataset`, in that order.
+    ///
+    /// # Errors
+    /// An internal error when an index is out of range.
+    pub fn at(dataset: Arc<Dataset>, indices: Vec<u32>) -> Result<Self> {
+        match indices.iter().find(|&&i| i as usize >= dataset.len()) {
+            Some(i) => Err(Error::internal(format!(
+                "sample {i} of a set of {}",
+                dataset.len()
+            ))),
+            None => Ok(Self {
+                dataset,
+                indices: indices.into(),
+            }),
+        }
+    }
+    /// The dataset they are from.
+    pub fn dataset(&self) -> &Arc<Dataset> {
+        &self.dataset
+    }
+    /// Positions in the dataset.
+    pub fn indices(&self) -> &[u32] {
+        &self.indices
+    }
+    /// Number of samples.
+    pub fn len(&self) -> usize {
+        self.indices.len()
+    }
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.indices.is_empty()
+    }
+    /// Labels of the samples, in order; empty for regression.
+    pub fn labels(&self) -> Vec<u32> {
+        let labels = self.dataset.labels();
+        if labels.is_empty() {
+            return Vec::new();
+        }
+        self.indices.iter().map(|&i| labels[i as usize]).collect()
+    }
+
+    /// Only samples of `classes`; all where it is empty.
+    #[must_use]
+    pub fn of_classes(self, classes: &[u32]) -> Self {
+        if classes.is_empty() {
+            return self;
+        }
+        let labels = self.dataset.labels();
+        let keep = |i: &u32| labels.get(*i as usize).is_some_and(|l| classes.contains(l));
+        let indices = self.indices.iter().copied().filter(keep).collect();
+        Self {
+            dataset: self.dataset,
+            indices,
+        }
+    }
+
+    /// `limit` samples chosen at random under `seed`; all where it is `None` or
+    /// not below the number there is.
+    #[must_use]
+    pub fn limited(self, limit: Option<usize>, seed: u64) -> Self {
+        match limit {
+            Some(limit) if limit < self.len() => {
+                let indices = self.shuffled(seed)[..limit].into();
+                Self {
+                    dataset: self.dataset,
+                    indices,
+                }
+            }
+            _ => self,
+        }
+    }
+
+    /// Training and validation part, as SoftHebb divides: shuffle under `seed`,
+    /// keep `limit`, the first of these are the validation part. `validation`
+    /// below 1 is a fraction of what is kept, rounded down, else a count; 0 is
+    /// no validation part, and without limit the order stays as it is.
+    ///
+    /// # Errors
+    /// A usage error when nothing would be left to train on.
+    pub fn divide(
+        self,
+        limit: Option<usize>,
+        validation: f64,
+        seed: u64,
+    ) -> Result<(Self, Option<Self>)> {
+        if validation <= 0.0 {
+            return Ok((self.limited(limit, seed), None));
+        }
+        let shuffled = self.shuffled(seed);
+        let kept = &shuffled[..limit.unwrap_or(shuffled.len()).min(shuffled.len())];
+        let count = if validation < 1.0 {
+            (validation * kept.len() as f64 + 1e-9).floor() as usize
+        } else {
+            validation as usize
+        };
+        if count == 0 || count >= kept.len() {
+            return Err(Error::usage(format!(
+                "`data.validation` is {validation}: {count} of {} samples would be held back",
+                kept.len()
+            )));
+        }
+        let part = |indices: &[u32]| Self {
+            dataset: Arc::clone(&self.dataset),
+            indices: indices.into(),
+        };
+        Ok((part(&kept[count..]), Some(part(&kept[..count]))))
+    }
+
+    fn shuffled(&self, seed: u64) -> Vec<u32> {
+        let mut rng = stream(Purpose::Choice, seed, 0, 0);
+        permutation(&mut rng, self.len())
+            .into_iter()
+            .map(|at| self.indices[at as usize])
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::{DataFolders, Split, registry};
+
+    fn digits() -> Samples {
+        let folders = DataFolders::only(["unused"]);
+        let set = registry::load("digits", Split::Train, &folders, &toml::Table::new()).unwrap();
+        Samples::all(Arc::new(set))
+    }
+
+    #[test]
+    fn training_and_validation_share_nothing_and_miss_nothing() {
+        let (train, held) = digits().divide(None, 0.2, 5).unwrap();
+        let held = held.unwrap();
+        assert_eq!((train.len(), held.len()), (1038, 259)); // floor(0.2 * 1297) = 259
+        let mut all = [train.indices(), held.indices()].concat();
+        all.sort_unstable();
+        assert_eq!(all, (0..1297).collect::<Vec<u32>>());
+        let again = digits().divide(None, 0.2, 5).unwrap().0;
+        assert_eq!(again.indices(), train.indices());
+        let other = digits().divide(None, 0.2, 6).unwrap().0;
+        assert_ne!(other.indices(), train.indices());
+    }
+
+    #[test]
+    fn a_limit_comes_before_the_validation_part() {
+        let (train, held) = digits().divide(Some(100), 30.0, 1).unwrap();
+        assert_eq!((train.len(), held.unwrap().len()), (70, 30));
+        let (all, none) = digits().divide(None, 0.0, 1).unwrap();
+        assert!(none.is_none() && all.indices().is_sorted() && all.len() == 1297);
+        assert!(digits().divide(Some(10), 10.0, 1).is_err());
+        assert!(digits().divide(Some(10), 0.01, 1).is_err());
+    }
+
+    #[test]
+    fn a_class_filter_keeps_labels() {
+        let some = digits().of_classes(&[3, 8]);
+        assert_eq!(some.len(), 144 + 132);
+        assert!(some.labels().iter().all(|l| [3, 8].contains(l)));
+    }
+}
