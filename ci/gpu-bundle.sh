@@ -16,7 +16,7 @@ export REAL_NVCC
 cargo build --release --locked --features biorule/cuda
 mkdir -p "$out/plugins" "$out/tests"
 cp "$CARGO_TARGET_DIR/release/biorule" "$out/"
-cp "$CARGO_TARGET_DIR"/release/libbiorule_*.so "$out/plugins/"
+for plugin in "$CARGO_TARGET_DIR"/release/libbiorule_*.so; do cp "$plugin" "$out/plugins/"; done
 # The test programs under the names of their targets.
 cargo test --release --locked --no-run --workspace --features biorule/cuda --message-format json |
     python3 -c '
@@ -29,5 +29,5 @@ for line in sys.stdin:
 for folder in configs benches tests/golden; do
     if [ -d "$folder" ]; then mkdir -p "$out/$folder" && cp -r "$folder/." "$out/$folder/"; fi
 done
-cp ci/gpu-check.sh ci/gpu-compare.py "$out/"
+cp ci/gpu-check.sh ci/gpu-compare.py ci/gpu-step.toml "$out/"
 du -sh "$out"
