@@ -36,7 +36,9 @@ fn build() -> PathBuf {
     let mut cargo = Command::new(env!("CARGO"));
     // The whole workspace, as the tests themselves are built: for a part of it cargo would
     // choose other features of the dependencies, and build them all again.
-    cargo.current_dir(repository()).args(["build", "--quiet", "--workspace"]);
+    cargo
+        .current_dir(repository())
+        .args(["build", "--quiet", "--workspace"]);
     cargo.args(["--profile", if name == "debug" { "dev" } else { &name }]);
     cargo.arg("--target-dir").arg(target);
     let status = cargo.status().expect("Cargo starts");

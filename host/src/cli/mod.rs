@@ -5,6 +5,7 @@
 mod completions;
 mod config;
 pub mod doctor;
+mod data;
 mod eval;
 pub mod host;
 mod logs;
@@ -51,6 +52,8 @@ enum Command {
     /// Learning rules: what is loaded, what they can do, whether they keep their word
     #[command(subcommand)]
     Rules(rules::RulesCommand),
+    /// Data sets: list, fetch, verify, show
+    Data(data::DataArgs),
     /// Configurations: show, reference, presets
     #[command(subcommand)]
     Config(config::ConfigCommand),
@@ -89,6 +92,7 @@ fn dispatch(command: Command, open: Open) -> Result<ExitCode> {
         Command::Train(args) => return train::run(&args, open),
         Command::Eval(args) => eval::run(&args, open),
         Command::Rules(command) => rules::run(&command, open),
+        Command::Data(args) => data::run(&args),
         Command::Config(command) => config::run(&command, open),
         Command::Runs(command) => runs::run(&command),
         Command::Doctor(args) => doctor::command(&args, open),
