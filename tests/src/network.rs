@@ -122,7 +122,7 @@ impl TestNetwork {
             outputs: 10,
         };
         let place = Placement {
-            device: Device::Cpu,
+            device: crate::device(),
             dtype,
             seed: 1,
         };

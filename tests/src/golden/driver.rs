@@ -44,7 +44,7 @@ impl Driven {
             normalised: false,
         };
         let rule = registry().bind(plan, &layer, dtype)?;
-        let state = rule.init(0, &Device::Cpu, dtype)?;
+        let state = rule.init(0, &crate::device(), dtype)?;
         let call = RuleCall {
             training: true,
             learning: true,

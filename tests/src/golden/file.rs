@@ -185,9 +185,9 @@ fn to_tensor(view: &TensorView<'_>) -> Result<Tensor> {
                 .chunks_exact(4)
                 .map(|b| i64::from(i32::from_le_bytes([b[0], b[1], b[2], b[3]])))
                 .collect();
-            return Ok(Tensor::from_vec(wide, shape, &Device::Cpu)?);
+            return Ok(Tensor::from_vec(wide, shape, &crate::device())?);
         }
         other => return Err(format!("element type {other:?}").into()),
     };
-    Ok(Tensor::from_raw_buffer(bytes, dtype, shape, &Device::Cpu)?)
+    Ok(Tensor::from_raw_buffer(bytes, dtype, shape, &crate::device())?)
 }
