@@ -11,6 +11,7 @@ pub mod host;
 mod logs;
 mod options;
 mod rules;
+mod rules_page;
 mod runs;
 mod train;
 
