@@ -1,6 +1,7 @@
 //! BioRule: trains, compares and searches neural networks whose layers learn by
 //! different rules, each rule a plugin. See `docs/architecture.md`.
 
+pub mod app;
 pub mod cli;
 pub mod config;
 pub mod data;
@@ -10,6 +11,7 @@ pub mod nn;
 pub mod ops;
 pub mod plugins;
 pub mod run;
+pub mod threads;
 pub mod train;
 
 pub use error::{Error, ExitCode, Result};

@@ -2,7 +2,7 @@
 //! as the trainer drives one.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use biorule::config::{
     ActivationPlan, BlockPlan, Drive, LayerPlan, MapPlan, NormKind, NormPlan, ParamValue, PoolKind,
@@ -10,16 +10,10 @@ use biorule::config::{
 };
 use biorule::nn::build::Placement;
 use biorule::nn::{Clock, InputShape, Mode, Network, Pass};
-use biorule::plugins::Registry;
-use candle_core::{DType, Device, Tensor};
+use candle_core::{DType, Tensor};
 
 use crate::Result;
-
-/// The plugins built with the tests: they lie beside the test's executable.
-pub fn registry() -> &'static Registry {
-    static REGISTRY: OnceLock<Registry> = OnceLock::new();
-    REGISTRY.get_or_init(|| Registry::discover(&[]))
-}
+use crate::plugins::registry;
 
 /// A block of nothing, to be filled in.
 pub fn block(name: &str) -> BlockPlan {
@@ -99,7 +93,7 @@ pub fn max_pool(size: usize) -> PoolPlan {
 }
 
 /// A network and the clock that its calls see.
-pub struct Driven {
+pub struct TestNetwork {
     /// The network.
     pub network: Network,
     /// Where training stands; `local_rate` is the rate handed to local rules.
@@ -117,7 +111,7 @@ pub struct Backward {
     pub grads: Vec<(Arc<str>, Tensor)>,
 }
 
-impl Driven {
+impl TestNetwork {
     /// Builds `blocks` for inputs of `dims` (without the batch), all in evaluation mode.
     ///
     /// # Errors
@@ -128,7 +122,7 @@ impl Driven {
             outputs: 10,
         };
         let place = Placement {
-            device: Device::Cpu,
+            device: crate::device(),
             dtype,
             seed: 1,
         };
@@ -162,7 +156,7 @@ impl Driven {
         }
     }
 
-    /// Replaces tensors, each named as in [`Driven::tensor`]; the rest keep their values.
+    /// Replaces tensors, each named as in [`TestNetwork::tensor`]; the rest keep their values.
     ///
     /// # Errors
     /// A name that no tensor has, or another shape.
@@ -179,6 +173,11 @@ impl Driven {
         Ok(self.network.load(&|name| all.get(name).cloned())?)
     }
 
+    /// Takes on the mode of [`TestNetwork::train`], so that the network's tensors say which learn.
+    pub fn start(&mut self) {
+        self.network.set_mode(&self.mode);
+    }
+
     /// Output for `x`, nothing learning.
     ///
     /// # Errors
@@ -193,7 +192,7 @@ impl Driven {
     /// # Errors
     /// A rule failed.
     pub fn learn(&mut self, x: &Tensor) -> Result<Tensor> {
-        self.network.set_mode(&self.mode);
+        self.start();
         let mut pass = Pass::local(self.clock.clone());
         let y = self.network.forward_all(&mut pass, x)?;
         self.network.apply_changes()?;
@@ -211,7 +210,7 @@ impl Driven {
         x: &Tensor,
         grad: impl FnOnce(&Tensor) -> Result<Tensor>,
     ) -> Result<Backward> {
-        self.network.set_mode(&self.mode);
+        self.start();
         let mut pass = Pass::gradient(self.clock.clone()).wanting_input();
         let y = self.network.forward_all(&mut pass, x)?;
         let grad = grad(&y)?;

@@ -46,17 +46,22 @@ impl Competition {
     /// If a rank is 0 or larger than the number of units.
     pub fn apply<T: Real>(&self, tile: &mut Tile<'_, T>) {
         match *self {
-            Competition::Soft { beta } => T::vectorised(Soft {
-                beta: T::from_f64(beta),
-                tile,
-            }),
-            Competition::SoftKrotov { beta } => {
+            Competition::Soft { beta } => {
                 T::vectorised(Soft {
                     beta: T::from_f64(beta),
+                    signed: false,
                     tile,
                 });
-                let winners = T::vectorised(Winners { u: tile.u });
-                negate_losers(tile.y, &winners);
+            }
+            Competition::SoftKrotov { beta } => {
+                let winners = T::vectorised(Soft {
+                    beta: T::from_f64(beta),
+                    signed: true,
+                    tile,
+                });
+                for (lane, k) in winners.into_iter().enumerate() {
+                    tile.y[k][lane] = -tile.y[k][lane];
+                }
             }
             Competition::Hard => {
                 let winners = T::vectorised(Winners { u: tile.u });
@@ -103,25 +108,24 @@ fn hard_ranked<T: Real>(tile: &mut Tile<'_, T>, rank: usize) -> [usize; LANES] {
     at
 }
 
-fn negate_losers<T: Real>(y: &mut [[T; LANES]], winners: &[usize; LANES]) {
-    let kept: [T; LANES] = std::array::from_fn(|lane| y[winners[lane]][lane]);
-    y.as_flattened_mut().iter_mut().for_each(|y| *y = -*y);
-    for (lane, &k) in winners.iter().enumerate() {
-        y[k][lane] = kept[lane];
-    }
-}
-
-/// `y = softmax(beta u)` over the units, lane by lane.
+/// `y = softmax(beta u)` over the units, lane by lane, or all of it negative if `signed`. Returns the
+/// winners if `signed`.
 struct Soft<'t, 'a, T> {
     beta: T,
+    signed: bool,
     tile: &'t mut Tile<'a, T>,
 }
 
 impl<T: Real> Job<T> for Soft<'_, '_, T> {
-    type Out = ();
+    type Out = [usize; LANES];
 
     #[inline(always)]
-    fn run<S: Simd<E = T>>(self, s: S) {
+    fn run<S: Simd<E = T>>(self, s: S) -> [usize; LANES] {
+        let winners = if self.signed {
+            Winners { u: self.tile.u }.run(s)
+        } else {
+            [0; LANES]
+        };
         let Tile { u, y, .. } = self.tile;
         let beta = s.splat(self.beta);
         for lane in (0..LANES).step_by(S::LANES) {
@@ -135,12 +139,13 @@ impl<T: Real> Job<T> for Soft<'_, '_, T> {
                 sum = s.add(sum, e);
                 s.store(&mut y[lane..], e);
             }
-            let share = s.div(s.splat(T::ONE), sum);
+            let share = s.div(s.splat(if self.signed { -T::ONE } else { T::ONE }), sum);
             for y in y.iter_mut() {
                 let e = s.load(&y[lane..]);
                 s.store(&mut y[lane..], s.mul(e, share));
             }
         }
+        winners
     }
 }
 

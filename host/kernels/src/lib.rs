@@ -23,6 +23,7 @@ pub mod pad;
 pub mod pool;
 pub mod real;
 pub mod reference;
+pub mod scratch;
 pub mod simd;
 pub mod threads;
 pub mod update;

@@ -95,7 +95,8 @@ pub fn unpad_grad<T: Real>(
     });
 }
 
-fn unpad_plane<T: Real>(
+/// [`unpad_grad`] of one plane.
+pub(crate) fn unpad_plane<T: Real>(
     mode: PadMode,
     padding: [usize; 4],
     (h, w): (usize, usize),

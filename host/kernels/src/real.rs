@@ -4,6 +4,7 @@
 //! vectors. It carries the few scalar functions that the kernels need and the way into the
 //! vectorised code ([`Real::vectorised`]).
 
+use crate::scratch::Pool;
 use crate::simd::Job;
 use std::fmt::{Debug, Display};
 use std::iter::Sum;
@@ -61,6 +62,10 @@ pub trait Real:
 
     /// Runs `job` compiled for the best instruction set of this machine.
     fn vectorised<J: Job<Self>>(job: J) -> J::Out;
+
+    /// The buffers of this type that are free.
+    #[doc(hidden)]
+    fn scratch() -> &'static Pool<Self>;
 }
 
 macro_rules! real {
@@ -101,6 +106,10 @@ macro_rules! real {
             #[inline]
             fn vectorised<J: Job<Self>>(job: J) -> J::Out {
                 $run(job)
+            }
+            fn scratch() -> &'static Pool<Self> {
+                static FREE: Pool<$type> = Pool::new(Vec::new());
+                &FREE
             }
         }
     };

@@ -26,6 +26,9 @@ pub fn for_each_chunk<T: Send>(
     size: usize,
     f: impl Fn(usize, &mut [T]) + Sync + Send,
 ) {
+    if data.is_empty() {
+        return;
+    }
     if data.len() <= size || count() == 1 {
         data.chunks_mut(size)
             .enumerate()
@@ -72,6 +75,24 @@ impl<'a, T> Shared<'a, T> {
         );
         // SAFETY: in bounds by the check, exclusive by the caller's promise.
         unsafe { std::slice::from_raw_parts_mut(self.start.add(from), len) }
+    }
+}
+
+impl<T> Shared<'_, T> {
+    /// The first element of a rectangle of `rows` x `cols` elements, rows `stride` apart.
+    ///
+    /// Nothing is promised about other threads: the caller keeps rectangles disjoint.
+    #[inline]
+    pub(crate) fn rectangle(
+        &self,
+        from: usize,
+        (rows, cols): (usize, usize),
+        stride: usize,
+    ) -> *mut T {
+        let end = from + rows.saturating_sub(1) * stride + cols;
+        assert!(end <= self.len, "rectangle outside the slice");
+        // SAFETY: `from` is inside by the check.
+        unsafe { self.start.add(from) }
     }
 }
 

@@ -5,16 +5,20 @@
 //! come from whoever knows them (see [`run`]).
 
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use super::{Host, Open};
 use crate::Result;
 use crate::device::libraries::{self, Probed};
 
 /// Options of `biorule doctor`.
 #[derive(Debug, Default, clap::Args)]
 pub struct DoctorArgs {
+    /// Folder with rule plugins, searched first; may be given more than once
+    #[arg(long = "plugins", value_name = "DIR")]
+    pub plugins: Vec<PathBuf>,
     /// Print the report as JSON
     #[arg(long)]
     pub json: bool,
@@ -49,7 +53,12 @@ pub struct Row {
 impl Row {
     /// A check that went well, or a plain fact.
     pub fn ok(name: impl Into<String>, found: impl Into<String>) -> Self {
-        Self { name: name.into(), health: Health::Ok, found: found.into(), advice: None }
+        Self {
+            name: name.into(),
+            health: Health::Ok,
+            found: found.into(),
+            advice: None,
+        }
     }
 
     /// Something absent that only some uses need.
@@ -58,7 +67,11 @@ impl Row {
         found: impl Into<String>,
         advice: impl Into<String>,
     ) -> Self {
-        Self { health: Health::Absent, advice: Some(advice.into()), ..Self::ok(name, found) }
+        Self {
+            health: Health::Absent,
+            advice: Some(advice.into()),
+            ..Self::ok(name, found)
+        }
     }
 
     /// Something wrong.
@@ -67,13 +80,19 @@ impl Row {
         found: impl Into<String>,
         advice: impl Into<String>,
     ) -> Self {
-        Self { health: Health::Broken, advice: Some(advice.into()), ..Self::ok(name, found) }
+        Self {
+            health: Health::Broken,
+            advice: Some(advice.into()),
+            ..Self::ok(name, found)
+        }
     }
 
     /// Whether files can be made in `folder`, which may not exist yet.
     pub fn writable_folder(name: impl Into<String>, folder: &Path) -> Self {
         let shown = folder.display().to_string();
-        let existing = folder.ancestors().find(|f| f.as_os_str().is_empty() || f.exists());
+        let existing = folder
+            .ancestors()
+            .find(|f| f.as_os_str().is_empty() || f.exists());
         let place = match existing {
             Some(f) if !f.as_os_str().is_empty() => f,
             _ => Path::new("."),
@@ -100,16 +119,73 @@ pub struct Section {
     pub rows: Vec<Row>,
 }
 
+/// Runs the command: the machine, its GPU, the plugins found by `open`, the folders.
+pub(super) fn command(args: &DoctorArgs, open: Open) -> Result<()> {
+    let host = open(&args.plugins)?;
+    let folders = Section {
+        title: "folders".into(),
+        rows: vec![Row::writable_folder("runs", Path::new("runs"))],
+    };
+    run(args, vec![plugins(&*host, &args.plugins), folders])
+}
+
 /// Prints the sections `machine` and `gpu`, then `further` ones, to stdout.
 ///
 /// # Errors
-/// Only a defect of the JSON writer.
+/// Only a defect of the JSON writer, or a closed output.
 pub fn run(args: &DoctorArgs, further: Vec<Section>) -> Result<()> {
     let mut sections = vec![machine(), gpu()];
     sections.extend(further);
-    let text = if args.json { json(&sections)? } else { text(&sections) };
-    println!("{}", text.trim_end());
-    Ok(())
+    let text = if args.json {
+        json(&sections)? + "\n"
+    } else {
+        text(&sections)
+    };
+    super::print(&text)
+}
+
+/// Each plugin file found, loaded or refused, and the folders searched.
+fn plugins(host: &dyn Host, configured: &[PathBuf]) -> Section {
+    let mut rows: Vec<Row> = crate::plugins::search_folders(configured)
+        .iter()
+        .map(|folder| {
+            let shown = folder.path.display().to_string();
+            if folder.path.is_dir() {
+                Row::ok("folder", shown)
+            } else {
+                Row::ok("folder", format!("{shown} (not there)"))
+            }
+        })
+        .collect();
+    rows.extend(host.plugins().iter().map(|plugin| {
+        Row::ok(
+            format!("{} {}", plugin.name, plugin.version),
+            format!("{} ({})", plugin.rules.join(", "), plugin.path.display()),
+        )
+    }));
+    rows.extend(host.refused().iter().map(|(path, error)| {
+        let name = path
+            .file_name()
+            .unwrap_or(path.as_os_str())
+            .to_string_lossy();
+        Row {
+            name: name.into_owned(),
+            health: Health::Broken,
+            found: error.text.clone(),
+            advice: error.hint.clone(),
+        }
+    }));
+    if host.plugins().is_empty() && host.refused().is_empty() {
+        rows.push(Row::broken(
+            "plugins",
+            "none found",
+            "build them (`cargo build --release`) and name their folder in `BIORULE_PLUGIN_PATH`",
+        ));
+    }
+    Section {
+        title: "plugins".into(),
+        rows,
+    }
 }
 
 fn json(sections: &[Section]) -> Result<String> {
@@ -118,8 +194,12 @@ fn json(sections: &[Section]) -> Result<String> {
 }
 
 fn text(sections: &[Section]) -> String {
-    let width =
-        sections.iter().flat_map(|s| &s.rows).map(|r| r.name.chars().count()).max().unwrap_or(0);
+    let width = sections
+        .iter()
+        .flat_map(|s| &s.rows)
+        .map(|r| r.name.chars().count())
+        .max()
+        .unwrap_or(0);
     let mut out = String::new();
     for section in sections {
         let _ = writeln!(out, "{}", section.title);
@@ -146,7 +226,10 @@ pub fn machine() -> Section {
     Section {
         title: "machine".into(),
         rows: vec![
-            Row::ok("biorule", format!("{} ({})", env!("CARGO_PKG_VERSION"), build())),
+            Row::ok(
+                "biorule",
+                format!("{} ({})", env!("CARGO_PKG_VERSION"), build()),
+            ),
             Row::ok("processor", model),
             instructions(),
             threads(),
@@ -157,11 +240,17 @@ pub fn machine() -> Section {
 }
 
 fn build() -> &'static str {
-    if cfg!(feature = "cuda") { "CPU and CUDA" } else { "CPU only" }
+    if cfg!(feature = "cuda") {
+        "CPU and CUDA"
+    } else {
+        "CPU only"
+    }
 }
 
 fn field<'t>(text: &'t str, key: &str) -> Option<&'t str> {
-    let line = text.lines().find(|l| l.split(':').next().map(str::trim) == Some(key))?;
+    let line = text
+        .lines()
+        .find(|l| l.split(':').next().map(str::trim) == Some(key))?;
     line.split_once(':').map(|(_, v)| v.trim())
 }
 
@@ -172,18 +261,40 @@ fn instructions() -> Row {
             [$(($name, std::is_x86_feature_detected!($name))),*]
         };
     }
-    let all = present!("avx2", "fma", "avx512f", "avx512bw", "avx512vl", "avx512bf16");
-    let have: Vec<_> = all.iter().filter(|(_, has)| *has).map(|(name, _)| *name).collect();
+    let all = present!(
+        "avx2",
+        "fma",
+        "avx512f",
+        "avx512bw",
+        "avx512vl",
+        "avx512bf16"
+    );
+    let have: Vec<_> = all
+        .iter()
+        .filter(|(_, has)| *has)
+        .map(|(name, _)| *name)
+        .collect();
     if std::is_x86_feature_detected!("avx2") && std::is_x86_feature_detected!("fma") {
         return Row::ok("instructions", have.join(" "));
     }
-    let found = if have.is_empty() { "neither AVX2 nor FMA".to_owned() } else { have.join(" ") };
-    Row::absent("instructions", found, "kernels take their portable path, several times slower")
+    let found = if have.is_empty() {
+        "neither AVX2 nor FMA".to_owned()
+    } else {
+        have.join(" ")
+    };
+    Row::absent(
+        "instructions",
+        found,
+        "kernels take their portable path, several times slower",
+    )
 }
 
 #[cfg(not(target_arch = "x86_64"))]
 fn instructions() -> Row {
-    Row::ok("instructions", format!("{}, portable kernels", std::env::consts::ARCH))
+    Row::ok(
+        "instructions",
+        format!("{}, portable kernels", std::env::consts::ARCH),
+    )
 }
 
 fn threads() -> Row {
@@ -192,7 +303,11 @@ fn threads() -> Row {
         .iter()
         .filter_map(|name| Some(format!("{name}={}", std::env::var(name).ok()?)))
         .collect();
-    let suffix = if set.is_empty() { String::new() } else { format!(", {}", set.join(", ")) };
+    let suffix = if set.is_empty() {
+        String::new()
+    } else {
+        format!(", {}", set.join(", "))
+    };
     Row::ok("threads", format!("{usable} usable{suffix}"))
 }
 
@@ -215,12 +330,20 @@ fn memory(meminfo: &str) -> Row {
 }
 
 fn allocator() -> Row {
-    let kind = if cfg!(target_env = "gnu") { "glibc malloc" } else { "the system's malloc" };
+    let kind = if cfg!(target_env = "gnu") {
+        "glibc malloc"
+    } else {
+        "the system's malloc"
+    };
     let set: Vec<_> = ["LD_PRELOAD", "GLIBC_TUNABLES", "MALLOC_ARENA_MAX"]
         .iter()
         .filter_map(|name| Some(format!("{name}={}", std::env::var(name).ok()?)))
         .collect();
-    let suffix = if set.is_empty() { String::new() } else { format!(" with {}", set.join(", ")) };
+    let suffix = if set.is_empty() {
+        String::new()
+    } else {
+        format!(" with {}", set.join(", "))
+    };
     Row::ok("allocator", format!("{kind}{suffix}"))
 }
 
@@ -244,11 +367,18 @@ pub fn gpu() -> Section {
             if major >= 8 {
                 return Row::ok(format!("cuda:{i}"), found);
             }
-            Row::broken(format!("cuda:{i}"), found, "needs capability 8.0 (Ampere) or newer")
+            Row::broken(
+                format!("cuda:{i}"),
+                found,
+                "needs capability 8.0 (Ampere) or newer",
+            )
         })),
         Err(reason) => rows.push(Row::absent("GPU", reason, "`device = \"cpu\"` needs none")),
     }
-    Section { title: "gpu".into(), rows }
+    Section {
+        title: "gpu".into(),
+        rows,
+    }
 }
 
 fn library_row(probed: &Probed) -> Row {
@@ -287,8 +417,15 @@ mod tests {
     fn folders_are_tried_for_writing() {
         let folder = tempfile::tempdir().expect("temporary folder");
         let new = folder.path().join("a/b");
-        assert_eq!(Row::writable_folder("runs", folder.path()).health, Health::Ok);
-        assert!(Row::writable_folder("runs", &new).found.ends_with("(will be made)"));
+        assert_eq!(
+            Row::writable_folder("runs", folder.path()).health,
+            Health::Ok
+        );
+        assert!(
+            Row::writable_folder("runs", &new)
+                .found
+                .ends_with("(will be made)")
+        );
         assert!(!new.exists(), "looking makes nothing");
         let file = folder.path().join("file");
         std::fs::write(&file, "x").expect("write");
@@ -307,7 +444,10 @@ mod tests {
         for needed in libraries::NEEDED {
             assert!(report.contains(needed.name), "{report}");
         }
-        assert!(report.contains("BROKEN") && report.contains("→ rebuild it"), "{report}");
+        assert!(
+            report.contains("BROKEN") && report.contains("→ rebuild it"),
+            "{report}"
+        );
         let parsed: serde_json::Value =
             serde_json::from_str(&json(&sections).expect("json")).expect("valid JSON");
         assert_eq!(parsed[2]["rows"][0]["health"], "broken");

@@ -1,7 +1,7 @@
 //! What the commands need from plugins and trainer, so that the command line
 //! can be read and tested without either.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::config::{PlanContext, PluginInfo, RuleSchema, RunPlan};
 use crate::run::{Metrics, Outcome, Reporter, RunFolder, StopFlag};
@@ -54,13 +54,6 @@ pub trait Host: PlanContext {
     /// # Errors
     /// Data error for an unreadable checkpoint or set.
     fn evaluate(&self, plan: &RunPlan, what: &Evaluation) -> Result<Metrics>;
-
-    /// Verifies the claims of the plugin file `path` and says what it found;
-    /// `json` for programs.
-    ///
-    /// # Errors
-    /// Plugin error where a claim does not hold.
-    fn check(&self, path: &Path, json: bool) -> Result<String>;
 }
 
 /// Opens nothing: configurations can be read, nothing can be trained.
@@ -95,9 +88,6 @@ impl Host for crate::config::Offline {
         Err(Error::plugin("no plugins are loaded"))
     }
     fn evaluate(&self, _plan: &RunPlan, _what: &Evaluation) -> Result<Metrics> {
-        Err(Error::plugin("no plugins are loaded"))
-    }
-    fn check(&self, _path: &Path, _json: bool) -> Result<String> {
         Err(Error::plugin("no plugins are loaded"))
     }
 }

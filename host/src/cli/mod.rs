@@ -5,6 +5,7 @@
 mod completions;
 mod config;
 mod data;
+pub mod doctor;
 mod eval;
 pub mod host;
 mod logs;
@@ -59,6 +60,8 @@ enum Command {
     /// Finished and running runs
     #[command(subcommand)]
     Runs(runs::RunsCommand),
+    /// Look at this machine: processor, memory, GPU, plugins, folders
+    Doctor(doctor::DoctorArgs),
     /// Print completions for a shell
     Completions(completions::CompletionsArgs),
 }
@@ -92,6 +95,7 @@ fn dispatch(command: Command, open: Open) -> Result<ExitCode> {
         Command::Data(args) => data::run(&args),
         Command::Config(command) => config::run(&command, open),
         Command::Runs(command) => runs::run(&command),
+        Command::Doctor(args) => doctor::command(&args, open),
         Command::Completions(args) => completions::run(&args),
     }
     .map(|()| ExitCode::Done)
@@ -124,7 +128,7 @@ fn print_json(value: &serde_json::Value) -> Result<()> {
 }
 
 /// A table without lines.
-fn table(head: &[&str]) -> comfy_table::Table {
+pub(crate) fn table(head: &[&str]) -> comfy_table::Table {
     let mut table = comfy_table::Table::new();
     table.load_style(comfy_table::presets::NOTHING);
     table.set_header(head.to_vec());

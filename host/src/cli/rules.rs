@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::{Host, Open};
 use crate::config::{ParamKind, ParamSchema, ParamValue, RuleSchema, nearest};
+use crate::plugins::check;
 use crate::{Error, ExitCode, Result};
 
 /// `biorule rules …`
@@ -45,14 +46,25 @@ pub struct DescribeArgs {
 
 /// `biorule rules check`
 #[derive(Args, Debug)]
+#[command(after_help = "Example:\n  biorule rules check target/release/libbiorule_softhebb.so")]
 pub struct CheckArgs {
     /// The plugin's library file
     path: PathBuf,
-    #[command(flatten)]
-    folders: Folders,
     /// As JSON
     #[arg(long)]
     json: bool,
+    /// Only this rule
+    #[arg(long)]
+    rule: Option<String>,
+    /// Only this check
+    #[arg(long, value_name = "CHECK")]
+    only: Option<String>,
+    /// In this process instead of one child for each check, for a debugger
+    #[arg(long)]
+    in_process: bool,
+    /// Seconds that one check may take
+    #[arg(long, default_value_t = 60)]
+    seconds: u64,
 }
 
 /// Where to look for plugins.
@@ -72,8 +84,14 @@ pub(super) fn run(command: &RulesCommand, open: Open) -> Result<()> {
             describe(&*host, args.name.as_deref(), args.json)
         }
         RulesCommand::Check(args) => {
-            let host = open(&args.folders.plugins)?;
-            super::print(&host.check(&args.path, args.json)?)
+            let options = check::Options {
+                json: args.json,
+                in_process: args.in_process,
+                rule: args.rule.clone(),
+                only: args.only.clone(),
+                seconds: args.seconds,
+            };
+            super::print(&check::run(&args.path, &options)?)
         }
     }
 }

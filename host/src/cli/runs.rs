@@ -43,7 +43,7 @@ pub struct ShowArgs {
 
 /// `biorule runs compare`
 #[derive(Args, Debug)]
-#[command(after_help = "Example:\n  biorule runs compare runs/fa runs/bp --result test.accuracy")]
+#[command(after_help = "Example:\n  biorule runs compare runs/fa runs/bp --result test/accuracy")]
 pub struct CompareArgs {
     /// Runs' folders, or folders that hold runs
     #[arg(required = true)]
@@ -87,9 +87,9 @@ fn list(args: &ListArgs) -> Result<()> {
         let runs: Vec<Value> = runs.iter().map(|(p, r)| run_json(p, r)).collect();
         return super::print_json(&Value::Array(runs));
     }
-    let mut table = super::table(&["folder", "seed", "started", "state", "test.accuracy"]);
+    let mut table = super::table(&["folder", "seed", "started", "state", "test/accuracy"]);
     for (path, record) in &runs {
-        let accuracy = record.results.get("test.accuracy");
+        let accuracy = record.results.get("test/accuracy");
         table.add_row(vec![
             path.display().to_string(),
             record.seed.to_string(),

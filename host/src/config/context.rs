@@ -2,6 +2,7 @@
 //! that are there. The registry of plugins implements this; configuration
 //! itself knows neither.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::plan::ParamValue;
@@ -42,7 +43,8 @@ pub struct RuleSchema {
     pub source: String,
     /// How it learns.
     pub credit: Credit,
-    /// A local rule that is taught by the labels (supervised last layer).
+    /// A local rule that can be taught by the labels: where one of its
+    /// hyperparameters is the word `supervised`.
     pub needs_target: bool,
     /// Works on dense layers.
     pub dense: bool,
@@ -52,6 +54,16 @@ pub struct RuleSchema {
     pub params: Option<Vec<ParamSchema>>,
     /// The plugin it comes from, empty where none is loaded.
     pub plugin: String,
+}
+
+impl RuleSchema {
+    /// Whether a layer with these hyperparameters is taught by the labels, as
+    /// SoftHebb's Hebbian classifier is.
+    #[must_use]
+    pub fn is_taught(&self, params: &BTreeMap<String, ParamValue>) -> bool {
+        let word = |v: &ParamValue| matches!(v, ParamValue::Text(t) if t == "supervised");
+        self.needs_target && params.values().any(word)
+    }
 }
 
 /// A hyperparameter.

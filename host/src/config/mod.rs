@@ -21,7 +21,10 @@ mod value;
 
 pub use context::{Credit, DataShape, ParamKind, ParamSchema, PlanContext, PluginInfo, RuleSchema};
 pub use layers::{ENVIRONMENT, Sources, merge};
-pub use offline::Offline;
+pub use offline::{Offline, dataset_shape};
 pub use plan::*;
 pub use resolve::{Resolved, every_block, plugin_folders, resolve, resolve_table};
 pub use value::{Table, make, nearest, typed};
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,5 @@
-//! A context without plugins and data: how the rules of our own plugins learn
-//! and the shapes of known data sets. Lets a configuration be read, shown and
+//! A context without plugins and data files: how the rules of our own plugins
+//! learn and what the registry says of data sets. Lets a configuration be read, shown and
 //! tested where nothing is built or downloaded; hyperparameters pass unchecked.
 
 use super::context::{Credit, DataShape, PlanContext, RuleSchema};
@@ -7,35 +7,22 @@ use super::value::nearest;
 use crate::data::DataPlan;
 use crate::{Error, Result};
 
-/// Rule name, credit, whether labels teach it, whether it works on convolutions.
-const RULES: &[(&str, Credit, bool, bool)] = &[
-    ("backprop", Credit::Feedback, false, true),
-    ("softhebb", Credit::Local, false, true),
-    ("softhebb/hard", Credit::Local, false, true),
-    ("softhebb/hard-krotov", Credit::Local, false, true),
-    ("softhebb/soft", Credit::Local, false, true),
-    ("softhebb/soft-krotov", Credit::Local, false, true),
-    ("softhebb/supervised", Credit::Local, true, false),
-    ("hebbian", Credit::Local, false, true),
-    ("hebbian/hebb", Credit::Local, false, true),
-    ("hebbian/oja", Credit::Local, false, true),
-    ("krotov", Credit::Local, false, true),
-    ("feedback-alignment/fa", Credit::Feedback, false, true),
-    ("feedback-alignment/usf", Credit::Feedback, false, true),
-    ("feedback-alignment/brsf", Credit::Feedback, false, true),
-    ("feedback-alignment/frsf", Credit::Feedback, false, true),
-    ("kolen-pollack", Credit::Feedback, false, true),
-    ("direct-feedback-alignment", Credit::Direct, false, true),
-];
-
-/// Set, sample shape, classes.
-const SETS: &[(&str, [usize; 3], usize)] = &[
-    ("digits", [1, 8, 8], 10),
-    ("mnist", [1, 28, 28], 10),
-    ("fashion-mnist", [1, 28, 28], 10),
-    ("cifar10", [3, 32, 32], 10),
-    ("cifar100", [3, 32, 32], 100),
-    ("stl10", [3, 96, 96], 10),
+/// Rule name, credit, whether labels can teach it.
+const RULES: &[(&str, Credit, bool)] = &[
+    ("backprop", Credit::Feedback, false),
+    ("softhebb", Credit::Local, true),
+    ("hebbian/hebb", Credit::Local, false),
+    ("hebbian/oja", Credit::Local, false),
+    ("hebbian/bionas", Credit::Feedback, false),
+    ("krotov", Credit::Local, false),
+    ("feedback-alignment/fa", Credit::Feedback, false),
+    ("feedback-alignment/usf", Credit::Feedback, false),
+    ("feedback-alignment/brsf", Credit::Feedback, false),
+    ("feedback-alignment/frsf", Credit::Feedback, false),
+    ("kolen-pollack", Credit::Feedback, false),
+    ("weight-mirror", Credit::Feedback, false),
+    ("direct-feedback-alignment/dfa", Credit::Direct, false),
+    ("direct-feedback-alignment/dkp", Credit::Direct, false),
 ];
 
 /// The context without plugins and data.
@@ -44,7 +31,7 @@ pub struct Offline;
 
 impl PlanContext for Offline {
     fn rule(&self, name: &str) -> Result<RuleSchema> {
-        let Some((name, credit, needs_target, conv)) = RULES.iter().find(|r| r.0 == name) else {
+        let Some((name, credit, needs_target)) = RULES.iter().find(|r| r.0 == name) else {
             let e = Error::plugin(format!("unknown rule `{name}`"));
             let hint = match nearest(name, RULES.iter().map(|r| r.0)) {
                 Some(near) => format!("did you mean `{near}`?"),
@@ -59,16 +46,35 @@ impl PlanContext for Offline {
             credit: *credit,
             needs_target: *needs_target,
             dense: true,
-            conv: *conv,
+            conv: true,
             params: None,
             plugin: String::new(),
         })
     }
 
+    /// Sets that the registry does not have (those of some presets) pass.
     fn dataset(&self, plan: &DataPlan) -> Result<Option<DataShape>> {
-        Ok(SETS.iter().find(|s| s.0 == plan.set).map(|s| DataShape {
-            sample: s.1.to_vec(),
-            classes: s.2,
-        }))
+        match plan.info() {
+            Ok(_) => dataset_shape(plan),
+            Err(_) => Ok(None),
+        }
     }
+}
+
+/// Shape and classes of a data set by the registry, its settings checked, no
+/// file opened; `None` for generated sets, whose options decide.
+///
+/// # Errors
+/// Usage error for an unknown set or settings that do not fit it.
+pub fn dataset_shape(plan: &DataPlan) -> Result<Option<DataShape>> {
+    let info = plan.info()?;
+    plan.check()?;
+    if !info.settings.is_empty() {
+        return Ok(None);
+    }
+    let [height, width] = plan.resize.unwrap_or([info.shape.height, info.shape.width]);
+    Ok(Some(DataShape {
+        sample: vec![info.shape.channels, height, width],
+        classes: info.classes,
+    }))
 }

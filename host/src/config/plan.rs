@@ -323,7 +323,7 @@ pub enum OptimizerPlan {
         momentum: f64,
         /// Added to the gradient as `decay · p` (PyTorch).
         weight_decay: f64,
-        /// After the step `p ← p − decay · p`, not scaled by the rate (bioflax's documented decay).
+        /// With the step `p ← p − decay · p`, of the value before it, not scaled by the rate (bioflax's documented decay).
         decoupled_decay: f64,
     },
     /// Adam with bias correction, `eps` outside the root.
@@ -336,7 +336,7 @@ pub enum OptimizerPlan {
         eps: f64,
         /// Added to the gradient as `decay · p` (PyTorch).
         weight_decay: f64,
-        /// After the step `p ← p − decay · p`, not scaled by the rate.
+        /// With the step `p ← p − decay · p`, of the value before it, not scaled by the rate.
         decoupled_decay: f64,
     },
 }

@@ -30,6 +30,7 @@ mod read;
 pub mod registry;
 mod resize;
 mod samples;
+mod training;
 pub mod verify;
 
 pub use dataset::{Dataset, Provenance, Shape, Split, Targets, Values};

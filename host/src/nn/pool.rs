@@ -47,7 +47,7 @@ impl Module for Pool {
         }
         let input = [kept.dims[2], kept.dims[3]];
         Ok(Some(match self.kind {
-            PoolKind::Max => max_pool_backward(grad, &kept.tensors[0], input)?,
+            PoolKind::Max => max_pool_backward(&self.window, grad, &kept.tensors[0], input)?,
             PoolKind::Avg => avg_pool_backward(&self.window, grad, input)?,
         }))
     }

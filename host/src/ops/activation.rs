@@ -8,12 +8,12 @@ use crate::config::plan::ActivationPlan;
 
 /// `f(u)`, shape of `u`: `[B, K]` or `[B, K, P, Q]`.
 pub fn activate(kind: &ActivationPlan, u: &Tensor) -> Result<Tensor> {
-    on_device!(u, "activate", cpu: cpu::activation::forward(kind, u))
+    on_device!(u, "activate", cpu: cpu::activation::forward(kind, u), cuda: super::cuda::activation::forward(kind, u))
 }
 
 /// `grad ∘ f'`. `kept` is what [`keeps_input`] says: `u` or `f(u)`.
 pub fn activate_backward(kind: &ActivationPlan, kept: &Tensor, grad: &Tensor) -> Result<Tensor> {
-    on_device!(grad, "activate_backward", cpu: cpu::activation::backward(kind, kept, grad))
+    on_device!(grad, "activate_backward", cpu: cpu::activation::backward(kind, kept, grad), cuda: super::cuda::activation::backward(kind, kept, grad))
 }
 
 /// Whether the derivative is computed from the input (true) or the output.

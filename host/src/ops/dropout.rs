@@ -9,7 +9,7 @@ use crate::Result;
 /// Drops elements with probability `p` (resolution 2⁻¹⁶) and scales the rest by
 /// `1/(1 − p)`. The same call on a gradient is the backward pass.
 pub fn dropout(x: &Tensor, p: f64, key: u64) -> Result<Tensor> {
-    on_device!(x, "dropout", cpu: cpu::dropout::apply(x, p, key))
+    on_device!(x, "dropout", cpu: cpu::dropout::apply(x, p, key), cuda: super::cuda::dropout::apply(x, p, key))
 }
 
 /// Mixes words into one key (SplitMix64 finaliser, Steele et al. 2014).

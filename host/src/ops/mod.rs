@@ -10,6 +10,8 @@ pub mod activation;
 pub mod compete;
 pub mod conv;
 pub mod cpu;
+#[cfg(any(test, feature = "cuda"))]
+pub mod cuda;
 pub mod dense;
 pub mod dropout;
 pub mod geometry;

@@ -27,7 +27,7 @@ pub struct Affine {
 
 /// Mean and biased variance of each channel, both `[C]`. `x: [B, C]` or `[B, C, H, W]`.
 pub fn batch_statistics(x: &Tensor) -> Result<(Tensor, Tensor)> {
-    on_device!(x, "batch_statistics", cpu: cpu::norm::statistics(x))
+    on_device!(x, "batch_statistics", cpu: cpu::norm::statistics(x), cuda: super::cuda::norm::statistics(x))
 }
 
 /// `(x − mean)/sqrt(var + eps)`, times gain plus shift where given.
@@ -38,7 +38,7 @@ pub fn normalise(
     eps: f64,
     affine: Option<&Affine>,
 ) -> Result<Tensor> {
-    on_device!(x, "normalise", cpu: cpu::norm::normalise(x, mean, var, eps, affine))
+    on_device!(x, "normalise", cpu: cpu::norm::normalise(x, mean, var, eps, affine), cuda: super::cuda::norm::normalise(x, mean, var, eps, affine))
 }
 
 /// Gradients of [`normalise`]. With `through_statistics` the mean and variance
@@ -55,6 +55,8 @@ pub fn normalise_backward(
     want_x: bool,
 ) -> Result<NormGradients> {
     on_device!(x, "normalise_backward", cpu: cpu::norm::backward(
+        x, grad, mean, var, eps, gain, through_statistics, want_x
+    ), cuda: super::cuda::norm::backward(
         x, grad, mean, var, eps, gain, through_statistics, want_x
     ))
 }

@@ -12,7 +12,7 @@ pub struct StepRates {
     pub lr: f64,
     /// Added to the gradient as `decay · p`.
     pub weight_decay: f64,
-    /// After the step `p ← p − decay · p`.
+    /// With the step `p ← p − decay · p`, of the value before it.
     pub decoupled_decay: f64,
     /// Clip every gradient element to ±this before anything else; 0 is off.
     pub clip: f64,
@@ -37,7 +37,7 @@ pub fn sgd_in_place(
     momentum: f64,
     rates: StepRates,
 ) -> Result<()> {
-    on_device!(p, "sgd", cpu: cpu::optim::sgd(p, g, velocity, momentum, rates))
+    on_device!(p, "sgd", cpu: cpu::optim::sgd(p, g, velocity, momentum, rates), cuda: super::cuda::optim::sgd(p, g, velocity, momentum, rates))
 }
 
 /// Adam with bias correction (Kingma and Ba 2015, as in `PyTorch`).
@@ -49,7 +49,7 @@ pub fn adam_in_place(
     adam: AdamRates,
     rates: StepRates,
 ) -> Result<()> {
-    on_device!(p, "adam", cpu: cpu::optim::adam(p, g, first, second, adam, rates))
+    on_device!(p, "adam", cpu: cpu::optim::adam(p, g, first, second, adam, rates), cuda: super::cuda::optim::adam(p, g, first, second, adam, rates))
 }
 
 /// `p ← p + d`, same shape.

@@ -9,20 +9,32 @@ use crate::Result;
 /// returns `y: [B, C, P, Q]` and, for the backward pass, the position of each
 /// maximum in its plane (`u32`, shape of `y`; the first on ties).
 pub fn max_pool(window: &Window, x: &Tensor) -> Result<(Tensor, Tensor)> {
-    on_device!(x, "max_pool", cpu: cpu::pool::max_forward(window, x))
+    on_device!(x, "max_pool", cpu: cpu::pool::max_forward(window, x), cuda: super::cuda::pool::max_forward(window, x))
 }
 
 /// Gradient of [`max_pool`] from the positions it returned; `input = [H, W]`.
-pub fn max_pool_backward(grad: &Tensor, positions: &Tensor, input: [usize; 2]) -> Result<Tensor> {
-    on_device!(grad, "max_pool_backward", cpu: cpu::pool::max_backward(grad, positions, input))
+pub fn max_pool_backward(
+    window: &Window,
+    grad: &Tensor,
+    positions: &Tensor,
+    input: [usize; 2],
+) -> Result<Tensor> {
+    let [p, q] = window.output(input)?;
+    if grad.dims().get(2..) != Some(&[p, q]) {
+        return Err(crate::Error::internal(format!(
+            "a pooling gradient of shape {:?} for outputs of {p}x{q}",
+            grad.dims()
+        )));
+    }
+    on_device!(grad, "max_pool_backward", cpu: cpu::pool::max_backward(grad, positions, input), cuda: super::cuda::pool::max_backward(window, grad, positions, input))
 }
 
 /// Mean of each window, padding counted as zeros.
 pub fn avg_pool(window: &Window, x: &Tensor) -> Result<Tensor> {
-    on_device!(x, "avg_pool", cpu: cpu::pool::avg_forward(window, x))
+    on_device!(x, "avg_pool", cpu: cpu::pool::avg_forward(window, x), cuda: super::cuda::pool::avg_forward(window, x))
 }
 
 /// Gradient of [`avg_pool`]; `input = [H, W]`.
 pub fn avg_pool_backward(window: &Window, grad: &Tensor, input: [usize; 2]) -> Result<Tensor> {
-    on_device!(grad, "avg_pool_backward", cpu: cpu::pool::avg_backward(window, grad, input))
+    on_device!(grad, "avg_pool_backward", cpu: cpu::pool::avg_backward(window, grad, input), cuda: super::cuda::pool::avg_backward(window, grad, input))
 }

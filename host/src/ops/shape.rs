@@ -9,12 +9,12 @@ use crate::Result;
 /// Each sample divided by its largest value; a sample whose largest value is 0
 /// stays as it is.
 pub fn divide_by_max(x: &Tensor) -> Result<Tensor> {
-    on_device!(x, "divide_by_max", cpu: cpu::shape::divide_by_max(x))
+    on_device!(x, "divide_by_max", cpu: cpu::shape::divide_by_max(x), cuda: super::cuda::shape::divide_by_max(x))
 }
 
 /// Gradient of [`divide_by_max`], through the maximum.
 pub fn divide_by_max_backward(x: &Tensor, grad: &Tensor) -> Result<Tensor> {
-    on_device!(x, "divide_by_max_backward", cpu: cpu::shape::divide_by_max_backward(x, grad))
+    on_device!(x, "divide_by_max_backward", cpu: cpu::shape::divide_by_max_backward(x, grad), cuda: super::cuda::shape::divide_by_max_backward(x, grad))
 }
 
 /// `length · x / max(‖x‖₂, 1e-12)` along axis 1.
@@ -35,12 +35,12 @@ pub fn scale_to_length_backward(x: &Tensor, grad: &Tensor, length: f64) -> Resul
 /// (shortcut A of CIFAR `ResNets`, He et al. 2016). `[B, C, H, W]` to
 /// `[B, channels, ⌈H/2⌉, ⌈W/2⌉]`.
 pub fn subsample_pad(x: &Tensor, channels: usize) -> Result<Tensor> {
-    on_device!(x, "subsample_pad", cpu: cpu::shape::subsample_pad(x, channels))
+    on_device!(x, "subsample_pad", cpu: cpu::shape::subsample_pad(x, channels), cuda: super::cuda::shape::subsample_pad(x, channels))
 }
 
 /// Gradient of [`subsample_pad`]; `input = [C, H, W]`.
 pub fn subsample_pad_backward(grad: &Tensor, input: [usize; 3]) -> Result<Tensor> {
-    on_device!(grad, "subsample_pad_backward", cpu: cpu::shape::subsample_pad_backward(grad, input))
+    on_device!(grad, "subsample_pad_backward", cpu: cpu::shape::subsample_pad_backward(grad, input), cuda: super::cuda::shape::subsample_pad_backward(grad, input))
 }
 
 /// Overwrites `to` with `from` (same shape and type); every tensor that shares

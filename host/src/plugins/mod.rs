@@ -7,6 +7,7 @@
 //! place with `unsafe`.
 
 pub mod bind;
+pub mod check;
 pub mod discover;
 pub mod init;
 pub mod load;

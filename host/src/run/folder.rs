@@ -67,6 +67,10 @@ impl RunFolder {
             let mut record = RunRecord::read(&known)?;
             record.starts += 1;
             record.argv = std::env::args().collect();
+            if !is_over(&record) {
+                record.ended = None;
+                record.exit_reason = None;
+            }
             record
         } else {
             if resume == Resume::Must {
@@ -137,8 +141,7 @@ impl RunFolder {
     /// Whether the run in it has ended for good.
     #[must_use]
     pub fn is_over(&self) -> bool {
-        let reason = self.record.exit_reason.as_deref();
-        matches!(reason, Some("finished" | "pruned" | "diverged"))
+        is_over(&self.record)
     }
 
     /// Writes down the device and the plugins in use.
@@ -162,6 +165,11 @@ impl RunFolder {
         self.record.results.clone_from(results);
         self.record.write(&self.path.join("run.json"))
     }
+}
+
+fn is_over(record: &RunRecord) -> bool {
+    let reason = record.exit_reason.as_deref();
+    matches!(reason, Some("finished" | "pruned" | "diverged"))
 }
 
 /// Refuses to go on with other settings than the folder was started with.
@@ -274,3 +282,7 @@ fn search(folder: &Path, depth: usize, found: &mut Vec<(PathBuf, RunRecord)>) {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "folder_tests.rs"]
+mod tests;

@@ -35,11 +35,19 @@ impl MetricsCsv {
             }
         }
         let mut table = csv::Writer::from_writer(Vec::new());
-        let fixed = ["phase", "epoch", "total_epoch", "step", "seconds"];
+        let fixed = [
+            "segment",
+            "phase",
+            "epoch",
+            "total_epoch",
+            "step",
+            "seconds",
+        ];
         let head = fixed.into_iter().chain(columns.iter().map(|c| c.as_str()));
         let mut written = table.write_record(head);
         for epoch in epochs {
             let first = [
+                epoch.segment.clone(),
                 epoch.phase.clone(),
                 epoch.epoch.to_string(),
                 epoch.total_epoch.to_string(),
@@ -66,6 +74,7 @@ mod tests {
 
     fn epoch(n: u64, metrics: &[(&str, f64)]) -> EpochRecord {
         EpochRecord {
+            segment: "network".into(),
             phase: "p".into(),
             epoch: n,
             epochs: 2,
@@ -91,8 +100,8 @@ mod tests {
         let text = std::fs::read_to_string(&path).unwrap();
         assert_eq!(
             text,
-            "phase,epoch,total_epoch,step,seconds,radius,accuracy\n\
-             p,1,1,10,0.500,4.5,\np,2,2,20,0.500,4,0.1\n"
+            "segment,phase,epoch,total_epoch,step,seconds,radius,accuracy\n\
+             network,p,1,1,10,0.500,4.5,\nnetwork,p,2,2,20,0.500,4,0.1\n"
         );
     }
 }

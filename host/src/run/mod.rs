@@ -4,6 +4,7 @@
 //! what is there (docs/run-folder.md).
 
 pub mod atomic;
+pub mod bridge;
 pub mod checkpoint;
 pub mod clock;
 pub mod events;
@@ -17,6 +18,7 @@ pub mod stop;
 pub mod summary;
 pub mod tensorboard;
 
+pub use bridge::Bridge;
 pub use checkpoint::{Checkpoint, CheckpointStore};
 pub use events::EventLog;
 pub use folder::RunFolder;

@@ -109,10 +109,14 @@ impl Progress {
             0 => String::new(),
             n => format!("/{n}"),
         };
+        let baseline = match record.segment.as_str() {
+            "network" => String::new(),
+            name => format!("{name}: "),
+        };
         let numbers = words(record.metrics.iter().map(|(k, v)| (k.as_str(), *v)));
         let line = format!(
-            "{} epoch {}{total} {:.1} s {numbers}",
-            record.phase, record.epoch, record.seconds
+            "{}{} epoch {}{total} {:.1} s {numbers}",
+            baseline, record.phase, record.epoch, record.seconds
         );
         self.line(line.trim_end());
     }
@@ -134,7 +138,7 @@ impl Progress {
     }
 }
 
-/// Up to six numbers, as `test.accuracy 0.9712, train.loss 0.1043`.
+/// Up to six numbers, as `test/accuracy 0.9712, train/loss 0.1043`.
 fn words<'a>(metrics: impl Iterator<Item = (&'a str, f64)>) -> String {
     let all: Vec<String> = metrics.map(|(name, x)| format!("{name} {x:.4}")).collect();
     match all.len() {

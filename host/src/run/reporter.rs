@@ -20,7 +20,7 @@ use super::stop::StopCause;
 use super::{EventLog, MetricsCsv, TensorBoard, clock, events};
 use crate::{Error, Result};
 
-/// Numbers by name, such as `train.loss`, `test.accuracy`, `conv1.radius`.
+/// Numbers by name, such as `train/loss`, `test/accuracy`, `conv1/radius`.
 /// Accuracies are shares from 0 to 1.
 pub type Metrics = BTreeMap<String, f64>;
 
@@ -30,20 +30,31 @@ pub const PROTOCOL: u32 = 1;
 /// One finished epoch.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EpochRecord {
-    /// Name of the phase (baselines after the phases have names of their own).
+    /// `network`, or the baseline's name.
+    pub segment: String,
+    /// Name of the phase.
     pub phase: String,
     /// Finished epochs of the phase.
     pub epoch: u64,
     /// Epochs planned for the phase; 0 where a stop rule decides.
     pub epochs: u64,
-    /// Finished epochs of the run, all phases together.
+    /// Finished epochs of the run, all phases and baselines together.
     pub total_epoch: u64,
-    /// Finished steps of the run.
+    /// Finished steps of the segment.
     pub step: u64,
     /// Wall time of the epoch, seconds.
     pub seconds: f64,
     /// What was measured.
     pub metrics: Metrics,
+}
+
+/// Segment, phase and epoch, which an epoch has for its own.
+type Place = (String, String, u64);
+
+impl EpochRecord {
+    fn place(&self) -> Place {
+        (self.segment.clone(), self.phase.clone(), self.epoch)
+    }
 }
 
 /// One finished step.
@@ -64,7 +75,7 @@ pub struct StepRecord<'a> {
 pub struct Outcome {
     /// Why it stopped before its end; `None` where it finished.
     pub stopped: Option<StopCause>,
-    /// Final numbers: `test.accuracy`, `baseline.random-weights.test.accuracy` ….
+    /// Final numbers: `test/accuracy`, `random-weights/test/accuracy` ….
     pub results: Metrics,
 }
 
@@ -91,7 +102,7 @@ pub struct Reporter {
     log_every: u64,
     phase: String,
     history: Vec<EpochRecord>,
-    logged: Vec<(String, u64)>,
+    logged: Vec<Place>,
 }
 
 impl Reporter {
@@ -116,7 +127,10 @@ impl Reporter {
         let logged = events::read(&folder.events_path())?
             .iter()
             .filter(|e| e["event"] == "epoch")
-            .filter_map(|e| Some((e["phase"].as_str()?.to_owned(), e["epoch"].as_u64()?)))
+            .filter_map(|e| {
+                let word = |key: &str| e[key].as_str().map(str::to_owned);
+                Some((word("segment")?, word("phase")?, e["epoch"].as_u64()?))
+            })
             .collect();
         Ok(Self {
             options,
@@ -162,7 +176,7 @@ impl Reporter {
     /// on the disk before `next` is reported.
     #[must_use]
     pub fn history_with(&self, next: Option<&EpochRecord>) -> Value {
-        let all: Vec<&EpochRecord> = self.history.iter().chain(next).collect();
+        let all: Vec<Saved> = self.history.iter().chain(next).map(Saved::from).collect();
         json!(all)
     }
 
@@ -172,10 +186,11 @@ impl Reporter {
     /// # Errors
     /// Data error where `history` is none; internal error where the disk refuses.
     pub fn restore(&mut self, history: &Value) -> Result<()> {
-        let history: Vec<EpochRecord> = serde_json::from_value(history.clone())
+        let history: Vec<Saved> = serde_json::from_value(history.clone())
             .map_err(|e| Error::data(format!("history in the checkpoint: {e}")))?;
+        let history: Vec<EpochRecord> = history.into_iter().map(EpochRecord::from).collect();
         for record in &history {
-            let place = (record.phase.clone(), record.epoch);
+            let place = record.place();
             let mut event = epoch_event(record);
             if !self.logged.contains(&place) {
                 self.write(&event)?;
@@ -259,10 +274,13 @@ impl Reporter {
     pub fn epoch(&mut self, record: EpochRecord) -> Result<()> {
         self.progress.epoch(&record);
         let event = epoch_event(&record);
-        self.logged.push((record.phase.clone(), record.epoch));
+        self.logged.push(record.place());
         if let Some(board) = &mut self.board {
             for (name, value) in &record.metrics {
-                let tag = format!("{}/{name}", record.phase);
+                let tag = match record.segment.as_str() {
+                    "network" => format!("{}/{name}", record.phase),
+                    baseline => format!("{baseline}/{}/{name}", record.phase),
+                };
                 board.scalar(&tag, *value, record.total_epoch)?;
             }
             board.flush()?;
@@ -396,6 +414,52 @@ impl Reporter {
         match &self.csv {
             Some(csv) => csv.write(&self.history),
             None => Ok(()),
+        }
+    }
+}
+
+/// An epoch in a checkpoint. Numbers are kept as bits: JSON has no NaN, and its
+/// reader may be off by a last digit, which a resumed run must not be.
+#[derive(Serialize, Deserialize)]
+struct Saved {
+    segment: String,
+    phase: String,
+    epoch: u64,
+    epochs: u64,
+    total_epoch: u64,
+    step: u64,
+    seconds: u64,
+    metrics: BTreeMap<String, u64>,
+}
+
+impl From<&EpochRecord> for Saved {
+    fn from(e: &EpochRecord) -> Self {
+        let bits = |(name, x): (&String, &f64)| (name.clone(), x.to_bits());
+        Self {
+            segment: e.segment.clone(),
+            phase: e.phase.clone(),
+            epoch: e.epoch,
+            epochs: e.epochs,
+            total_epoch: e.total_epoch,
+            step: e.step,
+            seconds: e.seconds.to_bits(),
+            metrics: e.metrics.iter().map(bits).collect(),
+        }
+    }
+}
+
+impl From<Saved> for EpochRecord {
+    fn from(s: Saved) -> Self {
+        let number = |(name, bits): (String, u64)| (name, f64::from_bits(bits));
+        Self {
+            segment: s.segment,
+            phase: s.phase,
+            epoch: s.epoch,
+            epochs: s.epochs,
+            total_epoch: s.total_epoch,
+            step: s.step,
+            seconds: f64::from_bits(s.seconds),
+            metrics: s.metrics.into_iter().map(number).collect(),
         }
     }
 }

@@ -110,7 +110,7 @@ mod tests {
     fn run(seed: u64, accuracy: f64) -> (u64, Metrics) {
         (
             seed,
-            Metrics::from([("test.accuracy".to_owned(), accuracy)]),
+            Metrics::from([("test/accuracy".to_owned(), accuracy)]),
         )
     }
 

@@ -36,11 +36,10 @@ impl Answers {
         self.len() == 0
     }
 
-    /// One-hot classes or the values themselves, `[B, O]`, in the type of `like`.
-    pub fn target(&self, outputs: usize, like: &Tensor) -> Result<Tensor> {
+    /// Labels `[B]` or values `[B, O]`, as they are.
+    pub fn raw(&self) -> &Tensor {
         match self {
-            Self::Classes(labels) => ops::one_hot(labels, outputs, like),
-            Self::Values(values) => Ok(values.to_dtype(like.dtype())?),
+            Self::Classes(t) | Self::Values(t) => t,
         }
     }
 

@@ -1,6 +1,29 @@
 //! Training: phases over a network, losses, optimisers, schedules, kept
 //! features, evaluation and exact resume.
+//!
+//! [`run`] takes a plan, rules, data and someone to report to, and carries out
+//! the plan's phases and baselines. Everything random is a function of seed,
+//! phase, epoch and step, so a resumed run goes on bit for bit.
 
+pub mod alignment;
+pub mod baseline;
+pub mod cache;
+pub mod evaluate;
 pub mod loss;
+pub mod mapped;
+pub mod meter;
 pub mod optimizer;
+pub mod phase;
+pub mod progress;
+pub mod run;
 pub mod schedule;
+pub mod source;
+pub mod state;
+pub mod step;
+pub mod stop;
+
+pub use evaluate::Scores;
+pub use progress::{EpochEvent, PhaseEvent, Progress, StepEvent};
+pub use run::{Job, Outcome, SegmentResult, run, score};
+pub use source::{Batch, EpochSpec, Samples, TrainData};
+pub use state::Checkpoint;

@@ -2,9 +2,12 @@
 //! feedback and a plain Hebbian rule, without the plugin boundary.
 #![allow(dead_code, clippy::unwrap_used)]
 
+pub mod data;
+
 use biorule::Result;
 use biorule::config::plan::*;
 use biorule::nn::*;
+use biorule::ops::activation::activate;
 use biorule::ops::dense;
 use biorule::ops::dropout::mix;
 use candle_core::{DType, Device, Tensor};
@@ -116,7 +119,8 @@ impl Rule for Toy {
             Kind::Supervised => {
                 biorule::ops::loss::one_hot(a.target.expect("labels"), self.map.units(), a.y)?
             }
-            _ => a.y.clone(),
+            // Soft competition over units, so that they come to differ.
+            _ => activate(&ActivationPlan::Softmax { gain: 4.0 }, a.y)?,
         };
         let scale = (post.elem_count() as f64 / self.map.units() as f64).recip();
         let hebb = (self.map.correlate(a.x, &post)? * scale)?;
@@ -147,9 +151,10 @@ impl Rule for Toy {
         }
         Ok(out)
     }
-    fn metrics(&self, _: &RuleCall, s: &[StateTensor]) -> Result<Vec<(String, f64)>> {
+    fn metrics(&self, c: &RuleCall, s: &[StateTensor]) -> Result<Vec<(String, f64)>> {
         let norm = state(s, "weight").sqr()?.sum_all()?.to_dtype(DType::F64)?;
-        Ok(vec![("norm".into(), norm.to_scalar::<f64>()?.sqrt())])
+        let norm = norm.to_scalar::<f64>()?.sqrt();
+        Ok(vec![("norm".into(), norm), ("age".into(), c.step as f64)])
     }
 }
 

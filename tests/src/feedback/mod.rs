@@ -7,6 +7,7 @@ pub mod bioflax;
 pub mod biotorch;
 pub mod plans;
 pub mod record;
+pub mod single;
 pub mod trial;
 
 use crate::golden::Tolerance;

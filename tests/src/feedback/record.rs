@@ -61,9 +61,9 @@ pub fn locked(tape: &Mutex<Tape>) -> MutexGuard<'_, Tape> {
 }
 
 impl RuleSource for Recorder<'_> {
-    fn bind(&self, plan: &LayerPlan, layer: &LayerShape) -> Result<Box<dyn Rule>> {
+    fn bind(&self, plan: &LayerPlan, layer: &LayerShape, dtype: DType) -> Result<Box<dyn Rule>> {
         Ok(Box::new(Listener {
-            inner: self.inner.bind(plan, layer)?,
+            inner: self.inner.bind(plan, layer, dtype)?,
             block: layer.name.clone(),
             tape: self.tape.clone(),
         }))
@@ -89,10 +89,13 @@ impl Rule for Listener {
     fn wants_target(&self) -> bool {
         self.inner.wants_target()
     }
+    fn stochastic(&self) -> bool {
+        self.inner.stochastic()
+    }
     fn init(&self, seed: u64, device: &Device, dtype: DType) -> Result<Vec<StateTensor>> {
         self.inner.init(seed, device, dtype)
     }
-    fn forward(&self, call: &RuleCall<'_>, state: &[StateTensor], x: &Tensor) -> Result<Forwarded> {
+    fn forward(&self, call: &RuleCall, state: &[StateTensor], x: &Tensor) -> Result<Forwarded> {
         let mut out = self.inner.forward(call, state, x)?;
         let mut tape = locked(&self.tape);
         for (name, kept) in &mut out.kept {
@@ -110,7 +113,7 @@ impl Rule for Listener {
     }
     fn learn(
         &self,
-        call: &RuleCall<'_>,
+        call: &RuleCall,
         state: &[StateTensor],
         activity: &Activity<'_>,
     ) -> Result<Vec<Change>> {
@@ -118,7 +121,7 @@ impl Rule for Listener {
     }
     fn backward(
         &self,
-        call: &RuleCall<'_>,
+        call: &RuleCall,
         state: &[StateTensor],
         errors: &Errors<'_>,
     ) -> Result<RuleGradients> {
@@ -129,7 +132,7 @@ impl Rule for Listener {
         heard.grad_x = out.grad_x.clone();
         Ok(out)
     }
-    fn metrics(&self, call: &RuleCall<'_>, state: &[StateTensor]) -> Result<Vec<(String, f64)>> {
+    fn metrics(&self, call: &RuleCall, state: &[StateTensor]) -> Result<Vec<(String, f64)>> {
         self.inner.metrics(call, state)
     }
     fn effective_weight(&self, state: &[StateTensor]) -> Result<Option<Tensor>> {

@@ -8,6 +8,8 @@
 mod checks;
 mod driver;
 mod file;
+pub mod hebbian;
+pub mod krotov;
 pub mod softhebb;
 mod suite;
 

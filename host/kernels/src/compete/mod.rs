@@ -5,7 +5,10 @@
 //! The caller supplies the competition as a function of one [`Tile`]; it runs in cache, on the
 //! kernels' threads. [`crate::competition`] has the common ones ready.
 
-pub use crate::reference::compete::step;
+mod block;
+mod step;
+
+pub use step::step;
 
 /// Positions of a tile.
 pub const LANES: usize = 16;

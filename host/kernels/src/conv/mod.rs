@@ -1,5 +1,16 @@
 //! The three maps of a convolution: forward, and its gradients by input and by weight.
 //!
-//! A dense layer is the 1x1 convolution of 1x1 images ([`Conv::dense`]); [`crate::gemm`] serves it too.
+//! A dense layer is the 1x1 convolution of 1x1 images ([`crate::Conv::dense`]); [`crate::gemm`]
+//! serves it too. Depthwise convolutions have kernels of their own.
 
-pub use crate::reference::conv::{forward, input_grad, weight_grad};
+pub(crate) mod depthwise;
+pub(crate) mod forward;
+mod input;
+pub(crate) mod map;
+mod product;
+pub(crate) mod weight;
+
+pub use forward::forward;
+pub use input::input_grad;
+pub(crate) use product::Pack;
+pub use weight::weight_grad;

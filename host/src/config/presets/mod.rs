@@ -1,6 +1,7 @@
 //! Built-in configurations, named `family/name`.
 
 pub mod softhebb;
+pub mod softhebb_data;
 
 use super::value::nearest;
 use crate::{Error, Result};

@@ -131,6 +131,7 @@ fn show(
                 let Ok(value) = toml::Value::try_from(plain) else {
                     continue;
                 };
+                let value = short(value);
                 let from = given.map_or_else(|| DEFAULT.to_owned(), value::origin);
                 Shown::Leaf(value, from)
             }
@@ -138,4 +139,17 @@ fn show(
         shown.push((key.clone(), item));
     }
     shown
+}
+
+/// Numbers that the plan keeps in 32 bits as short as they were written: 0.1,
+/// not 0.10000000149011612.
+fn short(value: toml::Value) -> toml::Value {
+    match value {
+        toml::Value::Float(x) if f64::from(x as f32) == x => {
+            let text = (x as f32).to_string();
+            toml::Value::Float(text.parse().unwrap_or(x))
+        }
+        toml::Value::Array(items) => toml::Value::Array(items.into_iter().map(short).collect()),
+        other => other,
+    }
 }

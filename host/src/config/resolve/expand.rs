@@ -120,7 +120,7 @@ fn block_learning(block: &BlockPlan, context: &dyn PlanContext) -> Result<Learns
         let Some(layer) = &inner.layer else { continue };
         let schema = context.rule(&layer.rule)?;
         let one = match schema.credit {
-            Credit::Local if schema.needs_target => Learns::Taught,
+            Credit::Local if schema.is_taught(&layer.params) => Learns::Taught,
             Credit::Local => Learns::Local,
             Credit::Feedback | Credit::Direct => Learns::Gradient,
         };

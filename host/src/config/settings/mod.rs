@@ -2,9 +2,11 @@
 //! source. The reader takes defaults and ranges from here, unknown keys are
 //! refused against it, and `docs/configuration.md` is printed from it.
 
+mod data;
 mod network;
 mod training;
 
+pub use data::*;
 pub use network::*;
 pub use training::*;
 
@@ -238,8 +240,7 @@ pub const OUTPUT: &[Setting] = &[
     .unit("epochs"),
 ];
 
-/// Every section, in the order of the reference page. `data` is described by
-/// the data module's own list.
+/// Every section, in the order of the reference page.
 #[must_use]
 pub fn sections() -> Vec<SectionDoc> {
     let mut all = vec![SectionDoc {
@@ -247,6 +248,7 @@ pub fn sections() -> Vec<SectionDoc> {
         doc: "An experiment.",
         settings: TOP,
     }];
+    all.extend(data::sections());
     all.extend(network::sections());
     all.extend(training::sections());
     all.push(SectionDoc {

@@ -66,7 +66,7 @@ fn sgd_typed<T: Real + Slot>(
                     .zip(g.par_chunks(CHUNK))
                     .for_each(|(p, g)| {
                         for (p, g) in p.iter_mut().zip(g) {
-                            *p = (*p - r.lr * r.gradient(*g, *p)) * r.shrink;
+                            *p = *p * r.shrink - r.lr * r.gradient(*g, *p);
                         }
                     });
             })
@@ -80,7 +80,7 @@ fn sgd_typed<T: Real + Slot>(
                     .for_each(|(p, (v, g))| {
                         for ((p, v), g) in p.iter_mut().zip(v).zip(g) {
                             *v = mu * *v + r.gradient(*g, *p);
-                            *p = (*p - r.lr * *v) * r.shrink;
+                            *p = *p * r.shrink - r.lr * *v;
                         }
                     });
             })
@@ -119,7 +119,7 @@ fn adam_typed<T: Real + Slot>(
             let g = r.gradient(*g, *p);
             *m = b1 * *m + c1 * g;
             *v = b2 * *v + c2 * g * g;
-            *p = (*p - r.lr * *m / (v.sqrt() * root + eps)) * r.shrink;
+            *p = *p * r.shrink - r.lr * *m / (v.sqrt() * root + eps);
         }
     };
     read::<T, _>(g, |g| {

@@ -62,17 +62,79 @@ pub extern "C" fn parallel_for(
 
 pub extern "C" fn launch_ptx(
     module: RStr<'_>,
-    _ptx: RStr<'_>,
+    ptx: RStr<'_>,
     function: RStr<'_>,
-    _launch: *const RawLaunch,
-    _args: RSlice<'_, RawArg>,
+    launch: *const RawLaunch,
+    args: RSlice<'_, RawArg>,
 ) -> RawResult<()> {
     run("launch_ptx", || {
-        Err(Fault(
-            fail::UNSUPPORTED,
-            format!("kernel `{module}::{function}` needs a CUDA device, and there is none"),
-        ))
+        launch_on_gpu(
+            module.as_str(),
+            ptx.as_str(),
+            function.as_str(),
+            launch,
+            &args,
+        )
     })
+}
+
+fn no_gpu(module: &str, function: &str) -> Fault {
+    Fault(
+        fail::UNSUPPORTED,
+        format!("kernel `{module}::{function}` needs tensors on a CUDA device"),
+    )
+}
+
+#[cfg(not(feature = "cuda"))]
+fn launch_on_gpu(
+    module: &str,
+    _ptx: &str,
+    function: &str,
+    _launch: *const RawLaunch,
+    _args: &[RawArg],
+) -> Result<(), Fault> {
+    Err(no_gpu(module, function))
+}
+
+#[cfg(feature = "cuda")]
+fn launch_on_gpu(
+    module: &str,
+    ptx: &str,
+    function: &str,
+    launch: *const RawLaunch,
+    args: &[RawArg],
+) -> Result<(), Fault> {
+    use crate::ops::cuda::custom::{self, Grid, Kernel, Value};
+    use biorule_plugin_api::abi::types::arg;
+
+    // SAFETY: the SDK passes a launch that lives through the call.
+    let launch = unsafe { &*launch };
+    let values = args
+        .iter()
+        .map(|a| match a.kind {
+            arg::TENSOR => Ok(Value::Tensor(super::handle::look(a.tensor))),
+            arg::F32 => Ok(Value::F32(a.number as f32)),
+            arg::F64 => Ok(Value::F64(a.number)),
+            arg::U32 => Ok(Value::U32(a.integer as u32)),
+            arg::I64 => Ok(Value::I64(a.integer)),
+            Code(n) => Err(Fault(fail::UNSUPPORTED, format!("argument kind {n}"))),
+        })
+        .collect::<Result<Vec<_>, _>>()?;
+    let on_gpu = |v: &Value<'_>| matches!(v, Value::Tensor(t) if t.device().is_cuda());
+    if !values.iter().any(on_gpu) {
+        return Err(no_gpu(module, function));
+    }
+    let kernel = Kernel {
+        module,
+        ptx,
+        function,
+    };
+    let grid = Grid {
+        blocks: launch.grid,
+        threads: launch.block,
+        shared: launch.shared_bytes,
+    };
+    Ok(custom::launch(&kernel, &grid, &values)?)
 }
 
 /// Ops newer than the table. None yet.

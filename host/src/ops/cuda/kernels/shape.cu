@@ -66,3 +66,31 @@ extern "C" __global__ void subsample_pad_backward(int B, int C, int H, int W, in
             dx[(wide)plane * H * W + i] = v;
         }
 }
+
+// Borders: the geometry of a 1x1 convolution. grid: x over pixels of y, y over planes.
+extern "C" __global__ void pad(Conv g, const real *x, real *y) {
+    for (int i = blockIdx.x * blockDim.x + threadIdx.x; i < g.P * g.Q; i += gridDim.x * blockDim.x) {
+        int h = source(i / g.Q - g.top, g.H, g.mode), w = source(i % g.Q - g.left, g.W, g.mode);
+        for (int plane = blockIdx.y; plane < g.B * g.C; plane += gridDim.y) {
+            real v = (real)0;
+            if (h >= 0 && w >= 0) v = x[((wide)plane * g.H + h) * g.W + w];
+            y[(wide)plane * g.P * g.Q + i] = v;
+        }
+    }
+}
+
+// The adjoint. grid: x over pixels of dx, y over planes.
+extern "C" __global__ void pad_backward(Conv g, const real *dy, real *dx) {
+    for (int i = blockIdx.x * blockDim.x + threadIdx.x; i < g.H * g.W; i += gridDim.x * blockDim.x) {
+        int h = i / g.W, w = i % g.W;
+        for (int plane = blockIdx.y; plane < g.B * g.C; plane += gridDim.y) {
+            real sum = (real)0;
+            for (int p = reader(0, h, g.top, g.H, g.bottom, g.mode); p < g.P;
+                 p = reader(p + 1, h, g.top, g.H, g.bottom, g.mode))
+                for (int q = reader(0, w, g.left, g.W, g.right, g.mode); q < g.Q;
+                     q = reader(q + 1, w, g.left, g.W, g.right, g.mode))
+                    sum += dy[((wide)plane * g.P + p) * g.Q + q];
+            dx[(wide)plane * g.H * g.W + i] = sum;
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! The competitive step as passes over a few images: forward, compete, correlate.
+
+use super::block::Pass;
+use super::{Competition, Outputs};
+use crate::check::assert_len;
+use crate::conv::forward::Layout;
+use crate::conv::map::{Map, POSITIONS, Packed, Padded, images_per_pass};
+use crate::conv::weight::{PackedY, correlate};
+use crate::geometry::Conv;
+use crate::real::Real;
+use crate::scratch::Buffer;
+use crate::threads::{self, Shared};
+
+/// Positions that compete on one thread where the forward map ran before.
+const COMPETE: usize = 64;
+
+/// One competitive step of a layer of geometry `g` on `x: [B, C, H, W]`.
+///
+/// `weight: [K, C/groups, R, S]` is what the pre-activations use (the effective weight), `bias: [K]`
+/// is added to them; with `pre_triangle` they become `max(0, u - mean over all K)` at once, and that
+/// is what competes, decays and is returned. `competition` is called for every group and every tile of
+/// positions, on any thread and in any order. Results do not depend on the number of threads.
+#[expect(
+    clippy::too_many_arguments,
+    reason = "a layer, its input and its outputs"
+)]
+pub fn step<T: Real>(
+    g: &Conv,
+    b: usize,
+    h: usize,
+    w: usize,
+    x: &[T],
+    weight: &[T],
+    bias: Option<&[T]>,
+    pre_triangle: bool,
+    competition: Competition<'_, T>,
+    out: Outputs<'_, T>,
+) {
+    let (p, q) = g.expect_out(h, w);
+    let size = p * q;
+    check(g, b, (h * w, size), x, weight, bias, &out);
+    out.decay.fill(T::ZERO);
+    out.activity.fill(T::ZERO);
+    if b == 0 {
+        return out.correlation.fill(T::ZERO);
+    }
+    let weights = Packed::forward(g, weight);
+    let (hp, wp) = g.padded_size(h, w);
+    let pass = images_per_pass(b, (g.channels * hp * wp).max(g.out * size));
+    let layout = Layout::new(g, pass, h, w);
+    let correlation = Shared::new(out.correlation);
+    let mut y = out.y;
+    for first in (0..b).step_by(pass) {
+        let images = pass.min(b - first);
+        let x = &x[first * g.channels * h * w..][..images * g.channels * h * w];
+        let x = Padded::new(g, images, h, w, x);
+        let part = first * g.out * size..(first + images) * g.out * size;
+        let mut packed = PackedY::new(g, images * size);
+        let packing = (packed.width, packed.panels, packed.positions);
+        let map = layout.map(g, images, x.data(), &weights);
+        let block = if map.fits_one_task() {
+            POSITIONS
+        } else {
+            COMPETE
+        };
+        let mut sums = Buffer::new((images * size).div_ceil(block) * 2 * g.out);
+        run_pass(
+            &map,
+            block,
+            &Pass {
+                shape: (g.groups, g.group_out(), size),
+                bias,
+                pre_triangle,
+                competition,
+                u: Shared::new(&mut out.u[part.clone()]),
+                y: y.as_mut().map(|y| Shared::new(&mut y[part])),
+                packed: Shared::new(&mut packed.data),
+                packing,
+                sums: Shared::new(&mut sums),
+                first: first * size,
+            },
+        );
+        correlate(g, &layout, x.data(), &packed, first > 0, &correlation);
+        for sums in sums.chunks_exact(2 * g.out) {
+            let (decays, activities) = sums.split_at(g.out);
+            out.decay
+                .iter_mut()
+                .zip(decays)
+                .for_each(|(to, &v)| *to += v);
+            out.activity
+                .iter_mut()
+                .zip(activities)
+                .for_each(|(to, &v)| *to += v);
+        }
+    }
+}
+
+/// Forward and competition. Where the weights fit into a cache, a block competes as soon as its
+/// pre-activations are there; else each panel of weights visits all positions first.
+fn run_pass<T: Real>(map: &Map<'_, T>, block: usize, pass: &Pass<'_, T>) {
+    let fused = map.fits_one_task();
+    if !fused {
+        map.run(&pass.u);
+    }
+    let total = map.positions.len();
+    threads::for_each(total.div_ceil(block), |i| {
+        let positions = i * block..total.min((i + 1) * block);
+        if fused {
+            map.all_panels(positions.clone(), &pass.u);
+        }
+        pass.run(i, positions);
+    });
+}
+
+fn check<T: Real>(
+    g: &Conv,
+    b: usize,
+    (inputs, size): (usize, usize),
+    x: &[T],
+    weight: &[T],
+    bias: Option<&[T]>,
+    out: &Outputs<'_, T>,
+) {
+    assert_len("x", x, b * g.channels * inputs);
+    assert_len("weight", weight, g.weight_len());
+    assert_len("u", out.u, b * g.out * size);
+    assert_len("correlation", out.correlation, g.weight_len());
+    assert_len("decay", out.decay, g.out);
+    assert_len("activity", out.activity, g.out);
+    if let Some(bias) = bias {
+        assert_len("bias", bias, g.out);
+    }
+    if let Some(y) = &out.y {
+        assert_len("y", y, b * g.out * size);
+    }
+}

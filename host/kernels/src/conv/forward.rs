@@ -1,0 +1,91 @@
+//! The forward map on packed weights.
+
+use super::depthwise;
+use super::map::{Map, Packed, Padded, images_per_pass, position_offsets, tap_offsets};
+use crate::check::assert_len;
+use crate::geometry::Conv;
+use crate::real::Real;
+use crate::threads::Shared;
+
+/// The offsets of one pass of a convolution.
+pub(crate) struct Layout {
+    /// P * Q.
+    pub size: usize,
+    /// Elements of a padded image that belong to a group.
+    pub group_step: usize,
+    pub positions: Vec<u32>,
+    pub taps: Vec<u32>,
+}
+
+impl Layout {
+    pub(crate) fn new(g: &Conv, images: usize, h: usize, w: usize) -> Self {
+        let (p, q) = g.expect_out(h, w);
+        let (hp, wp) = g.padded_size(h, w);
+        let image = g.channels * hp * wp;
+        let (rows, cols) = (
+            (0..p).map(|i| i * g.stride[0]),
+            (0..q).map(|j| j * g.stride[1]),
+        );
+        Self {
+            size: p * q,
+            group_step: g.group_channels() * hp * wp,
+            positions: position_offsets(images, image, wp, rows, cols),
+            taps: tap_offsets(g, (hp, wp)),
+        }
+    }
+
+    /// The forward map of the first `images` images of a pass.
+    pub(crate) fn map<'a, T: Real>(
+        &'a self,
+        g: &Conv,
+        images: usize,
+        x: &'a [T],
+        packed: &'a Packed<T>,
+    ) -> Map<'a, T> {
+        Map {
+            x,
+            group_step: self.group_step,
+            positions: &self.positions[..images * self.size],
+            steps: &self.taps,
+            packed,
+            groups: g.groups,
+            per_image: self.size,
+            plane: self.size,
+            places: None,
+        }
+    }
+}
+
+/// `y[B, K, P, Q]` = `x[B, C, H, W]` convolved with `weight[K, C/groups, R, S]`.
+pub fn forward<T: Real>(
+    g: &Conv,
+    b: usize,
+    h: usize,
+    w: usize,
+    x: &[T],
+    weight: &[T],
+    y: &mut [T],
+) {
+    let (p, q) = g.expect_out(h, w);
+    assert_len("x", x, b * g.channels * h * w);
+    assert_len("weight", weight, g.weight_len());
+    assert_len("y", y, b * g.out * p * q);
+    if y.is_empty() {
+        return;
+    }
+    if g.is_depthwise() {
+        return depthwise::forward(g, b, h, w, x, weight, y);
+    }
+    let packed = Packed::forward(g, weight);
+    let (hp, wp) = g.padded_size(h, w);
+    let pass = images_per_pass(b, g.channels * hp * wp);
+    let layout = Layout::new(g, pass, h, w);
+    let inputs = x.chunks(pass * g.channels * h * w);
+    for (x, y) in inputs.zip(y.chunks_mut(pass * g.out * p * q)) {
+        let images = y.len() / (g.out * p * q);
+        let x = Padded::new(g, images, h, w, x);
+        layout
+            .map(g, images, x.data(), &packed)
+            .run(&Shared::new(y));
+    }
+}

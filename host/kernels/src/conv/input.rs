@@ -1,0 +1,245 @@
+//! The input gradient, with any weight: a convolution of the padded `dy` by the transposed kernel.
+//!
+//! With stride s the input splits into s x s phases; each pixel of a phase sees the same subset of
+//! taps, so each phase is a dense convolution with stride 1 of its own, and no product with a zero
+//! is ever computed.
+
+use super::depthwise;
+use super::map::{Map, Packed, images_per_pass, position_offsets};
+use super::product::{Pack, panel_width};
+use crate::check::assert_len;
+use crate::geometry::{Conv, PadMode};
+use crate::pad::{pad_plane, unpad_grad};
+use crate::real::Real;
+use crate::scratch::Buffer;
+use crate::threads::{self, Shared};
+
+/// One axis of the padded input, seen from the output.
+struct Axis {
+    stride: usize,
+    dilation: usize,
+    kernel: usize,
+    /// First pixel of the padded input whose gradient is wanted, and how many.
+    first: usize,
+    count: usize,
+    /// Zeros in front of `dy`, and its size with zeros on both sides.
+    before: usize,
+    size: usize,
+}
+
+impl Axis {
+    fn new(
+        g: &Conv,
+        axis: usize,
+        (padded, out): (usize, usize),
+        (first, count): (usize, usize),
+    ) -> Self {
+        let (stride, dilation, kernel) = (g.stride[axis], g.dilation[axis], g.kernel[axis]);
+        let before = (kernel - 1) * dilation / stride;
+        let after = ((padded - 1) / stride + 1).saturating_sub(out);
+        Self {
+            stride,
+            dilation,
+            kernel,
+            first,
+            count,
+            before,
+            size: before + out + after,
+        }
+    }
+
+    /// Taps that reach the pixels of a phase, each with the row of the padded `dy` it reads for pixel
+    /// number 0 of the phase.
+    fn taps(&self, phase: usize) -> Vec<(usize, usize)> {
+        (0..self.kernel)
+            .filter(|r| r * self.dilation % self.stride == phase)
+            .map(|r| (r, self.before - (r * self.dilation - phase) / self.stride))
+            .collect()
+    }
+
+    /// The wanted pixels of a phase: number in the phase and place among the wanted pixels.
+    fn pixels(&self, phase: usize) -> Vec<(usize, usize)> {
+        (self.first..self.first + self.count)
+            .filter(|pixel| pixel % self.stride == phase)
+            .map(|pixel| (pixel / self.stride, pixel - self.first))
+            .collect()
+    }
+}
+
+/// Gradient with respect to the input, `dx[B, C, H, W]`, from `dy[B, K, P, Q]`; the gradient of
+/// padding that copies pixels goes back to the pixels it copied.
+pub fn input_grad<T: Real>(
+    g: &Conv,
+    b: usize,
+    h: usize,
+    w: usize,
+    dy: &[T],
+    weight: &[T],
+    dx: &mut [T],
+) {
+    let (p, q) = g.expect_out(h, w);
+    assert_len("dy", dy, b * g.out * p * q);
+    assert_len("weight", weight, g.weight_len());
+    assert_len("dx", dx, b * g.channels * h * w);
+    if dx.is_empty() {
+        return;
+    }
+    if g.is_depthwise() {
+        return depthwise::input_grad(g, b, h, w, dy, weight, dx);
+    }
+    let folds = g.pad_mode != PadMode::Zeros && g.padding != [0; 4];
+    let (hp, wp) = g.padded_size(h, w);
+    let want = if folds {
+        [(0, hp), (0, wp)]
+    } else {
+        [(g.padding[0], h), (g.padding[2], w)]
+    };
+    let axes = [
+        Axis::new(g, 0, (hp, p), want[0]),
+        Axis::new(g, 1, (wp, q), want[1]),
+    ];
+    let phases = Phase::all(g, &axes, weight);
+    let pass = images_per_pass(b, g.out * axes[0].size * axes[1].size);
+    for (dy, dx) in dy
+        .chunks(pass * g.out * p * q)
+        .zip(dx.chunks_mut(pass * g.channels * h * w))
+    {
+        let images = dx.len() / (g.channels * h * w);
+        let padded = pad_output(g, &axes, (p, q), images, dy);
+        if folds {
+            let mut whole = Buffer::new(images * g.channels * hp * wp);
+            run_phases(g, &axes, &phases, images, &padded, &mut whole);
+            unpad_grad(g.pad_mode, g.padding, images * g.channels, h, w, &whole, dx);
+        } else {
+            run_phases(g, &axes, &phases, images, &padded, dx);
+        }
+    }
+}
+
+fn pad_output<T: Real>(
+    g: &Conv,
+    axes: &[Axis; 2],
+    (p, q): (usize, usize),
+    images: usize,
+    dy: &[T],
+) -> Buffer<T> {
+    let size = axes[0].size * axes[1].size;
+    let mut padded = Buffer::new(images * g.out * size);
+    let after = [
+        axes[0].size - axes[0].before - p,
+        axes[1].size - axes[1].before - q,
+    ];
+    let padding = [axes[0].before, after[0], axes[1].before, after[1]];
+    let planes = (16_384 / size).max(1);
+    threads::for_each_chunk(&mut padded, planes * size, |i, out| {
+        for (j, plane) in out.chunks_exact_mut(size).enumerate() {
+            let from = &dy[(i * planes + j) * p * q..][..p * q];
+            pad_plane(PadMode::Zeros, padding, (p, q), from, plane);
+        }
+    });
+    padded
+}
+
+/// The pixels of one stride phase and the weights they see.
+struct Phase<T: Real> {
+    at: [usize; 2],
+    steps: Vec<u32>,
+    packed: Packed<T>,
+}
+
+impl<T: Real> Phase<T> {
+    fn all(g: &Conv, axes: &[Axis; 2], weight: &[T]) -> Vec<Self> {
+        let phases = (0..g.stride[0]).flat_map(|i| (0..g.stride[1]).map(move |j| [i, j]));
+        phases.map(|at| Self::new(g, axes, at, weight)).collect()
+    }
+
+    /// Steps run over units, then over the taps of the phase.
+    fn new(g: &Conv, axes: &[Axis; 2], at: [usize; 2], weight: &[T]) -> Self {
+        let (rows, cols) = (axes[0].taps(at[0]), axes[1].taps(at[1]));
+        let taps: Vec<_> = rows
+            .iter()
+            .flat_map(|&r| cols.iter().map(move |&s| (r, s)))
+            .collect();
+        let (plane, wide) = (axes[0].size * axes[1].size, axes[1].size);
+        let units = g.group_out();
+        let place = |k: usize| {
+            taps.iter()
+                .map(move |&((_, row), (_, col))| (k * plane + row * wide + col) as u32)
+        };
+        let steps: Vec<u32> = (0..units).flat_map(place).collect();
+        let kernel = g.kernel[0] * g.kernel[1];
+        let wanted: Vec<usize> = taps
+            .iter()
+            .map(|&((r, _), (s, _))| r * g.kernel[1] + s)
+            .collect();
+        let width = panel_width::<T>();
+        let channels = g.group_channels();
+        let packed = Packed::build(
+            g.groups,
+            channels,
+            steps.len(),
+            |group, first, lanes, to| {
+                let mut all = Buffer::new(kernel * width);
+                for (k, to) in to.chunks_exact_mut(wanted.len() * width).enumerate() {
+                    let from = &weight[((group * units + k) * channels + first) * kernel..];
+                    if wanted.len() == kernel {
+                        T::vectorised(Pack {
+                            from,
+                            stride: kernel,
+                            rows: lanes,
+                            to,
+                        });
+                    } else {
+                        T::vectorised(Pack {
+                            from,
+                            stride: kernel,
+                            rows: lanes,
+                            to: &mut all,
+                        });
+                        for (to, tap) in to.chunks_exact_mut(width).zip(&wanted) {
+                            to.copy_from_slice(&all[tap * width..][..width]);
+                        }
+                    }
+                }
+            },
+        );
+        Self { at, steps, packed }
+    }
+}
+
+fn run_phases<T: Real>(
+    g: &Conv,
+    axes: &[Axis; 2],
+    phases: &[Phase<T>],
+    images: usize,
+    dy: &[T],
+    dx: &mut [T],
+) {
+    let plane = axes[0].count * axes[1].count;
+    let image = g.out * axes[0].size * axes[1].size;
+    let out = Shared::new(dx);
+    for phase in phases {
+        let (rows, cols) = (axes[0].pixels(phase.at[0]), axes[1].pixels(phase.at[1]));
+        let places: Vec<u32> = rows
+            .iter()
+            .flat_map(|r| cols.iter().map(move |c| (r.1 * axes[1].count + c.1) as u32))
+            .collect();
+        if places.is_empty() {
+            continue;
+        }
+        let numbers = (rows.iter().map(|r| r.0), cols.iter().map(|c| c.0));
+        let positions = position_offsets(images, image, axes[1].size, numbers.0, numbers.1);
+        let map = Map {
+            x: dy,
+            group_step: g.group_out() * axes[0].size * axes[1].size,
+            positions: &positions,
+            steps: &phase.steps,
+            packed: &phase.packed,
+            groups: g.groups,
+            per_image: places.len(),
+            plane,
+            places: (g.stride != [1, 1]).then_some(&places),
+        };
+        map.run(&out);
+    }
+}

@@ -1,0 +1,92 @@
+//! What the kernel tests share: instruction sets one after another, random data, comparison.
+#![allow(dead_code, reason = "each test binary uses a part")]
+
+use biorule_kernels::simd::{self, Isa};
+use biorule_kernels::{Conv, PadMode, Real};
+use proptest::prelude::*;
+use std::sync::{Mutex, MutexGuard};
+
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+fn lock() -> MutexGuard<'static, ()> {
+    ONE_AT_A_TIME
+        .lock()
+        .unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+/// Runs `f` with every instruction set of this machine, for all threads; tests of one binary take turns.
+pub fn each_isa(mut f: impl FnMut(Isa)) {
+    let _turn = lock();
+    let best = simd::isa();
+    for isa in [Isa::Portable, Isa::PortableWide, Isa::Avx2, Isa::Avx512] {
+        if simd::set_isa(isa) {
+            f(isa);
+        }
+    }
+    simd::set_isa(best);
+}
+
+/// Numbers between -1 and 1 that depend on `seed` alone.
+pub fn noise<T: Real>(seed: u64, n: usize) -> Vec<T> {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x1234_5678_9abc_def1;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 11) as f64 / (1u64 << 52) as f64 - 1.0
+    };
+    (0..n).map(|_| T::from_f64(next())).collect()
+}
+
+/// Panics where `got` and `expected` differ by more than `tolerance` times the largest magnitude.
+#[track_caller]
+pub fn assert_close<T: Real>(what: &str, got: &[T], expected: &[T], tolerance: f64) {
+    assert_eq!(got.len(), expected.len(), "{what}: length");
+    let most = expected
+        .iter()
+        .map(|v| v.to_f64().abs())
+        .fold(1e-30, f64::max);
+    for (i, (a, b)) in got.iter().zip(expected).enumerate() {
+        let error = (a.to_f64() - b.to_f64()).abs() / most;
+        assert!(
+            error <= tolerance,
+            "{what}: element {i} is {a}, expected {b} (error {error:e})"
+        );
+    }
+}
+
+pub fn pad_mode() -> impl Strategy<Value = PadMode> {
+    prop_oneof![
+        Just(PadMode::Zeros),
+        Just(PadMode::Reflect),
+        Just(PadMode::Replicate),
+        Just(PadMode::Circular)
+    ]
+}
+
+prop_compose! {
+    /// A convolution and the batch, height and width of an input that it fits.
+    pub fn convolution()(
+        groups in prop_oneof![3 => Just(1usize), 1 => 2usize..4],
+        cg in 1usize..6, kg in 1usize..40,
+        kernel in prop::array::uniform2(1usize..5),
+        stride in prop::array::uniform2(1usize..4),
+        dilation in prop::array::uniform2(1usize..3),
+        padding in prop::array::uniform4(0usize..4),
+        pad_mode in pad_mode(),
+        b in 1usize..4, h in 4usize..14, w in 4usize..14,
+    ) -> (Conv, usize, usize, usize) {
+        let g = Conv { channels: groups * cg, out: groups * kg, kernel, stride, dilation, padding, pad_mode, groups };
+        (g, b, h, w)
+    }
+}
+
+prop_compose! {
+    /// The same with a group for every channel.
+    pub fn depthwise()(
+        shape in convolution(), channels in 2usize..7, multiplier in 1usize..3, w in 4usize..40,
+    ) -> (Conv, usize, usize, usize) {
+        let (g, b, h, _) = shape;
+        (Conv { channels, out: channels * multiplier, groups: channels, ..g }, b, h, w)
+    }
+}

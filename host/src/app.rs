@@ -1,0 +1,204 @@
+//! The host put together: plugins, data and trainer behind the command line.
+
+use std::path::{Path, PathBuf};
+
+use biorule_plugin_api::sdk::{ParamSpec, ParamValue as SdkValue};
+
+use crate::cli::{Evaluation, Host};
+use crate::config::{
+    Credit, DataShape, ParamKind, ParamSchema, ParamValue, PlanContext, PluginInfo, RuleSchema,
+    RunPlan,
+};
+use crate::data::DataPlan;
+use crate::device::Placement;
+use crate::nn::rule;
+use crate::plugins::{Registry, RuleEntry};
+use crate::run::{Bridge, CheckpointStore, Metrics, Outcome, Reporter, RunFolder, StopFlag};
+use crate::train::{self, Job, TrainData};
+use crate::{Error, Result};
+
+/// Loaded plugins, with data and trainer.
+pub struct App {
+    registry: Registry,
+}
+
+/// Opens the plugins of these folders, of the environment and beside the executable.
+///
+/// # Errors
+/// None: plugins that are refused are told by [`Host::refused`].
+pub fn open(folders: &[PathBuf]) -> Result<Box<dyn Host>> {
+    Ok(Box::new(App {
+        registry: Registry::discover(folders),
+    }))
+}
+
+impl PlanContext for App {
+    fn rule(&self, name: &str) -> Result<RuleSchema> {
+        self.registry.get(name).map(schema)
+    }
+    fn dataset(&self, plan: &DataPlan) -> Result<Option<DataShape>> {
+        // A set on disk is known by its entry; only its presence is looked at here.
+        plan.check()?;
+        let info = plan.info()?;
+        if info.is_on_disk() {
+            plan.folders().require(info)?;
+        }
+        let (shape, classes) = match info.settings.is_empty() {
+            true => (info.shape, info.classes),
+            false => {
+                let data = plan.open()?;
+                (data.shape(), data.train.dataset().outputs())
+            }
+        };
+        let mut sample = shape.dims().to_vec();
+        if let Some([height, width]) = plan.resize {
+            sample[1..].copy_from_slice(&[height, width]);
+        }
+        if sample[1..] == [1, 1] {
+            sample.truncate(1);
+        }
+        Ok(Some(DataShape { sample, classes }))
+    }
+}
+
+impl Host for App {
+    fn rules(&self) -> Vec<RuleSchema> {
+        self.registry.rules().map(schema).collect()
+    }
+
+    fn plugins(&self) -> Vec<PluginInfo> {
+        let mut plugins: Vec<PluginInfo> = Vec::new();
+        for entry in self.registry.rules() {
+            match plugins.iter_mut().find(|p| p.path == entry.plugin.path) {
+                Some(plugin) => plugin.rules.push(entry.name.clone()),
+                None => plugins.push(PluginInfo {
+                    name: file_stem(&entry.plugin.path),
+                    version: format!("interface {}, {}", entry.plugin.api, entry.plugin.sdk),
+                    path: entry.plugin.path.clone(),
+                    sha256: entry.plugin.sha256.clone(),
+                    rules: vec![entry.name.clone()],
+                }),
+            }
+        }
+        plugins
+    }
+
+    fn refused(&self) -> Vec<(PathBuf, Error)> {
+        let told = |e: &crate::plugins::LoadError| {
+            let text = format!("{}: {}", e.stage.describe(), e.reason);
+            (e.path.clone(), Error::plugin(text).hint(e.hint.clone()))
+        };
+        self.registry.broken().iter().map(told).collect()
+    }
+
+    fn device(&self, plan: &RunPlan) -> Result<String> {
+        let placement = placement(plan)?;
+        if let Some(reason) = placement.fallback {
+            tracing::info!("no GPU is used: {reason}");
+        }
+        Ok(placement.name)
+    }
+
+    fn train(
+        &self,
+        plan: &RunPlan,
+        folder: &RunFolder,
+        reporter: &mut Reporter,
+        stop: &StopFlag,
+    ) -> Result<Outcome> {
+        let data = TrainData::open(plan)?;
+        let job = Job {
+            plan,
+            seed: plan.seeds.first().copied().unwrap_or(0),
+            rules: &self.registry,
+            data: &data,
+            device: placement(plan)?.device,
+        };
+        let (mut bridge, resume) = Bridge::open(folder, reporter, stop)?;
+        let outcome = train::run(&job, &mut bridge, resume)?;
+        bridge.finish(&outcome)
+    }
+
+    fn evaluate(&self, plan: &RunPlan, what: &Evaluation) -> Result<Metrics> {
+        let data = TrainData::open(plan)?;
+        let samples = match what.split.as_str() {
+            "test" => Some(&data.test),
+            "train" => Some(&data.train),
+            "validation" => data.validation.as_ref(),
+            _ => None,
+        };
+        let samples = samples.ok_or_else(|| {
+            Error::usage(format!("no split `{}`", what.split))
+                .hint("`test`, `train`, or `validation` where the plan keeps one")
+        })?;
+        let checkpoint = CheckpointStore::load(&what.checkpoint)?;
+        let job = Job {
+            plan,
+            seed: plan.seeds.first().copied().unwrap_or(0),
+            rules: &self.registry,
+            data: &data,
+            device: placement(plan)?.device,
+        };
+        let scores = train::score(&job, &checkpoint.tensors, &**samples)?;
+        let mut metrics = Metrics::new();
+        metrics.insert(format!("{}/loss", what.split), scores.loss);
+        if let Some(accuracy) = scores.accuracy {
+            metrics.insert(format!("{}/accuracy", what.split), accuracy);
+        }
+        Ok(metrics)
+    }
+}
+
+fn placement(plan: &RunPlan) -> Result<Placement> {
+    Placement::open(plan.device.parse()?, plan.tf32)
+}
+
+fn schema(entry: &RuleEntry) -> RuleSchema {
+    RuleSchema {
+        name: entry.name.clone(),
+        summary: entry.summary.clone(),
+        source: entry.paper.clone(),
+        credit: match entry.credit {
+            rule::Credit::Local => Credit::Local,
+            rule::Credit::Feedback => Credit::Feedback,
+            rule::Credit::Direct => Credit::Direct,
+        },
+        needs_target: entry.wants_target,
+        dense: entry.dense,
+        conv: entry.conv,
+        params: Some(entry.params.iter().map(param).collect()),
+        plugin: file_stem(&entry.plugin.path),
+    }
+}
+
+fn param(spec: &ParamSpec) -> ParamSchema {
+    let limit = |v: f64| v.is_finite().then_some(v);
+    ParamSchema {
+        name: spec.name.clone(),
+        kind: match &spec.default {
+            SdkValue::Bool(_) => ParamKind::Bool,
+            SdkValue::Int(_) => ParamKind::Int,
+            SdkValue::Float(_) => ParamKind::Float,
+            SdkValue::Text(_) if spec.choices.is_empty() => ParamKind::Text,
+            SdkValue::Text(_) => ParamKind::Choice(spec.choices.clone()),
+        },
+        default: Some(match &spec.default {
+            SdkValue::Bool(v) => ParamValue::Bool(*v),
+            SdkValue::Int(v) => ParamValue::Int(*v),
+            SdkValue::Float(v) => ParamValue::Float(*v),
+            SdkValue::Text(v) => ParamValue::Text(v.clone()),
+        }),
+        min: limit(spec.min),
+        max: limit(spec.max),
+        unit: spec.unit.clone(),
+        doc: spec.doc.clone(),
+        source: spec.source.clone(),
+    }
+}
+
+fn file_stem(path: &Path) -> String {
+    path.file_stem()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned()
+}

@@ -1,0 +1,274 @@
+//! Our table of SoftHebb presets against the values read from the authors'
+//! files, where those are at hand (`../shared/specs/softhebb_presets.json`).
+
+use serde_json::Value;
+
+use super::super::presets::{self, softhebb_data};
+use super::*;
+
+fn source() -> Option<Value> {
+    let path =
+        PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared/specs/softhebb_presets.json");
+    let Ok(text) = std::fs::read_to_string(&path) else {
+        eprintln!("skipped: no `{}`", path.display());
+        return None;
+    };
+    Some(serde_json::from_str(&text).unwrap())
+}
+
+fn preset(names: &[&str]) -> RunPlan {
+    let sources = Sources {
+        presets: names.iter().map(|n| format!("softhebb/{n}")).collect(),
+        ..Sources::default()
+    };
+    resolve(&sources, &Offline).unwrap().plan
+}
+
+fn list<'a>(value: &'a Value, key: &str) -> &'a Vec<Value> {
+    value[key].as_array().unwrap()
+}
+
+/// Every preset resolves.
+#[test]
+fn all_presets_resolve() {
+    for preset in presets::list() {
+        let network = "softhebb/2SoftHebbCnnCIFAR".to_owned();
+        let data = preset.name.matches('/').count() == 2;
+        let presets = if data {
+            vec![network, preset.name]
+        } else {
+            vec![preset.name]
+        };
+        // Network and data of different shapes cannot be judged together.
+        let sources = Sources {
+            presets,
+            ..Sources::default()
+        };
+        if let Err(e) = resolve(&sources, &Offline) {
+            assert!(
+                data && e.text.contains("samples of"),
+                "{:?}: {e}",
+                sources.presets
+            );
+        }
+    }
+}
+
+#[test]
+fn every_network_has_the_values_of_its_source() {
+    let Some(source) = source() else { return };
+    let models = list(&source, "models");
+    assert_eq!(models.len(), 41);
+    for model in models {
+        let name = model["name"].as_str().unwrap();
+        let plan = preset(&[name]);
+        let blocks = list(model, "blocks");
+        assert_eq!(plan.blocks.len(), blocks.len(), "{name}");
+        for (i, (block, theirs)) in plan.blocks.iter().zip(blocks).enumerate() {
+            let last = i + 1 == blocks.len();
+            compare_block(&format!("{name} block {i}"), block, theirs, last);
+        }
+    }
+}
+
+fn compare_block(at: &str, block: &BlockPlan, theirs: &Value, last: bool) {
+    let layer = block.layer.as_ref().unwrap();
+    let number = |key: &str| theirs[key].as_f64();
+    let whole = |key: &str| theirs[key].as_u64().map(|n| n as usize);
+    let ops = list(theirs, "input_ops");
+    assert_eq!(
+        block.norm.is_some(),
+        ops.contains(&"batchnorm2d".into()),
+        "{at}"
+    );
+    if let Some(norm) = &block.norm {
+        assert!(!norm.affine, "{at}");
+        assert_eq!((norm.eps, norm.momentum), (1e-5, 0.1), "{at}");
+    }
+    if ops.contains(&"flatten".into()) {
+        assert!(block.flatten, "{at}");
+    }
+    assert_eq!(layer.bias, theirs["bias"].as_bool().unwrap(), "{at}");
+    assert_eq!(Some(block.dropout), number("dropout"), "{at}");
+    // The last block's outputs are the classes of the data set, as the source says.
+    assert!(
+        last && layer.out == 0 || Some(layer.out) == whole("outputs"),
+        "{at}"
+    );
+    match &layer.map {
+        MapPlan::Dense => assert_eq!(theirs["kind"], "dense", "{at}"),
+        MapPlan::Conv {
+            kernel,
+            stride,
+            padding,
+            dilation,
+            groups,
+            padding_mode,
+        } => {
+            assert_eq!(theirs["kind"], "conv", "{at}");
+            assert_eq!(*kernel, [whole("kernel").unwrap(); 2], "{at}");
+            assert_eq!(*stride, [whole("stride").unwrap(); 2], "{at}");
+            assert_eq!(*padding, [whole("padding").unwrap(); 4], "{at}");
+            assert_eq!(*dilation, [whole("dilation").unwrap(); 2], "{at}");
+            assert_eq!(Some(*groups), whole("groups"), "{at}");
+            assert_eq!(theirs["padding_mode"], padding_mode.as_str(), "{at}");
+        }
+    }
+    compare_rule(at, layer, theirs);
+    compare_shape(at, block, theirs);
+}
+
+fn compare_rule(at: &str, layer: &LayerPlan, theirs: &Value) {
+    let param = |key: &str| match layer.params.get(key) {
+        Some(ParamValue::Float(x)) => Some(*x),
+        _ => None,
+    };
+    let word = |key: &str| match layer.params.get(key) {
+        Some(ParamValue::Text(s)) => s.as_str(),
+        _ => "",
+    };
+    let competition = match theirs["rule"].as_str().unwrap() {
+        "backprop" => {
+            assert!(layer.rule == "backprop" && layer.params.is_empty(), "{at}");
+            return;
+        }
+        "hard_wta" => "hard",
+        "soft_hebb" => "soft",
+        "soft_hebb_anti" => "soft-krotov",
+        "soft_hebb_clamped" => "supervised",
+        other => panic!("{at}: {other}"),
+    };
+    assert_eq!(layer.rule, "softhebb", "{at}");
+    assert_eq!(word("competition"), competition, "{at}");
+    assert_eq!(param("lr"), theirs["hebb_lr"].as_f64(), "{at}");
+    assert_eq!(param("radius"), theirs["init_radius"].as_f64(), "{at}");
+    assert_eq!(theirs["lebesgue_p"], 2, "{at}"); // the rule's default
+    match theirs["lr_policy"].as_str().unwrap() {
+        "radius" => {
+            assert_eq!(word("rate"), "adaptive", "{at}");
+            assert_eq!(param("power_lr"), theirs["lr_power"].as_f64(), "{at}");
+        }
+        other => assert_eq!(word("rate"), other, "{at}"),
+    }
+    if competition != "hard" {
+        assert_eq!(
+            param("t_invert"),
+            theirs["inverse_temperature"].as_f64(),
+            "{at}"
+        );
+    }
+    let before = theirs["triangle_before_competition"].as_bool() == Some(true);
+    let ours = layer.params.get("pre_triangle") == Some(&ParamValue::Bool(true));
+    assert_eq!(ours, before, "{at}");
+}
+
+fn compare_shape(at: &str, block: &BlockPlan, theirs: &Value) {
+    let activation = &theirs["activation"];
+    let expected = match activation["name"].as_str() {
+        None => None,
+        Some("relu") => Some(ActivationPlan::Relu),
+        Some("triangle") => Some(ActivationPlan::Triangle {
+            power: activation["power"].as_f64().unwrap(),
+        }),
+        Some("softmax") => Some(ActivationPlan::Softmax {
+            gain: activation["parameter"].as_f64().unwrap(),
+        }),
+        Some(other) => panic!("{at}: {other}"),
+    };
+    assert_eq!(block.activation, expected, "{at}");
+    let pool = &theirs["pool"];
+    let expected = pool["kind"].as_str().map(|kind| PoolPlan {
+        kind: if kind == "max" {
+            PoolKind::Max
+        } else {
+            PoolKind::Avg
+        },
+        kernel: [pool["kernel"].as_u64().unwrap() as usize; 2],
+        stride: [pool["stride"].as_u64().unwrap() as usize; 2],
+        padding: [pool["padding"].as_u64().unwrap() as usize; 2],
+    });
+    assert_eq!(block.pool, expected, "{at}");
+}
+
+#[test]
+fn every_data_preset_has_the_values_of_its_source() {
+    let Some(source) = source() else { return };
+    let theirs = list(&source, "datasets");
+    assert_eq!(theirs.len(), softhebb_data::ROWS.len());
+    for row in theirs {
+        let name = row["name"].as_str().unwrap();
+        let ours = softhebb_data::ROWS.iter().find(|r| r.0 == name).unwrap();
+        let whole = |key: &str| row[key].as_u64().unwrap();
+        assert_eq!(ours.1, whole("epochs"), "{name}");
+        assert_eq!(ours.2 as u64, whole("batch_size"), "{name}");
+        assert_eq!(ours.3 as u64, whole("test_batch_size"), "{name}");
+        assert_eq!(ours.4, whole("log_every_epochs"), "{name}");
+        let words: Vec<&str> = ours.5.split_whitespace().collect();
+        let number = |key: &str| {
+            let word = words.iter().find_map(|w| w.strip_prefix(key));
+            word.map(|w| w.parse::<u64>().unwrap())
+        };
+        assert_eq!(number("class="), row["class_filter"][0].as_u64(), "{name}");
+        assert_eq!(
+            words.contains(&"zca"),
+            row["zca"].as_bool().unwrap(),
+            "{name}"
+        );
+        assert_eq!(number("noise="), row["noise_std"].as_u64(), "{name}");
+        let flipped = row["augmentation"].as_str().unwrap().ends_with("_flip");
+        assert_eq!(words.contains(&"augment"), flipped, "{name}");
+        if let Some(n) = number("n=") {
+            assert_eq!(n, whole("train_samples"), "{name}");
+        }
+        if let Some(px) = number("px=") {
+            assert_eq!(px, whole("height"), "{name}");
+        }
+    }
+}
+
+#[test]
+fn data_presets_set_epochs_and_batches_of_their_phases() {
+    let plan = preset(&[
+        "2SoftHebbCnnCIFAR",
+        "local/CIFAR10_2",
+        "gradient/CIFAR10_20",
+    ]);
+    let phases: Vec<_> = plan.phases.iter().map(|p| (p.epochs, p.batch)).collect();
+    assert_eq!(phases, [(2, 10), (20, 10)]);
+    assert_eq!(plan.phases[1].schedule, SchedulePlan::Softhebb);
+}
+
+#[test]
+fn sizes_follow_the_reference() {
+    let Some(source) = source() else { return };
+    for case in list(&source, "derived_geometry") {
+        let dataset = case["dataset"].as_str().unwrap();
+        let family = dataset.split('_').next().unwrap();
+        let row = list(&source, "datasets")
+            .iter()
+            .find(|d| d["name"] == dataset);
+        let row = row.unwrap_or_else(|| panic!("no {family}"));
+        let size = |key: &str| row[key].as_u64().unwrap() as usize;
+        let data = DataShape {
+            sample: vec![size("channels"), size("height"), size("width")],
+            classes: size("classes"),
+        };
+        let name = case["model"].as_str().unwrap();
+        let plan = preset(&[name]);
+        let shapes = shapes::propagate(&plan.blocks, &data).unwrap();
+        for (shape, theirs) in shapes.iter().zip(list(case, "blocks")) {
+            let channels = theirs["out_channels"].as_u64().unwrap() as usize;
+            let taught = name.ends_with("HebbClassifier");
+            assert!(
+                taught || shape.output[0] == channels,
+                "{name} {dataset}: {shape:?}"
+            );
+            let input = theirs["in_channels_or_features"].as_u64().unwrap() as usize;
+            assert_eq!(shape.layer_input[0], input, "{name} {dataset}: {shape:?}");
+            if let Some(size) = theirs["output_height_width"].as_array() {
+                let size: Vec<usize> = size.iter().map(|n| n.as_u64().unwrap() as usize).collect();
+                assert_eq!(shape.output[1..], size, "{name} {dataset}");
+            }
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! Settings of data sets, for the reference page. Their type, defaults and
+//! checks are those of [`crate::data::DataPlan`]; a test compares the two.
+
+use super::{Kind, SectionDoc, Setting};
+
+/// The settings of `data` and of each entry of `extra_data`.
+pub const DATA_SET: &[Setting] = &[
+    Setting::new(
+        "set",
+        Kind::Text,
+        "\"digits\"",
+        "name in the registry (`biorule data list`)",
+    ),
+    Setting::new(
+        "root",
+        Kind::Text,
+        "",
+        "data folder searched before the usual ones",
+    ),
+    Setting::new(
+        "validation",
+        Kind::Number,
+        "0.0",
+        "part of the training samples held back: below 1 a share, else a number of samples",
+    )
+    .min(0.0),
+    Setting::new(
+        "split_seed",
+        Kind::Whole,
+        "0",
+        "seed of the choice of samples for `validation` and the limits, apart from the training seed",
+    ),
+    Setting::new(
+        "limit_train",
+        Kind::Whole,
+        "",
+        "use this many training samples, chosen at random",
+    ),
+    Setting::new(
+        "limit_test",
+        Kind::Whole,
+        "",
+        "use this many test samples, chosen at random",
+    ),
+    Setting::new(
+        "classes",
+        Kind::Wholes,
+        "[]",
+        "keep only these classes; empty: all",
+    ),
+    Setting::new(
+        "normalize",
+        Kind::Choice(&["unit", "standard", "raw"]),
+        "\"unit\"",
+        "values to [0, 1]; that and then to mean 0 and deviation 1 of each channel; or as stored",
+    ),
+    Setting::new(
+        "mean",
+        Kind::Numbers,
+        "",
+        "channel means for `standard`, on the [0, 1] scale; absent: the set's usual ones",
+    ),
+    Setting::new(
+        "std",
+        Kind::Numbers,
+        "",
+        "channel deviations for `standard`",
+    ),
+    Setting::new(
+        "resize",
+        Kind::Pair,
+        "",
+        "bring images to `[height, width]`",
+    ),
+    Setting::new(
+        "resize_method",
+        Kind::Choice(&["bilinear", "nearest", "pad"]),
+        "\"bilinear\"",
+        "how: weighted by distance, the nearest pixel, or zeros around the picture",
+    ),
+    Setting::new(
+        "shuffle",
+        Kind::Flag,
+        "true",
+        "order of loaders outside of phases",
+    ),
+    Setting::new(
+        "drop_last",
+        Kind::Flag,
+        "false",
+        "last batch of loaders outside of phases",
+    ),
+    Setting::new(
+        "threads",
+        Kind::Whole,
+        "1",
+        "loader threads; 0 prepares batches in the training thread",
+    ),
+    Setting::new(
+        "prefetch",
+        Kind::Whole,
+        "4",
+        "batches each loader thread prepares ahead",
+    ),
+    Setting::new(
+        "augment",
+        Kind::Table("data.augment"),
+        "",
+        "random changes of training images, in phases with `augment = true`",
+    ),
+    Setting::new(
+        "options",
+        Kind::Table("data.options"),
+        "",
+        "options of a generated set (`biorule data show NAME`)",
+    ),
+];
+
+/// The settings of `data.augment`.
+pub const AUGMENT: &[Setting] = &[
+    Setting::new(
+        "flip",
+        Kind::Number,
+        "0.0",
+        "chance of a mirror image, left to right",
+    )
+    .range(0.0, 1.0),
+    Setting::new(
+        "crop",
+        Kind::Whole,
+        "0",
+        "pad by this many pixels on each side and cut the original size out anywhere",
+    )
+    .unit("pixels"),
+    Setting::new(
+        "padding",
+        Kind::Choice(&["zero", "reflect"]),
+        "\"zero\"",
+        "what the padding holds",
+    ),
+    Setting::new(
+        "noise",
+        Kind::Number,
+        "0.0",
+        "standard deviation of Gaussian noise on each value, on the [0, 1] scale",
+    )
+    .min(0.0),
+];
+
+/// Sections of this file.
+pub(super) fn sections() -> Vec<SectionDoc> {
+    vec![
+        SectionDoc {
+            place: "data",
+            doc: "A data set and what is done to it; also each entry of `extra_data`.",
+            settings: DATA_SET,
+        },
+        SectionDoc {
+            place: "data.augment",
+            doc: "Order: crop, flip, noise. Each change depends on seed, epoch and sample only.",
+            settings: AUGMENT,
+        },
+    ]
+}

@@ -1,0 +1,540 @@
+//! Configuration from end to end: layers in, plan and origins out.
+
+use std::path::PathBuf;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::{Error, ExitCode};
+
+/// A directory with files, and sources on top of them.
+struct Case {
+    folder: tempfile::TempDir,
+    sources: Sources,
+}
+
+impl Case {
+    fn new(text: &str) -> Self {
+        let mut case = Self {
+            folder: tempfile::tempdir().unwrap(),
+            sources: Sources::default(),
+        };
+        case.add("base.toml", text);
+        case
+    }
+    fn add(&mut self, name: &str, text: &str) -> PathBuf {
+        let path = self.folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        self.sources.files.push(path.clone());
+        path
+    }
+    fn file(mut self, name: &str, text: &str) -> Self {
+        self.add(name, text);
+        self
+    }
+    fn set(mut self, text: &str) -> Self {
+        self.sources.sets.push(text.into());
+        self
+    }
+    fn environment(mut self, name: &str, value: &str) -> Self {
+        self.sources.environment.push((name.into(), value.into()));
+        self
+    }
+    fn resolve(&self) -> crate::Result<Resolved> {
+        resolve(&self.sources, &Offline)
+    }
+    fn error(&self) -> Error {
+        self.resolve().unwrap_err()
+    }
+    /// Value and origin of a setting.
+    fn row(&self, path: &str) -> (String, String) {
+        let rows = self.resolve().unwrap().rows();
+        let row = rows.into_iter().find(|r| r.0 == path);
+        let (_, value, origin) = row.unwrap_or_else(|| panic!("no `{path}`"));
+        (value.to_string(), origin)
+    }
+}
+
+const NET: &str = r#"
+    [[blocks]]
+    layer = "conv"
+    kernel = 3
+    padding = "same"
+    out = 4
+    rule = { name = "softhebb", lr = 0.08 }
+    activation = "triangle(0.7)"
+    pool = "max 2"
+    [[blocks]]
+    name = "classifier"
+    layer = "dense"
+    out = "classes"
+    rule = "backprop"
+"#;
+
+fn net() -> Case {
+    Case::new(NET)
+}
+
+#[test]
+fn each_layer_lies_over_the_one_before() {
+    let path = "phases.classifier.epochs";
+    let file = |n: u64| format!("training.gradient.epochs = {n}\n");
+    let mut case = Case::new(&(file(2) + NET));
+    let at = |case: &Case| case.row(path).0;
+    assert_eq!(net().row(path), ("10".into(), "default".into()));
+    assert_eq!(at(&case), "2");
+    case = case.file("more.toml", &file(3));
+    assert_eq!(at(&case), "3");
+    assert!(case.row(path).1.contains("more.toml"));
+    case = case.environment("BIORULE__TRAINING__GRADIENT__EPOCHS", "4");
+    let variable = "environment `BIORULE__TRAINING__GRADIENT__EPOCHS`";
+    assert_eq!(case.row(path), ("4".into(), variable.into()));
+    case = case.set("training.gradient.epochs=5");
+    let flag = "`--set training.gradient.epochs`";
+    assert_eq!(case.row(path), ("5".into(), flag.into()));
+    case = case.set("training.gradient.epochs=6");
+    assert_eq!(at(&case), "6");
+}
+
+#[test]
+fn presets_lie_under_files() {
+    let text = "preset = \"softhebb/2SoftHebbCnnCIFAR\"\ntraining.gradient.epochs = 7\n";
+    let case = Case::new(text);
+    assert_eq!(case.row("phases.classifier.epochs").0, "7");
+    let (batch, origin) = case.row("phases.classifier.batch");
+    assert_eq!(batch, "64");
+    assert_eq!(origin, "preset `softhebb/2SoftHebbCnnCIFAR`");
+    let e = Case::new("preset = \"softhebb/2SoftHebCnnCIFAR\"").error();
+    assert!(e.hint.unwrap().contains("softhebb/2SoftHebbCnnCIFAR"));
+}
+
+#[test]
+fn blocks_are_changed_by_number_and_by_name() {
+    for set in ["blocks.0.dropout=0.1", "blocks.conv1.dropout=0.1"] {
+        assert_eq!(net().set(set).row("blocks.conv1.dropout").0, "0.1");
+    }
+    let patched = net().file("p.toml", "[blocks.conv1]\ndropout = 0.2\nrule.lr = 0.5\n");
+    assert_eq!(patched.row("blocks.conv1.dropout").0, "0.2");
+    assert_eq!(patched.row("blocks.conv1.rule.lr").0, "0.5");
+    assert_eq!(patched.row("blocks.conv1.rule.name").0, "\"softhebb\"");
+    let e = net().set("blocks.conv2.dropout=0.1").error();
+    assert_eq!(e.hint.as_deref(), Some("did you mean `conv1`?"));
+    let e = net().set("blocks.7.dropout=0.1").error();
+    assert!(e.text.contains("no entry `7`"), "{e}");
+}
+
+#[test]
+fn a_change_of_kind_drops_what_belonged_to_the_former() {
+    let plan = net()
+        .set("blocks.conv1.activation=relu")
+        .resolve()
+        .unwrap()
+        .plan;
+    assert_eq!(plan.blocks[0].activation, Some(ActivationPlan::Relu));
+    let table = net().set("blocks.conv1.activation={ kind = \"tanh\", gain = 2 }");
+    let tanh = ActivationPlan::Tanh { gain: 2.0 };
+    assert_eq!(
+        table.resolve().unwrap().plan.blocks[0].activation,
+        Some(tanh)
+    );
+    let power = net().set("blocks.conv1.activation.power=2");
+    let triangle = ActivationPlan::Triangle { power: 2.0 };
+    assert_eq!(
+        power.resolve().unwrap().plan.blocks[0].activation,
+        Some(triangle)
+    );
+    let rule = net()
+        .set("blocks.conv1.rule.name=krotov")
+        .resolve()
+        .unwrap()
+        .plan;
+    let layer = rule.blocks[0].layer.as_ref().unwrap();
+    assert!(layer.rule == "krotov" && layer.params.is_empty());
+    let none = net().set("blocks.conv1.pool=none").resolve().unwrap().plan;
+    assert_eq!(none.blocks[0].pool, None);
+}
+
+#[test]
+fn unknown_keys_name_the_nearest_and_where_they_came_from() {
+    let cases = [
+        (
+            net().set("blocks.conv1.drpout=1"),
+            "drpout",
+            "dropout",
+            "--set blocks.conv1.drpout",
+        ),
+        (
+            net().set("outputs.runs=x"),
+            "outputs",
+            "output",
+            "--set outputs.runs",
+        ),
+        (
+            net().file("bad.toml", "training.local.epoch = 1"),
+            "epoch",
+            "epochs",
+            "bad.toml",
+        ),
+        (net().set("data.sett=x"), "sett", "set", "--set data.sett"),
+        (
+            net().environment("BIORULE__TRAINING__MOOD", "x"),
+            "mood",
+            "mode",
+            "BIORULE__TRAINING__MOOD",
+        ),
+        (
+            net().set("blocks.conv1.pool.strde=1"),
+            "strde",
+            "stride",
+            "--set blocks.conv1.pool",
+        ),
+    ];
+    for (case, key, near, from) in cases {
+        let e = case.error();
+        assert_eq!(e.code, ExitCode::Usage);
+        assert!(
+            e.text.contains(&format!("`{key}`")) && e.text.contains(from),
+            "{e}"
+        );
+        assert_eq!(
+            e.hint.as_deref(),
+            Some(format!("did you mean `{near}`?").as_str()),
+            "{e}"
+        );
+    }
+}
+
+#[test]
+fn wrong_values_say_what_is_expected() {
+    let cases = [
+        ("blocks.conv1.dropout=1.5", "1.5, expected 0 to"),
+        (
+            "blocks.conv1.dropout=high",
+            "the text `high`, expected a number",
+        ),
+        (
+            "blocks.conv1.kernel=[1,2,3]",
+            "a list, expected a whole number",
+        ),
+        ("blocks.conv1.pool=max", "such as \"max 4/2/1\""),
+        (
+            "blocks.conv1.activation=softmin",
+            "expected one of `triangle`",
+        ),
+        ("training.gradient.batch=0", "0, expected 1 or more"),
+        (
+            "training.gradient.optimizer.betas=[0.9]",
+            "expected a list of two numbers",
+        ),
+        ("blocks.classifier.kernel=3", "no meaning for a dense layer"),
+        ("blocks.classifier.rule=backprp", "unknown rule `backprp`"),
+        ("device=tpu", "`device` is `tpu`"),
+        ("name=a/b", "cannot name a folder"),
+        ("seeds=[1,1]", "different numbers"),
+        ("baselines=[\"luck\"]", "unknown baseline `luck`"),
+        ("training.mode=end-to-end", "trains no local rule"),
+        ("extra_data.train=digits", "cannot be used"),
+        (
+            "training.local.data=other",
+            "neither `train` nor in `extra_data`",
+        ),
+        (
+            "blocks.classifier.out=7",
+            "the network gives [7], the loss expects [10]",
+        ),
+        ("blocks.conv1.flatten=true", "gets [64], expected [C, H, W]"),
+        (
+            "blocks.classifier.flatten=false",
+            "gets [4, 4, 4], expected [features]",
+        ),
+        (
+            "blocks.conv1.name=classifier",
+            "two blocks are named `classifier`",
+        ),
+    ];
+    for (set, expected) in cases {
+        let e = net().set(set).error();
+        assert!(e.text.contains(expected), "{set}: {e}");
+    }
+}
+
+#[test]
+fn training_and_phases_exclude_each_other() {
+    let shown = net().resolve().unwrap().to_toml(false);
+    let e = Case::new(&shown).set("training.gradient.epochs=3").error();
+    assert!(e.text.contains("no effect"), "{e}");
+    let changed = Case::new(&shown).set("phases.classifier.epochs=3");
+    assert_eq!(changed.row("phases.classifier.epochs").0, "3");
+    let e = net().set("phases.classifier.epochs=3").error();
+    assert!(e.hint.unwrap().contains("training"));
+}
+
+#[test]
+fn modes_make_their_phases() {
+    let phases = |mode: &str| {
+        let plan = net()
+            .set(&format!("training.mode={mode}"))
+            .resolve()
+            .unwrap()
+            .plan;
+        let one = |p: PhasePlan| (p.name, p.blocks.join("+"), p.drive);
+        plan.phases.into_iter().map(one).collect::<Vec<_>>()
+    };
+    let s = |a: &str, b: &str, d: Drive| (a.to_owned(), b.to_owned(), d);
+    let both = "conv1+classifier";
+    assert_eq!(
+        phases("successive"),
+        [
+            s("conv1", "conv1", Drive::Local),
+            s("classifier", "classifier", Drive::Gradient)
+        ]
+    );
+    assert_eq!(
+        phases("consecutive"),
+        [
+            s("local", "conv1", Drive::Local),
+            s("gradient", "classifier", Drive::Gradient)
+        ]
+    );
+    assert_eq!(phases("simultaneous"), [s("train", both, Drive::Both)]);
+    let bp = net()
+        .set("blocks.conv1.rule=backprop")
+        .resolve()
+        .unwrap()
+        .plan;
+    assert_eq!(bp.phases.len(), 1);
+    assert_eq!(bp.phases[0].blocks, ["conv1", "classifier"]);
+}
+
+#[test]
+fn a_taught_hebbian_classifier_learns_locally_from_the_supervised_data() {
+    let taught = "blocks.classifier.rule={ name = \"softhebb\", competition = \"supervised\" }";
+    for mode in ["successive", "consecutive"] {
+        let case = net().set(taught).set(&format!("training.mode={mode}"));
+        let plan = case.resolve().unwrap().plan;
+        let last = plan.phases.last().unwrap();
+        assert_eq!(
+            (last.drive, last.batch, last.epochs),
+            (Drive::Local, 64, 10)
+        );
+        assert_eq!(last.blocks, ["classifier"]);
+    }
+}
+
+#[test]
+fn seeds_have_two_spellings() {
+    assert_eq!(net().set("seed=3").resolve().unwrap().plan.seeds, [3]);
+    let over = Case::new(&format!("seeds = [0, 1]\n{NET}")).set("seed=3");
+    assert_eq!(over.resolve().unwrap().plan.seeds, [3]);
+    let both = Case::new(&format!("seeds = [0, 1]\nseed = 2\n{NET}")).error();
+    assert!(both.text.contains("both `seed` and `seeds`"), "{both}");
+    let one = net().resolve().unwrap().with_seed(9);
+    assert_eq!(one.plan.seeds, [9]);
+    assert!(one.to_toml(false).contains("seeds = [9]"));
+}
+
+#[test]
+fn the_hash_is_of_what_decides_results() {
+    let hash = |set: &str| net().set(set).resolve().unwrap().hash();
+    let base = net().resolve().unwrap().hash();
+    assert_eq!(base, hash("output.log_every=5"));
+    assert_ne!(base, hash("blocks.conv1.rule.lr=0.081"));
+    assert_ne!(base, hash("seed=1"));
+}
+
+#[test]
+fn residual_blocks_check_their_sum() {
+    let residual = |shortcut: &str, out: usize, stride: usize| {
+        Case::new(&format!(
+            r#"
+            [[blocks]]
+            activation = "relu"
+            [blocks.residual]
+            shortcut = "{shortcut}"
+            [[blocks.residual.blocks]]
+            layer = "conv"
+            kernel = 3
+            padding = 1
+            stride = {stride}
+            out = {out}
+            rule = "backprop"
+            norm_inner = {{ kind = "batch", affine = true }}
+            [[blocks]]
+            layer = "dense"
+            out = "classes"
+            rule = "backprop"
+            "#
+        ))
+    };
+    let plan = residual("identity", 1, 1).resolve().unwrap().plan;
+    let inner = &plan.blocks[0].residual.as_ref().unwrap().blocks[0];
+    assert_eq!(inner.name, "residual1_conv1");
+    residual("subsample-pad", 3, 2).resolve().unwrap();
+    let e = residual("identity", 2, 1).error();
+    assert!(
+        e.text
+            .contains("the inner path gives [2, 8, 8], the shortcut [1, 8, 8]"),
+        "{e}"
+    );
+    assert!(
+        residual("subsample-pad", 2, 2)
+            .error()
+            .text
+            .contains("even number")
+    );
+}
+
+/// A number as a TOML float.
+fn float(x: f64) -> String {
+    format!("{x:?}")
+}
+
+fn conv_block() -> impl Strategy<Value = String> {
+    let activation = prop_oneof![
+        Just("relu".to_owned()),
+        (0.1..3.0_f64).prop_map(|p| format!("triangle({p})")),
+        (0.1..30.0_f64).prop_map(|g| format!("sigmoid({g})")),
+    ];
+    let rule = prop_oneof![
+        Just("\"backprop\"".to_owned()),
+        Just("\"feedback-alignment/usf\"".to_owned()),
+        (1e-9..1.0_f64, any::<bool>()).prop_map(|(lr, on)| {
+            format!(
+                "{{ name = \"softhebb\", lr = {}, pre_triangle = {on}, competition = \"hard\" }}",
+                float(lr)
+            )
+        }),
+    ];
+    let norm = prop_oneof![
+        Just(String::new()),
+        Just("norm = \"batch\"\n".to_owned()),
+        (1e-8..1e-2_f64).prop_map(|e| format!("norm_inner = {{ eps = {} }}\n", float(e))),
+    ];
+    (
+        1..6_usize,
+        1..9_usize,
+        activation,
+        rule,
+        norm,
+        0.0..0.9_f64,
+        any::<bool>(),
+    )
+        .prop_map(|(kernel, out, activation, rule, norm, dropout, bias)| {
+            format!(
+                "[[blocks]]\nlayer = \"conv\"\nkernel = {kernel}\npadding = \"same\"\nout = {out}\n\
+                 activation = \"{activation}\"\nrule = {rule}\n{norm}dropout = {}\nbias = {bias}\n",
+                float(dropout)
+            )
+        })
+}
+
+fn training() -> impl Strategy<Value = String> {
+    let optimizer = prop_oneof![
+        Just("\"adam\"".to_owned()),
+        (1e-6..1.0_f64, 0.0..1.0_f64).prop_map(|(lr, m)| {
+            format!(
+                "{{ kind = \"sgd\", lr = {}, momentum = {} }}",
+                float(lr),
+                float(m)
+            )
+        }),
+    ];
+    let schedule = prop_oneof![
+        Just("\"softhebb\"".to_owned()),
+        (0.0..1.0_f64).prop_map(|f| format!("{{ kind = \"cosine\", floor = {} }}", float(f))),
+        proptest::collection::vec(1..99_u64, 0..4)
+            .prop_map(|e| format!("{{ kind = \"steps\", epochs = {e:?} }}")),
+    ];
+    let rate = prop_oneof![
+        Just(String::new()),
+        (0.0..1.0_f64).prop_map(|r| format!("local_rate = {}\n", float(r))),
+        Just(
+            "local_rate = { kind = \"exponential\", start = 0.1, end = 0, speed = 2.5 }\n"
+                .to_owned()
+        ),
+    ];
+    (
+        optimizer,
+        schedule,
+        rate,
+        1..100_u64,
+        1..100_u64,
+        any::<bool>(),
+    )
+        .prop_map(|(optimizer, schedule, rate, epochs, batch, cache)| {
+            format!(
+                "[training.local]\n{rate}stop = {{ threshold = 0.5 }}\nepochs = {epochs}\n\
+                 [training.gradient]\noptimizer = {optimizer}\nschedule = {schedule}\n\
+                 batch = {batch}\ncache = {cache}\n"
+            )
+        })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    #[test]
+    fn what_is_shown_resolves_to_the_same(
+        convs in proptest::collection::vec(conv_block(), 0..4),
+        training in training(),
+        seeds in proptest::collection::btree_set(0..1000_u64, 1..4),
+        origins in any::<bool>(),
+    ) {
+        let seeds: Vec<u64> = seeds.into_iter().collect();
+        let dense = "[[blocks]]\nname = \"classifier\"\nlayer = \"dense\"\nout = \"classes\"\nrule = \"backprop\"\n";
+        let text = format!("seeds = {seeds:?}\n{}{dense}{training}", convs.concat());
+        let first = Case::new(&text).resolve().unwrap();
+        let again = Case::new(&first.to_toml(origins)).resolve().unwrap();
+        prop_assert_eq!(&first.plan, &again.plan);
+        prop_assert_eq!(first.hash(), again.hash());
+        // The plan also survives its own serial form.
+        let stored = toml::Value::try_from(&first.plan).unwrap();
+        prop_assert_eq!(&first.plan, &stored.try_into::<RunPlan>().unwrap());
+    }
+}
+
+/// The page of settings in the repository is the printed one.
+#[test]
+fn the_reference_page_is_fresh() {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../docs/configuration.md");
+    let page = std::fs::read_to_string(path).unwrap();
+    assert!(
+        page == reference::markdown(),
+        "stale: `biorule config reference > docs/configuration.md`"
+    );
+}
+
+/// The settings of data sets listed for the page are those of the plan type.
+#[test]
+fn data_settings_are_those_of_the_plan() {
+    let plan = serde_json::to_value(crate::data::DataPlan::default()).unwrap();
+    compare_settings(&plan, settings::DATA_SET);
+    compare_settings(&plan["augment"], settings::AUGMENT);
+}
+
+fn compare_settings(plan: &serde_json::Value, listed: &[settings::Setting]) {
+    let plan = plan.as_object().unwrap();
+    let keys: Vec<&str> = listed.iter().map(|s| s.key).collect();
+    assert_eq!(plan.keys().map(String::as_str).collect::<Vec<_>>(), keys);
+    for setting in listed.iter().filter(|s| !s.default.is_empty()) {
+        let default: toml::Table = format!("v = {}", setting.default).parse().unwrap();
+        let default = serde_json::to_value(&default["v"]).unwrap();
+        assert_eq!(plan[setting.key], default, "`{}`", setting.key);
+    }
+}
+
+/// Every default can be read, and lies in its range.
+#[test]
+fn defaults_are_values() {
+    for section in settings::sections() {
+        for setting in section.settings.iter().filter(|s| !s.default.is_empty()) {
+            let value = typed(setting.default, "default");
+            let number = super::value::number(&value);
+            if let (Some((low, high)), Some(x)) = (setting.range, number) {
+                assert!(x >= low && x <= high, "`{}`", setting.key);
+            }
+        }
+    }
+}
+
+#[path = "preset_tests.rs"]
+mod presets_against_the_source;

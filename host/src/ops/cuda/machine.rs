@@ -1,0 +1,398 @@
+//! What a launch needs, whoever runs it: pointers under tensors, fresh outputs,
+//! kernel arguments and matrix products.
+
+use std::cell::Cell;
+
+use candle_core::op::BackpropOp;
+use candle_core::{CpuStorage, CudaStorage, DType, Device, InplaceOp1, Layout, Storage, Tensor};
+
+use super::source::Source;
+use crate::{Error, Result};
+
+/// Threads of a block wherever nothing else is said.
+pub(super) const THREADS: u32 = 256;
+
+/// Most blocks of one grid axis; kernels loop over what is left.
+const MOST_BLOCKS: u32 = 65_535;
+
+/// Integers of the structs that kernels take by value (`Conv`, `Window`).
+pub(super) const INTS: usize = 20;
+
+/// One kernel argument.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Arg {
+    /// The bits of an integer, a pointer or a `double`.
+    Word(u64),
+    /// A `real`, rounded to the kernel's element type.
+    Real(f64),
+    /// A struct of integers.
+    Ints([i32; INTS]),
+    /// An integer that does not fit the kernel's `int`.
+    TooLarge(usize),
+}
+
+/// A size as an `int`.
+pub(super) fn int(value: usize) -> Arg {
+    i32::try_from(value).map_or(Arg::TooLarge(value), |v| {
+        Arg::Word(u64::from(v.unsigned_abs()))
+    })
+}
+
+/// A size as a `wide`.
+pub(super) fn wide(value: usize) -> Arg {
+    Arg::Word(value as u64)
+}
+
+/// A `double`.
+pub(super) fn double(value: f64) -> Arg {
+    Arg::Word(value.to_bits())
+}
+
+/// A switch as an `int`.
+pub(super) fn flag(value: bool) -> Arg {
+    Arg::Word(u64::from(value))
+}
+
+/// A struct of sizes and small numbers.
+pub(super) fn ints(values: &[usize]) -> Arg {
+    let mut out = [0; INTS];
+    for (out, value) in out.iter_mut().zip(values) {
+        match i32::try_from(*value) {
+            Ok(v) => *out = v,
+            Err(_) => return Arg::TooLarge(*value),
+        }
+    }
+    Arg::Ints(out)
+}
+
+/// A null pointer.
+pub(super) const NULL: Arg = Arg::Word(0);
+
+/// A kernel with its grid and arguments.
+pub(super) struct Launch<'a> {
+    pub source: Source,
+    pub kernel: &'static str,
+    /// Blocks along x and y.
+    pub grid: [u32; 2],
+    /// Threads of a block along x and y.
+    pub block: [u32; 2],
+    pub args: &'a [Arg],
+}
+
+/// Blocks for `items` one thread each along x, and `rows` along y.
+pub(super) fn cover(items: usize, rows: usize) -> [u32; 2] {
+    let blocks = |n: usize| u32::try_from(n).unwrap_or(u32::MAX).clamp(1, MOST_BLOCKS);
+    [blocks(items.div_ceil(THREADS as usize)), blocks(rows)]
+}
+
+/// A row-major product `c[m, n] = op(a)[m, k] · op(b)[k, n] + beta·c`, repeated
+/// for `batch` matrices. `ld` is the distance of rows, `stride` that of matrices, in elements.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Gemm {
+    pub m: usize,
+    pub n: usize,
+    pub k: usize,
+    pub a: Matrix,
+    pub b: Matrix,
+    pub c: Matrix,
+    /// Whether the product is added to what `c` holds.
+    pub add: bool,
+    pub batch: usize,
+}
+
+/// An operand of a [`Gemm`].
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Matrix {
+    pub at: u64,
+    pub ld: usize,
+    pub stride: usize,
+    pub transposed: bool,
+}
+
+/// Where an operation runs, and the type of its elements.
+#[derive(Clone, Debug)]
+pub(super) struct Machine {
+    device: Device,
+    dtype: DType,
+}
+
+impl Machine {
+    /// That of `like`, which must be `f32` or `f64`.
+    pub fn of(like: &Tensor) -> Result<Self> {
+        match like.dtype() {
+            DType::F32 | DType::F64 => Ok(Self {
+                device: like.device().clone(),
+                dtype: like.dtype(),
+            }),
+            other => Err(Error::internal(format!(
+                "an operation got a tensor of {other:?} where it needs f32 or f64"
+            ))),
+        }
+    }
+
+    /// Bytes of an element.
+    pub fn size(&self) -> usize {
+        self.dtype.size_in_bytes()
+    }
+
+    /// Runs a kernel.
+    pub fn launch(&self, launch: &Launch<'_>) -> Result<()> {
+        if let Some(Arg::TooLarge(n)) = launch.args.iter().find(|a| matches!(a, Arg::TooLarge(_))) {
+            return Err(Error::internal(format!(
+                "a size of {n} is too large for kernel `{}`",
+                launch.kernel
+            )));
+        }
+        match &self.device {
+            #[cfg(feature = "cuda")]
+            Device::Cuda(device) => super::gpu::launch(device, self.dtype, launch),
+            #[cfg(test)]
+            Device::Cpu => super::emulate::launch(self.dtype, launch),
+            other => Err(no_machine(other)),
+        }
+    }
+
+    /// [`Machine::launch`] of `source.kernel` over `items` by `rows`.
+    pub fn over(
+        &self,
+        source: Source,
+        kernel: &'static str,
+        [items, rows]: [usize; 2],
+        args: &[Arg],
+    ) -> Result<()> {
+        if items == 0 || rows == 0 {
+            return Ok(());
+        }
+        let (grid, block) = (cover(items, rows), [THREADS, 1]);
+        self.launch(&Launch {
+            source,
+            kernel,
+            grid,
+            block,
+            args,
+        })
+    }
+
+    /// [`Machine::launch`] with one block for each of `blocks` rows, which then reduces it.
+    pub fn reduce(
+        &self,
+        source: Source,
+        kernel: &'static str,
+        blocks: [usize; 2],
+        args: &[Arg],
+    ) -> Result<()> {
+        let grid = [int_or(blocks[0])?, int_or(blocks[1])?];
+        if grid.contains(&0) {
+            return Ok(());
+        }
+        self.launch(&Launch {
+            source,
+            kernel,
+            grid,
+            block: [THREADS, 1],
+            args,
+        })
+    }
+
+    /// Runs a matrix product.
+    pub fn gemm(&self, gemm: &Gemm) -> Result<()> {
+        if gemm.batch == 0 || gemm.m == 0 || gemm.n == 0 {
+            return Ok(());
+        }
+        match &self.device {
+            #[cfg(feature = "cuda")]
+            Device::Cuda(device) => super::gpu::gemm(device, self.dtype, gemm),
+            #[cfg(test)]
+            Device::Cpu => super::emulate::gemm(self.dtype, gemm),
+            other => Err(no_machine(other)),
+        }
+    }
+
+    /// The elements of `t`, contiguous, of this machine's device and type.
+    pub fn input(&self, t: &Tensor) -> Result<Input> {
+        if t.dtype() != self.dtype {
+            return Err(Error::internal(format!(
+                "operands of {:?} and {:?} in one operation",
+                self.dtype,
+                t.dtype()
+            )));
+        }
+        self.any_input(t)
+    }
+
+    /// As [`Machine::input`], for a tensor of another type (labels, places, bytes).
+    pub fn any_input(&self, t: &Tensor) -> Result<Input> {
+        if !t.device().same_device(&self.device) {
+            return Err(Error::internal(
+                "operands of one operation on different devices",
+            ));
+        }
+        let tensor = t.contiguous()?;
+        let at = {
+            let (storage, layout) = tensor.storage_and_layout();
+            address(&storage)? + (layout.start_offset() * tensor.dtype().size_in_bytes()) as u64
+        };
+        Ok(Input {
+            at,
+            _tensor: tensor,
+        })
+    }
+
+    /// Space for `n` elements, not initialised on a GPU.
+    pub fn output(&self, n: usize) -> Result<Output> {
+        self.typed_output(n, self.dtype, false)
+    }
+
+    /// `n` zeros.
+    pub fn zeros(&self, n: usize) -> Result<Output> {
+        self.typed_output(n, self.dtype, true)
+    }
+
+    /// As [`Machine::output`], of another type (`f32`, `f64` or `u32`).
+    pub fn typed_output(&self, n: usize, dtype: DType, zero: bool) -> Result<Output> {
+        let storage = match (&self.device, dtype) {
+            #[cfg(feature = "cuda")]
+            (Device::Cuda(device), _) => {
+                Storage::Cuda(super::gpu::allocate(device, n, dtype, zero)?)
+            }
+            (Device::Cpu, DType::F32) => Storage::Cpu(CpuStorage::F32(vec![0.0; n])),
+            (Device::Cpu, DType::F64) => Storage::Cpu(CpuStorage::F64(vec![0.0; n])),
+            (Device::Cpu, DType::U32) => Storage::Cpu(CpuStorage::U32(vec![0; n])),
+            (other, _) => return Err(no_machine(other)),
+        };
+        let _ = zero;
+        Ok(Output {
+            at: address(&storage)?,
+            storage,
+        })
+    }
+}
+
+fn int_or(n: usize) -> Result<u32> {
+    u32::try_from(n).map_err(|_| Error::internal(format!("a grid of {n} blocks is too large")))
+}
+
+fn no_machine(device: &Device) -> Error {
+    Error::internal(format!("no GPU kernels for device {:?}", device.location()))
+}
+
+/// A tensor read by launches; kept until they are enqueued (memory is freed in
+/// stream order, so that is long enough).
+pub(super) struct Input {
+    at: u64,
+    _tensor: Tensor,
+}
+
+/// Fresh memory that becomes a tensor.
+pub(super) struct Output {
+    at: u64,
+    storage: Storage,
+}
+
+impl Input {
+    /// Its address.
+    pub fn at(&self) -> u64 {
+        self.at
+    }
+    /// Its address as an argument.
+    pub fn arg(&self) -> Arg {
+        Arg::Word(self.at)
+    }
+}
+
+impl Output {
+    /// Its address.
+    pub fn at(&self) -> u64 {
+        self.at
+    }
+    /// Its address as an argument.
+    pub fn arg(&self) -> Arg {
+        Arg::Word(self.at)
+    }
+    /// The tensor, of shape `dims`.
+    pub fn tensor(self, dims: &[usize]) -> Tensor {
+        Tensor::from_storage(self.storage, dims, BackpropOp::none(), false)
+    }
+}
+
+/// Address of the first element of a storage.
+fn address(storage: &Storage) -> Result<u64> {
+    match storage {
+        Storage::Cpu(cpu) => cpu_address(cpu),
+        #[cfg(feature = "cuda")]
+        Storage::Cuda(cuda) => super::gpu::address(cuda),
+        _ => Err(Error::internal("a tensor of a device without kernels")),
+    }
+}
+
+fn cpu_address(storage: &CpuStorage) -> Result<u64> {
+    Ok(match storage {
+        CpuStorage::F32(v) => v.as_ptr() as u64,
+        CpuStorage::F64(v) => v.as_ptr() as u64,
+        CpuStorage::U32(v) => v.as_ptr() as u64,
+        CpuStorage::I32(v) => v.as_ptr() as u64,
+        CpuStorage::U8(v) => v.as_ptr() as u64,
+        _ => return Err(Error::internal("a tensor of a type without kernels")),
+    })
+}
+
+/// Calls `f` with the addresses of contiguous tensors that it changes in place,
+/// each locked for writing meanwhile. They must not share storage.
+pub(super) fn in_place(tensors: &[&Tensor], f: &mut dyn FnMut(&[u64]) -> Result<()>) -> Result<()> {
+    lock(tensors, &mut Vec::new(), f)
+}
+
+fn lock(
+    rest: &[&Tensor],
+    found: &mut Vec<u64>,
+    f: &mut dyn FnMut(&[u64]) -> Result<()>,
+) -> Result<()> {
+    let Some((first, rest)) = rest.split_first() else {
+        return f(found);
+    };
+    let outcome = Cell::new(Ok(()));
+    let run = |at: u64| {
+        found.push(at);
+        outcome.set(lock(rest, found, f));
+    };
+    first.inplace_op1(&Locked {
+        run: Cell::new(Some(run)),
+        size: first.dtype().size_in_bytes(),
+    })?;
+    outcome.into_inner()
+}
+
+struct Locked<F> {
+    run: Cell<Option<F>>,
+    size: usize,
+}
+
+impl<F: FnOnce(u64)> Locked<F> {
+    fn call(&self, base: Result<u64>, layout: &Layout) -> candle_core::Result<()> {
+        let Some((start, _)) = layout.contiguous_offsets() else {
+            candle_core::bail!("an in-place kernel needs a contiguous tensor")
+        };
+        let base = base.map_err(|e| candle_core::Error::Msg(e.text))?;
+        if let Some(run) = self.run.take() {
+            run(base + (start * self.size) as u64);
+        }
+        Ok(())
+    }
+}
+
+impl<F: FnOnce(u64)> InplaceOp1 for Locked<F> {
+    fn name(&self) -> &'static str {
+        "biorule-in-place"
+    }
+    fn cpu_fwd(&self, storage: &mut CpuStorage, layout: &Layout) -> candle_core::Result<()> {
+        self.call(cpu_address(storage), layout)
+    }
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, storage: &mut CudaStorage, layout: &Layout) -> candle_core::Result<()> {
+        self.call(super::gpu::address(storage), layout)
+    }
+    #[cfg(not(feature = "cuda"))]
+    fn cuda_fwd(&self, _: &mut CudaStorage, _: &Layout) -> candle_core::Result<()> {
+        candle_core::bail!("this build has no CUDA")
+    }
+}

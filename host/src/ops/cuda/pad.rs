@@ -1,0 +1,67 @@
+//! Borders of images and their adjoint.
+
+use candle_core::Tensor;
+
+use super::conv::Sizes;
+use super::machine::{Arg, Machine};
+use super::source::Source;
+use crate::Result;
+use crate::ops::cpu::real::dims4;
+use crate::ops::{ConvGeometry, PadMode};
+
+/// Padding is the geometry of a 1x1 convolution.
+fn geometry(channels: usize, padding: [usize; 4], mode: PadMode) -> ConvGeometry {
+    ConvGeometry {
+        in_channels: channels,
+        out_channels: channels,
+        kernel: [1; 2],
+        stride: [1; 2],
+        padding,
+        dilation: [1; 2],
+        groups: 1,
+        mode,
+    }
+}
+
+fn prepare(
+    dims: [usize; 2],
+    padding: [usize; 4],
+    mode: PadMode,
+    input: [usize; 2],
+) -> Result<(Arg, Sizes)> {
+    let g = geometry(dims[1], padding, mode);
+    let s = Sizes::new(&g, dims[0], input)?;
+    Ok((s.arg(&g), s))
+}
+
+/// See [`crate::ops::conv::pad`].
+pub fn forward(x: &Tensor, padding: [usize; 4], mode: PadMode) -> Result<Tensor> {
+    let [b, c, h, w] = dims4(x)?;
+    let (arg, s) = prepare([b, c], padding, mode, [h, w])?;
+    let m = Machine::of(x)?;
+    let (x, y) = (m.input(x)?, m.output(b * c * s.pq())?);
+    m.over(
+        Source::Shape,
+        "pad",
+        [s.pq(), b * c],
+        &[arg, x.arg(), y.arg()],
+    )?;
+    Ok(y.tensor(&[b, c, s.p, s.q]))
+}
+
+/// See [`crate::ops::conv::pad_backward`].
+pub fn backward(grad: &Tensor, padding: [usize; 4], mode: PadMode) -> Result<Tensor> {
+    let [b, c, hp, wp] = dims4(grad)?;
+    let [top, bottom, left, right] = padding;
+    let (h, w) = (hp - top - bottom, wp - left - right);
+    let (arg, s) = prepare([b, c], padding, mode, [h, w])?;
+    let m = Machine::of(grad)?;
+    let (grad, dx) = (m.input(grad)?, m.output(b * c * s.h * s.w)?);
+    m.over(
+        Source::Shape,
+        "pad_backward",
+        [h * w, b * c],
+        &[arg, grad.arg(), dx.arg()],
+    )?;
+    Ok(dx.tensor(&[b, c, h, w]))
+}

@@ -1,0 +1,193 @@
+//! Between the trainer and the run folder: what the trainer reports becomes
+//! events, metrics and checkpoints, in the order that keeps a kill harmless.
+//! The trainer reports an epoch, then saves; people hear of the epoch when its
+//! checkpoint is on the disk.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use candle_core::Tensor;
+use serde_json::{Value, json};
+
+use super::reporter::{EpochRecord, Outcome, Reporter, StepRecord};
+use super::stop::{StopCause, StopFlag};
+use super::{CheckpointStore, Metrics, RunFolder};
+use crate::Result;
+use crate::nn::network::BlockMetrics;
+use crate::train::{self, EpochEvent, PhaseEvent, Progress, StepEvent};
+
+/// A run folder, a reporter and a stop flag as the trainer sees them.
+pub struct Bridge<'a> {
+    checkpoints: CheckpointStore,
+    scratch: PathBuf,
+    reporter: &'a mut Reporter,
+    stop: &'a StopFlag,
+    every: Option<Duration>,
+    saved: Instant,
+    pending: Option<EpochRecord>,
+    base_step: u64,
+    total_epoch: u64,
+    logged: Vec<(String, f64)>,
+    failure: Option<crate::Error>,
+}
+
+impl<'a> Bridge<'a> {
+    /// The bridge for one run, and the checkpoint it goes on from.
+    ///
+    /// # Errors
+    /// Data error for checkpoints that cannot be read; internal error where the
+    /// disk refuses.
+    pub fn open(
+        folder: &RunFolder,
+        reporter: &'a mut Reporter,
+        stop: &'a StopFlag,
+    ) -> Result<(Self, Option<train::Checkpoint>)> {
+        let checkpoints = folder.checkpoints().clone();
+        let resume = match checkpoints.load_last()? {
+            Some(checkpoint) => {
+                reporter.restore(&checkpoint.state["history"])?;
+                Some(train::Checkpoint {
+                    state: checkpoint.state["trainer"].clone(),
+                    tensors: checkpoint.tensors,
+                })
+            }
+            None => None,
+        };
+        let total_epoch = reporter.history().len() as u64;
+        reporter.start(resume.as_ref().map(|_| total_epoch))?;
+        let seconds = folder.plan().output.checkpoint_seconds;
+        let bridge = Self {
+            checkpoints,
+            scratch: folder.cache_path()?,
+            reporter,
+            stop,
+            every: (seconds > 0).then(|| Duration::from_secs(seconds)),
+            saved: Instant::now(),
+            pending: None,
+            base_step: 0,
+            total_epoch,
+            logged: Vec::new(),
+            failure: None,
+        };
+        Ok((bridge, resume))
+    }
+
+    /// What the run came to, after the trainer returned.
+    ///
+    /// # Errors
+    /// A failure to report that could not be told in time.
+    pub fn finish(mut self, outcome: &train::Outcome) -> Result<Outcome> {
+        if let Some(e) = self.failure.take() {
+            return Err(e);
+        }
+        let mut results = Metrics::new();
+        for result in &outcome.results {
+            let scores = result.scores();
+            let prefix = match result.segment.as_str() {
+                "network" => String::new(),
+                name => format!("{name}/"),
+            };
+            results.insert(format!("{prefix}test/loss"), scores.loss);
+            if let Some(accuracy) = scores.accuracy {
+                results.insert(format!("{prefix}test/accuracy"), accuracy);
+            }
+        }
+        let stopped = outcome
+            .stopped
+            .then(|| self.stop.cause().unwrap_or(StopCause::Signal));
+        Ok(Outcome { stopped, results })
+    }
+
+    /// Keeps the first failure for a call that can tell it.
+    fn keep(&mut self, result: Result<()>) {
+        if let Err(e) = result {
+            self.failure.get_or_insert(e);
+        }
+    }
+}
+
+impl Progress for Bridge<'_> {
+    fn phase(&mut self, event: &PhaseEvent<'_>) {
+        let name = match event.segment {
+            "network" => event.phase.to_owned(),
+            segment => format!("{segment}: {}", event.phase),
+        };
+        let told = self
+            .reporter
+            .phase(&name, event.index, event.phases, event.epochs);
+        self.keep(told);
+    }
+
+    fn step(&mut self, event: &StepEvent) {
+        let told = self.reporter.step(&StepRecord {
+            step: event.step,
+            steps: event.steps_per_epoch,
+            total_step: self.base_step + event.step,
+            metrics: &self.logged,
+        });
+        self.keep(told);
+    }
+
+    fn rules(&mut self, step: u64, metrics: &[BlockMetrics]) {
+        let _ = step;
+        self.logged = metrics
+            .iter()
+            .flat_map(|(block, numbers)| {
+                let name = move |(name, x): &(String, f64)| (format!("{block}/{name}"), *x);
+                numbers.iter().map(name)
+            })
+            .collect();
+    }
+
+    fn epoch(&mut self, event: &EpochEvent<'_>) -> Result<()> {
+        self.base_step = event.step;
+        self.total_epoch += 1;
+        self.pending = Some(EpochRecord {
+            segment: event.segment.to_owned(),
+            phase: event.phase.to_owned(),
+            epoch: event.epoch,
+            epochs: event.epochs,
+            total_epoch: self.total_epoch,
+            step: event.step,
+            seconds: event.seconds,
+            metrics: event.metrics.clone(),
+        });
+        self.failure.take().map_or(Ok(()), Err)
+    }
+
+    fn checkpoint_due(&mut self) -> bool {
+        let asked = self.stop.take_checkpoint();
+        asked
+            || self
+                .every
+                .is_some_and(|every| self.saved.elapsed() >= every)
+    }
+
+    fn checkpoint(
+        &mut self,
+        tensors: &[(String, Tensor)],
+        state: &Value,
+        best: bool,
+    ) -> Result<()> {
+        let state = json!({
+            "trainer": state,
+            "history": self.reporter.history_with(self.pending.as_ref()),
+        });
+        self.checkpoints.save(tensors, &state, best)?;
+        self.saved = Instant::now();
+        let path = self.checkpoints.last_path();
+        self.reporter.checkpoint(&path, self.total_epoch)?;
+        match self.pending.take() {
+            Some(record) => self.reporter.epoch(record),
+            None => Ok(()),
+        }
+    }
+
+    fn should_stop(&self) -> bool {
+        self.stop.stopped()
+    }
+
+    fn scratch(&self) -> Option<&Path> {
+        Some(&self.scratch)
+    }
+}

@@ -1,0 +1,238 @@
+//! Kept features: the output of a frozen prefix, computed once per sample.
+//!
+//! A phase whose first blocks are frozen, and that does not augment, sees the
+//! same features every epoch. They are kept in memory, past a limit in a
+//! memory-mapped file, or on the device; a later phase with a longer prefix
+//! starts from what an earlier one kept.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use candle_core::{DType, Device, Tensor};
+use rayon::prelude::*;
+
+use super::evaluate::Place;
+use super::mapped::{Mapped, Plain};
+use super::source::Samples;
+use crate::config::plan::{CachePlan, CachePrecision};
+use crate::nn::{Network, Pass};
+use crate::ops::cpu::real::read;
+use crate::ops::cpu::rows::to_bf16;
+use crate::ops::rows::{Drop, Table, gather};
+use crate::{Error, Result};
+
+/// Samples that go through the prefix at a time.
+const FILL_BATCH: usize = 100;
+
+/// A slice in memory or in a file.
+enum Store<T> {
+    Memory(Vec<T>),
+    File(Mapped<T>),
+}
+
+impl<T: Plain + Default> Store<T> {
+    fn new(len: usize, limit: u64, folder: Option<&Path>) -> Result<Self> {
+        match folder {
+            Some(folder) if (len * size_of::<T>()) as u64 > limit => {
+                Ok(Self::File(Mapped::zeros(folder, len)?))
+            }
+            _ => Ok(Self::Memory(vec![T::default(); len])),
+        }
+    }
+    fn slice(&self) -> &[T] {
+        match self {
+            Self::Memory(v) => v,
+            Self::File(m) => m.slice(),
+        }
+    }
+    fn slice_mut(&mut self) -> &mut [T] {
+        match self {
+            Self::Memory(v) => v,
+            Self::File(m) => m.slice_mut(),
+        }
+    }
+}
+
+enum Rows {
+    F32(Store<f32>),
+    F64(Store<f64>),
+    Bf16(Store<u16>),
+    /// On the device of the network, `[N, ..dims]`.
+    Device(Tensor),
+}
+
+/// The output of a prefix for every sample of a set.
+pub struct Features {
+    prefix: usize,
+    dims: Vec<usize>,
+    rows: Rows,
+}
+
+impl Features {
+    /// Blocks that the features have been through.
+    pub fn prefix(&self) -> usize {
+        self.prefix
+    }
+
+    /// Shape of one sample's features.
+    pub fn dims(&self) -> &[usize] {
+        &self.dims
+    }
+
+    /// Features of `indices`, `[n, ..dims]`, with dropout on the way if asked.
+    pub fn gather(&self, indices: &[u32], drop: Drop, place: &Place) -> Result<Tensor> {
+        let table = match &self.rows {
+            Rows::F32(s) => Table::F32(s.slice()),
+            Rows::F64(s) => Table::F64(s.slice()),
+            Rows::Bf16(s) => Table::Bf16(s.slice()),
+            Rows::Device(t) => {
+                let index = Tensor::new(indices, t.device())?;
+                let rows = t.index_select(&index, 0)?.to_dtype(place.dtype)?;
+                return match drop {
+                    Some((p, key)) => crate::ops::dropout::dropout(&rows, p, key),
+                    None => Ok(rows),
+                };
+            }
+        };
+        let rows = gather(table, indices, &self.dims, drop, &place.device)?;
+        Ok(rows.to_dtype(place.dtype)?)
+    }
+
+    fn empty(
+        prefix: usize,
+        dims: &[usize],
+        n: usize,
+        plan: &CachePlan,
+        scratch: Option<&Path>,
+        place: &Place,
+    ) -> Result<Self> {
+        let len = n * dims.iter().product::<usize>();
+        let limit = plan.memory_limit;
+        let rows = match (&place.device, plan.store, place.dtype) {
+            (Device::Cpu, CachePrecision::Bf16, DType::F32) => {
+                Rows::Bf16(Store::new(len, limit, scratch)?)
+            }
+            (Device::Cpu, _, DType::F32) => Rows::F32(Store::new(len, limit, scratch)?),
+            (Device::Cpu, _, DType::F64) => Rows::F64(Store::new(len, limit, scratch)?),
+            (Device::Cpu, _, other) => {
+                return Err(Error::internal(format!("features of type {other:?}")));
+            }
+            (device, store, dtype) => {
+                let dtype = match store {
+                    CachePrecision::Bf16 => DType::BF16,
+                    CachePrecision::Exact => dtype,
+                };
+                let shape: Vec<usize> = std::iter::once(n).chain(dims.iter().copied()).collect();
+                Rows::Device(Tensor::zeros(shape, dtype, device)?)
+            }
+        };
+        Ok(Self {
+            prefix,
+            dims: dims.to_vec(),
+            rows,
+        })
+    }
+
+    /// Stores the features `y` of samples `start..`.
+    fn put(&mut self, start: usize, y: &Tensor) -> Result<()> {
+        let at = start * self.dims.iter().product::<usize>();
+        match &mut self.rows {
+            Rows::F32(s) => read::<f32, _>(y, |y| {
+                s.slice_mut()[at..at + y.len()].copy_from_slice(y);
+            }),
+            Rows::F64(s) => read::<f64, _>(y, |y| {
+                s.slice_mut()[at..at + y.len()].copy_from_slice(y);
+            }),
+            Rows::Bf16(s) => read::<f32, _>(y, |y| {
+                let to = s.slice_mut()[at..at + y.len()].par_chunks_mut(1 << 14);
+                to.zip(y.par_chunks(1 << 14)).for_each(|(to, y)| {
+                    to.iter_mut().zip(y).for_each(|(t, y)| *t = to_bf16(*y));
+                });
+            }),
+            Rows::Device(t) => Ok(t.slice_set(&y.to_dtype(t.dtype())?.contiguous()?, 0, start)?),
+        }
+    }
+}
+
+/// Kept features by data set; at most one table for each.
+#[derive(Default)]
+pub struct FeatureCache {
+    tables: HashMap<String, Features>,
+}
+
+/// What features are wanted of.
+pub struct Wanted<'a> {
+    /// Name of the data set, the key under which they are kept.
+    pub set: &'a str,
+    /// Its samples.
+    pub samples: &'a dyn Samples,
+    /// Blocks of the frozen prefix.
+    pub prefix: usize,
+    /// Where and how precisely.
+    pub plan: &'a CachePlan,
+    /// Folder for tables past the limit.
+    pub scratch: Option<&'a Path>,
+    /// Where the network lives.
+    pub place: &'a Place,
+}
+
+impl FeatureCache {
+    /// Forgets what has been through a block that is about to change.
+    pub fn block_changes(&mut self, first_active: usize) {
+        self.tables.retain(|_, f| f.prefix <= first_active);
+    }
+
+    /// The features, computed now (from those of a shorter prefix, if kept)
+    /// unless they are there. Leaves the network's mode alone: the prefix must
+    /// be frozen in it.
+    pub fn get(&mut self, network: &mut Network, wanted: &Wanted<'_>) -> Result<&Features> {
+        let ready = matches!(self.tables.get(wanted.set), Some(f) if f.prefix == wanted.prefix);
+        if !ready {
+            let shorter = self.tables.remove(wanted.set);
+            let shorter = shorter.filter(|f| f.prefix < wanted.prefix);
+            let fresh = fill(network, wanted, shorter.as_ref())?;
+            self.tables.insert(wanted.set.to_owned(), fresh);
+        }
+        self.tables
+            .get(wanted.set)
+            .ok_or_else(|| Error::internal("kept features vanished"))
+    }
+
+    /// What is kept of `set`, if it has been through exactly `prefix` blocks.
+    pub fn peek(&self, set: &str, prefix: usize) -> Option<&Features> {
+        self.tables.get(set).filter(|f| f.prefix == prefix)
+    }
+}
+
+fn fill(network: &mut Network, wanted: &Wanted<'_>, from: Option<&Features>) -> Result<Features> {
+    let (place, n) = (wanted.place, wanted.samples.len());
+    let mut out: Option<Features> = None;
+    for start in (0..n).step_by(FILL_BATCH) {
+        let indices: Vec<u32> = (start as u32..(start + FILL_BATCH).min(n) as u32).collect();
+        let (x, first) = match from {
+            Some(f) => (f.gather(&indices, None, place)?, f.prefix),
+            None => {
+                let x = wanted.samples.read(&indices)?.x;
+                (x.to_device(&place.device)?.to_dtype(place.dtype)?, 0)
+            }
+        };
+        let y = network.forward(&mut Pass::inference(), &x, first..wanted.prefix)?;
+        let table = match &mut out {
+            Some(table) => table,
+            None => {
+                let dims = &y.dims()[1..];
+                let (plan, scratch) = (wanted.plan, wanted.scratch);
+                out.insert(Features::empty(
+                    wanted.prefix,
+                    dims,
+                    n,
+                    plan,
+                    scratch,
+                    place,
+                )?)
+            }
+        };
+        table.put(start, &y)?;
+    }
+    out.ok_or_else(|| Error::data("a data set without samples"))
+}

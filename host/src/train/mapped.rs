@@ -1,0 +1,90 @@
+//! Numbers in a memory-mapped file: a table larger than the memory we want to
+//! spend. The file loses its name at once where the system allows it, so that
+//! nothing is left behind by a killed process.
+
+use std::fs::{File, OpenOptions};
+use std::marker::PhantomData;
+use std::path::Path;
+
+use memmap2::MmapMut;
+
+use crate::{Error, ExitCode, Result};
+
+/// Numbers that any bit pattern of their size is a valid value of.
+pub trait Plain: Copy + Send + Sync + 'static {}
+impl Plain for f32 {}
+impl Plain for f64 {}
+impl Plain for u16 {}
+
+/// A slice of `T` in a file.
+pub struct Mapped<T> {
+    map: MmapMut,
+    // Keeps the unnamed file alive beside the mapping.
+    _file: File,
+    element: PhantomData<T>,
+}
+
+impl<T: Plain> Mapped<T> {
+    /// `len` zeros in a fresh file in `folder`.
+    ///
+    /// # Errors
+    /// Failures of the file system, such as a full disk.
+    pub fn zeros(folder: &Path, len: usize) -> Result<Self> {
+        let path = folder.join(format!("features-{}.tmp", std::process::id()));
+        let failed = |e: std::io::Error| {
+            Error::io(ExitCode::Internal, &path, &e)
+                .hint("kept features need this space; raise `cache.memory_limit` or free the disk")
+        };
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .open(&path)
+            .map_err(failed)?;
+        let bytes = (len * size_of::<T>()) as u64;
+        file.set_len(bytes.max(1)).map_err(failed)?;
+        // SAFETY: the file is ours alone: just created, and unlinked below, so no
+        // other process can change or shorten it under the mapping.
+        let map = unsafe { MmapMut::map_mut(&file) }.map_err(failed)?;
+        let _ = std::fs::remove_file(&path);
+        Ok(Self {
+            map,
+            _file: file,
+            element: PhantomData,
+        })
+    }
+
+    /// The numbers.
+    pub fn slice(&self) -> &[T] {
+        // SAFETY: `T` is plain, any bytes are a value; a mapping starts at a page
+        // boundary, so the middle part is everything but a tail shorter than one element.
+        unsafe { self.map.align_to::<T>() }.1
+    }
+
+    /// The numbers, to be written.
+    pub fn slice_mut(&mut self) -> &mut [T] {
+        // SAFETY: as in `slice`, and the mapping is borrowed mutably.
+        unsafe { self.map.align_to_mut::<T>() }.1
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_stay_and_the_file_leaves_no_name() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut mapped = Mapped::<f32>::zeros(folder.path(), 1000).expect("a mapping");
+        assert_eq!(mapped.slice(), vec![0.0; 1000]);
+        mapped.slice_mut()[999] = 2.5;
+        assert_eq!(mapped.slice()[999], 2.5);
+        if cfg!(unix) {
+            assert_eq!(
+                std::fs::read_dir(folder.path()).expect("a folder").count(),
+                0
+            );
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! What the trainer needs of data: samples by index, an order for each epoch,
+//! and batches that somebody else prepares in time.
+
+use std::collections::BTreeMap;
+
+use candle_core::Tensor;
+
+use super::loss::Answers;
+use crate::{Error, Result};
+
+/// Samples and their answers, on the CPU.
+#[derive(Clone, Debug)]
+pub struct Batch {
+    /// `[B, C, H, W]` or `[B, D]`, `f32`.
+    pub x: Tensor,
+    /// What is to be predicted.
+    pub answers: Answers,
+}
+
+/// One epoch of batches.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EpochSpec {
+    /// Seed of order and augmentation; the same in every phase, so that phases
+    /// see the same sequence of batches (softhebb.md 2.7).
+    pub seed: u64,
+    /// Epoch within the phase, from 0.
+    pub epoch: u64,
+    /// Samples in a batch.
+    pub batch: usize,
+    /// New order each epoch.
+    pub shuffle: bool,
+    /// Leave out a last, smaller batch.
+    pub drop_last: bool,
+    /// Augment as the data plan says.
+    pub augment: bool,
+    /// Batches to skip, when a run goes on inside an epoch.
+    pub start: u64,
+}
+
+impl EpochSpec {
+    /// Batches in the epoch over `n` samples.
+    pub fn steps(&self, n: usize) -> u64 {
+        let batch = self.batch.max(1);
+        let steps = if self.drop_last {
+            n / batch
+        } else {
+            n.div_ceil(batch)
+        };
+        steps as u64
+    }
+
+    /// Where batch `i` begins and ends in the order.
+    pub fn range(&self, i: u64, n: usize) -> std::ops::Range<usize> {
+        let start = i as usize * self.batch.max(1);
+        start..(start + self.batch.max(1)).min(n)
+    }
+}
+
+/// Batches of one epoch.
+pub type Batches<'a> = Box<dyn Iterator<Item = Result<Batch>> + Send + 'a>;
+
+/// One part of a data set, ready for a network.
+pub trait Samples: Send + Sync {
+    /// Number of samples.
+    fn len(&self) -> usize;
+    /// Whether there is none.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+    /// Shape of a sample: `[C, H, W]` or `[D]`.
+    fn dims(&self) -> Vec<usize>;
+    /// Classes, or values of a regression target.
+    fn outputs(&self) -> usize;
+    /// Whether the answers are classes.
+    fn classes(&self) -> bool;
+    /// Whether an epoch with `augment` differs from one without.
+    fn augments(&self) -> bool;
+    /// Order of the samples in an epoch.
+    fn order(&self, seed: u64, epoch: u64, shuffle: bool) -> Vec<u32>;
+    /// The samples at `indices`, as they are.
+    ///
+    /// # Errors
+    /// Data errors.
+    fn read(&self, indices: &[u32]) -> Result<Batch>;
+    /// The answers at `indices`.
+    ///
+    /// # Errors
+    /// Data errors.
+    fn answers(&self, indices: &[u32]) -> Result<Answers>;
+    /// The batches of an epoch, prepared ahead where that pays.
+    ///
+    /// # Errors
+    /// Data errors.
+    fn epoch(&self, spec: &EpochSpec) -> Result<Batches<'_>>;
+}
+
+/// The data of a run.
+pub struct TrainData {
+    /// To learn from.
+    pub train: Box<dyn Samples>,
+    /// Held out of training, for evaluation between epochs.
+    pub validation: Option<Box<dyn Samples>>,
+    /// For the results.
+    pub test: Box<dyn Samples>,
+    /// Further sets that phases name.
+    pub extra: BTreeMap<String, Box<dyn Samples>>,
+}
+
+impl TrainData {
+    /// The set that a phase calls `name`.
+    ///
+    /// # Errors
+    /// A usage error for an unknown name.
+    pub fn get(&self, name: &str) -> Result<&dyn Samples> {
+        if name == "train" {
+            return Ok(&*self.train);
+        }
+        self.extra.get(name).map(|s| &**s).ok_or_else(|| {
+            Error::usage(format!("no data set `{name}` for a phase"))
+                .hint("`train`, or a name under `extra_data`")
+        })
+    }
+
+    /// What is evaluated between epochs: validation where there is one, or test.
+    pub fn held_out(&self) -> (&'static str, &dyn Samples) {
+        match &self.validation {
+            Some(validation) => ("validation", &**validation),
+            None => ("test", &*self.test),
+        }
+    }
+}

@@ -1,0 +1,273 @@
+//! Properties of the rules `hebbian/hebb`, `hebbian/oja` and `hebbian/bionas`.
+
+use biorule::config::{LayerPlan, MapPlan, ParamValue};
+use biorule_tests::Result;
+use biorule_tests::golden::Driven;
+use biorule_tests::network::layer;
+use biorule_tests::windows::{noise, windows};
+use candle_core::{DType, Tensor};
+
+/// Groups, stride, dilation and uneven reflected padding at once.
+fn conv() -> MapPlan {
+    MapPlan::Conv {
+        kernel: [3, 2],
+        stride: [2, 1],
+        padding: [1, 0, 1, 2],
+        dilation: [1, 2],
+        groups: 2,
+        padding_mode: "reflect".into(),
+    }
+}
+
+fn square(padding: usize) -> MapPlan {
+    MapPlan::Conv {
+        kernel: [3, 3],
+        stride: [1, 1],
+        padding: [padding; 4],
+        dilation: [1, 1],
+        groups: 1,
+        padding_mode: "zeros".into(),
+    }
+}
+
+fn text(value: &str) -> ParamValue {
+    ParamValue::Text(value.into())
+}
+
+fn rows(t: &Tensor) -> Result<Vec<Vec<f64>>> {
+    Ok(t.flatten_from(1)?.to_vec2()?)
+}
+
+fn dot(a: &[f64], b: &[f64]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
+}
+
+/// A change of the weight of a unit by one sample: from its row, the window and the
+/// outputs of its group, the unit's own being `outputs[unit]`.
+type OneSample = fn(w: &[f64], x: &[f64], outputs: &[f64], unit: usize) -> Vec<f64>;
+
+/// The mean of `one` over all samples and places, by units.
+fn slow(map: &MapPlan, x: &Tensor, w: &Tensor, one: OneSample) -> Result<Vec<Vec<f64>>> {
+    let groups = windows(map, x)?;
+    let units = rows(w)?;
+    let each = units.len() / groups.len();
+    let mut changes = Vec::new();
+    for (group, samples) in groups.iter().enumerate() {
+        let w = &units[group * each..(group + 1) * each];
+        let mut change = vec![vec![0.0; w[0].len()]; each];
+        for x in samples {
+            let outputs: Vec<f64> = w.iter().map(|w| dot(w, x)).collect();
+            for unit in 0..each {
+                let step = one(&w[unit], x, &outputs, unit);
+                for (sum, step) in change[unit].iter_mut().zip(step) {
+                    *sum += step / samples.len() as f64;
+                }
+            }
+        }
+        changes.append(&mut change);
+    }
+    Ok(changes)
+}
+
+fn assert_close(got: &[Vec<f64>], want: &[Vec<f64>], scale: f64, what: &str) {
+    for (unit, (got, want)) in got.iter().zip(want).enumerate() {
+        for (got, want) in got.iter().zip(want) {
+            let want = scale * want;
+            assert!(
+                (got - want).abs() < 1e-13,
+                "{what}, unit {unit}: {got}, {want}"
+            );
+        }
+    }
+}
+
+#[test]
+fn hebb_and_oja_equal_their_equations_on_a_grouped_convolution() -> Result<()> {
+    let hebb: OneSample = |_, x, y, k| x.iter().map(|x| y[k] * x).collect();
+    let oja: OneSample = |w, x, y, k| {
+        let pairs = w.iter().zip(x);
+        pairs.map(|(w, x)| y[k] * (x - y[k] * w)).collect()
+    };
+    let x = noise(&[3, 4, 6, 7], 1)?;
+    for (rule, one) in [("hebbian/hebb", hebb), ("hebbian/oja", oja)] {
+        let plan = layer(rule, conv(), 6, &[("lr", ParamValue::Float(0.3))]);
+        let mut driven = Driven::bind(&plan, &[4, 6, 7], DType::F64)?;
+        let w = driven.get("weight")?.copy()?;
+        let step = driven.learn(&x, None)?;
+        let want = slow(&conv(), &x, &w, one)?;
+        assert_close(&rows(step.change("weight")?)?, &want, 0.3, rule);
+    }
+    Ok(())
+}
+
+#[test]
+fn corrected_bionas_equals_its_equation_on_a_grouped_convolution() -> Result<()> {
+    fn unit(v: &[f64]) -> Vec<f64> {
+        let length = dot(v, v).sqrt().max(1e-12);
+        v.iter().map(|v| v / length).collect()
+    }
+    let plain: OneSample = |_, x, y, k| unit(x).iter().map(|x| unit(y)[k] * x).collect();
+    let oja: OneSample = |w, x, y, k| {
+        let (x, y) = (unit(x), unit(y)[k]);
+        w.iter().zip(x).map(|(w, x)| y * x - y * y * w).collect()
+    };
+    let x = noise(&[3, 4, 6, 7], 2)?;
+    for (decay, one) in [("none", plain), ("oja", oja)] {
+        let params = [
+            ("mode", text("corrected")),
+            ("hebbian_scale", ParamValue::Float(0.2)),
+            ("decay", text(decay)),
+        ];
+        let plan = layer("hebbian/bionas", conv(), 6, &params);
+        let mut driven = Driven::bind(&plan, &[4, 6, 7], DType::F64)?;
+        let w = driven.get("weight")?.copy()?;
+        driven.learn(&x, None)?;
+        let got = rows(&(driven.get("weight")? - &w)?)?;
+        assert_close(&got, &slow(&conv(), &x, &w, one)?, 0.2, decay);
+    }
+    Ok(())
+}
+
+#[test]
+fn oja_finds_the_first_principal_component() -> Result<()> {
+    // One direction with nine times the variance of all others.
+    let direction = [0.6, 0.0, -0.8, 0.0, 0.0];
+    let along = noise(&[400, 1], 3)?;
+    let direction = Tensor::new(&direction[..], along.device())?;
+    let x = (noise(&[400, 5], 4)? + (along * 3.0)?.broadcast_mul(&direction.unsqueeze(0)?)?)?;
+    let plan = layer(
+        "hebbian/oja",
+        MapPlan::Dense,
+        3,
+        &[("lr", ParamValue::Float(0.1))],
+    );
+    let mut driven = Driven::bind(&plan, &[5], DType::F64)?;
+    for _ in 0..300 {
+        driven.learn(&x, None)?;
+    }
+    assert!((driven.metric("weight_length")? - 1.0).abs() < 1e-3);
+    for row in rows(&driven.get("weight")?)? {
+        let cosine = dot(&row, &direction.to_vec1::<f64>()?);
+        assert!(cosine.abs() > 0.99, "{row:?}");
+    }
+    Ok(())
+}
+
+#[test]
+fn hebb_grows_without_bound_but_for_its_clamp() -> Result<()> {
+    let x = noise(&[20, 6], 5)?;
+    let grown = |clamp: f64| -> Result<f64> {
+        let params = [
+            ("lr", ParamValue::Float(1.0)),
+            ("clamp", ParamValue::Float(clamp)),
+        ];
+        let plan = layer("hebbian/hebb", MapPlan::Dense, 4, &params);
+        let mut driven = Driven::bind(&plan, &[6], DType::F64)?;
+        for _ in 0..40 {
+            driven.learn(&x, None)?;
+        }
+        Ok(driven
+            .get("weight")?
+            .abs()?
+            .flatten_all()?
+            .max(0)?
+            .to_scalar()?)
+    };
+    assert!(grown(0.0)? > 10.0);
+    assert_eq!(grown(0.5)?, 0.5);
+    Ok(())
+}
+
+fn bionas(params: &[(&str, ParamValue)]) -> LayerPlan {
+    layer("hebbian/bionas", square(1), 6, params)
+}
+
+#[test]
+fn evaluation_changes_the_faithful_output_and_leaves_the_corrected_one() -> Result<()> {
+    let x = noise(&[2, 3, 6, 6], 6)?;
+    for (mode, changes) in [("faithful", true), ("corrected", false)] {
+        let mut driven = Driven::bind(&bionas(&[("mode", text(mode))]), &[3, 6, 6], DType::F64)?;
+        driven.learn(&x, None)?;
+        driven.call.training = false;
+        driven.call.learning = false;
+        let before = driven.evaluate(&x)?;
+        let held = driven.get("weight")?.copy()?;
+        let seen = driven
+            .rule()
+            .forward(&driven.call, driven.state(), &x)?
+            .kept
+            .into_iter()
+            .find(|(name, _)| name == "updated");
+        assert_eq!(seen.is_some(), changes, "{mode}");
+        if let Some((_, updated)) = seen {
+            let moved: f64 = (updated - held)?.abs()?.sum_all()?.to_scalar()?;
+            assert!(moved > 0.0);
+            driven.learn(&x, None)?;
+        }
+        let again = driven.evaluate(&x)?;
+        let moved: f64 = (again - before)?.abs()?.sum_all()?.to_scalar()?;
+        assert_eq!(moved > 0.0, changes, "{mode}");
+    }
+    Ok(())
+}
+
+#[test]
+fn non_negative_input_drives_the_faithful_weights_into_the_clamp() -> Result<()> {
+    let params = [("hebbian_scale", ParamValue::Float(1e-3))];
+    let mut driven = Driven::bind(&bionas(&params), &[3, 8, 8], DType::F64)?;
+    for step in 0..60 {
+        driven.learn(&noise(&[16, 3, 8, 8], 10 + step)?.abs()?, None)?;
+    }
+    let share = driven.metric("clamped_share")?;
+    assert!(share > 0.9, "{share}");
+    Ok(())
+}
+
+#[test]
+fn rows_of_length_one_stay_so_under_the_unit_decay() -> Result<()> {
+    let params = [
+        ("mode", text("corrected")),
+        ("decay", text("unit")),
+        ("hebbian_scale", ParamValue::Float(0.5)),
+    ];
+    let mut driven = Driven::bind(&bionas(&params), &[3, 6, 6], DType::F64)?;
+    for step in 0..5 {
+        driven.learn(&noise(&[2, 3, 6, 6], 20 + step)?, None)?;
+        for row in rows(&driven.get("weight")?)? {
+            assert!((dot(&row, &row) - 1.0).abs() < 1e-12);
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn a_rate_of_nothing_changes_nothing() -> Result<()> {
+    let x = noise(&[2, 3, 6, 6], 7)?;
+    for rule in ["hebbian/hebb", "hebbian/oja", "hebbian/bionas"] {
+        let mut driven = Driven::bind(&layer(rule, square(1), 6, &[]), &[3, 6, 6], DType::F64)?;
+        let before = driven.get("weight")?.copy()?;
+        driven.call.rate = Some(0.0);
+        driven.learn(&x, None)?;
+        let moved: f64 = (driven.get("weight")? - before)?
+            .abs()?
+            .sum_all()?
+            .to_scalar()?;
+        assert_eq!(moved, 0.0, "{rule}");
+    }
+    Ok(())
+}
+
+#[test]
+fn shapes_the_reference_lacks_belong_to_the_corrected_mode() {
+    let refusal = |plan: &LayerPlan| match Driven::bind(plan, &[4, 6, 7], DType::F32) {
+        Ok(_) => panic!("{plan:?} was accepted"),
+        Err(error) => error.to_string(),
+    };
+    let text = refusal(&layer("hebbian/bionas", conv(), 6, &[]));
+    assert!(text.contains("mode = \"corrected\""), "{text}");
+    let bias = LayerPlan {
+        bias: true,
+        ..layer("hebbian/oja", conv(), 6, &[])
+    };
+    assert!(refusal(&bias).contains("bias = false"));
+}
