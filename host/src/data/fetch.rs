@@ -186,11 +186,7 @@ impl<'a> Job<'a> {
 
     /// Tries one mirror until it delivers or its attempts are used up. The
     /// inner error is the mirror's reason.
-    fn try_mirror(
-        &mut self,
-        url: &str,
-        progress: &mut dyn Progress,
-    ) -> Result<Result<(), String>> {
+    fn try_mirror(&mut self, url: &str, progress: &mut dyn Progress) -> Result<Result<(), String>> {
         let (mut failures, mut furthest) = (0, 0);
         let mut pause = self.options.pause;
         loop {
