@@ -114,7 +114,7 @@ pub fn fetch(
     let mut reasons = Vec::new();
     for mirror in mirrors {
         let url = format!("{}/{}", mirror.trim_end_matches('/'), file.name);
-        match job.from_mirror(&url, progress)? {
+        match job.try_mirror(&url, progress)? {
             Ok(()) => {
                 job.finish(&target)?;
                 return Ok(Fetched::Downloaded(job.received));
@@ -186,11 +186,7 @@ impl<'a> Job<'a> {
 
     /// Tries one mirror until it delivers or its attempts are used up. The
     /// inner error is the mirror's reason.
-    fn from_mirror(
-        &mut self,
-        url: &str,
-        progress: &mut dyn Progress,
-    ) -> Result<Result<(), String>> {
+    fn try_mirror(&mut self, url: &str, progress: &mut dyn Progress) -> Result<Result<(), String>> {
         let (mut failures, mut furthest) = (0, 0);
         let mut pause = self.options.pause;
         loop {
