@@ -99,7 +99,10 @@ impl crate::train::Samples for Part {
 
     fn order(&self, seed: u64, epoch: u64, shuffle: bool) -> Vec<u32> {
         if shuffle {
-            permutation(&mut stream(Purpose::Order, seed, epoch, 0), self.samples.len())
+            permutation(
+                &mut stream(Purpose::Order, seed, epoch, 0),
+                self.samples.len(),
+            )
         } else {
             (0..self.samples.len() as u32).collect()
         }
@@ -136,7 +139,11 @@ impl crate::train::Samples for Part {
             seed: spec.seed,
             shuffle: false,
             drop_last: spec.drop_last,
-            augment: if spec.augment { self.augment } else { Augment::default() },
+            augment: if spec.augment {
+                self.augment
+            } else {
+                Augment::default()
+            },
             threads: self.threads,
             prefetch: self.prefetch,
         };
@@ -207,7 +214,9 @@ mod tests {
     use crate::data::DataPlan;
 
     fn values(t: &Tensor) -> Vec<f32> {
-        t.flatten_all().and_then(|t| t.to_vec1()).expect("f32 values")
+        t.flatten_all()
+            .and_then(|t| t.to_vec1())
+            .expect("f32 values")
     }
 
     #[test]
@@ -217,7 +226,10 @@ mod tests {
             limit_train: Some(300),
             ..DataPlan::default()
         };
-        let data = plan.open().expect("embedded digits").for_training(&BTreeMap::new());
+        let data = plan
+            .open()
+            .expect("embedded digits")
+            .for_training(&BTreeMap::new());
         let spec = EpochSpec {
             seed: 5,
             epoch: 2,
@@ -233,7 +245,10 @@ mod tests {
         assert_eq!(batches.len() as u64, spec.steps(240) - 3);
         for (i, batch) in batches.into_iter().enumerate() {
             let batch = batch.expect("a batch");
-            let read = data.train.read(&order[spec.range(i as u64 + 3, 240)]).expect("samples");
+            let read = data
+                .train
+                .read(&order[spec.range(i as u64 + 3, 240)])
+                .expect("samples");
             assert_eq!(values(&batch.x), values(&read.x));
             let labels = |a: &Answers| a.raw().to_vec1::<u32>().expect("labels");
             assert_eq!(labels(&batch.answers), labels(&read.answers));

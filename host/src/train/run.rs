@@ -155,11 +155,19 @@ pub(super) fn named(network: &Network, prefix: &str) -> Vec<(String, Tensor)> {
 ///
 /// # Errors
 /// As for [`run`], and a data error where `tensors` lacks one of the network's.
-pub fn score(job: &Job<'_>, tensors: &HashMap<String, Tensor>, samples: &dyn Samples) -> Result<Scores> {
+pub fn score(
+    job: &Job<'_>,
+    tensors: &HashMap<String, Tensor>,
+    samples: &dyn Samples,
+) -> Result<Scores> {
     let segments = baseline::segments(job.plan);
-    let segment = segments.first().ok_or_else(|| Error::usage("the plan has no network"))?;
+    let segment = segments
+        .first()
+        .ok_or_else(|| Error::usage("the plan has no network"))?;
     let mut trainer = open(job, segment, Position::default(), None)?;
-    trainer.network.load(&|name: &str| tensors.get(name).cloned())?;
+    trainer
+        .network
+        .load(&|name: &str| tensors.get(name).cloned())?;
     let loss = segment.phases.last().map_or(Loss::CrossEntropy, |p| p.loss);
     in_pool(|| evaluate(&mut trainer.network, samples, None, loss, &trainer.place))
 }
