@@ -26,8 +26,13 @@ for line in sys.stdin:
     if m.get("executable") and m.get("profile", {}).get("test"):
         shutil.copy(m["executable"], sys.argv[1] + "/" + m["target"]["name"])
 ' "$out/tests"
-for folder in configs benches tests/golden; do
+for folder in configs benches; do
     if [ -d "$folder" ]; then mkdir -p "$out/$folder" && cp -r "$folder/." "$out/$folder/"; fi
+done
+golden=${BIORULE_GOLDEN:-../shared/golden}
+mkdir -p "$out/golden"
+for folder in "$golden" tests/golden; do
+    if [ -d "$folder" ]; then cp -r "$folder/." "$out/golden/"; fi
 done
 cp ci/gpu-check.sh ci/gpu-compare.py ci/gpu-step.toml "$out/"
 du -sh "$out"

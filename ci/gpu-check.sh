@@ -28,6 +28,8 @@ PY
 export BIORULE_CUDA_PATH="${wheels}${BIORULE_CUDA_PATH:+:$BIORULE_CUDA_PATH}"
 export BIORULE_PLUGIN_PATH="$PWD/plugins"
 export BIORULE_TEST_DEVICE=cuda:0
+export BIORULE_TEST_PLUGINS="$PWD/plugins"
+export BIORULE_GOLDEN="$PWD/golden"
 # cuBLAS must not use TF32 behind our back while numbers are compared.
 export NVIDIA_TF32_OVERRIDE=0
 

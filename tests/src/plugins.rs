@@ -11,13 +11,17 @@ use biorule::plugins::discover::Folder;
 use crate::repository;
 
 /// The folder with the libraries of all crates below `plugins/` and the binary `biorule`,
-/// built once in the profile of this test.
+/// built once in the profile of this test. `BIORULE_TEST_PLUGINS` names a folder where
+/// they lie already, on machines without Cargo.
 ///
 /// # Panics
 /// The build fails; Cargo's words are on the standard error.
 pub fn plugin_folder() -> &'static Path {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
-    FOLDER.get_or_init(build)
+    FOLDER.get_or_init(|| match std::env::var_os("BIORULE_TEST_PLUGINS") {
+        Some(folder) => folder.into(),
+        None => build(),
+    })
 }
 
 fn build() -> PathBuf {
@@ -36,7 +40,9 @@ fn build() -> PathBuf {
     let mut cargo = Command::new(env!("CARGO"));
     // The whole workspace, as the tests themselves are built: for a part of it cargo would
     // choose other features of the dependencies, and build them all again.
-    cargo.current_dir(repository()).args(["build", "--quiet", "--workspace"]);
+    cargo
+        .current_dir(repository())
+        .args(["build", "--quiet", "--workspace"]);
     cargo.args(["--profile", if name == "debug" { "dev" } else { &name }]);
     cargo.arg("--target-dir").arg(target);
     let status = cargo.status().expect("Cargo starts");

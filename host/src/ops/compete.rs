@@ -1,15 +1,17 @@
-//! The competitive step: pre-activations, a competition tile by tile, and the sums
-//! that learning needs, in one fused pass of the kernels crate. A test holds it
-//! against the separate maps.
+//! The competitive step: pre-activations, a competition tile by tile while the tile
+//! is in cache, and the sums that learning needs, in one pass of the kernels.
 
-use biorule_kernels::Conv;
-use biorule_kernels::compete::{self as kernels, LANES, Outputs};
-use candle_core::Tensor;
+use biorule_kernels::{Conv, compete};
+use candle_core::{DType, Tensor, WithDType};
 
-use super::cpu::conv::geometry;
-use super::cpu::real::{Real, dims4, read, tensor, zeros};
+use super::cpu::conv::kernel_geometry;
+use super::cpu::real::{read, tensor};
 use crate::Result;
 use crate::nn::LayerMap;
+
+/// Element types that both Candle and the kernels know.
+trait Element: WithDType + biorule_kernels::Real + Default {}
+impl<T: WithDType + biorule_kernels::Real + Default> Element for T {}
 
 /// `kg` units of one group at `lanes` positions; unit `k`, position `l` is at `k·stride + l`.
 pub struct Tile<'a, T> {
@@ -45,7 +47,7 @@ pub struct Competed {
     pub y_sum: Tensor,
 }
 
-/// Runs the step on CPU tensors, one competition for each group of units.
+/// Runs the step on CPU tensors; each group of channels competes by itself.
 ///
 /// # Errors
 /// Shapes that do not fit.
@@ -57,69 +59,89 @@ pub fn step(
     pre_triangle: bool,
     competition: &dyn Competition,
 ) -> Result<Competed> {
-    let layer = (map, pre_triangle);
     match x.dtype() {
-        candle_core::DType::F64 => {
-            step_typed::<f64>(layer, x, w, bias, &|tile| competition.f64(tile))
-        }
-        _ => step_typed::<f32>(layer, x, w, bias, &|tile| competition.f32(tile)),
+        DType::F64 => run(map, x, w, bias, pre_triangle, &|tile| competition.f64(tile)),
+        _ => run(map, x, w, bias, pre_triangle, &|tile| competition.f32(tile)),
     }
 }
 
-fn step_typed<T: Real>(
-    (map, pre_triangle): (&LayerMap, bool),
+fn run<T: Element>(
+    map: &LayerMap,
     x: &Tensor,
     w: &Tensor,
     bias: Option<&Tensor>,
-    run: &(dyn Fn(Tile<'_, T>) + Sync),
+    pre_triangle: bool,
+    competition: &(dyn Fn(Tile<'_, T>) + Sync),
 ) -> Result<Competed> {
-    let [b, _, h, wd] = dims4(x)?;
-    let g = match map {
-        LayerMap::Dense { inputs, outputs } => Conv::dense(*inputs, *outputs),
-        LayerMap::Conv { geometry: g, .. } => geometry(g),
+    let (geometry, [h, wd]) = match map {
+        LayerMap::Dense { inputs, outputs } => (Conv::dense(*inputs, *outputs), [1, 1]),
+        LayerMap::Conv {
+            geometry, input, ..
+        } => (kernel_geometry(geometry), *input),
     };
+    let b = x.dim(0)?;
+    if x.elem_count() != b * geometry.channels * h * wd || w.elem_count() != geometry.weight_len() {
+        let text = format!(
+            "input {:?} and weight {:?} do not fit the layer",
+            x.dims(),
+            w.dims()
+        );
+        return Err(crate::Error::internal(text));
+    }
     let mut dims = vec![b];
     dims.extend(map.output_dims());
-    let mut u = zeros::<T>(dims.iter().product());
-    let mut correlation = zeros::<T>(g.weight_len());
-    let (mut yu, mut y_sum) = (zeros::<T>(g.out), zeros::<T>(g.out));
-    let bias = bias.map(|t| read::<T, _>(t, <[T]>::to_vec)).transpose()?;
-    let compete = |tile: &mut kernels::Tile<'_, T>| {
-        run(Tile {
+    let units = geometry.out;
+    let mut u = vec![T::default(); dims.iter().product()];
+    let mut correlation = vec![T::default(); geometry.weight_len()];
+    let (mut yu, mut y_sum) = (vec![T::default(); units], vec![T::default(); units]);
+    let tile = |tile: &mut compete::Tile<'_, T>| {
+        competition(Tile {
             k: tile.u.len(),
             lanes: tile.lanes,
-            stride: LANES,
+            stride: compete::LANES,
             u: tile.u.as_flattened(),
             y: tile.y.as_flattened_mut(),
         });
     };
+    let outputs = compete::Outputs {
+        u: &mut u,
+        correlation: &mut correlation,
+        decay: &mut yu,
+        activity: &mut y_sum,
+        y: None,
+    };
+    let bias = bias.map(|b| read::<T, _>(b, <[T]>::to_vec)).transpose()?;
     read::<T, _>(x, |x| {
         read::<T, _>(w, |w| {
-            let out = Outputs {
-                u: &mut u,
-                correlation: &mut correlation,
-                decay: &mut yu,
-                activity: &mut y_sum,
-                y: None,
-            };
-            let bias = bias.as_deref();
-            kernels::step(&g, b, h, wd, x, w, bias, pre_triangle, &compete, out);
+            compete::step(
+                &geometry,
+                b,
+                h,
+                wd,
+                x,
+                w,
+                bias.as_deref(),
+                pre_triangle,
+                &tile,
+                outputs,
+            );
         })
     })??;
     Ok(Competed {
         u: tensor(u, &dims)?,
         correlation: tensor(correlation, &map.weight_dims())?,
-        yu: tensor(yu, &[g.out])?,
-        y_sum: tensor(y_sum, &[g.out])?,
+        yu: tensor(yu, &[units])?,
+        y_sum: tensor(y_sum, &[units])?,
     })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ops::cpu::real::Real;
     use crate::ops::dropout::mix;
     use crate::ops::{ConvGeometry, PadMode};
-    use candle_core::{DType, Device};
+    use candle_core::Device;
 
     /// The largest unit of each lane wins.
     struct Winner;

@@ -2,23 +2,19 @@
 
 use biorule::config::{LayerPlan, MapPlan};
 use biorule::nn::{
-    Activity, Change, ChangeKind, LayerMap, LayerShape, Rule, RuleCall, RuleSource, StateTensor,
+    Activity, Change, ChangeKind, LayerShape, Rule, RuleCall, RuleSource, StateTensor,
 };
-use biorule::ops::{ConvGeometry, PadMode};
-use candle_core::{DType, Device, Tensor};
+use candle_core::{DType, Tensor};
 
 use crate::Result;
 use crate::plugins::registry;
-
-/// Name of the one layer.
-const NAME: &str = "golden";
 
 /// A bound rule with its state and its place in a phase.
 pub struct Driven {
     rule: Box<dyn Rule>,
     state: Vec<StateTensor>,
     /// What the next call is told; `step` counts by itself.
-    pub call: RuleCall<'static>,
+    pub call: RuleCall,
 }
 
 /// What one learning step gave.
@@ -36,32 +32,23 @@ impl Driven {
     /// # Errors
     /// The plugin refuses the layer or its parameters.
     pub fn bind(plan: &LayerPlan, input: &[usize], dtype: DType) -> Result<Self> {
-        let map = map(plan, input)?;
+        let output = output_shape(plan, input);
         let layer = LayerShape {
+            name: "golden".into(),
             index: 0,
-            name: NAME.into(),
-            outputs: map.units(),
-            map,
-            bias: plan.bias,
+            input: input.to_vec(),
+            classes: output[0],
+            output,
             first: true,
             last: true,
             normalised: false,
         };
-        let rule = registry().bind(plan, &layer)?;
-        let state = rule.init(0, &Device::Cpu, dtype)?;
+        let rule = registry().bind(plan, &layer, dtype)?;
+        let state = rule.init(0, &crate::device(), dtype)?;
         let call = RuleCall {
-            layer: NAME,
-            layer_index: 0,
-            step: 0,
-            epoch: 0,
-            epochs: 0,
-            steps_per_epoch: 0,
-            batch: 0,
-            samples: 0,
-            phase_seed: 0,
-            rate: None,
             training: true,
             learning: true,
+            ..RuleCall::evaluation(0)
         };
         Ok(Self { rule, state, call })
     }
@@ -167,39 +154,21 @@ impl Step {
     }
 }
 
-fn map(plan: &LayerPlan, input: &[usize]) -> Result<LayerMap> {
-    Ok(match (&plan.map, input) {
-        (MapPlan::Dense, &[inputs]) => LayerMap::Dense {
-            inputs,
-            outputs: plan.out,
-        },
-        (
-            MapPlan::Conv {
-                kernel,
-                stride,
-                padding,
-                dilation,
-                groups,
-                padding_mode,
-            },
-            &[in_channels, h, w],
-        ) => {
-            let geometry = ConvGeometry {
-                in_channels,
-                out_channels: plan.out,
-                kernel: *kernel,
-                stride: *stride,
-                padding: *padding,
-                dilation: *dilation,
-                groups: *groups,
-                mode: PadMode::parse(padding_mode)?,
-            };
-            LayerMap::Conv {
-                output: geometry.output([h, w])?,
-                geometry,
-                input: [h, w],
-            }
-        }
-        (_, other) => return Err(format!("no such layer takes {other:?}").into()),
-    })
+/// `[K]`, or `[K, P, Q]` with `P = (H + top + bottom − dilation·(R − 1) − 1)/stride + 1`.
+fn output_shape(plan: &LayerPlan, input: &[usize]) -> Vec<usize> {
+    let MapPlan::Conv {
+        kernel,
+        stride,
+        padding,
+        dilation,
+        ..
+    } = &plan.map
+    else {
+        return vec![plan.out];
+    };
+    let size = |axis: usize| {
+        let padded = input[1 + axis] + padding[2 * axis] + padding[2 * axis + 1];
+        (padded - dilation[axis] * (kernel[axis] - 1) - 1) / stride[axis] + 1
+    };
+    vec![plan.out, size(0), size(1)]
 }

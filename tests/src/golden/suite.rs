@@ -78,8 +78,8 @@ pub fn files(project: &str) -> Vec<PathBuf> {
 pub fn judge(project: &str, recognisers: &[Recogniser]) -> Verdict {
     let mut verdict = Verdict::default();
     println!(
-        "{:<44} {:<14} {:>7} {:>9}  {:<9} closest to it",
-        "file", "kind", "tensors", "error", "tolerance"
+        "{:<44} {:<12} {:>7}  largest relative error of tolerance (tensor)",
+        "file", "kind", "tensors"
     );
     for path in files(project) {
         judge_file(&path, recognisers, &mut verdict);
@@ -121,19 +121,24 @@ fn judge_file(path: &Path, recognisers: &[Recogniser], verdict: &mut Verdict) {
     } else if checks.is_empty() {
         checks.problem("nothing was compared");
     }
-    match checks.worst() {
-        Some((tensor, error, tolerance)) => println!(
-            "{name:<44} {:<14} {:>7} {error:>9.1e}  {:<9} {tensor}{}",
-            kind.name,
-            checks.len(),
-            tolerance.to_string(),
-            if checks.problems().is_empty() {
-                ""
-            } else {
-                "  FAILED"
-            }
-        ),
-        None => println!("{name:<44} {:<14} FAILED", kind.name),
+    let errors: Vec<String> = checks
+        .worst()
+        .iter()
+        .map(|(tensor, error, tolerance)| format!("{error:.1e} of {tolerance} ({tensor})"))
+        .collect();
+    let failed = if checks.problems().is_empty() {
+        ""
+    } else {
+        "FAILED  "
+    };
+    println!(
+        "{name:<44} {:<12} {:>7}  {failed}{}",
+        kind.name,
+        checks.len(),
+        errors.join(", ")
+    );
+    if !checks.omissions().is_empty() {
+        println!("{:<44} not covered: {}", "", checks.omissions().join(", "));
     }
     for problem in checks.problems() {
         verdict.failures.push(format!("{name}: {problem}"));

@@ -1,14 +1,14 @@
-//! The convolution maps on the kernels crate.
+//! Convolution maps on CPU tensors: the kernels crate behind Candle's storage.
 
-use biorule_kernels::{Conv, conv};
+use biorule_kernels::{Conv, PadMode as Mode, conv};
 use candle_core::Tensor;
 
-use super::real::{Real, by_dtype, dims4, filled, read};
+use super::real::{by_dtype, dims4, read, tensor, zeros};
 use crate::Result;
 use crate::ops::{ConvGeometry, PadMode};
 
-/// The geometry as the kernels call it.
-pub fn geometry(g: &ConvGeometry) -> Conv {
+/// The geometry as the kernels know it.
+pub fn kernel_geometry(g: &ConvGeometry) -> Conv {
     Conv {
         channels: g.in_channels,
         out: g.out_channels,
@@ -16,36 +16,32 @@ pub fn geometry(g: &ConvGeometry) -> Conv {
         stride: g.stride,
         dilation: g.dilation,
         padding: g.padding,
-        pad_mode: mode(g.mode),
+        pad_mode: kernel_mode(g.mode),
         groups: g.groups,
     }
 }
 
-/// The padding mode as the kernels call it.
-pub fn mode(mode: PadMode) -> biorule_kernels::PadMode {
+/// The padding mode as the kernels know it.
+pub fn kernel_mode(mode: PadMode) -> Mode {
     match mode {
-        PadMode::Zeros => biorule_kernels::PadMode::Zeros,
-        PadMode::Reflect => biorule_kernels::PadMode::Reflect,
-        PadMode::Replicate => biorule_kernels::PadMode::Replicate,
-        PadMode::Circular => biorule_kernels::PadMode::Circular,
+        PadMode::Zeros => Mode::Zeros,
+        PadMode::Reflect => Mode::Reflect,
+        PadMode::Replicate => Mode::Replicate,
+        PadMode::Circular => Mode::Circular,
     }
 }
 
 /// See [`crate::ops::conv::conv_forward`].
 pub fn forward(g: &ConvGeometry, x: &Tensor, w: &Tensor) -> Result<Tensor> {
-    by_dtype!(x, T => forward_typed::<T>(g, x, w))
-}
-
-fn forward_typed<T: Real>(g: &ConvGeometry, x: &Tensor, w: &Tensor) -> Result<Tensor> {
     let [b, _, h, wd] = dims4(x)?;
     let [p, q] = g.output([h, wd])?;
-    read::<T, _>(x, |x| {
-        read::<T, _>(w, |w| {
-            filled::<T>(&[b, g.out_channels, p, q], |y| {
-                conv::forward(&geometry(g), b, h, wd, x, w, y);
-            })
-        })
-    })??
+    check("weight", w, &g.weight_dims())?;
+    by_dtype!(x, T => {
+        let mut y = zeros::<T>(b * g.out_channels * p * q);
+        let geometry = kernel_geometry(g);
+        read::<T, _>(x, |x| read::<T, _>(w, |w| conv::forward(&geometry, b, h, wd, x, w, &mut y)))??;
+        tensor(y, &[b, g.out_channels, p, q])
+    })
 }
 
 /// See [`crate::ops::conv::conv_input_grad`].
@@ -55,37 +51,40 @@ pub fn input_grad(
     w: &Tensor,
     input: [usize; 2],
 ) -> Result<Tensor> {
-    by_dtype!(grad, T => input_grad_typed::<T>(g, grad, w, input))
-}
-
-fn input_grad_typed<T: Real>(
-    g: &ConvGeometry,
-    grad: &Tensor,
-    w: &Tensor,
-    [h, wd]: [usize; 2],
-) -> Result<Tensor> {
     let [b, ..] = dims4(grad)?;
-    read::<T, _>(grad, |grad| {
-        read::<T, _>(w, |w| {
-            filled::<T>(&[b, g.in_channels, h, wd], |dx| {
-                conv::input_grad(&geometry(g), b, h, wd, grad, w, dx);
-            })
-        })
-    })??
+    let [h, wd] = input;
+    let [p, q] = g.output(input)?;
+    check("weight", w, &g.weight_dims())?;
+    check("error", grad, &[b, g.out_channels, p, q])?;
+    by_dtype!(grad, T => {
+        let mut dx = zeros::<T>(b * g.in_channels * h * wd);
+        let geometry = kernel_geometry(g);
+        read::<T, _>(grad, |dy| read::<T, _>(w, |w| conv::input_grad(&geometry, b, h, wd, dy, w, &mut dx)))??;
+        tensor(dx, &[b, g.in_channels, h, wd])
+    })
 }
 
 /// See [`crate::ops::conv::conv_weight_grad`].
 pub fn weight_grad(g: &ConvGeometry, x: &Tensor, grad: &Tensor) -> Result<Tensor> {
-    by_dtype!(x, T => weight_grad_typed::<T>(g, x, grad))
+    let [b, _, h, wd] = dims4(x)?;
+    let [p, q] = g.output([h, wd])?;
+    check("error", grad, &[b, g.out_channels, p, q])?;
+    by_dtype!(x, T => {
+        let dims = g.weight_dims();
+        let mut dw = zeros::<T>(dims.iter().product());
+        let geometry = kernel_geometry(g);
+        read::<T, _>(x, |x| read::<T, _>(grad, |dy| conv::weight_grad(&geometry, b, h, wd, x, dy, &mut dw)))??;
+        tensor(dw, &dims)
+    })
 }
 
-fn weight_grad_typed<T: Real>(g: &ConvGeometry, x: &Tensor, grad: &Tensor) -> Result<Tensor> {
-    let [b, _, h, wd] = dims4(x)?;
-    read::<T, _>(x, |x| {
-        read::<T, _>(grad, |grad| {
-            filled::<T>(&g.weight_dims(), |dw| {
-                conv::weight_grad(&geometry(g), b, h, wd, x, grad, dw);
-            })
-        })
-    })??
+/// The kernels take slices: a wrong shape must not reach them.
+fn check(what: &str, t: &Tensor, dims: &[usize]) -> Result<()> {
+    if t.elem_count() == dims.iter().product::<usize>() && t.dims().first() == dims.first() {
+        return Ok(());
+    }
+    Err(crate::Error::internal(format!(
+        "{what} of shape {:?} where {dims:?} is expected",
+        t.dims()
+    )))
 }

@@ -3,7 +3,7 @@
 use biorule_kernels::pad;
 use candle_core::Tensor;
 
-use super::conv::mode as kernel_mode;
+use super::conv::kernel_mode;
 use super::real::{Real, by_dtype, dims4, filled, read};
 use crate::Result;
 use crate::ops::PadMode;

@@ -3,6 +3,7 @@
 //! kernel's text against the host's competition, which follows the paper's text.
 
 use biorule_plugin_api::prelude::*;
+use biorule_plugin_api::sdk::PtxKernel;
 
 use crate::competition::{Contest, Kind};
 

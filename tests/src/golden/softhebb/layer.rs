@@ -140,8 +140,8 @@ impl<'a> Case<'a> {
         // The ratio batch/samples in whole numbers.
         let samples = 1_000_000;
         layer.call.samples = samples;
-        layer.call.batch = (file.number("ratio")? * samples as f64).round() as usize;
-        layer.call.steps_per_epoch = (samples / layer.call.batch) as u64;
+        layer.call.batch = (file.number("ratio")? * samples as f64).round() as u64;
+        layer.call.steps_per_epoch = samples / layer.call.batch;
         layer.call.epochs = file.count("nb_epochs")? as u64;
         let tolerance = match (dtype, file.text("rule")?) {
             (DType::F32, _) => 1e-5,

@@ -1,7 +1,13 @@
 //! Recognisers for the golden vectors of NeuromorphicComputing/SoftHebb.
 
+mod block;
+mod fields;
+mod fullsize;
+mod functions;
 mod information;
 mod layer;
+mod network;
+mod preset;
 mod rates;
 
 use super::Recogniser;
@@ -12,6 +18,15 @@ pub fn recognisers() -> Vec<Recogniser> {
         layer::RECOGNISER,
         information::RECOGNISER,
         rates::RECOGNISER,
+        functions::ACTIVATIONS,
+        functions::COMPETITION,
+        functions::TRIANGLE,
+        functions::POOLING,
+        functions::OPERATIONS,
+        block::RECOGNISER,
+        network::RECOGNISER,
+        fields::RECOGNISER,
+        fullsize::RECOGNISER,
     ]
 }
 

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use biorule::config::{LayerPlan, MapPlan, ParamValue};
+use biorule::config::{LayerPlan, MapPlan, ParamValue, SchedulePlan};
+use biorule::train::schedule;
 use candle_core::{DType, Device, Tensor};
 
 use crate::Result;
@@ -26,6 +27,7 @@ fn run(file: &File, checks: &mut Checks) -> Result<()> {
         match name.split('_').next() {
             Some("linear" | "exp") => decay(file, name, checks)?,
             Some("adaptive") => radius_dependent(file, name, checks)?,
+            Some("step") => optimiser(file, name, checks)?,
             _ => {}
         }
     }
@@ -69,7 +71,7 @@ fn decay(file: &File, name: &str, checks: &mut Checks) -> Result<()> {
     }
     let mut layer = unit(&params, DType::F64)?;
     layer.call.samples = 1_000_000;
-    layer.call.batch = (setting(name, "ratio")? * 1e6).round() as usize;
+    layer.call.batch = (setting(name, "ratio")? * 1e6).round() as u64;
     layer.call.epochs = setting(name, "epochs")? as u64;
     let want = file.values(name)?;
     let mut got = Vec::new();
@@ -104,5 +106,15 @@ fn radius_dependent(file: &File, name: &str, checks: &mut Checks) -> Result<()> 
         &file.values(name)?,
         Tolerance::Largest(tolerance),
     );
+    Ok(())
+}
+
+/// `step_lr_epochs…`: the optimiser's rate in each epoch, from 0.001.
+fn optimiser(file: &File, name: &str, checks: &mut Checks) -> Result<()> {
+    let epochs = setting(name, "epochs")? as u64;
+    let got: Vec<f64> = (0..epochs)
+        .map(|epoch| schedule::rate(&SchedulePlan::Softhebb, 0.001, epoch, epochs))
+        .collect();
+    checks.compare_values(name, &got, &file.values(name)?, Tolerance::Largest(1e-12));
     Ok(())
 }
