@@ -134,3 +134,121 @@ fn run<T: Element>(
         y_sum: tensor(y_sum, &[units])?,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ops::cpu::real::Real;
+    use crate::ops::dropout::mix;
+    use crate::ops::{ConvGeometry, PadMode};
+    use candle_core::Device;
+
+    /// The largest unit of each lane wins.
+    struct Winner;
+
+    fn winner<T: Real>(tile: Tile<'_, T>) {
+        for lane in 0..tile.lanes {
+            let at = |k: usize| k * tile.stride + lane;
+            let mut best = 0;
+            for k in 0..tile.k {
+                tile.y[at(k)] = T::ZERO;
+                if tile.u[at(k)] > tile.u[at(best)] {
+                    best = k;
+                }
+            }
+            tile.y[at(best)] = T::ONE;
+        }
+    }
+
+    impl Competition for Winner {
+        fn f32(&self, tile: Tile<'_, f32>) {
+            winner(tile);
+        }
+        fn f64(&self, tile: Tile<'_, f64>) {
+            winner(tile);
+        }
+    }
+
+    fn noise(seed: u64, dims: &[usize]) -> Tensor {
+        let n: usize = dims.iter().product();
+        let unit = |i| (mix(&[seed, i]) >> 11) as f64 / (1u64 << 52) as f64 - 1.0;
+        let values: Vec<f64> = (0..n as u64).map(unit).collect();
+        Tensor::from_vec(values, dims, &Device::Cpu).expect("a tensor")
+    }
+
+    fn distance(a: &Tensor, b: &Tensor) -> f64 {
+        assert_eq!(a.dims(), b.dims());
+        let d = (a - b).and_then(|d| d.abs()).and_then(|d| d.flatten_all());
+        d.and_then(|d| d.max(0))
+            .and_then(|d| d.to_scalar())
+            .expect("a distance")
+    }
+
+    /// The definition, from the separate maps: a one at the largest unit of each group.
+    fn separate(map: &LayerMap, x: &Tensor, w: &Tensor, bias: &Tensor) -> Result<Competed> {
+        let u = crate::ops::dense::add_bias(&map.forward(x, w)?, bias)?;
+        let u = u.broadcast_sub(&u.mean_keepdim(1)?)?.relu()?;
+        let kg = map.units() / map.groups();
+        let parts = (0..map.groups())
+            .map(|g| {
+                let part = u.narrow(1, g * kg, kg)?;
+                let top = part.argmax_keepdim(1)?;
+                let ones = top.ones_like()?.to_dtype(DType::F64)?;
+                Ok(part.zeros_like()?.scatter_add(&top, &ones, 1)?)
+            })
+            .collect::<Result<Vec<_>>>()?;
+        let y = Tensor::cat(&parts, 1)?;
+        let axes: &[usize] = if u.rank() == 2 { &[0] } else { &[0, 2, 3] };
+        Ok(Competed {
+            correlation: map.correlate(x, &y)?,
+            yu: (&y * &u)?.sum(axes)?,
+            y_sum: y.sum(axes)?,
+            u,
+        })
+    }
+
+    #[test]
+    fn the_fused_step_is_the_separate_maps() {
+        let conv = |groups| {
+            let geometry = ConvGeometry {
+                in_channels: 4,
+                out_channels: 6,
+                kernel: [3, 2],
+                stride: [2, 1],
+                padding: [1, 1, 2, 0],
+                dilation: [1, 2],
+                groups,
+                mode: PadMode::Reflect,
+            };
+            let output = geometry.output([7, 9]).expect("fits");
+            let input = [7, 9];
+            LayerMap::Conv {
+                geometry,
+                input,
+                output,
+            }
+        };
+        let dense = LayerMap::Dense {
+            inputs: 11,
+            outputs: 5,
+        };
+        for (map, dims) in [
+            (conv(1), vec![3, 4, 7, 9]),
+            (conv(2), vec![3, 4, 7, 9]),
+            (dense, vec![37, 11]),
+        ] {
+            let (x, w) = (noise(1, &dims), noise(2, &map.weight_dims()));
+            let bias = noise(3, &[map.units()]);
+            let fused = step(&map, &x, &w, Some(&bias), true, &Winner).expect("fused");
+            let slow = separate(&map, &x, &w, &bias).expect("separate");
+            for (a, b) in [
+                (&fused.u, &slow.u),
+                (&fused.correlation, &slow.correlation),
+                (&fused.yu, &slow.yu),
+                (&fused.y_sum, &slow.y_sum),
+            ] {
+                assert!(distance(a, b) < 1e-12);
+            }
+        }
+    }
+}

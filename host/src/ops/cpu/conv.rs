@@ -16,13 +16,18 @@ pub fn kernel_geometry(g: &ConvGeometry) -> Conv {
         stride: g.stride,
         dilation: g.dilation,
         padding: g.padding,
-        pad_mode: match g.mode {
-            PadMode::Zeros => Mode::Zeros,
-            PadMode::Reflect => Mode::Reflect,
-            PadMode::Replicate => Mode::Replicate,
-            PadMode::Circular => Mode::Circular,
-        },
+        pad_mode: kernel_mode(g.mode),
         groups: g.groups,
+    }
+}
+
+/// The padding mode as the kernels know it.
+pub fn kernel_mode(mode: PadMode) -> Mode {
+    match mode {
+        PadMode::Zeros => Mode::Zeros,
+        PadMode::Reflect => Mode::Reflect,
+        PadMode::Replicate => Mode::Replicate,
+        PadMode::Circular => Mode::Circular,
     }
 }
 
