@@ -4,8 +4,8 @@
 
 mod completions;
 mod config;
-pub mod doctor;
 mod data;
+pub mod doctor;
 mod eval;
 pub mod host;
 mod logs;

@@ -4,7 +4,7 @@ use biorule::config::{LayerPlan, MapPlan};
 use biorule::nn::{
     Activity, Change, ChangeKind, LayerShape, Rule, RuleCall, RuleSource, StateTensor,
 };
-use candle_core::{DType, Device, Tensor};
+use candle_core::{DType, Tensor};
 
 use crate::Result;
 use crate::plugins::registry;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::{DType, Tensor};
 use safetensors::{Dtype as Stored, SafeTensors, tensor::TensorView};
 use serde_json::Value;
 
@@ -189,5 +189,10 @@ fn to_tensor(view: &TensorView<'_>) -> Result<Tensor> {
         }
         other => return Err(format!("element type {other:?}").into()),
     };
-    Ok(Tensor::from_raw_buffer(bytes, dtype, shape, &crate::device())?)
+    Ok(Tensor::from_raw_buffer(
+        bytes,
+        dtype,
+        shape,
+        &crate::device(),
+    )?)
 }

@@ -97,7 +97,7 @@ fn radius_dependent(file: &File, name: &str, checks: &mut Checks) -> Result<()> 
     let mut layer = unit(&params, dtype)?;
     let mut got = Vec::new();
     for radius in file.values("norms")? {
-        layer.set("weight", Tensor::new(&[[radius]], &Device::Cpu)?)?;
+        layer.set("weight", Tensor::new(&[[radius]], &crate::device())?)?;
         got.push(layer.metric("rate_mean")?);
     }
     checks.compare_values(
