@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use biorule::config::{LayerPlan, MapPlan, ParamValue, SchedulePlan};
 use biorule::train::schedule;
-use candle_core::{DType, Device, Tensor};
+use candle_core::{DType, Tensor};
 
 use crate::Result;
 use crate::golden::{Checks, Driven, File, Recogniser, Tolerance};
