@@ -190,9 +190,8 @@ const DECOUPLED: Setting = Setting::new(
     "decoupled_decay",
     Kind::Number,
     "0.0",
-    "after the step p ← p − decay · p, not scaled by the rate",
+    "with the step p ← p − decay · p, not scaled by the rate; below 0 all grows, as under a positive `weight_decay` of bioflax",
 )
-.min(0.0)
 .source("bioflax");
 
 /// Stochastic gradient descent.

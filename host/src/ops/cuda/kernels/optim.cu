@@ -15,7 +15,7 @@ extern "C" __global__ void sgd(wide n, real lr, real momentum, real decay, real 
             v += momentum * velocity[i];
             velocity[i] = v;
         }
-        p[i] = (p[i] - lr * v) * shrink;
+        p[i] = p[i] * shrink - lr * v;
     }
 }
 
@@ -28,7 +28,7 @@ extern "C" __global__ void adam(wide n, real lr, real root, real b1, real b2, re
         real m = b1 * first[i] + c1 * v, s = b2 * second[i] + c2 * v * v;
         first[i] = m;
         second[i] = s;
-        p[i] = (p[i] - lr * m / ((real)sqrt(s) * root + eps)) * shrink;
+        p[i] = p[i] * shrink - lr * m / ((real)sqrt(s) * root + eps);
     }
 }
 
