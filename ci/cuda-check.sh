@@ -5,7 +5,8 @@
 #   1 types    clippy over all that is under cfg(feature = "cuda"), against the
 #              real candle and cudarc, with ci/nvcc in place of nvcc
 #   2 kernels  our .cu files through NVRTC for two GPU generations, and run on
-#              the CPU against their slow references (host tests `ops::cuda`)
+#              the CPU against their slow references (host tests `ops::cuda`);
+#              the .ptx that rules ship is what their .cu gives
 #   3 start    with CUDA_CHECK_LINK=1 (minutes): the program is linked, needs no
 #              CUDA library to start, and says why the GPU is not used
 set -eu
@@ -23,11 +24,12 @@ check_types() (
 check_kernels() {
     if library=$(ci/cuda-wheels nvrtc 2>/tmp/cuda-wheels.$$); then
         export BIORULE_NVRTC=$library
+        ci/plugin-ptx "$library" --check
     else
         say "NVRTC: skipped ($(tail -n 1 /tmp/cuda-wheels.$$))"
     fi
     rm -f /tmp/cuda-wheels.$$
-    cargo test --quiet --locked -p biorule --lib -- ops::cuda --nocapture
+    cargo test --quiet --locked -p biorule --lib -- ops::cuda device:: doctor --nocapture
 }
 
 check_start() (

@@ -16,7 +16,7 @@ export REAL_NVCC
 cargo build --release --locked --features biorule/cuda
 mkdir -p "$out/plugins" "$out/tests"
 cp "$CARGO_TARGET_DIR/release/biorule" "$out/"
-cp "$CARGO_TARGET_DIR"/release/libbiorule_*.so "$out/plugins/"
+for plugin in "$CARGO_TARGET_DIR"/release/libbiorule_*.so; do cp "$plugin" "$out/plugins/"; done
 # The test programs under the names of their targets.
 cargo test --release --locked --no-run --workspace --features biorule/cuda --message-format json |
     python3 -c '
@@ -26,8 +26,13 @@ for line in sys.stdin:
     if m.get("executable") and m.get("profile", {}).get("test"):
         shutil.copy(m["executable"], sys.argv[1] + "/" + m["target"]["name"])
 ' "$out/tests"
-for folder in configs benches tests/golden; do
+for folder in configs benches; do
     if [ -d "$folder" ]; then mkdir -p "$out/$folder" && cp -r "$folder/." "$out/$folder/"; fi
 done
-cp ci/gpu-check.sh ci/gpu-compare.py "$out/"
+golden=${BIORULE_GOLDEN:-../shared/golden}
+mkdir -p "$out/golden"
+for folder in "$golden" tests/golden; do
+    if [ -d "$folder" ]; then cp -r "$folder/." "$out/golden/"; fi
+done
+cp ci/gpu-check.sh ci/gpu-compare.py ci/gpu-step.toml "$out/"
 du -sh "$out"

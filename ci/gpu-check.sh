@@ -10,7 +10,7 @@
 #   throughput  kernels and steps, with the cuBLAS peak and PyTorch in the same run
 #   experiment  the three-layer CIFAR-10 experiment, end to end
 #
-# CIFAR10 names the data folder; without it the experiment is skipped.
+# BIORULE_DATA names the folder with CIFAR-10; without it the experiment is skipped.
 set -u
 cd "$(dirname "$0")"
 OUT=${OUT:-$PWD/gpu-results}
@@ -28,6 +28,8 @@ PY
 export BIORULE_CUDA_PATH="${wheels}${BIORULE_CUDA_PATH:+:$BIORULE_CUDA_PATH}"
 export BIORULE_PLUGIN_PATH="$PWD/plugins"
 export BIORULE_TEST_DEVICE=cuda:0
+export BIORULE_TEST_PLUGINS="$PWD/plugins"
+export BIORULE_GOLDEN="$PWD/golden"
 # cuBLAS must not use TF32 behind our back while numbers are compared.
 export NVIDIA_TF32_OVERRIDE=0
 
@@ -50,17 +52,22 @@ part() {
 
 skip() { echo "$1: skipped ($2)" | tee -a "$summary"; }
 
+# Each rule as the second block of gpu-step.toml: two short runs from one seed.
 steps() {
     bad=0
-    for config in configs/device/*.toml; do
-        name=$(basename "$config" .toml)
+    rules=$(./biorule rules list --json | python3 -c '
+import json, sys
+found = json.load(sys.stdin)
+print("\n".join(r["name"] for r in (found["rules"] if isinstance(found, dict) else found)))')
+    for rule in $rules; do
+        name=$(echo "$rule" | tr / -)
         for device in cpu cuda:0; do
-            run=$OUT/steps/$name-${device%%:*}
-            ./biorule train "$config" --run-dir "$run" --set device="$device" --set tf32=false || bad=1
+            ./biorule train gpu-step.toml --seed 0 --device $device --set "blocks.second.rule=$rule" \
+                --run-dir "$OUT/steps/$name-${device%%:*}" --quiet || bad=1
         done
-        echo "== $name"
-        python3 gpu-compare.py "$OUT/steps/$name-cpu/model.safetensors" \
-            "$OUT/steps/$name-cuda/model.safetensors" 1e-3 || bad=1
+        echo "== $rule"
+        python3 gpu-compare.py "$OUT/steps/$name-cpu/checkpoints/last.safetensors" \
+            "$OUT/steps/$name-cuda/checkpoints/last.safetensors" 1e-3 || bad=1
     done
     return $bad
 }
@@ -73,27 +80,21 @@ fi
 nvidia-smi -L 2>&1 | tee -a "$summary"
 part doctor 30 ./biorule doctor
 part kernels 90 ./tests/biorule ops::cuda --nocapture --test-threads 1
-if [ -x tests/golden ]; then
-    part golden 90 ./tests/golden --nocapture --test-threads 1
-else
-    skip golden "no test program \`golden\` in this bundle"
-fi
-if ls configs/device/*.toml >/dev/null 2>&1; then
-    part steps 90 sh "$0" steps
-else
-    skip steps "no configs/device/*.toml in this bundle"
-fi
+for golden in tests/golden_*; do
+    [ -x "$golden" ] && part "$(basename "$golden")" 60 "$golden" --nocapture --test-threads 1
+done
+part steps 90 sh "$0" steps
 
 # From here on speed counts: TF32 is what each run's own switch says.
 unset NVIDIA_TF32_OVERRIDE
 part throughput 100 ./biorule bench step --device cuda:0 --json
 part throughput-tf32 60 ./biorule bench step --device cuda:0 --set tf32=true --json
-experiment=${EXPERIMENT:-configs/reproduce/softhebb/cifar10.toml}
-if [ -n "${CIFAR10:-}" ] && [ -f "$experiment" ]; then
-    part experiment 120 ./biorule train "$experiment" --run-dir "$OUT/experiment" \
-        --set device=cuda:0 --set data.path="$CIFAR10"
+experiment=configs/reproduce/softhebb/cifar10-3.toml
+if [ -n "${BIORULE_DATA:-}" ]; then
+    part experiment 120 ./biorule train "$experiment" --seed 0 --device cuda:0 \
+        --run-dir "$OUT/experiment"
 else
-    skip experiment "set CIFAR10 to the data folder; config $experiment"
+    skip experiment "BIORULE_DATA names no folder with CIFAR-10"
 fi
 nvidia-smi --query-gpu=name,driver_version,memory.used,clocks.sm --format=csv >>"$summary" 2>&1
 exit $failed

@@ -10,9 +10,11 @@ use crate::config::{
     RunPlan,
 };
 use crate::data::DataPlan;
+use crate::device::Placement;
 use crate::nn::rule;
 use crate::plugins::{Registry, RuleEntry};
-use crate::run::{Metrics, Outcome, Reporter, RunFolder, StopFlag};
+use crate::run::{Bridge, CheckpointStore, Metrics, Outcome, Reporter, RunFolder, StopFlag};
+use crate::train::{self, Job, TrainData};
 use crate::{Error, Result};
 
 /// Loaded plugins, with data and trainer.
@@ -35,7 +37,27 @@ impl PlanContext for App {
         self.registry.get(name).map(schema)
     }
     fn dataset(&self, plan: &DataPlan) -> Result<Option<DataShape>> {
-        crate::config::Offline.dataset(plan)
+        // A set on disk is known by its entry; only its presence is looked at here.
+        plan.check()?;
+        let info = plan.info()?;
+        if info.is_on_disk() {
+            plan.folders().require(info)?;
+        }
+        let (shape, classes) = match info.settings.is_empty() {
+            true => (info.shape, info.classes),
+            false => {
+                let data = plan.open()?;
+                (data.shape(), data.train.dataset().outputs())
+            }
+        };
+        let mut sample = shape.dims().to_vec();
+        if let Some([height, width]) = plan.resize {
+            sample[1..].copy_from_slice(&[height, width]);
+        }
+        if sample[1..] == [1, 1] {
+            sample.truncate(1);
+        }
+        Ok(Some(DataShape { sample, classes }))
     }
 }
 
@@ -70,7 +92,11 @@ impl Host for App {
     }
 
     fn device(&self, plan: &RunPlan) -> Result<String> {
-        Ok(plan.device.clone())
+        let placement = placement(plan)?;
+        if let Some(reason) = placement.fallback {
+            tracing::info!("no GPU is used: {reason}");
+        }
+        Ok(placement.name)
     }
 
     fn train(
@@ -80,18 +106,51 @@ impl Host for App {
         reporter: &mut Reporter,
         stop: &StopFlag,
     ) -> Result<Outcome> {
-        {
-            let _ = (plan, folder, reporter, stop);
-            Err(Error::internal("later"))
-        }
+        let data = TrainData::open(plan)?;
+        let job = Job {
+            plan,
+            seed: plan.seeds.first().copied().unwrap_or(0),
+            rules: &self.registry,
+            data: &data,
+            device: placement(plan)?.device,
+        };
+        let (mut bridge, resume) = Bridge::open(folder, reporter, stop)?;
+        let outcome = train::run(&job, &mut bridge, resume)?;
+        bridge.finish(&outcome)
     }
 
     fn evaluate(&self, plan: &RunPlan, what: &Evaluation) -> Result<Metrics> {
-        {
-            let _ = (plan, what);
-            Err(Error::internal("later"))
+        let data = TrainData::open(plan)?;
+        let samples = match what.split.as_str() {
+            "test" => Some(&data.test),
+            "train" => Some(&data.train),
+            "validation" => data.validation.as_ref(),
+            _ => None,
+        };
+        let samples = samples.ok_or_else(|| {
+            Error::usage(format!("no split `{}`", what.split))
+                .hint("`test`, `train`, or `validation` where the plan keeps one")
+        })?;
+        let checkpoint = CheckpointStore::load(&what.checkpoint)?;
+        let job = Job {
+            plan,
+            seed: plan.seeds.first().copied().unwrap_or(0),
+            rules: &self.registry,
+            data: &data,
+            device: placement(plan)?.device,
+        };
+        let scores = train::score(&job, &checkpoint.tensors, &**samples)?;
+        let mut metrics = Metrics::new();
+        metrics.insert(format!("{}/loss", what.split), scores.loss);
+        if let Some(accuracy) = scores.accuracy {
+            metrics.insert(format!("{}/accuracy", what.split), accuracy);
         }
+        Ok(metrics)
     }
+}
+
+fn placement(plan: &RunPlan) -> Result<Placement> {
+    Placement::open(plan.device.parse()?, plan.tf32)
 }
 
 fn schema(entry: &RuleEntry) -> RuleSchema {

@@ -56,7 +56,7 @@ pub mod prelude {
     pub use crate::sdk::{
         Activity, Change, Changes, Claims, Competed, Competition, Context, Credit, DType, Errors,
         Forward, Gradients, Hyperparameters, Init, LayerKind, LayerSpec, LearningRule, Metric,
-        Real, Result, Role, RuleError, RuleInfo, State, StateSpec, Tensor, Tile,
+        PtxKernel, Real, Result, Role, RuleError, RuleInfo, State, StateSpec, Tensor, Tile,
     };
     pub use crate::{export_rules, hyperparameters};
 }

@@ -10,7 +10,7 @@ use biorule::config::{
 };
 use biorule::nn::build::Placement;
 use biorule::nn::{Clock, InputShape, Mode, Network, Pass};
-use candle_core::{DType, Device, Tensor};
+use candle_core::{DType, Tensor};
 
 use crate::Result;
 use crate::plugins::registry;
@@ -122,7 +122,7 @@ impl TestNetwork {
             outputs: 10,
         };
         let place = Placement {
-            device: Device::Cpu,
+            device: crate::device(),
             dtype,
             seed: 1,
         };

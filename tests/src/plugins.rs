@@ -11,13 +11,17 @@ use biorule::plugins::discover::Folder;
 use crate::repository;
 
 /// The folder with the libraries of all crates below `plugins/` and the binary `biorule`,
-/// built once in the profile of this test.
+/// built once in the profile of this test. `BIORULE_TEST_PLUGINS` names a folder where
+/// they lie already, on machines without Cargo.
 ///
 /// # Panics
 /// The build fails; Cargo's words are on the standard error.
 pub fn plugin_folder() -> &'static Path {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
-    FOLDER.get_or_init(build)
+    FOLDER.get_or_init(|| match std::env::var_os("BIORULE_TEST_PLUGINS") {
+        Some(folder) => folder.into(),
+        None => build(),
+    })
 }
 
 fn build() -> PathBuf {
@@ -34,14 +38,11 @@ fn build() -> PathBuf {
         .expect("a profile has a name")
         .to_string_lossy();
     let mut cargo = Command::new(env!("CARGO"));
+    // The whole workspace, as the tests themselves are built: for a part of it cargo would
+    // choose other features of the dependencies, and build them all again.
     cargo
         .current_dir(repository())
-        .args(["build", "--quiet", "--package", "biorule"])
-        // With this crate among the packages, dependencies get the features they have here.
-        .args(["--package", env!("CARGO_PKG_NAME")]);
-    for package in packages() {
-        cargo.arg("--package").arg(package);
-    }
+        .args(["build", "--quiet", "--workspace"]);
     cargo.args(["--profile", if name == "debug" { "dev" } else { &name }]);
     cargo.arg("--target-dir").arg(target);
     // What Cargo told this test of its own package would make build scripts that look at it
@@ -62,21 +63,6 @@ fn build() -> PathBuf {
     let status = cargo.status().expect("Cargo starts");
     assert!(status.success(), "the plugins do not build");
     profile
-}
-
-/// Package names of the plugins: the folder's name after `biorule-`.
-fn packages() -> Vec<String> {
-    let folders =
-        std::fs::read_dir(repository().join("plugins")).expect("there is a folder `plugins`");
-    let mut names: Vec<String> = folders
-        .flatten()
-        .filter(|entry| entry.path().join("Cargo.toml").is_file())
-        .map(|entry| format!("biorule-{}", entry.file_name().to_string_lossy()))
-        .collect();
-    // Plugins that are broken on purpose, for the loader's tests.
-    names.extend(["specimen-modes".to_string(), "specimen-layout".to_string()]);
-    names.sort();
-    names
 }
 
 /// A broken plugin below `tests/specimens`, by its folder's name.

@@ -109,7 +109,7 @@ fn hard_ranked<T: Real>(tile: &mut Tile<'_, T>, rank: usize) -> [usize; LANES] {
 }
 
 /// `y = softmax(beta u)` over the units, lane by lane, or all of it negative if `signed`. Returns the
-/// winners if `signed`.
+/// winners.
 struct Soft<'t, 'a, T> {
     beta: T,
     signed: bool,
@@ -121,18 +121,15 @@ impl<T: Real> Job<T> for Soft<'_, '_, T> {
 
     #[inline(always)]
     fn run<S: Simd<E = T>>(self, s: S) -> [usize; LANES] {
-        let winners = if self.signed {
-            Winners { u: self.tile.u }.run(s)
-        } else {
-            [0; LANES]
-        };
+        let (winners, mut most) = Peaks { u: self.tile.u }.run(s);
+        // The winner's gain u is the largest exponent for a positive gain only.
+        if self.beta < T::ZERO {
+            most = Floors { u: self.tile.u }.run(s);
+        }
         let Tile { u, y, .. } = self.tile;
         let beta = s.splat(self.beta);
         for lane in (0..LANES).step_by(S::LANES) {
-            let mut most = s.splat(T::NEG_INFINITY);
-            for u in u.iter() {
-                most = s.max(s.mul(beta, s.load(&u[lane..])), most);
-            }
+            let most = s.mul(beta, s.load(&most[lane..]));
             let mut sum = s.splat(T::ZERO);
             for (u, y) in u.iter().zip(y.iter_mut()) {
                 let e = s.exp(s.sub(s.mul(beta, s.load(&u[lane..])), most));
@@ -159,17 +156,57 @@ impl<T: Real> Job<T> for Winners<'_, T> {
 
     #[inline(always)]
     fn run<S: Simd<E = T>>(self, s: S) -> [usize; LANES] {
-        let mut winners = [T::ZERO; LANES];
+        Peaks { u: self.u }.run(s).0
+    }
+}
+
+/// The winners, and their `u`.
+struct Peaks<'a, T> {
+    u: &'a [[T; LANES]],
+}
+
+impl<T: Real> Job<T> for Peaks<'_, T> {
+    type Out = ([usize; LANES], [T; LANES]);
+
+    #[inline(always)]
+    fn run<S: Simd<E = T>>(self, s: S) -> Self::Out {
+        let (mut winners, mut peaks) = ([T::ZERO; LANES], [T::ZERO; LANES]);
         for lane in (0..LANES).step_by(S::LANES) {
             let (mut most, mut at) = (s.splat(T::NEG_INFINITY), s.splat(T::ZERO));
-            for (k, u) in self.u.iter().enumerate() {
+            let (mut number, one) = (at, s.splat(T::ONE));
+            for u in self.u {
                 let u = s.load(&u[lane..]);
-                at = s.gt(u, most, s.splat(T::from_f64(k as f64)), at);
-                most = s.gt(u, most, u, most);
+                at = s.gt(u, most, number, at);
+                most = s.max(u, most);
+                number = s.add(number, one);
             }
             s.store(&mut winners[lane..], at);
+            s.store(&mut peaks[lane..], most);
         }
-        winners.map(|k| k.to_f64() as usize)
+        (winners.map(|k| k.to_f64() as usize), peaks)
+    }
+}
+
+/// The smallest `u` in each lane.
+struct Floors<'a, T> {
+    u: &'a [[T; LANES]],
+}
+
+impl<T: Real> Job<T> for Floors<'_, T> {
+    type Out = [T; LANES];
+
+    #[inline(always)]
+    fn run<S: Simd<E = T>>(self, s: S) -> [T; LANES] {
+        let mut floors = [T::ZERO; LANES];
+        for lane in (0..LANES).step_by(S::LANES) {
+            let mut least = s.load(&self.u[0][lane..]);
+            for u in self.u {
+                let u = s.load(&u[lane..]);
+                least = s.gt(least, u, u, least);
+            }
+            s.store(&mut floors[lane..], least);
+        }
+        floors
     }
 }
 

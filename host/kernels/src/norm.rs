@@ -89,10 +89,6 @@ impl<T: Real> Job<T> for Moments<'_, T> {
 }
 
 /// Forward with the statistics of the batch, which are returned in `mean` and `var` (biased; `[C]`).
-#[expect(
-    clippy::too_many_arguments,
-    reason = "input, parameters and three results"
-)]
 pub fn batch_forward_train<T: Real>(
     d: Planes,
     eps: f64,

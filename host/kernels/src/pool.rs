@@ -52,7 +52,11 @@ pub fn max_forward<T: Real>(
             let x = &x[number * h * w..][..h * w];
             // SAFETY: the results of a plane belong to one task.
             let argmax = unsafe { argmax.part(number * p * q, p * q) };
-            if x.iter().fold(T::ZERO, |sum, &v| sum + v * T::ZERO).is_nan() {
+            // No short cut, so that it compiles to vector code: an infinity or a not-a-number
+            // times 0 is not 0.
+            if x.iter()
+                .fold(false, |odd, &v| odd | (v * T::ZERO != T::ZERO))
+            {
                 reference::pool::max_forward(g, 1, h, w, x, y, argmax);
                 continue;
             }
@@ -87,6 +91,13 @@ impl<T: Real> Job<T> for Largest<'_, T> {
 
     #[inline(always)]
     fn run<S: Simd<E = T>>(self, s: S) {
+        let (zero, one) = (s.splat(T::ZERO), s.splat(T::ONE));
+        let last_row = (self.y.len() / self.cols - 1) * self.step;
+        let reach = self.taps.iter().max().copied().unwrap_or(0) + last_row;
+        assert!(
+            reach + self.cols + S::LANES <= self.x.len() + 1,
+            "tap outside the plane"
+        );
         let rows = self
             .y
             .chunks_exact_mut(self.cols)
@@ -94,12 +105,16 @@ impl<T: Real> Job<T> for Largest<'_, T> {
         for (i, (y, argmax)) in rows.enumerate() {
             let vectors = y.chunks_mut(S::LANES).zip(argmax.chunks_mut(S::LANES));
             for (j, (y, argmax)) in vectors.enumerate() {
-                let x = &self.x[i * self.step + j * S::LANES..];
-                let (mut most, mut at) = (s.splat(T::NEG_INFINITY), s.splat(T::ZERO));
-                for (t, &tap) in self.taps.iter().enumerate() {
-                    let v = s.load(&x[tap..]);
-                    at = s.gt(v, most, s.splat(T::from_f64(t as f64)), at);
+                let (mut most, mut at) = (s.splat(T::NEG_INFINITY), zero);
+                let mut number = zero;
+                for &tap in self.taps {
+                    // SAFETY: the vector starts inside the row, and the plane reaches to its end
+                    // (checked above).
+                    let v =
+                        unsafe { s.read(self.x.as_ptr().add(i * self.step + j * S::LANES + tap)) };
+                    at = s.gt(v, most, number, at);
                     most = s.max(v, most);
+                    number = s.add(number, one);
                 }
                 let mut index = [T::ZERO; SLACK];
                 s.store(&mut index, at);

@@ -19,7 +19,7 @@ fn ranks(u: &[f64]) -> Vec<usize> {
 fn expected(rule: Competition, u: &[f64]) -> Vec<f64> {
     let order = ranks(u);
     let softmax = |beta: f64| {
-        let most = beta * u[order[0]];
+        let most = u.iter().map(|u| beta * u).fold(f64::NEG_INFINITY, f64::max);
         let e: Vec<f64> = u.iter().map(|u| (beta * u - most).exp()).collect();
         let sum: f64 = e.iter().sum();
         e.into_iter().map(|e| e / sum).collect::<Vec<_>>()
@@ -52,6 +52,7 @@ fn rules(units: usize) -> Vec<Competition> {
     let mut all = vec![
         Competition::Soft { beta: 1.5 },
         Competition::SoftKrotov { beta: 0.7 },
+        Competition::SoftKrotov { beta: -3.0 },
         Competition::Hard,
     ];
     for rank in 1..=units.min(4) {

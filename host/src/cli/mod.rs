@@ -4,12 +4,14 @@
 
 mod completions;
 mod config;
+mod data;
 pub mod doctor;
 mod eval;
 pub mod host;
 mod logs;
 mod options;
 mod rules;
+mod rules_page;
 mod runs;
 mod train;
 
@@ -51,6 +53,8 @@ enum Command {
     /// Learning rules: what is loaded, what they can do, whether they keep their word
     #[command(subcommand)]
     Rules(rules::RulesCommand),
+    /// Data sets: list, fetch, verify, show
+    Data(data::DataArgs),
     /// Configurations: show, reference, presets
     #[command(subcommand)]
     Config(config::ConfigCommand),
@@ -89,6 +93,7 @@ fn dispatch(command: Command, open: Open) -> Result<ExitCode> {
         Command::Train(args) => return train::run(&args, open),
         Command::Eval(args) => eval::run(&args, open),
         Command::Rules(command) => rules::run(&command, open),
+        Command::Data(args) => data::run(&args),
         Command::Config(command) => config::run(&command, open),
         Command::Runs(command) => runs::run(&command),
         Command::Doctor(args) => doctor::command(&args, open),

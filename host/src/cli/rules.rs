@@ -40,8 +40,11 @@ pub struct DescribeArgs {
     #[command(flatten)]
     folders: Folders,
     /// As JSON
-    #[arg(long)]
+    #[arg(long, conflicts_with = "markdown")]
     json: bool,
+    /// As the page `docs/rules.md`
+    #[arg(long)]
+    markdown: bool,
 }
 
 /// `biorule rules check`
@@ -81,7 +84,7 @@ pub(super) fn run(command: &RulesCommand, open: Open) -> Result<()> {
         RulesCommand::List(args) => list(&*open(&args.folders.plugins)?, args.json),
         RulesCommand::Describe(args) => {
             let host = open(&args.folders.plugins)?;
-            describe(&*host, args.name.as_deref(), args.json)
+            describe(&*host, args)
         }
         RulesCommand::Check(args) => {
             let options = check::Options {
@@ -136,13 +139,16 @@ fn list(host: &dyn Host, as_json: bool) -> Result<()> {
     Ok(())
 }
 
-fn describe(host: &dyn Host, name: Option<&str>, as_json: bool) -> Result<()> {
+fn describe(host: &dyn Host, args: &DescribeArgs) -> Result<()> {
     let all = host.rules();
-    let chosen: Vec<&RuleSchema> = match name {
+    let chosen: Vec<&RuleSchema> = match args.name.as_deref() {
         None => all.iter().collect(),
         Some(name) => vec![find(&all, name)?],
     };
-    if as_json {
+    if args.markdown {
+        return super::print(&super::rules_page::markdown(&chosen));
+    }
+    if args.json {
         let rules: Vec<Value> = chosen.iter().map(|r| rule_json(r)).collect();
         return super::print_json(&Value::Array(rules));
     }
@@ -160,7 +166,7 @@ fn find<'a>(all: &'a [RuleSchema], name: &str) -> Result<&'a RuleSchema> {
     })
 }
 
-fn layers(rule: &RuleSchema) -> String {
+pub(super) fn layers(rule: &RuleSchema) -> String {
     match (rule.dense, rule.conv) {
         (true, true) => "dense, conv",
         (true, false) => "dense",
@@ -194,7 +200,7 @@ fn page(rule: &RuleSchema) -> String {
     text
 }
 
-fn kind_text(p: &ParamSchema) -> String {
+pub(super) fn kind_text(p: &ParamSchema) -> String {
     let mut text = match &p.kind {
         ParamKind::Bool => "true, false".to_owned(),
         ParamKind::Int => "whole number".to_owned(),
@@ -214,7 +220,7 @@ fn kind_text(p: &ParamSchema) -> String {
     text
 }
 
-fn value_text(value: &ParamValue) -> String {
+pub(super) fn value_text(value: &ParamValue) -> String {
     match value {
         ParamValue::Bool(b) => b.to_string(),
         ParamValue::Int(i) => i.to_string(),

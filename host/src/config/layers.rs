@@ -183,10 +183,16 @@ fn is_list(key: &str) -> bool {
     key == "blocks" || key == "phases"
 }
 
+/// The key that decides what the other settings of a table mean. Those of a
+/// data set mean the same for another set.
+fn kind_key(key: &str) -> Option<&'static str> {
+    shorthand::tag(key).filter(|_| key != "data")
+}
+
 /// Whether `new` is another kind of thing than `base`, so that the settings of
 /// `base` mean nothing to it.
 fn changes_kind(base: &Value, key: &str, new: &Table) -> bool {
-    let Some(tag) = shorthand::tag(key) else {
+    let Some(tag) = kind_key(key) else {
         return false;
     };
     let ValueKind::Table(old) = &base.kind else {
@@ -238,6 +244,13 @@ fn set(base: &mut Value, path: &str, steps: &[&str], incoming: Value) -> Result<
                 return Ok(());
             };
             let place = if path.is_empty() { step } else { &inner };
+            let text = |v: &Value| value::text(v).map(str::to_owned);
+            if rest.is_empty()
+                && kind_key(&key) == Some(step)
+                && table.get(step).and_then(text) != text(&incoming)
+            {
+                table.clear();
+            }
             let slot = table
                 .entry(step.to_owned())
                 .or_insert_with(|| Value::new(None, ValueKind::Nil));

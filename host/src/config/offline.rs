@@ -11,16 +11,18 @@ use crate::{Error, Result};
 const RULES: &[(&str, Credit, bool)] = &[
     ("backprop", Credit::Feedback, false),
     ("softhebb", Credit::Local, true),
-    ("hebbian", Credit::Local, false),
     ("hebbian/hebb", Credit::Local, false),
     ("hebbian/oja", Credit::Local, false),
+    ("hebbian/bionas", Credit::Feedback, false),
     ("krotov", Credit::Local, false),
     ("feedback-alignment/fa", Credit::Feedback, false),
     ("feedback-alignment/usf", Credit::Feedback, false),
     ("feedback-alignment/brsf", Credit::Feedback, false),
     ("feedback-alignment/frsf", Credit::Feedback, false),
     ("kolen-pollack", Credit::Feedback, false),
-    ("direct-feedback-alignment", Credit::Direct, false),
+    ("weight-mirror", Credit::Feedback, false),
+    ("direct-feedback-alignment/dfa", Credit::Direct, false),
+    ("direct-feedback-alignment/dkp", Credit::Direct, false),
 ];
 
 /// The context without plugins and data.

@@ -95,9 +95,25 @@ impl Section {
     /// Usage error for a value that is neither table nor short form.
     pub fn table(&mut self, key: &str) -> Result<Option<Table>> {
         let path = self.at(key);
+        let default = self.setting(key)?.default;
         match self.take(key)? {
             None => Ok(None),
-            Some(v) if shorthand::has_short_form(key) => shorthand::expand(key, &path, v),
+            Some(v) if shorthand::has_short_form(key) => {
+                let Some(table) = shorthand::expand(key, &path, v)? else {
+                    return Ok(None);
+                };
+                // Single settings without the kind are those of the default kind.
+                if let Some(tag) = shorthand::tag(key)
+                    && !table.contains_key(tag)
+                    && !default.is_empty()
+                {
+                    let usual = shorthand::expand(key, &path, value::typed(default, DEFAULT))?;
+                    let mut usual = usual.unwrap_or_default();
+                    usual.extend(table);
+                    return Ok(Some(usual));
+                }
+                Ok(Some(table))
+            }
             Some(v) => match v.kind {
                 ValueKind::Table(t) => Ok(Some(t)),
                 _ => Err(self.wrong(key, &v, "a table")),

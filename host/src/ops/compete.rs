@@ -1,12 +1,17 @@
-//! The competitive step: pre-activations, a competition tile by tile, and the sums
-//! that learning needs. Here from the separate maps; `biorule-kernels` has the
-//! fused form for the shapes it covers, and a test holds the two together.
+//! The competitive step: pre-activations, a competition tile by tile while the tile
+//! is in cache, and the sums that learning needs, in one pass of the kernels.
 
-use candle_core::{DType, Tensor};
-use rayon::prelude::*;
+use biorule_kernels::{Conv, compete};
+use candle_core::{DType, Tensor, WithDType};
 
+use super::cpu::conv::kernel_geometry;
+use super::cpu::real::{read, tensor};
 use crate::Result;
 use crate::nn::LayerMap;
+
+/// Element types that both Candle and the kernels know.
+trait Element: WithDType + biorule_kernels::Real + Default {}
+impl<T: WithDType + biorule_kernels::Real + Default> Element for T {}
 
 /// `kg` units of one group at `lanes` positions; unit `k`, position `l` is at `k·stride + l`.
 pub struct Tile<'a, T> {
@@ -42,7 +47,7 @@ pub struct Competed {
     pub y_sum: Tensor,
 }
 
-/// Runs the step on CPU tensors; `groups` cuts the units into separate competitions.
+/// Runs the step on CPU tensors; each group of channels competes by itself.
 ///
 /// # Errors
 /// Shapes that do not fit.
@@ -54,75 +59,196 @@ pub fn step(
     pre_triangle: bool,
     competition: &dyn Competition,
 ) -> Result<Competed> {
-    let mut u = map.forward(x, w)?;
-    if let Some(bias) = bias {
-        u = crate::ops::dense::add_bias(&u, bias)?;
+    match x.dtype() {
+        DType::F64 => run(map, x, w, bias, pre_triangle, &|tile| competition.f64(tile)),
+        _ => run(map, x, w, bias, pre_triangle, &|tile| competition.f32(tile)),
     }
-    if pre_triangle {
-        u = u.broadcast_sub(&u.mean_keepdim(1)?)?.relu()?;
-    }
-    let y = factors(&u, map.groups(), competition)?;
-    let axes: &[usize] = if u.rank() == 2 { &[0] } else { &[0, 2, 3] };
-    Ok(Competed {
-        correlation: map.correlate(x, &y)?,
-        yu: (&y * &u)?.sum(axes)?,
-        y_sum: y.sum(axes)?,
-        u,
-    })
 }
 
-/// The factors `y` of pre-activations `u: [B, K, P, Q]` or `[B, K]`.
-fn factors(u: &Tensor, groups: usize, competition: &dyn Competition) -> Result<Tensor> {
-    // Positions last: a dense layer's positions are its samples.
-    let dense = u.rank() == 2;
-    let laid = if dense {
-        u.t()?.unsqueeze(0)?
-    } else {
-        u.flatten_from(2)?
+fn run<T: Element>(
+    map: &LayerMap,
+    x: &Tensor,
+    w: &Tensor,
+    bias: Option<&Tensor>,
+    pre_triangle: bool,
+    competition: &(dyn Fn(Tile<'_, T>) + Sync),
+) -> Result<Competed> {
+    let (geometry, [h, wd]) = match map {
+        LayerMap::Dense { inputs, outputs } => (Conv::dense(*inputs, *outputs), [1, 1]),
+        LayerMap::Conv {
+            geometry, input, ..
+        } => (kernel_geometry(geometry), *input),
     };
-    let (images, units, positions) = laid.dims3()?;
-    let laid = laid.flatten_all()?;
-    let kg = units / groups;
-    let y = match u.dtype() {
-        DType::F64 => {
-            let y = tiles(&laid.to_vec1::<f64>()?, kg, positions, |tile| {
-                competition.f64(tile)
-            });
-            Tensor::from_vec(y, (images, units, positions), u.device())?
-        }
-        _ => {
-            let y = tiles(&laid.to_vec1::<f32>()?, kg, positions, |tile| {
-                competition.f32(tile)
-            });
-            Tensor::from_vec(y, (images, units, positions), u.device())?
-        }
-    };
-    Ok(if dense {
-        y.squeeze(0)?.t()?.contiguous()?
-    } else {
-        y.reshape(u.shape())?
-    })
-}
-
-/// One tile for each group of each image, on all threads.
-fn tiles<T: Copy + Default + Send + Sync>(
-    u: &[T],
-    kg: usize,
-    positions: usize,
-    run: impl Fn(Tile<'_, T>) + Sync,
-) -> Vec<T> {
-    let mut y = vec![T::default(); u.len()];
-    let size = kg * positions;
-    y.par_chunks_mut(size)
-        .zip(u.par_chunks(size))
-        .for_each(|(y, u)| {
-            run(Tile {
-                k: kg,
-                lanes: positions,
-                stride: positions,
-                u,
-                y,
-            });
+    let b = x.dim(0)?;
+    if x.elem_count() != b * geometry.channels * h * wd || w.elem_count() != geometry.weight_len() {
+        let text = format!(
+            "input {:?} and weight {:?} do not fit the layer",
+            x.dims(),
+            w.dims()
+        );
+        return Err(crate::Error::internal(text));
+    }
+    let mut dims = vec![b];
+    dims.extend(map.output_dims());
+    let units = geometry.out;
+    let mut u = vec![T::default(); dims.iter().product()];
+    let mut correlation = vec![T::default(); geometry.weight_len()];
+    let (mut yu, mut y_sum) = (vec![T::default(); units], vec![T::default(); units]);
+    let tile = |tile: &mut compete::Tile<'_, T>| {
+        competition(Tile {
+            k: tile.u.len(),
+            lanes: tile.lanes,
+            stride: compete::LANES,
+            u: tile.u.as_flattened(),
+            y: tile.y.as_flattened_mut(),
         });
-    y
+    };
+    let outputs = compete::Outputs {
+        u: &mut u,
+        correlation: &mut correlation,
+        decay: &mut yu,
+        activity: &mut y_sum,
+        y: None,
+    };
+    let bias = bias.map(|b| read::<T, _>(b, <[T]>::to_vec)).transpose()?;
+    read::<T, _>(x, |x| {
+        read::<T, _>(w, |w| {
+            compete::step(
+                &geometry,
+                b,
+                h,
+                wd,
+                x,
+                w,
+                bias.as_deref(),
+                pre_triangle,
+                &tile,
+                outputs,
+            );
+        })
+    })??;
+    Ok(Competed {
+        u: tensor(u, &dims)?,
+        correlation: tensor(correlation, &map.weight_dims())?,
+        yu: tensor(yu, &[units])?,
+        y_sum: tensor(y_sum, &[units])?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ops::cpu::real::Real;
+    use crate::ops::dropout::mix;
+    use crate::ops::{ConvGeometry, PadMode};
+    use candle_core::Device;
+
+    /// The largest unit of each lane wins.
+    struct Winner;
+
+    fn winner<T: Real>(tile: Tile<'_, T>) {
+        for lane in 0..tile.lanes {
+            let at = |k: usize| k * tile.stride + lane;
+            let mut best = 0;
+            for k in 0..tile.k {
+                tile.y[at(k)] = T::ZERO;
+                if tile.u[at(k)] > tile.u[at(best)] {
+                    best = k;
+                }
+            }
+            tile.y[at(best)] = T::ONE;
+        }
+    }
+
+    impl Competition for Winner {
+        fn f32(&self, tile: Tile<'_, f32>) {
+            winner(tile);
+        }
+        fn f64(&self, tile: Tile<'_, f64>) {
+            winner(tile);
+        }
+    }
+
+    fn noise(seed: u64, dims: &[usize]) -> Tensor {
+        let n: usize = dims.iter().product();
+        let unit = |i| (mix(&[seed, i]) >> 11) as f64 / (1u64 << 52) as f64 - 1.0;
+        let values: Vec<f64> = (0..n as u64).map(unit).collect();
+        Tensor::from_vec(values, dims, &Device::Cpu).expect("a tensor")
+    }
+
+    fn distance(a: &Tensor, b: &Tensor) -> f64 {
+        assert_eq!(a.dims(), b.dims());
+        let d = (a - b).and_then(|d| d.abs()).and_then(|d| d.flatten_all());
+        d.and_then(|d| d.max(0))
+            .and_then(|d| d.to_scalar())
+            .expect("a distance")
+    }
+
+    /// The definition, from the separate maps: a one at the largest unit of each group.
+    fn separate(map: &LayerMap, x: &Tensor, w: &Tensor, bias: &Tensor) -> Result<Competed> {
+        let u = crate::ops::dense::add_bias(&map.forward(x, w)?, bias)?;
+        let u = u.broadcast_sub(&u.mean_keepdim(1)?)?.relu()?;
+        let kg = map.units() / map.groups();
+        let parts = (0..map.groups())
+            .map(|g| {
+                let part = u.narrow(1, g * kg, kg)?;
+                let top = part.argmax_keepdim(1)?;
+                let ones = top.ones_like()?.to_dtype(DType::F64)?;
+                Ok(part.zeros_like()?.scatter_add(&top, &ones, 1)?)
+            })
+            .collect::<Result<Vec<_>>>()?;
+        let y = Tensor::cat(&parts, 1)?;
+        let axes: &[usize] = if u.rank() == 2 { &[0] } else { &[0, 2, 3] };
+        Ok(Competed {
+            correlation: map.correlate(x, &y)?,
+            yu: (&y * &u)?.sum(axes)?,
+            y_sum: y.sum(axes)?,
+            u,
+        })
+    }
+
+    #[test]
+    fn the_fused_step_is_the_separate_maps() {
+        let conv = |groups| {
+            let geometry = ConvGeometry {
+                in_channels: 4,
+                out_channels: 6,
+                kernel: [3, 2],
+                stride: [2, 1],
+                padding: [1, 1, 2, 0],
+                dilation: [1, 2],
+                groups,
+                mode: PadMode::Reflect,
+            };
+            let output = geometry.output([7, 9]).expect("fits");
+            let input = [7, 9];
+            LayerMap::Conv {
+                geometry,
+                input,
+                output,
+            }
+        };
+        let dense = LayerMap::Dense {
+            inputs: 11,
+            outputs: 5,
+        };
+        for (map, dims) in [
+            (conv(1), vec![3, 4, 7, 9]),
+            (conv(2), vec![3, 4, 7, 9]),
+            (dense, vec![37, 11]),
+        ] {
+            let (x, w) = (noise(1, &dims), noise(2, &map.weight_dims()));
+            let bias = noise(3, &[map.units()]);
+            let fused = step(&map, &x, &w, Some(&bias), true, &Winner).expect("fused");
+            let slow = separate(&map, &x, &w, &bias).expect("separate");
+            for (a, b) in [
+                (&fused.u, &slow.u),
+                (&fused.correlation, &slow.correlation),
+                (&fused.yu, &slow.yu),
+                (&fused.y_sum, &slow.y_sum),
+            ] {
+                assert!(distance(a, b) < 1e-12);
+            }
+        }
+    }
 }

@@ -157,9 +157,9 @@ impl Window {
                     self.kernel[axis], self.stride[axis]
                 )));
             }
-            if self.padding[axis] >= self.kernel[axis] {
+            if 2 * self.padding[axis] > self.kernel[axis] {
                 return Err(Error::usage(
-                    "pooling padding must be smaller than the window",
+                    "pooling padding must be at most half the window",
                 ));
             }
             out[axis] = (size - self.kernel[axis]) / self.stride[axis] + 1;

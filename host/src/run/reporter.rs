@@ -38,7 +38,7 @@ pub struct EpochRecord {
     pub epoch: u64,
     /// Epochs planned for the phase; 0 where a stop rule decides.
     pub epochs: u64,
-    /// Finished epochs of the segment, all phases together.
+    /// Finished epochs of the run, all phases and baselines together.
     pub total_epoch: u64,
     /// Finished steps of the segment.
     pub step: u64,
@@ -176,7 +176,7 @@ impl Reporter {
     /// on the disk before `next` is reported.
     #[must_use]
     pub fn history_with(&self, next: Option<&EpochRecord>) -> Value {
-        let all: Vec<&EpochRecord> = self.history.iter().chain(next).collect();
+        let all: Vec<Saved> = self.history.iter().chain(next).map(Saved::from).collect();
         json!(all)
     }
 
@@ -186,8 +186,9 @@ impl Reporter {
     /// # Errors
     /// Data error where `history` is none; internal error where the disk refuses.
     pub fn restore(&mut self, history: &Value) -> Result<()> {
-        let history: Vec<EpochRecord> = serde_json::from_value(history.clone())
+        let history: Vec<Saved> = serde_json::from_value(history.clone())
             .map_err(|e| Error::data(format!("history in the checkpoint: {e}")))?;
+        let history: Vec<EpochRecord> = history.into_iter().map(EpochRecord::from).collect();
         for record in &history {
             let place = record.place();
             let mut event = epoch_event(record);
@@ -413,6 +414,52 @@ impl Reporter {
         match &self.csv {
             Some(csv) => csv.write(&self.history),
             None => Ok(()),
+        }
+    }
+}
+
+/// An epoch in a checkpoint. Numbers are kept as bits: JSON has no NaN, and its
+/// reader may be off by a last digit, which a resumed run must not be.
+#[derive(Serialize, Deserialize)]
+struct Saved {
+    segment: String,
+    phase: String,
+    epoch: u64,
+    epochs: u64,
+    total_epoch: u64,
+    step: u64,
+    seconds: u64,
+    metrics: BTreeMap<String, u64>,
+}
+
+impl From<&EpochRecord> for Saved {
+    fn from(e: &EpochRecord) -> Self {
+        let bits = |(name, x): (&String, &f64)| (name.clone(), x.to_bits());
+        Self {
+            segment: e.segment.clone(),
+            phase: e.phase.clone(),
+            epoch: e.epoch,
+            epochs: e.epochs,
+            total_epoch: e.total_epoch,
+            step: e.step,
+            seconds: e.seconds.to_bits(),
+            metrics: e.metrics.iter().map(bits).collect(),
+        }
+    }
+}
+
+impl From<Saved> for EpochRecord {
+    fn from(s: Saved) -> Self {
+        let number = |(name, bits): (String, u64)| (name, f64::from_bits(bits));
+        Self {
+            segment: s.segment,
+            phase: s.phase,
+            epoch: s.epoch,
+            epochs: s.epochs,
+            total_epoch: s.total_epoch,
+            step: s.step,
+            seconds: f64::from_bits(s.seconds),
+            metrics: s.metrics.into_iter().map(number).collect(),
         }
     }
 }

@@ -33,7 +33,11 @@ fn epoch(n: u64) -> EpochRecord {
         total_epoch: n,
         step: 100 * n,
         seconds: 1.0,
-        metrics: Metrics::from([("test/accuracy".to_owned(), 0.1 * n as f64)]),
+        // The second number is one that JSON readers like to get wrong.
+        metrics: Metrics::from([
+            ("test/accuracy".to_owned(), 0.1 * n as f64),
+            ("train/loss".to_owned(), 0.009_714_598_843_307_143),
+        ]),
     }
 }
 
@@ -58,7 +62,8 @@ fn an_epoch_lost_between_checkpoint_and_report_is_made_up_for() {
     first.start(None).unwrap();
     first.epoch(epoch(1)).unwrap();
     // The checkpoint of epoch 2 is written; the process dies before it reports.
-    let state = first.history_with(Some(&epoch(2)));
+    let state = first.history_with(Some(&epoch(2))).to_string();
+    let state = serde_json::from_str(&state).unwrap();
     drop(first);
 
     let mut second = Reporter::open(&folder, quiet()).unwrap();

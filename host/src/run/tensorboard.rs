@@ -162,7 +162,11 @@ fn histogram(values: &[f32]) -> Vec<u8> {
     } else {
         (low, high)
     };
-    let width = ((high - low) / BUCKETS as f64).max(f64::MIN_POSITIVE);
+    let width = if high > low {
+        (high - low) / BUCKETS as f64
+    } else {
+        1.0
+    };
     let mut counts = [0_f64; BUCKETS];
     for x in &finite {
         counts[(((x - low) / width) as usize).min(BUCKETS - 1)] += 1.0;

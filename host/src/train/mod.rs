@@ -24,6 +24,6 @@ pub mod stop;
 
 pub use evaluate::Scores;
 pub use progress::{EpochEvent, PhaseEvent, Progress, StepEvent};
-pub use run::{Job, Outcome, SegmentResult, run};
+pub use run::{Job, Outcome, SegmentResult, run, score};
 pub use source::{Batch, EpochSpec, Samples, TrainData};
 pub use state::Checkpoint;

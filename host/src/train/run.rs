@@ -11,7 +11,7 @@ use super::cache::FeatureCache;
 use super::evaluate::{Place, SavedScores, Scores, evaluate};
 use super::phase::Flow;
 use super::progress::Progress;
-use super::source::TrainData;
+use super::source::{Samples, TrainData};
 use super::state::{Checkpoint, Position, Saved};
 use crate::config::plan::{Loss, Precision, RunPlan};
 use crate::nn::build::Placement;
@@ -149,6 +149,27 @@ pub(super) fn named(network: &Network, prefix: &str) -> Vec<(String, Tensor)> {
     tensors
         .map(|t| (format!("{prefix}{}", t.name), t.tensor))
         .collect()
+}
+
+/// Scores of a finished run's network, its values in `tensors`, on `samples`.
+///
+/// # Errors
+/// As for [`run`], and a data error where `tensors` lacks one of the network's.
+pub fn score(
+    job: &Job<'_>,
+    tensors: &HashMap<String, Tensor>,
+    samples: &dyn Samples,
+) -> Result<Scores> {
+    let segments = baseline::segments(job.plan);
+    let segment = segments
+        .first()
+        .ok_or_else(|| Error::usage("the plan has no network"))?;
+    let mut trainer = open(job, segment, Position::default(), None)?;
+    trainer
+        .network
+        .load(&|name: &str| tensors.get(name).cloned())?;
+    let loss = segment.phases.last().map_or(Loss::CrossEntropy, |p| p.loss);
+    in_pool(|| evaluate(&mut trainer.network, samples, None, loss, &trainer.place))
 }
 
 /// Builds a segment's network and puts the checkpoint's values into it.

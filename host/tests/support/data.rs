@@ -103,6 +103,16 @@ pub fn patterns(n: usize, dims: &[usize], classes: usize) -> TrainData {
     }
 }
 
+/// The training samples of [`patterns`] with the labels of other samples.
+pub fn relabelled(n: usize, dims: &[usize], classes: usize) -> TrainData {
+    let mut train = Patterns::new(n, dims, classes, 1);
+    train.labels.rotate_left(1);
+    TrainData {
+        train: Box::new(train),
+        ..patterns(n, dims, classes)
+    }
+}
+
 /// Keeps every report and the last checkpoint; stops after some steps.
 #[derive(Default)]
 pub struct Recorder {
@@ -214,7 +224,7 @@ pub fn plan(blocks: Vec<BlockPlan>, phases: Vec<PhasePlan>) -> RunPlan {
         dtype: Precision::F32,
         tf32: false,
         threads: 0,
-        data: biorule::data::DataPlan { set: "none".into() },
+        data: biorule::data::DataPlan::default(),
         extra_data: BTreeMap::new(),
         blocks,
         phases,

@@ -6,6 +6,7 @@
 //! operations), [`rates`], [`init`] and [`metrics`] the rest.
 
 pub mod competition;
+pub mod gpu;
 pub mod init;
 pub mod metrics;
 pub mod plain;

@@ -54,7 +54,7 @@ use biorule_plugin_api::prelude::*;
 
 use crate::competition::{Contest, Kind};
 use crate::rates::{Decay, Position};
-use crate::{init, metrics, plain};
+use crate::{gpu, init, metrics, plain};
 
 hyperparameters! {
     /// SoftHebb and its relatives. Defaults are those of the reference's convolutions.
@@ -93,7 +93,7 @@ hyperparameters! {
         nb_train: i64 = 0, range 0 => 1000000000, unit "units", source "SoftHebb hebbconv.py";
         /// whether Σ y of each unit before the change of sign is counted over the epoch, which costs a second competition where the sign matters
         track_wins: bool = false, source "SoftHebb hebbconv.py, stat row 2; per epoch: ours";
-        /// tensor operations, the fused competitive step of the CPU, or the fused one where there is one
+        /// tensor operations, the fused competitive step of the CPU, or the fastest there is: fused, or this rule's kernel on a GPU
         path: String = "auto", one_of ["auto", "ops", "fused"], source "ours; same result";
     }
 }
@@ -303,13 +303,24 @@ impl SoftHebb {
         let u = &*a.y;
         let y = match self.kind() {
             Kind::Supervised => clamped(a, layer.units())?,
-            _ => plain::factors(&self.contest(layer), layer, u)?,
+            _ => self.factors(layer, u)?,
         };
         Ok(Sums {
             correlation: layer.correlate(&a.x, &y)?,
             yu: layer.sum_bias(&y.mul(u)?)?,
             y_sum: layer.sum_bias(&y)?,
         })
+    }
+
+    /// Post-synaptic factors, by this rule's own kernel where there is a GPU.
+    fn factors(&self, layer: &LayerSpec, u: &Tensor) -> Result<Tensor> {
+        let contest = self.contest(layer);
+        if self.path != "ops"
+            && let Some(y) = gpu::factors(&contest, layer, u)?
+        {
+            return Ok(y);
+        }
+        plain::factors(&contest, layer, u)
     }
 
     /// `η_k`, `[K]`, from the present weights `w` or the place in the phase.

@@ -4,7 +4,7 @@ use biorule::config::{LayerPlan, MapPlan};
 use biorule::nn::{
     Activity, Change, ChangeKind, LayerShape, Rule, RuleCall, RuleSource, StateTensor,
 };
-use candle_core::{DType, Device, Tensor};
+use candle_core::{DType, Tensor};
 
 use crate::Result;
 use crate::plugins::registry;
@@ -44,7 +44,7 @@ impl Driven {
             normalised: false,
         };
         let rule = registry().bind(plan, &layer, dtype)?;
-        let state = rule.init(0, &Device::Cpu, dtype)?;
+        let state = rule.init(0, &crate::device(), dtype)?;
         let call = RuleCall {
             training: true,
             learning: true,

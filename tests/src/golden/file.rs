@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::{DType, Tensor};
 use safetensors::{Dtype as Stored, SafeTensors, tensor::TensorView};
 use serde_json::Value;
 
@@ -185,9 +185,14 @@ fn to_tensor(view: &TensorView<'_>) -> Result<Tensor> {
                 .chunks_exact(4)
                 .map(|b| i64::from(i32::from_le_bytes([b[0], b[1], b[2], b[3]])))
                 .collect();
-            return Ok(Tensor::from_vec(wide, shape, &Device::Cpu)?);
+            return Ok(Tensor::from_vec(wide, shape, &crate::device())?);
         }
         other => return Err(format!("element type {other:?}").into()),
     };
-    Ok(Tensor::from_raw_buffer(bytes, dtype, shape, &Device::Cpu)?)
+    Ok(Tensor::from_raw_buffer(
+        bytes,
+        dtype,
+        shape,
+        &crate::device(),
+    )?)
 }

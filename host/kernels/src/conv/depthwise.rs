@@ -358,11 +358,11 @@ impl<T: Real> Job<T> for Dots<'_, T> {
             // SAFETY: every tap of every row is inside the plane, whole vectors included (checked above).
             unsafe {
                 match taps.len() {
-                    1 => dots::<S, 1>(s, &self.x, self.step, self.cols, taps, self.dy, sums),
-                    2 => dots::<S, 2>(s, &self.x, self.step, self.cols, taps, self.dy, sums),
-                    3 => dots::<S, 3>(s, &self.x, self.step, self.cols, taps, self.dy, sums),
-                    4 => dots::<S, 4>(s, &self.x, self.step, self.cols, taps, self.dy, sums),
-                    _ => dots::<S, TOGETHER>(s, &self.x, self.step, self.cols, taps, self.dy, sums),
+                    1 => dots::<S, 1>(s, self.x, self.step, self.cols, taps, self.dy, sums),
+                    2 => dots::<S, 2>(s, self.x, self.step, self.cols, taps, self.dy, sums),
+                    3 => dots::<S, 3>(s, self.x, self.step, self.cols, taps, self.dy, sums),
+                    4 => dots::<S, 4>(s, self.x, self.step, self.cols, taps, self.dy, sums),
+                    _ => dots::<S, TOGETHER>(s, self.x, self.step, self.cols, taps, self.dy, sums),
                 }
             }
         }

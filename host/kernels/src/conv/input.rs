@@ -2,14 +2,15 @@
 //!
 //! With stride s the input splits into s x s phases; each pixel of a phase sees the same subset of
 //! taps, so each phase is a dense convolution with stride 1 of its own, and no product with a zero
-//! is ever computed.
+//! is ever computed. The padded `dy` has its channels innermost: a step of the inner loop then reads
+//! the next element of each row, however many output channels there are.
 
 use super::depthwise;
 use super::map::{Map, Packed, images_per_pass, position_offsets};
-use super::product::{Pack, panel_width};
+use super::product::{Pack, Turn, panel_width};
 use crate::check::assert_len;
 use crate::geometry::{Conv, PadMode};
-use crate::pad::{pad_plane, unpad_grad};
+use crate::pad::unpad_grad;
 use crate::real::Real;
 use crate::scratch::Buffer;
 use crate::threads::{self, Shared};
@@ -123,22 +124,32 @@ fn pad_output<T: Real>(
     images: usize,
     dy: &[T],
 ) -> Buffer<T> {
-    let size = axes[0].size * axes[1].size;
-    let mut padded = Buffer::new(images * g.out * size);
-    let after = [
-        axes[0].size - axes[0].before - p,
-        axes[1].size - axes[1].before - q,
-    ];
-    let padding = [axes[0].before, after[0], axes[1].before, after[1]];
-    let planes = (16_384 / size).max(1);
-    threads::for_each_chunk(&mut padded, planes * size, |i, out| {
-        for (j, plane) in out.chunks_exact_mut(size).enumerate() {
-            let from = &dy[(i * planes + j) * p * q..][..p * q];
-            pad_plane(PadMode::Zeros, padding, (p, q), from, plane);
+    let (rows, wide) = (axes[0].size, axes[1].size);
+    let mut padded = Buffer::new(images * rows * wide * g.out);
+    threads::for_each_chunk(&mut padded, wide * g.out, |i, out| {
+        let (image, row) = (i / rows, i % rows);
+        if !(axes[0].before..axes[0].before + p).contains(&row) {
+            return out.fill(T::ZERO);
         }
+        let (before, inside) = (axes[1].before * g.out, (axes[1].before + q) * g.out);
+        out[..before].fill(T::ZERO);
+        out[inside..].fill(T::ZERO);
+        let from = &dy[(image * g.out * p + row - axes[0].before) * q..];
+        let to = &mut out[before..inside];
+        T::vectorised(Turn {
+            size: (g.out, q),
+            from,
+            from_stride: p * q,
+            to,
+            to_stride: g.out,
+        });
     });
     padded
 }
+
+/// Units whose steps follow each other before the next tap: small enough that the part of `dy` that a
+/// block of positions reads for them stays in a level-2 cache for all taps.
+const UNITS: usize = 64;
 
 /// The pixels of one stride phase and the weights they see.
 struct Phase<T: Real> {
@@ -153,20 +164,21 @@ impl<T: Real> Phase<T> {
         phases.map(|at| Self::new(g, axes, at, weight)).collect()
     }
 
-    /// Steps run over units, then over the taps of the phase.
+    /// Steps run over blocks of units, then over the taps of the phase, then over the units of a block.
     fn new(g: &Conv, axes: &[Axis; 2], at: [usize; 2], weight: &[T]) -> Self {
         let (rows, cols) = (axes[0].taps(at[0]), axes[1].taps(at[1]));
         let taps: Vec<_> = rows
             .iter()
             .flat_map(|&r| cols.iter().map(move |&s| (r, s)))
             .collect();
-        let (plane, wide) = (axes[0].size * axes[1].size, axes[1].size);
         let units = g.group_out();
-        let place = |k: usize| {
-            taps.iter()
-                .map(move |&((_, row), (_, col))| (k * plane + row * wide + col) as u32)
-        };
-        let steps: Vec<u32> = (0..units).flat_map(place).collect();
+        let mut steps = vec![0; units * taps.len()];
+        for k in 0..units {
+            for (tap, ((_, row), (_, col))) in taps.iter().enumerate() {
+                steps[step(units, taps.len(), k, tap)] =
+                    ((row * axes[1].size + col) * g.out + k) as u32;
+            }
+        }
         let kernel = g.kernel[0] * g.kernel[1];
         let wanted: Vec<usize> = taps
             .iter()
@@ -180,31 +192,29 @@ impl<T: Real> Phase<T> {
             steps.len(),
             |group, first, lanes, to| {
                 let mut all = Buffer::new(kernel * width);
-                for (k, to) in to.chunks_exact_mut(wanted.len() * width).enumerate() {
+                for k in 0..units {
                     let from = &weight[((group * units + k) * channels + first) * kernel..];
-                    if wanted.len() == kernel {
-                        T::vectorised(Pack {
-                            from,
-                            stride: kernel,
-                            rows: lanes,
-                            to,
-                        });
-                    } else {
-                        T::vectorised(Pack {
-                            from,
-                            stride: kernel,
-                            rows: lanes,
-                            to: &mut all,
-                        });
-                        for (to, tap) in to.chunks_exact_mut(width).zip(&wanted) {
-                            to.copy_from_slice(&all[tap * width..][..width]);
-                        }
+                    T::vectorised(Pack {
+                        from,
+                        stride: kernel,
+                        rows: lanes,
+                        to: &mut all,
+                    });
+                    for (i, tap) in wanted.iter().enumerate() {
+                        let to = &mut to[step(units, wanted.len(), k, i) * width..][..width];
+                        to.copy_from_slice(&all[tap * width..][..width]);
                     }
                 }
             },
         );
         Self { at, steps, packed }
     }
+}
+
+/// Number of the step of unit `k` and tap `tap`.
+fn step(units: usize, taps: usize, k: usize, tap: usize) -> usize {
+    let first = k / UNITS * UNITS;
+    first * taps + tap * UNITS.min(units - first) + k - first
 }
 
 fn run_phases<T: Real>(
@@ -227,11 +237,11 @@ fn run_phases<T: Real>(
         if places.is_empty() {
             continue;
         }
-        let numbers = (rows.iter().map(|r| r.0), cols.iter().map(|c| c.0));
-        let positions = position_offsets(images, image, axes[1].size, numbers.0, numbers.1);
+        let numbers = (rows.iter().map(|r| r.0), cols.iter().map(|c| c.0 * g.out));
+        let positions = position_offsets(images, image, axes[1].size * g.out, numbers.0, numbers.1);
         let map = Map {
             x: dy,
-            group_step: g.group_out() * axes[0].size * axes[1].size,
+            group_step: g.group_out(),
             positions: &positions,
             steps: &phase.steps,
             packed: &phase.packed,

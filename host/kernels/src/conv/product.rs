@@ -201,6 +201,32 @@ impl<T: Real> Job<T> for Pack<'_, T> {
     }
 }
 
+/// Transposes: `to[col * to_stride + row] = from[row * from_stride + col]`.
+pub(crate) struct Turn<'a, T> {
+    pub size: (usize, usize),
+    pub from: &'a [T],
+    pub from_stride: usize,
+    pub to: &'a mut [T],
+    pub to_stride: usize,
+}
+
+impl<T: Real> Job<T> for Turn<'_, T> {
+    type Out = ();
+
+    #[inline(always)]
+    fn run<S: Simd<E = T>>(self, s: S) {
+        let (rows, cols) = self.size;
+        if rows == 0 || cols == 0 {
+            return;
+        }
+        assert!((rows - 1) * self.from_stride + cols <= self.from.len());
+        assert!((cols - 1) * self.to_stride + rows <= self.to.len());
+        let (from, to) = (self.from.as_ptr(), self.to.as_mut_ptr());
+        // SAFETY: both rectangles are inside their slices, as checked.
+        unsafe { s.transpose(self.size, from, self.from_stride, to, self.to_stride) };
+    }
+}
+
 /// Writes lanes as rows: `to[from + lane * stride + row] = acc[row][lane]` (or adds) for `lanes` lanes.
 pub(crate) struct Unpack<'a, 'b, T> {
     /// `[rows][PANEL]`.

@@ -153,18 +153,24 @@ pub(super) unsafe fn transpose(
     to_stride: usize,
 ) {
     let (whole_rows, whole_cols) = (rows / 8 * 8, cols / 8 * 8);
-    for r in (0..whole_rows).step_by(8) {
-        for c in (0..whole_cols).step_by(8) {
-            // SAFETY: an 8 x 8 block inside both rectangles.
-            unsafe {
-                block(
-                    from.add(r * from_stride + c),
-                    from_stride,
-                    to.add(c * to_stride + r),
-                    to_stride,
-                );
-            }
-        }
+    // Run along the side whose rows are further apart: eight lines a power of two apart already fill
+    // one set of a small cache.
+    let (blocks_r, blocks_c) = (whole_rows / 8, whole_cols / 8);
+    for i in 0..blocks_r * blocks_c {
+        let (r, c) = if from_stride > to_stride {
+            (i / blocks_c, i % blocks_c)
+        } else {
+            (i % blocks_r, i / blocks_r)
+        };
+        // SAFETY: an 8 x 8 block inside both rectangles.
+        unsafe {
+            block(
+                from.add(8 * r * from_stride + 8 * c),
+                from_stride,
+                to.add(8 * c * to_stride + 8 * r),
+                to_stride,
+            )
+        };
     }
     for c in 0..cols {
         let first = if c < whole_cols { whole_rows } else { 0 };

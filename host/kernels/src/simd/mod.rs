@@ -132,7 +132,7 @@ pub trait Simd: Copy + 'static {
         let mut width = Self::LANES / 2;
         while width > 0 {
             for i in 0..width {
-                lanes[i] = lanes[i] + lanes[i + width];
+                lanes[i] += lanes[i + width];
             }
             width /= 2;
         }

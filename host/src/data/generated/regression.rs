@@ -123,7 +123,7 @@ impl Dense {
     /// `lecun_normal`: a normal cut off at two deviations, variance 1/inputs.
     fn draw(rng: &mut ChaCha8Rng, inputs: usize, outputs: usize) -> Self {
         /// Deviation of a standard normal cut off at ±2.
-        const CUT: f32 = 0.879_625_66;
+        const CUT: f32 = 0.879_625_7;
         let sigma = (1.0 / inputs as f32).sqrt() / CUT;
         let mut cut = || loop {
             let draw = normal(rng);

@@ -1,9 +1,10 @@
-//! Nonlinearities on slices.
+//! Nonlinearities: those over channels on the kernels crate, the others element by element.
 
+use biorule_kernels::{Planes, activation as kernels};
 use candle_core::Tensor;
 use rayon::prelude::*;
 
-use super::real::{Real, by_dtype, dims4, read, tensor, zeros};
+use super::real::{Real, by_dtype, dims4, filled, read, tensor, zeros};
 use crate::Result;
 use crate::config::plan::ActivationPlan;
 
@@ -12,7 +13,11 @@ const CHUNK: usize = 1 << 14;
 
 /// See [`crate::ops::activation::activate`].
 pub fn forward(kind: &ActivationPlan, u: &Tensor) -> Result<Tensor> {
-    by_dtype!(u, T => match *kind {
+    by_dtype!(u, T => forward_typed::<T>(kind, u))
+}
+
+fn forward_typed<T: Real>(kind: &ActivationPlan, u: &Tensor) -> Result<Tensor> {
+    match *kind {
         ActivationPlan::Triangle { power } => triangle::<T>(u, power),
         ActivationPlan::Softmax { gain } => softmax::<T>(u, gain),
         ActivationPlan::Relu => map::<T>(u, |u| if u < T::ZERO { T::ZERO } else { u }),
@@ -22,12 +27,16 @@ pub fn forward(kind: &ActivationPlan, u: &Tensor) -> Result<Tensor> {
         ActivationPlan::Sigmoid { gain } => {
             map::<T>(u, move |u| T::ONE / (T::ONE + (-(u * T::of(gain))).exp()))
         }
-    })
+    }
 }
 
 /// See [`crate::ops::activation::activate_backward`].
 pub fn backward(kind: &ActivationPlan, kept: &Tensor, grad: &Tensor) -> Result<Tensor> {
-    by_dtype!(grad, T => match *kind {
+    by_dtype!(grad, T => backward_typed::<T>(kind, kept, grad))
+}
+
+fn backward_typed<T: Real>(kind: &ActivationPlan, kept: &Tensor, grad: &Tensor) -> Result<Tensor> {
+    match *kind {
         ActivationPlan::Triangle { power } => triangle_backward::<T>(kept, grad, power),
         ActivationPlan::Softmax { gain } => softmax_backward::<T>(kept, grad, gain),
         ActivationPlan::Relu => map2::<T>(kept, grad, |y, g| if y > T::ZERO { g } else { T::ZERO }),
@@ -42,7 +51,7 @@ pub fn backward(kind: &ActivationPlan, kept: &Tensor, grad: &Tensor) -> Result<T
         ActivationPlan::Sigmoid { gain } => {
             map2::<T>(kept, grad, move |y, g| T::of(gain) * y * (T::ONE - y) * g)
         }
-    })
+    }
 }
 
 /// `max(0, c)^p`; NaN stays NaN.
@@ -95,117 +104,45 @@ fn map2<T: Real>(a: &Tensor, grad: &Tensor, f: impl Fn(T, T) -> T + Sync) -> Res
     tensor(out, a.dims())
 }
 
-/// Mean over channels at each position of one sample `[K, n]`.
-fn means<T: Real>(u: &[T], k: usize, n: usize) -> Vec<T> {
-    let mut mean = vec![T::ZERO; n];
-    for plane in u.chunks(n) {
-        mean.iter_mut().zip(plane).for_each(|(m, u)| *m += *u);
-    }
-    let share = T::of(1.0 / k as f64);
-    mean.iter_mut().for_each(|m| *m *= share);
-    mean
+fn planes(u: &Tensor) -> Result<Planes> {
+    let [b, k, h, w] = dims4(u)?;
+    Ok(Planes::new(b, k, h * w))
 }
 
 fn triangle<T: Real>(u: &Tensor, power: f64) -> Result<Tensor> {
-    let [_, k, h, w] = dims4(u)?;
-    let (n, p) = (h * w, T::of(power));
-    let mut out = zeros::<T>(u.elem_count());
-    read::<T, _>(u, |u| {
-        out.par_chunks_mut(k * n)
-            .zip(u.par_chunks(k * n))
-            .for_each(|(out, u)| {
-                let mean = means(u, k, n);
-                for (out, u) in out.chunks_mut(n).zip(u.chunks(n)) {
-                    for ((y, u), m) in out.iter_mut().zip(u).zip(&mean) {
-                        *y = raised(*u - *m, p);
-                    }
-                }
-            });
-    })?;
-    tensor(out, u.dims())
+    let d = planes(u)?;
+    read::<T, _>(u, |v| {
+        filled::<T>(u.dims(), |y| kernels::triangle_forward(d, power, v, y))
+    })?
 }
 
 fn triangle_backward<T: Real>(u: &Tensor, grad: &Tensor, power: f64) -> Result<Tensor> {
-    let [_, k, h, w] = dims4(u)?;
-    let (n, p) = (h * w, T::of(power));
-    let mut out = zeros::<T>(u.elem_count());
-    read::<T, _>(u, |u| {
+    let d = planes(u)?;
+    read::<T, _>(u, |v| {
         read::<T, _>(grad, |grad| {
-            out.par_chunks_mut(k * n)
-                .zip(u.par_chunks(k * n).zip(grad.par_chunks(k * n)))
-                .for_each(|(out, (u, grad))| {
-                    let mean = means(u, k, n);
-                    let planes = out.chunks_mut(n).zip(u.chunks(n).zip(grad.chunks(n)));
-                    for (out, (u, grad)) in planes {
-                        for (((o, u), g), m) in out.iter_mut().zip(u).zip(grad).zip(&mean) {
-                            *o = slope(*u - *m, p) * *g;
-                        }
-                    }
-                });
+            filled::<T>(u.dims(), |du| {
+                kernels::triangle_backward(d, power, v, grad, du)
+            })
         })
-    })??;
-    tensor(out, u.dims())
+    })??
 }
 
 fn softmax<T: Real>(u: &Tensor, gain: f64) -> Result<Tensor> {
-    let [_, k, h, w] = dims4(u)?;
-    let (n, gain) = (h * w, T::of(gain));
-    let mut out = zeros::<T>(u.elem_count());
-    read::<T, _>(u, |u| {
-        out.par_chunks_mut(k * n)
-            .zip(u.par_chunks(k * n))
-            .for_each(|(out, u)| softmax_sample(out, u, n, gain));
-    })?;
-    tensor(out, u.dims())
-}
-
-/// Softmax over the channels of one sample `[K, n]`, largest value taken off first.
-fn softmax_sample<T: Real>(out: &mut [T], u: &[T], n: usize, gain: T) {
-    let mut top = vec![T::LOWEST; n];
-    for plane in u.chunks(n) {
-        for (t, u) in top.iter_mut().zip(plane) {
-            let v = gain * *u;
-            if v > *t {
-                *t = v;
-            }
-        }
-    }
-    let mut sum = vec![T::ZERO; n];
-    for (out, u) in out.chunks_mut(n).zip(u.chunks(n)) {
-        for (((y, u), t), s) in out.iter_mut().zip(u).zip(&top).zip(&mut sum) {
-            *y = (gain * *u - *t).exp();
-            *s += *y;
-        }
-    }
-    for out in out.chunks_mut(n) {
-        out.iter_mut().zip(&sum).for_each(|(y, s)| *y /= *s);
-    }
-}
-
-/// `gain·y·(g − Σ g·y)`.
-fn softmax_backward<T: Real>(y: &Tensor, grad: &Tensor, gain: f64) -> Result<Tensor> {
-    let [_, k, h, w] = dims4(y)?;
-    let (n, gain) = (h * w, T::of(gain));
-    let mut out = zeros::<T>(y.elem_count());
-    read::<T, _>(y, |y| {
-        read::<T, _>(grad, |grad| {
-            out.par_chunks_mut(k * n)
-                .zip(y.par_chunks(k * n).zip(grad.par_chunks(k * n)))
-                .for_each(|(out, (y, grad))| {
-                    let mut dot = vec![T::ZERO; n];
-                    for (y, grad) in y.chunks(n).zip(grad.chunks(n)) {
-                        for ((d, y), g) in dot.iter_mut().zip(y).zip(grad) {
-                            *d += *y * *g;
-                        }
-                    }
-                    let planes = out.chunks_mut(n).zip(y.chunks(n).zip(grad.chunks(n)));
-                    for (out, (y, grad)) in planes {
-                        for (((o, y), g), d) in out.iter_mut().zip(y).zip(grad).zip(&dot) {
-                            *o = gain * *y * (*g - *d);
-                        }
-                    }
-                });
+    let d = planes(u)?;
+    read::<T, _>(u, |v| {
+        filled::<T>(u.dims(), |y| {
+            kernels::softmax_channels_forward(d, gain, v, y)
         })
-    })??;
-    tensor(out, y.dims())
+    })?
+}
+
+fn softmax_backward<T: Real>(y: &Tensor, grad: &Tensor, gain: f64) -> Result<Tensor> {
+    let d = planes(y)?;
+    read::<T, _>(y, |v| {
+        read::<T, _>(grad, |grad| {
+            filled::<T>(y.dims(), |du| {
+                kernels::softmax_channels_backward(d, gain, v, grad, du)
+            })
+        })
+    })??
 }

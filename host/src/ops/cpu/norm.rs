@@ -1,11 +1,17 @@
-//! Batch normalisation on slices. Sums run image by image in `f64`, channels in parallel.
+//! Batch normalisation on the kernels crate.
 
+use biorule_kernels::Planes;
+use biorule_kernels::norm::{self, Gradients};
 use candle_core::Tensor;
-use rayon::prelude::*;
 
-use super::real::{Real, by_dtype, dims4, read, tensor, zeros};
+use super::real::{Real, by_dtype, dims4, filled, read, tensor, zeros};
 use crate::Result;
 use crate::ops::norm::{Affine, NormGradients};
+
+fn planes(x: &Tensor) -> Result<Planes> {
+    let [b, c, h, w] = dims4(x)?;
+    Ok(Planes::new(b, c, h * w))
+}
 
 /// See [`crate::ops::norm::batch_statistics`].
 pub fn statistics(x: &Tensor) -> Result<(Tensor, Tensor)> {
@@ -13,28 +19,14 @@ pub fn statistics(x: &Tensor) -> Result<(Tensor, Tensor)> {
 }
 
 fn statistics_typed<T: Real>(x: &Tensor) -> Result<(Tensor, Tensor)> {
-    let [b, c, h, w] = dims4(x)?;
-    let (n, count) = (h * w, (b * h * w) as f64);
-    let pairs: Vec<(f64, f64)> = read::<T, _>(x, |x| {
-        let over = |k: usize, f: &dyn Fn(f64) -> f64| -> f64 {
-            (0..b)
-                .map(|i| {
-                    let plane = &x[(i * c + k) * n..(i * c + k + 1) * n];
-                    plane.iter().map(|v| f(v.wide())).sum::<f64>()
-                })
-                .sum()
-        };
-        (0..c)
-            .into_par_iter()
-            .map(|k| {
-                let mean = over(k, &|v| v) / count;
-                (mean, over(k, &|v| (v - mean) * (v - mean)) / count)
-            })
-            .collect()
-    })?;
-    let mean = pairs.iter().map(|p| T::of(p.0)).collect();
-    let var = pairs.iter().map(|p| T::of(p.1)).collect();
-    Ok((tensor::<T>(mean, &[c])?, tensor::<T>(var, &[c])?))
+    let d = planes(x)?;
+    let (mut mean, mut var) = (zeros::<T>(d.c), zeros::<T>(d.c));
+    read::<T, _>(x, |x| norm::batch_stats(d, x, &mut mean, &mut var))?;
+    Ok((tensor(mean, &[d.c])?, tensor(var, &[d.c])?))
+}
+
+fn channels<T: Real>(t: &Tensor) -> Result<Vec<T>> {
+    read::<T, _>(t, <[T]>::to_vec)
 }
 
 /// See [`crate::ops::norm::normalise`].
@@ -48,10 +40,6 @@ pub fn normalise(
     by_dtype!(x, T => normalise_typed::<T>(x, mean, var, eps, affine))
 }
 
-fn channel<T: Real>(t: &Tensor) -> Result<Vec<f64>> {
-    read::<T, _>(t, |t| t.iter().map(|v| v.wide()).collect())
-}
-
 fn normalise_typed<T: Real>(
     x: &Tensor,
     mean: &Tensor,
@@ -59,33 +47,17 @@ fn normalise_typed<T: Real>(
     eps: f64,
     affine: Option<&Affine>,
 ) -> Result<Tensor> {
-    let [_, c, h, w] = dims4(x)?;
-    let n = h * w;
-    let (mean, var) = (channel::<T>(mean)?, channel::<T>(var)?);
-    let gain = affine.map(|a| channel::<T>(&a.gain)).transpose()?;
-    let shift = affine.map(|a| channel::<T>(&a.shift)).transpose()?;
-    // y = x·scale + offset, one multiplication and addition an element.
-    let lines: Vec<(T, T)> = (0..c)
-        .map(|k| {
-            let scale = gain.as_ref().map_or(1.0, |g| g[k]) / (var[k] + eps).sqrt();
-            let offset = shift.as_ref().map_or(0.0, |s| s[k]) - mean[k] * scale;
-            (T::of(scale), T::of(offset))
+    let d = planes(x)?;
+    let (mean, var) = (channels::<T>(mean)?, channels::<T>(var)?);
+    let affine = affine
+        .map(|a| Ok::<_, crate::Error>((channels::<T>(&a.gain)?, channels::<T>(&a.shift)?)))
+        .transpose()?;
+    let affine = affine.as_ref().map(|(g, s)| (&g[..], &s[..]));
+    read::<T, _>(x, |values| {
+        filled::<T>(x.dims(), |y| {
+            norm::batch_forward_frozen(d, eps, values, &mean, &var, affine, y);
         })
-        .collect();
-    let mut out = zeros::<T>(x.elem_count());
-    read::<T, _>(x, |x| {
-        out.par_chunks_mut(c * n)
-            .zip(x.par_chunks(c * n))
-            .for_each(|(out, x)| {
-                let planes = out.chunks_mut(n).zip(x.chunks(n)).zip(&lines);
-                for ((out, x), (scale, offset)) in planes {
-                    for (y, x) in out.iter_mut().zip(x) {
-                        *y = *x * *scale + *offset;
-                    }
-                }
-            });
-    })?;
-    tensor(out, x.dims())
+    })?
 }
 
 /// See [`crate::ops::norm::normalise_backward`].
@@ -100,93 +72,40 @@ pub fn backward(
     through_statistics: bool,
     want_x: bool,
 ) -> Result<NormGradients> {
-    by_dtype!(x, T => {
-        let mean = channel::<T>(mean)?;
-        let inverse: Vec<f64> =
-            channel::<T>(var)?.iter().map(|v| 1.0 / (v + eps).sqrt()).collect();
-        let gain = gain.map(channel::<T>).transpose()?;
-        let sums = sums::<T>(x, grad, &mean, &inverse)?;
-        let grad_x = want_x
-            .then(|| input_grad::<T>(
-                x, grad, &mean, &inverse, gain.as_deref(), through_statistics.then_some(&sums[..])
-            ))
-            .transpose()?;
-        let c = mean.len();
-        Ok(NormGradients {
-            x: grad_x,
-            gain: tensor::<T>(sums.iter().map(|s| T::of(s.1)).collect(), &[c])?,
-            shift: tensor::<T>(sums.iter().map(|s| T::of(s.0)).collect(), &[c])?,
-        })
-    })
+    let statistics = (mean, var, through_statistics);
+    by_dtype!(x, T => backward_typed::<T>(x, grad, statistics, eps, gain, want_x))
 }
 
-/// `(Σ g, Σ g·x̂)` of each channel.
-fn sums<T: Real>(
+fn backward_typed<T: Real>(
     x: &Tensor,
     grad: &Tensor,
-    mean: &[f64],
-    inverse: &[f64],
-) -> Result<Vec<(f64, f64)>> {
-    let [b, c, h, w] = dims4(x)?;
-    let n = h * w;
+    (mean, var, through_statistics): (&Tensor, &Tensor, bool),
+    eps: f64,
+    gain: Option<&Tensor>,
+    want_x: bool,
+) -> Result<NormGradients> {
+    let d = planes(x)?;
+    let (mean, var) = (channels::<T>(mean)?, channels::<T>(var)?);
+    let gain = gain.map(channels::<T>).transpose()?;
+    let mut dx = want_x.then(|| zeros::<T>(d.len()));
+    let (mut dgain, mut dshift) = (zeros::<T>(d.c), zeros::<T>(d.c));
     read::<T, _>(x, |x| {
         read::<T, _>(grad, |grad| {
-            (0..c)
-                .into_par_iter()
-                .map(|k| {
-                    let mut total = (0.0, 0.0);
-                    for i in 0..b {
-                        let plane = (i * c + k) * n..(i * c + k + 1) * n;
-                        let (mut s, mut d) = (0.0, 0.0);
-                        for (x, g) in x[plane.clone()].iter().zip(&grad[plane]) {
-                            s += g.wide();
-                            d += g.wide() * (x.wide() - mean[k]);
-                        }
-                        total.0 += s;
-                        total.1 += d * inverse[k];
-                    }
-                    total
-                })
-                .collect()
-        })
-    })?
-}
-
-/// `dx = γ/σ·(g − (Σg + x̂·Σ(g·x̂))/m)`, or `γ/σ·g` where the statistics are constants.
-fn input_grad<T: Real>(
-    x: &Tensor,
-    grad: &Tensor,
-    mean: &[f64],
-    inverse: &[f64],
-    gain: Option<&[f64]>,
-    sums: Option<&[(f64, f64)]>,
-) -> Result<Tensor> {
-    let [b, c, h, w] = dims4(x)?;
-    let n = h * w;
-    let m = (b * n) as f64;
-    // dx = a·g + d·x + e for each channel.
-    let lines: Vec<(T, T, T)> = (0..c)
-        .map(|k| {
-            let a = gain.map_or(1.0, |g| g[k]) * inverse[k];
-            let (s, p) = sums.map_or((0.0, 0.0), |s| s[k]);
-            let d = -a * p * inverse[k] / m;
-            (T::of(a), T::of(d), T::of(-a * s / m - d * mean[k]))
-        })
-        .collect();
-    let mut out = zeros::<T>(x.elem_count());
-    read::<T, _>(x, |x| {
-        read::<T, _>(grad, |grad| {
-            out.par_chunks_mut(c * n)
-                .zip(x.par_chunks(c * n).zip(grad.par_chunks(c * n)))
-                .for_each(|(out, (x, grad))| {
-                    let planes = out.chunks_mut(n).zip(x.chunks(n).zip(grad.chunks(n)));
-                    for ((out, (x, grad)), (a, d, e)) in planes.zip(&lines) {
-                        for ((o, x), g) in out.iter_mut().zip(x).zip(grad) {
-                            *o = *a * *g + *d * *x + *e;
-                        }
-                    }
-                });
+            let out = Gradients {
+                dx: dx.as_deref_mut(),
+                affine: Some((&mut dgain[..], &mut dshift[..])),
+            };
+            let gain = gain.as_deref();
+            if through_statistics {
+                norm::batch_backward_train(d, eps, x, grad, &mean, &var, gain, out);
+            } else {
+                norm::batch_backward_frozen(d, eps, x, grad, &mean, &var, gain, out);
+            }
         })
     })??;
-    tensor(out, x.dims())
+    Ok(NormGradients {
+        x: dx.map(|v| tensor(v, x.dims())).transpose()?,
+        gain: tensor(dgain, &[d.c])?,
+        shift: tensor(dshift, &[d.c])?,
+    })
 }

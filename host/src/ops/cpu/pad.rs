@@ -1,18 +1,12 @@
-//! Borders of images and their adjoint.
+//! Borders of images and their adjoint, on the kernels crate.
 
+use biorule_kernels::pad;
 use candle_core::Tensor;
-use rayon::prelude::*;
 
-use super::real::{Real, by_dtype, dims4, read, tensor, zeros};
+use super::conv::kernel_mode;
+use super::real::{Real, by_dtype, dims4, filled, read};
 use crate::Result;
 use crate::ops::PadMode;
-
-/// For each padded position the source index, or `None`.
-fn sources(n: usize, before: usize, after: usize, mode: PadMode) -> Vec<Option<usize>> {
-    (0..before + n + after)
-        .map(|i| mode.source(i as isize - before as isize, n))
-        .collect()
-}
 
 /// `x: [B, C, H, W]` to `[B, C, H + top + bottom, W + left + right]`.
 pub fn forward(x: &Tensor, padding: [usize; 4], mode: PadMode) -> Result<Tensor> {
@@ -22,24 +16,11 @@ pub fn forward(x: &Tensor, padding: [usize; 4], mode: PadMode) -> Result<Tensor>
 fn forward_typed<T: Real>(x: &Tensor, padding: [usize; 4], mode: PadMode) -> Result<Tensor> {
     let [b, c, h, w] = dims4(x)?;
     let [top, bottom, left, right] = padding;
-    let (rows, cols) = (sources(h, top, bottom, mode), sources(w, left, right, mode));
-    let (hp, wp) = (rows.len(), cols.len());
-    let mut out = zeros::<T>(b * c * hp * wp);
     read::<T, _>(x, |x| {
-        out.par_chunks_mut(hp * wp)
-            .zip(x.par_chunks(h * w))
-            .for_each(|(out, x)| {
-                for (row, source) in out.chunks_mut(wp).zip(&rows) {
-                    let Some(i) = source else { continue };
-                    let from = &x[i * w..(i + 1) * w];
-                    row[left..left + w].copy_from_slice(from);
-                    for j in (0..left).chain(left + w..wp) {
-                        row[j] = cols[j].map_or(T::ZERO, |s| from[s]);
-                    }
-                }
-            });
-    })?;
-    tensor(out, &[b, c, hp, wp])
+        filled::<T>(&[b, c, h + top + bottom, w + left + right], |y| {
+            pad::pad(kernel_mode(mode), padding, b * c, h, w, x, y);
+        })
+    })?
 }
 
 /// `grad: [B, C, H + top + bottom, W + left + right]` to `[B, C, H, W]`.
@@ -51,22 +32,9 @@ fn backward_typed<T: Real>(grad: &Tensor, padding: [usize; 4], mode: PadMode) ->
     let [b, c, hp, wp] = dims4(grad)?;
     let [top, bottom, left, right] = padding;
     let (h, w) = (hp - top - bottom, wp - left - right);
-    let (rows, cols) = (sources(h, top, bottom, mode), sources(w, left, right, mode));
-    let mut out = zeros::<T>(b * c * h * w);
     read::<T, _>(grad, |grad| {
-        out.par_chunks_mut(h * w)
-            .zip(grad.par_chunks(hp * wp))
-            .for_each(|(out, grad)| {
-                for (row, source) in grad.chunks(wp).zip(&rows) {
-                    let Some(i) = source else { continue };
-                    let into = &mut out[i * w..(i + 1) * w];
-                    for (value, source) in row.iter().zip(&cols) {
-                        if let Some(j) = source {
-                            into[*j] += *value;
-                        }
-                    }
-                }
-            });
-    })?;
-    tensor(out, &[b, c, h, w])
+        filled::<T>(&[b, c, h, w], |dx| {
+            pad::unpad_grad(kernel_mode(mode), padding, b * c, h, w, grad, dx);
+        })
+    })?
 }

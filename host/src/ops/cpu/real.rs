@@ -1,41 +1,17 @@
 //! Slices under Candle tensors, and the two floating-point types we compute in.
 
 use std::cell::Cell;
-use std::ops::{Add, AddAssign, Div, Mul, Neg, Sub};
 
 use candle_core::{CpuStorage, Layout, Storage, Tensor, WithDType};
 
 use crate::{Error, Result};
 
-/// `f32` or `f64`, with the functions that kernels need.
-pub trait Real:
-    WithDType
-    + Default
-    + Add<Output = Self>
-    + Sub<Output = Self>
-    + Mul<Output = Self>
-    + Div<Output = Self>
-    + Neg<Output = Self>
-    + AddAssign
-{
-    /// Zero.
-    const ZERO: Self;
-    /// One.
-    const ONE: Self;
-    /// Smallest value, the neutral element of a maximum.
-    const LOWEST: Self;
+/// `f32` or `f64`: an element of Candle tensors that the kernels compute with.
+pub trait Real: biorule_kernels::Real + WithDType {
     /// Nearest value of this type.
     fn of(v: f64) -> Self;
     /// As `f64`.
     fn wide(self) -> f64;
-    /// e to this power.
-    fn exp(self) -> Self;
-    /// Natural logarithm.
-    fn ln(self) -> Self;
-    /// Square root.
-    fn sqrt(self) -> Self;
-    /// This to the power `p`.
-    fn powf(self, p: Self) -> Self;
     /// Hyperbolic tangent.
     fn tanh(self) -> Self;
 }
@@ -43,9 +19,6 @@ pub trait Real:
 macro_rules! real {
     ($t:ty) => {
         impl Real for $t {
-            const ZERO: Self = 0.0;
-            const ONE: Self = 1.0;
-            const LOWEST: Self = <$t>::NEG_INFINITY;
             #[inline(always)]
             fn of(v: f64) -> Self {
                 v as $t
@@ -53,22 +26,6 @@ macro_rules! real {
             #[inline(always)]
             fn wide(self) -> f64 {
                 f64::from(self)
-            }
-            #[inline(always)]
-            fn exp(self) -> Self {
-                <$t>::exp(self)
-            }
-            #[inline(always)]
-            fn ln(self) -> Self {
-                <$t>::ln(self)
-            }
-            #[inline(always)]
-            fn sqrt(self) -> Self {
-                <$t>::sqrt(self)
-            }
-            #[inline(always)]
-            fn powf(self, p: Self) -> Self {
-                <$t>::powf(self, p)
             }
             #[inline(always)]
             fn tanh(self) -> Self {
@@ -180,6 +137,13 @@ impl<T: Slot, R, F: FnOnce(&mut [T]) -> R> candle_core::InplaceOp1 for Edit<T, F
 /// A tensor that owns `data`, shape `dims`, on the CPU.
 pub fn tensor<T: WithDType>(data: Vec<T>, dims: &[usize]) -> Result<Tensor> {
     Ok(Tensor::from_vec(data, dims, &candle_core::Device::Cpu)?)
+}
+
+/// Runs `fill` on a fresh tensor of shape `dims` on the CPU.
+pub fn filled<T: Real>(dims: &[usize], fill: impl FnOnce(&mut [T])) -> Result<Tensor> {
+    let mut out = zeros::<T>(dims.iter().product());
+    fill(&mut out);
+    tensor(out, dims)
 }
 
 /// The four sizes of `[B, C, H, W]`; a `[B, C]` tensor counts as `[B, C, 1, 1]`.

@@ -7,7 +7,7 @@ use super::real::{Real, by_dtype, dims4, read, tensor, zeros};
 use crate::Result;
 
 fn top<T: Real>(row: &[T]) -> (usize, T) {
-    let mut best = (0, T::LOWEST);
+    let mut best = (0, T::NEG_INFINITY);
     for (i, v) in row.iter().enumerate() {
         if *v > best.1 {
             best = (i, *v);

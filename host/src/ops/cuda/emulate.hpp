@@ -135,4 +135,5 @@ template <class... A> static void emulate(void (*kernel)(A...), const unsigned *
             run_block();
         }
 }
-// The kernels follow, then for each `extern "C" void emulate_NAME(dims, args)`.
+template <class... A> static unsigned arity(void (*)(A...)) { return sizeof...(A); }
+// The kernels follow, then for each its entry, `emulate_NAME(dims, args)`, and `arity_NAME()`.

@@ -46,24 +46,24 @@ fn programs() -> MutexGuard<'static, Programs> {
         .unwrap_or_else(|e| e.into_inner())
 }
 
-fn text(source: Source, dtype: DType) -> String {
-    let mut text = format!("{HEADER}\n{}\n", source.text(dtype));
-    for kernel in source.kernels() {
-        text += &format!(
+/// Kernel text that a C++ compiler takes, with an entry for each kernel.
+fn program(text: &str, kernels: &[&str]) -> String {
+    let mut program = format!("{HEADER}\n{text}\n");
+    for kernel in kernels {
+        program += &format!(
             "extern \"C\" void emulate_{kernel}(const unsigned *dims, void **args) \
-             {{ emulate({kernel}, dims, args); }}\n"
+             {{ emulate({kernel}, dims, args); }}\n\
+             extern \"C\" unsigned arity_{kernel}() {{ return arity({kernel}); }}\n"
         );
     }
-    text
+    program
 }
 
-fn compile(source: Source, dtype: DType) -> Result<Library> {
-    let failed =
-        |what: String| Error::internal(format!("emulating `{}.cu`: {what}", source.name()));
+fn compile(name: &str, program: &str) -> Result<Library> {
+    let failed = |what: String| Error::internal(format!("emulating `{name}.cu`: {what}"));
     let folder = tempfile::tempdir().map_err(|e| failed(e.to_string()))?;
-    let at =
-        |ending: &str| -> PathBuf { folder.path().join(format!("{}.{ending}", source.name())) };
-    std::fs::write(at("cpp"), text(source, dtype)).map_err(|e| failed(e.to_string()))?;
+    let at = |ending: &str| -> PathBuf { folder.path().join(format!("{name}.{ending}")) };
+    std::fs::write(at("cpp"), program).map_err(|e| failed(e.to_string()))?;
     let done = Command::new(compiler())
         .args(["-std=c++17", "-O1", "-w", "-shared", "-fPIC", "-o"])
         .args([at("so"), at("cpp")])
@@ -76,49 +76,73 @@ fn compile(source: Source, dtype: DType) -> Result<Library> {
     unsafe { Library::new(at("so")) }.map_err(|e| failed(e.to_string()))
 }
 
-/// Runs a kernel to its end.
-pub(super) fn launch(dtype: DType, launch: &Launch<'_>) -> Result<()> {
+/// Runs a kernel of `library`; each argument has room for the largest struct.
+fn enter(library: &Library, kernel: &str, dims: [u32; 4], mut args: Vec<[u64; 10]>) -> Result<()> {
     type Entry = unsafe extern "C" fn(*const u32, *mut *mut c_void);
-    let mut programs = programs();
-    let key = (launch.source, dtype);
-    if let hash_map::Entry::Vacant(place) = programs.entry(key) {
-        place.insert(compile(launch.source, dtype)?);
-    }
-    let mut words: Vec<[u64; 10]> = launch
-        .args
-        .iter()
-        .map(|arg| {
-            let mut bytes = [0u64; 10];
-            match *arg {
-                Arg::Word(bits) => bytes[0] = bits,
-                Arg::Real(v) if dtype == DType::F64 => bytes[0] = v.to_bits(),
-                Arg::Real(v) => bytes[0] = u64::from((v as f32).to_bits()),
-                Arg::Ints(values) => {
-                    for (word, pair) in bytes.iter_mut().zip(values.chunks(2)) {
-                        *word = u64::from(pair[0] as u32) | u64::from(pair[1] as u32) << 32;
-                    }
-                }
-                Arg::TooLarge(_) => unreachable!("refused by Machine::launch"),
-            }
-            bytes
-        })
-        .collect();
-    let mut args: Vec<*mut c_void> = words.iter_mut().map(|w| w.as_mut_ptr().cast()).collect();
-    let dims = [
-        launch.grid[0],
-        launch.grid[1],
-        launch.block[0],
-        launch.block[1],
-    ];
-    let name = format!("emulate_{}", launch.kernel);
-    // SAFETY: the entry was generated with this signature; it reads as many
-    // arguments as the kernel has, each at most 80 bytes, at these addresses.
+    type Arity = unsafe extern "C" fn() -> u32;
+    let missing = |e: libloading::Error| Error::internal(format!("kernel `{kernel}`: {e}"));
+    let mut pointers: Vec<*mut c_void> = args.iter_mut().map(|w| w.as_mut_ptr().cast()).collect();
+    let symbol = |kind: &str| format!("{kind}_{kernel}");
+    // SAFETY: the entries were generated with these signatures; the kernel reads
+    // as many arguments as its arity says, each at most 80 bytes.
     unsafe {
-        let entry = programs[&key].get::<Entry>(name.as_bytes());
-        let entry = entry.map_err(|e| Error::internal(format!("`{name}`: {e}")))?;
-        entry(dims.as_ptr(), args.as_mut_ptr());
+        let arity = library
+            .get::<Arity>(symbol("arity").as_str())
+            .map_err(missing)?();
+        if arity as usize != pointers.len() {
+            let given = pointers.len();
+            return Err(Error::internal(format!(
+                "kernel `{kernel}` takes {arity} arguments, not {given}"
+            )));
+        }
+        let entry = library
+            .get::<Entry>(symbol("emulate").as_str())
+            .map_err(missing)?;
+        entry(dims.as_ptr(), pointers.as_mut_ptr());
     }
     Ok(())
+}
+
+/// Runs the one kernel of a text from elsewhere, with arguments as words.
+pub(super) fn foreign(text: &str, kernel: &str, dims: [u32; 4], words: &[u64]) -> Result<()> {
+    let _alone = programs();
+    let library = compile(kernel, &program(text, &[kernel]))?;
+    let args = words.iter().map(|w| {
+        let mut bytes = [0; 10];
+        bytes[0] = *w;
+        bytes
+    });
+    enter(&library, kernel, dims, args.collect())
+}
+
+/// Runs a kernel to its end.
+pub(super) fn launch(dtype: DType, launch: &Launch<'_>) -> Result<()> {
+    let mut programs = programs();
+    let source = launch.source;
+    let library = match programs.entry((source, dtype)) {
+        hash_map::Entry::Occupied(found) => found.into_mut(),
+        hash_map::Entry::Vacant(place) => {
+            let program = program(&source.text(dtype), &source.kernels());
+            place.insert(compile(source.name(), &program)?)
+        }
+    };
+    let args = launch.args.iter().map(|arg| {
+        let mut bytes = [0u64; 10];
+        match *arg {
+            Arg::Word(bits) => bytes[0] = bits,
+            Arg::Real(v) if dtype == DType::F64 => bytes[0] = v.to_bits(),
+            Arg::Real(v) => bytes[0] = u64::from((v as f32).to_bits()),
+            Arg::Ints(values) => {
+                for (word, pair) in bytes.iter_mut().zip(values.chunks(2)) {
+                    *word = u64::from(pair[0] as u32) | u64::from(pair[1] as u32) << 32;
+                }
+            }
+            Arg::TooLarge(_) => unreachable!("refused by Machine::launch"),
+        }
+        bytes
+    });
+    let ([gx, gy], [bx, by]) = (launch.grid, launch.block);
+    enter(library, launch.kernel, [gx, gy, bx, by], args.collect())
 }
 
 /// The product by three loops, in `f64`.

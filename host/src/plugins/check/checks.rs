@@ -223,6 +223,9 @@ fn local(registry: &Registry, entry: &RuleEntry) -> Result<Outcome> {
 }
 
 fn no_weight_transport(registry: &Registry, entry: &RuleEntry) -> Result<Outcome> {
+    if entry.credit == Credit::Local {
+        return Ok((Verdict::Skipped, "the rule sends no error below".into()));
+    }
     let mut chain = Chain::new(registry, entry, 5, None)?;
     let Some(above) = (1..chain.links.len()).next() else {
         return Ok((Verdict::Skipped, "the rule serves no dense layer".into()));

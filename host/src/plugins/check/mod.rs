@@ -210,7 +210,12 @@ fn as_table(findings: &[Finding]) -> String {
             Verdict::Crashed => "CRASHED",
             Verdict::TimedOut => "TIMED OUT",
         };
-        table.add_row(vec![f.rule.clone(), f.check.clone(), verdict.to_owned(), f.detail.clone()]);
+        table.add_row(vec![
+            f.rule.clone(),
+            f.check.clone(),
+            verdict.to_owned(),
+            f.detail.clone(),
+        ]);
     }
     format!("{table}\n")
 }

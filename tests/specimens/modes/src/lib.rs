@@ -39,6 +39,8 @@ impl LearningRule for Specimen {
     fn info() -> RuleInfo {
         RuleInfo::new("specimen", Credit::Feedback)
             .summary("misbehaves as told")
+            // False: what goes below goes through the forward weight.
+            .claims(Claims::NO_WEIGHT_TRANSPORT)
             .also_local()
     }
     fn state(&self, layer: &LayerSpec) -> Result<Vec<StateSpec>> {
@@ -52,6 +54,12 @@ impl LearningRule for Specimen {
     }
     fn forward(&self, cx: &Context, s: &State, x: &Tensor) -> Result<Forward> {
         self.misbehave("forward")?;
+        if told("abort-call") {
+            std::process::abort();
+        }
+        if told("hang-call") {
+            std::thread::sleep(std::time::Duration::from_secs(600));
+        }
         let y = cx.layer().forward(x, &*s.get("weight")?)?;
         if self.is("leak-forward") {
             std::mem::forget(y.clone());

@@ -3,7 +3,7 @@
 use biorule::config::BlockPlan;
 use biorule::nn::build::Placement;
 use biorule::nn::{Clock, InputShape, Mode, Network, Pass};
-use candle_core::{DType, Device, Tensor};
+use candle_core::{DType, Tensor};
 
 use super::preset::{Settings, pool, split_activation};
 use crate::Result;
@@ -110,7 +110,7 @@ impl Case<'_> {
             outputs: 10,
         };
         let place = Placement {
-            device: Device::Cpu,
+            device: crate::device(),
             dtype: self.dtype,
             seed: 0,
         };
@@ -179,7 +179,7 @@ impl Case<'_> {
             return Ok(stored);
         }
         let place = Placement {
-            device: Device::Cpu,
+            device: crate::device(),
             dtype: DType::F64,
             seed: 0,
         };

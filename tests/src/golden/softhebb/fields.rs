@@ -4,7 +4,7 @@
 use biorule::config::{BlockPlan, MapPlan};
 use biorule::nn::build::Placement;
 use biorule::nn::{Clock, InputShape, Mode, Network, Pass};
-use candle_core::{DType, Device, Tensor};
+use candle_core::{DType, Tensor};
 
 use super::network::block_settings;
 use crate::Result;
@@ -81,7 +81,7 @@ fn build(file: &File, x: &Tensor, dtype: DType) -> Result<Network> {
         outputs: 10,
     };
     let place = Placement {
-        device: Device::Cpu,
+        device: crate::device(),
         dtype,
         seed: 0,
     };

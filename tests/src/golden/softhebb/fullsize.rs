@@ -5,7 +5,7 @@ use biorule::config::{BlockPlan, ParamValue};
 use biorule::config::{Offline, Sources, resolve};
 use biorule::nn::build::Placement;
 use biorule::nn::{InputShape, Mode, Network, Pass};
-use candle_core::{DType, Device, Tensor};
+use candle_core::{DType, Tensor};
 
 use crate::Result;
 use crate::golden::file::values;
@@ -54,7 +54,7 @@ fn run(file: &File, preset: &str, checks: &mut Checks) -> Result<()> {
         outputs: *classes,
     };
     let place = Placement {
-        device: Device::Cpu,
+        device: crate::device(),
         dtype: DType::F32,
         seed: 0,
     };
@@ -178,5 +178,5 @@ fn build(shape: &[usize], salt: u32, value: impl Fn(f64) -> f64) -> Result<Tenso
             value(f64::from(k) / 4_294_967_296.0) as f32
         })
         .collect();
-    Ok(Tensor::from_vec(data, shape, &Device::Cpu)?)
+    Ok(Tensor::from_vec(data, shape, &crate::device())?)
 }

@@ -6,7 +6,7 @@ use biorule::nn::pool::Pool;
 use biorule::nn::transform::{DivideByMax, Flatten, UnitLength};
 use biorule::nn::{Clock, Mode, Module, Pass};
 use biorule::ops::Window;
-use candle_core::{DType, Device, Tensor};
+use candle_core::{DType, Tensor};
 
 use super::preset::{activation, pool};
 use crate::Result;
@@ -169,8 +169,13 @@ pub(super) const OPERATIONS: Recogniser = Recogniser {
             same("normnorm", &UnitLength.forward(&mut Pass::inference(), &x)?)?;
 
             let channels = x.dim(1)?;
-            let mut norm =
-                BatchNorm::new("norm", &batch_norm(false), channels, &Device::Cpu, dtype)?;
+            let mut norm = BatchNorm::new(
+                "norm",
+                &batch_norm(false),
+                channels,
+                &crate::device(),
+                dtype,
+            )?;
             norm.set_mode(&Mode::default(), true);
             let mut train = |x: &Tensor| norm.forward(&mut Pass::local(Clock::default()), x);
             same("batchnorm2d_train", &train(&x)?)?;
@@ -203,7 +208,7 @@ pub(super) const OPERATIONS: Recogniser = Recogniser {
                 "norm",
                 &batch_norm(false),
                 flat.dim(1)?,
-                &Device::Cpu,
+                &crate::device(),
                 dtype,
             )?;
             norm.set_mode(&Mode::default(), true);

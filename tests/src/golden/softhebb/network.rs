@@ -8,7 +8,7 @@ use biorule::train::loss::{Answers, score};
 use biorule::train::optimizer::Optimizer;
 use biorule::train::schedule;
 use biorule::train::step::{StepInput, gradient_step, local_step};
-use candle_core::{DType, Device, Tensor};
+use candle_core::{DType, Tensor};
 use serde_json::Value;
 
 use super::preset::{Settings, pool_kind};
@@ -80,7 +80,7 @@ impl<'a> Trace<'a> {
             outputs,
         };
         let place = Placement {
-            device: Device::Cpu,
+            device: crate::device(),
             dtype: DType::F32,
             seed: 0,
         };

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use biorule::config::{LayerPlan, MapPlan, ParamValue, SchedulePlan};
 use biorule::train::schedule;
-use candle_core::{DType, Device, Tensor};
+use candle_core::{DType, Tensor};
 
 use crate::Result;
 use crate::golden::{Checks, Driven, File, Recogniser, Tolerance};
@@ -97,7 +97,7 @@ fn radius_dependent(file: &File, name: &str, checks: &mut Checks) -> Result<()> 
     let mut layer = unit(&params, dtype)?;
     let mut got = Vec::new();
     for radius in file.values("norms")? {
-        layer.set("weight", Tensor::new(&[[radius]], &Device::Cpu)?)?;
+        layer.set("weight", Tensor::new(&[[radius]], &crate::device())?)?;
         got.push(layer.metric("rate_mean")?);
     }
     checks.compare_values(

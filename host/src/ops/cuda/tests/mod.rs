@@ -1,6 +1,7 @@
 //! Every operation of `ops/cuda` against its CPU reference, on odd shapes: with
 //! the kernels emulated on the CPU, and on a GPU where there is one.
 
+mod foreign;
 mod hebbian;
 mod maps;
 mod nvrtc;

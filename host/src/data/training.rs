@@ -1,0 +1,258 @@
+//! Data as the trainer takes them: tensors by index, an order for each epoch,
+//! and batches prepared ahead by the loader's threads.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use candle_core::{Device, Tensor};
+use rayon::prelude::*;
+
+use super::augment;
+use super::dataset::Targets;
+use super::loader::{Loader, LoaderOptions};
+use super::normalize::Normalizer;
+use super::plan::{Augment, Data};
+use super::random::{Purpose, permutation, stream};
+use super::samples::Samples;
+use crate::Result;
+use crate::config::plan::RunPlan;
+use crate::train::loss::Answers;
+use crate::train::source::Batches;
+use crate::train::{Batch, EpochSpec, TrainData};
+
+/// One part of a set for the trainer. Indices count within the part.
+struct Part {
+    samples: Samples,
+    normalizer: Arc<Normalizer>,
+    augment: Augment,
+    threads: usize,
+    prefetch: usize,
+}
+
+impl Part {
+    fn new(data: &Data, samples: &Samples, augment: Augment) -> Box<Self> {
+        Box::new(Self {
+            samples: samples.clone(),
+            normalizer: Arc::clone(&data.normalizer),
+            augment,
+            threads: data.plan().threads,
+            prefetch: data.plan().prefetch,
+        })
+    }
+
+    /// Positions in the data set of the part's `indices`.
+    fn positions(&self, indices: &[u32]) -> Vec<u32> {
+        let all = self.samples.indices();
+        indices.iter().map(|i| all[*i as usize]).collect()
+    }
+
+    fn tensor(&self, values: Vec<f32>, count: usize) -> Result<Tensor> {
+        let mut dims = vec![count];
+        dims.extend(crate::train::Samples::dims(self));
+        Ok(Tensor::from_vec(values, dims, &Device::Cpu)?)
+    }
+
+    fn answers_at(&self, positions: &[u32]) -> Result<Answers> {
+        let cpu = &Device::Cpu;
+        Ok(match self.samples.dataset().targets() {
+            Targets::Labels { labels, .. } => {
+                let labels: Vec<u32> = positions.iter().map(|i| labels[*i as usize]).collect();
+                Answers::Classes(Tensor::new(labels, cpu)?)
+            }
+            Targets::Values { data, width } => {
+                let rows = positions.iter().flat_map(|i| {
+                    let start = *i as usize * width;
+                    data[start..start + width].iter().copied()
+                });
+                let shape = (positions.len(), *width);
+                Answers::Values(Tensor::from_vec(rows.collect(), shape, cpu)?)
+            }
+        })
+    }
+}
+
+impl crate::train::Samples for Part {
+    fn len(&self) -> usize {
+        self.samples.len()
+    }
+
+    fn dims(&self) -> Vec<usize> {
+        let shape = self.samples.dataset().shape();
+        if shape.plane() == 1 {
+            vec![shape.channels]
+        } else {
+            shape.dims().to_vec()
+        }
+    }
+
+    fn outputs(&self) -> usize {
+        self.samples.dataset().outputs()
+    }
+
+    fn classes(&self) -> bool {
+        self.samples.dataset().classes() > 0
+    }
+
+    fn augments(&self) -> bool {
+        !self.augment.is_none()
+    }
+
+    fn order(&self, seed: u64, epoch: u64, shuffle: bool) -> Vec<u32> {
+        if shuffle {
+            permutation(
+                &mut stream(Purpose::Order, seed, epoch, 0),
+                self.samples.len(),
+            )
+        } else {
+            (0..self.samples.len() as u32).collect()
+        }
+    }
+
+    fn read(&self, indices: &[u32]) -> Result<Batch> {
+        let positions = self.positions(indices);
+        let set = self.samples.dataset();
+        let each = set.shape().len();
+        let mut values = vec![0f32; positions.len() * each];
+        values
+            .par_chunks_exact_mut(each)
+            .zip(&positions)
+            .for_each(|(out, &at)| {
+                let plain = Augment::default();
+                augment::write(set, at as usize, &self.normalizer, &plain, (0, 0), out);
+            });
+        Ok(Batch {
+            x: self.tensor(values, positions.len())?,
+            answers: self.answers_at(&positions)?,
+        })
+    }
+
+    fn answers(&self, indices: &[u32]) -> Result<Answers> {
+        self.answers_at(&self.positions(indices))
+    }
+
+    fn epoch(&self, spec: &EpochSpec) -> Result<Batches<'_>> {
+        // The order is ours, so that kept features and loaded batches follow the same one.
+        let order = self.positions(&self.order(spec.seed, spec.epoch, spec.shuffle));
+        let samples = Samples::at(Arc::clone(self.samples.dataset()), order)?;
+        let options = LoaderOptions {
+            batch: spec.batch,
+            seed: spec.seed,
+            shuffle: false,
+            drop_last: spec.drop_last,
+            augment: if spec.augment {
+                self.augment
+            } else {
+                Augment::default()
+            },
+            threads: self.threads,
+            prefetch: self.prefetch,
+        };
+        let loader = Loader::new(samples, Arc::clone(&self.normalizer), options)?;
+        let batches = loader.start_at(spec.epoch, spec.start as usize);
+        Ok(Box::new(batches.map(|batch| {
+            let count = batch.len();
+            let answers = self.answers_at(&batch.indices)?;
+            Ok(Batch {
+                x: self.tensor(batch.values, count)?,
+                answers,
+            })
+        })))
+    }
+}
+
+impl Data {
+    /// The parts as the trainer takes them; `extra` are further sets by name.
+    pub fn for_training(&self, extra: &BTreeMap<String, Data>) -> TrainData {
+        let part = |s: &Samples, augment| -> Box<dyn crate::train::Samples> {
+            Part::new(self, s, augment)
+        };
+        let plain = Augment::default();
+        TrainData {
+            train: part(&self.train, self.plan().augment),
+            validation: self.validation.as_ref().map(|v| part(v, plain)),
+            test: part(&self.test, plain),
+            extra: extra
+                .iter()
+                .map(|(name, data)| {
+                    let train: Box<dyn crate::train::Samples> =
+                        Part::new(data, &data.train, data.plan().augment);
+                    (name.clone(), train)
+                })
+                .collect(),
+        }
+    }
+}
+
+impl TrainData {
+    /// Opens every set that `plan` names.
+    ///
+    /// # Errors
+    /// Missing or damaged files, settings that do not fit, and a further set
+    /// whose samples have another shape.
+    pub fn open(plan: &RunPlan) -> Result<Self> {
+        let data = plan.data.open()?;
+        let mut extra = BTreeMap::new();
+        for (name, further) in &plan.extra_data {
+            let further = further.open()?;
+            if further.shape() != data.shape() {
+                return Err(crate::Error::usage(format!(
+                    "samples of `extra_data.{name}` are {}, those of `data` {}",
+                    further.shape(),
+                    data.shape()
+                ))
+                .hint("set `resize`, or take a set of the same size"));
+            }
+            extra.insert(name.clone(), further);
+        }
+        Ok(data.for_training(&extra))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::DataPlan;
+
+    fn values(t: &Tensor) -> Vec<f32> {
+        t.flatten_all()
+            .and_then(|t| t.to_vec1())
+            .expect("f32 values")
+    }
+
+    #[test]
+    fn loaded_batches_are_what_reading_by_index_gives() {
+        let plan = DataPlan {
+            validation: 0.2,
+            limit_train: Some(300),
+            ..DataPlan::default()
+        };
+        let data = plan
+            .open()
+            .expect("embedded digits")
+            .for_training(&BTreeMap::new());
+        let spec = EpochSpec {
+            seed: 5,
+            epoch: 2,
+            batch: 32,
+            shuffle: true,
+            drop_last: false,
+            augment: false,
+            start: 3,
+        };
+        let order = data.train.order(5, 2, true);
+        assert_eq!(order.len(), 240);
+        let batches: Vec<_> = data.train.epoch(&spec).expect("batches").collect();
+        assert_eq!(batches.len() as u64, spec.steps(240) - 3);
+        for (i, batch) in batches.into_iter().enumerate() {
+            let batch = batch.expect("a batch");
+            let read = data
+                .train
+                .read(&order[spec.range(i as u64 + 3, 240)])
+                .expect("samples");
+            assert_eq!(values(&batch.x), values(&read.x));
+            let labels = |a: &Answers| a.raw().to_vec1::<u32>().expect("labels");
+            assert_eq!(labels(&batch.answers), labels(&read.answers));
+        }
+        assert_eq!(data.validation.map(|v| v.len()), Some(60));
+    }
+}

@@ -1,0 +1,173 @@
+//! Checksums of files on disk against the published ones, and of the parts
+//! that have none (unpacked archives) that they can be read whole.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use md5::Md5;
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use super::dataset::Split;
+use super::folders::DataFolders;
+use super::registry::{self, FileInfo, SetInfo};
+use crate::{Error, ExitCode, Result};
+
+/// Length and hashes of a file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Digests {
+    /// Length in bytes.
+    pub bytes: u64,
+    /// MD5, hexadecimal.
+    pub md5: String,
+    /// SHA-256, hexadecimal.
+    pub sha256: String,
+}
+
+impl Digests {
+    /// Whether these are the published ones. SHA-256 decides; MD5 is compared
+    /// as well because it is what the authors published.
+    pub fn matches(&self, file: &FileInfo) -> bool {
+        self.bytes == file.bytes && self.sha256 == file.sha256 && self.md5 == file.md5
+    }
+}
+
+/// Reads `path` once and computes all of it.
+///
+/// # Errors
+/// A data error when it cannot be read.
+pub fn digests(path: &Path) -> Result<Digests> {
+    let io = |e: std::io::Error| Error::io(ExitCode::Data, path, &e);
+    let mut file = File::open(path).map_err(io)?;
+    let (mut md5, mut sha256, mut bytes) = (Md5::new(), Sha256::new(), 0);
+    let mut buffer = vec![0; 1 << 18];
+    loop {
+        match file.read(&mut buffer).map_err(io)? {
+            0 => break,
+            count => {
+                md5.update(&buffer[..count]);
+                sha256.update(&buffer[..count]);
+                bytes += count as u64;
+            }
+        }
+    }
+    Ok(Digests {
+        bytes,
+        md5: hex(&md5.finalize()),
+        sha256: hex(&sha256.finalize()),
+    })
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}
+
+/// What was found of one published file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase", tag = "state")]
+pub enum FileState {
+    /// Length and hashes are the published ones.
+    Good,
+    /// It is there and differs.
+    Different {
+        /// What was found.
+        found: Digests,
+    },
+    /// It is not there.
+    Missing,
+    /// Only its unpacked content is there, for which no hash is published.
+    Unpacked,
+}
+
+/// The check of a whole set.
+#[derive(Debug)]
+pub struct Verification {
+    /// Folder that was checked; `None` for embedded and generated sets.
+    pub folder: Option<PathBuf>,
+    /// Each published file.
+    pub files: Vec<(&'static FileInfo, FileState)>,
+    /// Samples read from the training and the test part.
+    pub samples: [Result<usize>; 2],
+}
+
+impl Verification {
+    /// Whether every check that can be made was passed.
+    pub fn is_good(&self) -> bool {
+        self.samples.iter().all(Result::is_ok)
+            && self
+                .files
+                .iter()
+                .all(|(_, s)| matches!(s, FileState::Good | FileState::Unpacked))
+    }
+
+    /// The first failed check as an error (exit code 3).
+    ///
+    /// # Errors
+    /// That error.
+    pub fn require_good(self, set: &SetInfo) -> Result<()> {
+        let folder = self.folder.unwrap_or_default();
+        for (file, state) in self.files {
+            let path = folder.join(file.name);
+            match state {
+                FileState::Good | FileState::Unpacked => {}
+                FileState::Missing => {
+                    return Err(Error::data(format!("`{}` is missing", path.display()))
+                        .hint(format!("`biorule data fetch {}` downloads it", set.name)));
+                }
+                FileState::Different { found } => {
+                    let text = format!("`{}`: {}", path.display(), found.difference(file));
+                    return Err(Error::data(text).hint(format!(
+                        "`biorule data fetch {} --force` replaces it; a shortened copy trains, but its results are not comparable",
+                        set.name
+                    )));
+                }
+            }
+        }
+        for samples in self.samples {
+            samples?;
+        }
+        Ok(())
+    }
+}
+
+/// Checks every file of `set` and reads both parts.
+///
+/// # Errors
+/// A data error when the set is nowhere, or a file cannot be read at all.
+pub fn verify(set: &'static SetInfo, folders: &DataFolders) -> Result<Verification> {
+    let read =
+        |split| registry::load(set.name, split, folders, &toml::Table::new()).map(|d| d.len());
+    let samples = [Split::Train, Split::Test].map(read);
+    if !set.is_on_disk() {
+        return Ok(Verification {
+            folder: None,
+            files: Vec::new(),
+            samples,
+        });
+    }
+    let folder = folders.require(set)?;
+    let loaded = samples.iter().all(Result::is_ok);
+    let mut files = Vec::new();
+    for file in set.files {
+        let path = folder.join(file.name);
+        let state = if path.is_file() {
+            let found = digests(&path)?;
+            if found.matches(file) {
+                FileState::Good
+            } else {
+                FileState::Different { found }
+            }
+        } else if loaded {
+            FileState::Unpacked
+        } else {
+            FileState::Missing
+        };
+        files.push((file, state));
+    }
+    Ok(Verification {
+        folder: Some(folder),
+        files,
+        samples,
+    })
+}
