@@ -30,7 +30,11 @@ fn train(dir: &Path) -> Run {
 fn tensors(dir: &Path) -> Vec<(String, Vec<u8>)> {
     let bytes = std::fs::read(dir.join("checkpoints/last.safetensors")).expect("a checkpoint");
     let file = safetensors::SafeTensors::deserialize(&bytes).expect("safetensors");
-    let mut all: Vec<_> = file.tensors().into_iter().map(|(name, t)| (name, t.data().to_vec())).collect();
+    let mut all: Vec<_> = file
+        .tensors()
+        .into_iter()
+        .map(|(name, t)| (name, t.data().to_vec()))
+        .collect();
     all.sort();
     all
 }
@@ -39,8 +43,16 @@ fn tensors(dir: &Path) -> Vec<(String, Vec<u8>)> {
 fn metrics(dir: &Path) -> Vec<Vec<String>> {
     let text = std::fs::read_to_string(dir.join("metrics.csv")).expect("metrics.csv");
     let rows: Vec<Vec<&str>> = text.lines().map(|l| l.split(',').collect()).collect();
-    let keep: Vec<usize> = (0..rows[0].len()).filter(|&c| rows[0][c] != "seconds").collect();
-    rows.iter().map(|row| keep.iter().map(|&c| row.get(c).copied().unwrap_or_default().to_string()).collect()).collect()
+    let keep: Vec<usize> = (0..rows[0].len())
+        .filter(|&c| rows[0][c] != "seconds")
+        .collect();
+    rows.iter()
+        .map(|row| {
+            keep.iter()
+                .map(|&c| row.get(c).copied().unwrap_or_default().to_string())
+                .collect()
+        })
+        .collect()
 }
 
 fn same(a: &Path, b: &Path) {
@@ -69,7 +81,12 @@ fn a_network_of_four_rules_killed_at_random_moments_ends_with_the_same_bits() {
         seed ^= seed >> 7;
         seed ^= seed << 17;
         let wait = length.mul_f64(0.05 + 0.6 * (seed % 1000) as f64 / 1000.0);
-        let mut child = train(&pieces).command().stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let mut child = train(&pieces)
+            .command()
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
         std::thread::sleep(wait);
         if child.try_wait().unwrap().is_some() {
             break;
@@ -85,10 +102,13 @@ fn a_network_of_four_rules_killed_at_random_moments_ends_with_the_same_bits() {
     // A finished run started again says what it said, and evaluates to the same figure.
     let again = train(&pieces).finish();
     assert_eq!(again.code, Some(0), "{}", again.stderr);
-    let score = |dir: &Path| Run::new(["eval".as_ref(), dir.as_os_str(), "--json".as_ref()]).stdout();
+    let score =
+        |dir: &Path| Run::new(["eval".as_ref(), dir.as_os_str(), "--json".as_ref()]).stdout();
     let figure = |text: &str| {
         let json: serde_json::Value = serde_json::from_str(text).expect("JSON");
-        json["results"]["test/accuracy"].as_f64().expect("an accuracy")
+        json["results"]["test/accuracy"]
+            .as_f64()
+            .expect("an accuracy")
     };
     assert_eq!(figure(&score(&whole)), figure(&score(&pieces)));
 }
@@ -97,10 +117,18 @@ fn a_network_of_four_rules_killed_at_random_moments_ends_with_the_same_bits() {
 fn a_request_to_stop_leaves_a_checkpoint_and_exits_75() {
     let home = tempfile::tempdir().unwrap();
     let dir = home.path().join("run");
-    let mut child = train(&dir).command().stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let mut child = train(&dir)
+        .command()
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
     let started = Instant::now();
     while !dir.join("checkpoints/last.safetensors").is_file() {
-        assert!(started.elapsed() < Duration::from_secs(120), "no checkpoint in two minutes");
+        assert!(
+            started.elapsed() < Duration::from_secs(120),
+            "no checkpoint in two minutes"
+        );
         if child.try_wait().unwrap().is_some() {
             break;
         }
