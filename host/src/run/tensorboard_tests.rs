@@ -88,7 +88,7 @@ fn slow_crc(bytes: &[u8]) -> u32 {
 
 fn slow_mask(bytes: &[u8]) -> u32 {
     let crc = slow_crc(bytes);
-    (crc >> 15 | crc << 17).wrapping_add(0xa282_ead8)
+    crc.rotate_right(15).wrapping_add(0xa282_ead8)
 }
 
 fn events(path: &Path) -> Vec<Fields> {

@@ -317,7 +317,7 @@ pub const CACHE_PLAN: &[Setting] = &[
     Setting::new(
         "memory_limit",
         Kind::Whole,
-        "2147483648",
+        "8589934592",
         "past this the features go to a memory-mapped file in the run folder",
     )
     .unit("bytes"),

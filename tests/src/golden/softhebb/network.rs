@@ -459,13 +459,10 @@ fn input((x, labels): &Batch) -> StepInput {
 
 /// Settings of a block as the metadata `blocks` has them.
 pub(super) fn block_settings(json: &Value, conv: bool) -> Result<Settings<'_>> {
-    let activation = match json["activation"]["function"].as_str() {
-        Some(name) => Some((
-            name.to_string(),
-            json["activation"]["param"].as_f64().unwrap_or(1.0),
-        )),
-        None => None,
-    };
+    let activation = json["activation"]["function"].as_str().map(|name| {
+        let parameter = json["activation"]["param"].as_f64().unwrap_or(1.0);
+        (name.to_string(), parameter)
+    });
     let pool = match json["pool"]["type"].as_str() {
         Some(kind) => {
             let size = |key: &str| {
