@@ -91,11 +91,12 @@ impl Trainer<'_> {
     pub(super) fn is_over(&self, plan: &PhasePlan, running: &Running) -> bool {
         let epoch = self.position.epoch;
         let all = plan.epochs > 0 && epoch >= plan.epochs;
+        // Stop rules look only between epochs, also when a run goes on inside one.
+        let between = epoch > 0 && self.position.batch == 0;
         let stop = plan.stop.as_ref().is_some_and(|s| {
-            running.stop.out_of_patience(s, running.steps)
-                || (epoch > 0 && self.position.batch == 0 && running.stop.converged(s))
+            running.stop.out_of_patience(s, running.steps) || running.stop.converged(s)
         });
-        all || stop
+        all || (between && stop)
     }
 
     fn open_phase(
