@@ -8,6 +8,7 @@
 pub mod alignment;
 pub mod baseline;
 pub mod cache;
+mod epoch_end;
 pub mod evaluate;
 pub mod loss;
 pub mod mapped;

@@ -1,27 +1,21 @@
 //! One phase: open, epochs of steps, reports, checkpoints, close.
 
-use std::collections::BTreeMap;
 use std::time::Instant;
 
 use candle_core::Tensor;
 
 use super::cache::Wanted;
-use super::evaluate::{Scores, evaluate};
 use super::meter::Meter;
 use super::optimizer::Optimizer;
-use super::progress::{EpochEvent, PhaseEvent, Progress, StepEvent};
-use super::run::{Resume, Trainer, named};
+use super::progress::{PhaseEvent, Progress, StepEvent};
+use super::run::{Resume, Trainer};
 use super::schedule::{local_rate, rate};
 use super::source::{Batches, EpochSpec, Samples};
-use super::state::{Saved, VERSION};
 use super::step::{StepInput, gradient_step, local_step};
 use super::stop::StopState;
 use crate::config::plan::{Drive, PhasePlan};
 use crate::nn::{Clock, Mode, Pass};
-use crate::{Error, ExitCode, Result};
-
-/// Steps between looks for NaN and infinity in the state of local layers.
-const CHECK_EVERY: u64 = 64;
+use crate::{Error, Result};
 
 /// Whether to go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,17 +27,17 @@ pub(super) enum Flow {
 }
 
 /// What a phase has of its own.
-struct Running {
-    optimizer: Option<Optimizer>,
-    meter: Meter,
-    stop: StopState,
+pub(super) struct Running {
+    pub(super) optimizer: Option<Optimizer>,
+    pub(super) meter: Meter,
+    pub(super) stop: StopState,
     /// Seconds of the unfinished epoch before this process took over.
-    seconds: f64,
-    started: Instant,
-    first: usize,
-    cached: bool,
-    steps: u64,
-    samples: usize,
+    pub(super) seconds: f64,
+    pub(super) started: Instant,
+    pub(super) first: usize,
+    pub(super) cached: bool,
+    pub(super) steps: u64,
+    pub(super) samples: usize,
 }
 
 /// Where the batches of an epoch come from.
@@ -87,21 +81,22 @@ impl Trainer<'_> {
         Ok(Flow::Done)
     }
 
-    fn mode(plan: &PhasePlan) -> Mode {
+    pub(super) fn mode(plan: &PhasePlan) -> Mode {
         Mode {
             blocks: plan.blocks.clone(),
             drive: Some(plan.drive),
         }
     }
 
-    fn is_over(&self, plan: &PhasePlan, running: &Running) -> bool {
+    pub(super) fn is_over(&self, plan: &PhasePlan, running: &Running) -> bool {
         let epoch = self.position.epoch;
         let all = plan.epochs > 0 && epoch >= plan.epochs;
+        // Stop rules look only between epochs, also when a run goes on inside one.
+        let between = epoch > 0 && self.position.batch == 0;
         let stop = plan.stop.as_ref().is_some_and(|s| {
-            running.stop.out_of_patience(s, running.steps)
-                || (epoch > 0 && self.position.batch == 0 && running.stop.converged(s))
+            running.stop.out_of_patience(s, running.steps) || running.stop.converged(s)
         });
-        all || stop
+        all || (between && stop)
     }
 
     fn open_phase(
@@ -112,13 +107,7 @@ impl Trainer<'_> {
         progress: &dyn Progress,
     ) -> Result<Running> {
         self.network.set_mode(&Self::mode(plan));
-        if !self.network.is_active() || (plan.drive == Drive::Gradient && !self.network.learns()) {
-            return Err(Error::usage(format!(
-                "nothing learns in blocks {:?} when driven by `{:?}`",
-                plan.blocks, plan.drive
-            ))
-            .hint("local rules learn in `local` phases, the others in `gradient` phases"));
-        }
+        self.check_learns(plan)?;
         let first = self.network.first_active();
         self.cache.block_changes(first);
         let cached = self.is_worth_keeping(plan, samples, first);
@@ -157,6 +146,18 @@ impl Trainer<'_> {
         Ok(running)
     }
 
+    /// Refuses a phase that would change nothing.
+    fn check_learns(&self, plan: &PhasePlan) -> Result<()> {
+        if !self.network.is_active() || (plan.drive == Drive::Gradient && !self.network.learns()) {
+            return Err(Error::usage(format!(
+                "nothing learns in blocks {:?} when driven by `{:?}`",
+                plan.blocks, plan.drive
+            ))
+            .hint("local rules learn in `local` phases, the others in `gradient` phases"));
+        }
+        Ok(())
+    }
+
     fn restore(&mut self, running: &mut Running, resume: &Resume) -> Result<()> {
         let saved = &resume.saved;
         if let Some(optimizer) = &mut running.optimizer {
@@ -182,7 +183,7 @@ impl Trainer<'_> {
         plan.epochs != 1 || later.iter().any(again)
     }
 
-    fn keep(
+    pub(super) fn keep(
         &mut self,
         plan: &PhasePlan,
         set: &str,
@@ -347,171 +348,5 @@ impl Trainer<'_> {
             return Err(self.diverged()?);
         }
         running.meter.add(&sums, input.answers.len())
-    }
-
-    /// The error for NaN or infinity, with the block that holds it.
-    fn diverged(&self) -> Result<Error> {
-        let place = match self.network.diverged_block()? {
-            Some(block) => format!("block `{block}` holds NaN or infinity"),
-            None => "the loss is NaN or infinity".to_owned(),
-        };
-        let (epoch, batch) = (self.position.epoch + 1, self.position.batch + 1);
-        let text = format!("{place} in epoch {epoch}, batch {batch}");
-        Ok(Error::new(ExitCode::Diverged, text)
-            .hint("lower the learning rate, or clip gradients with `gradient_clip`"))
-    }
-
-    /// Stop rules, scalars and the search for NaN.
-    fn after_step(
-        &mut self,
-        plan: &PhasePlan,
-        clock: &Clock,
-        running: &mut Running,
-        progress: &mut dyn Progress,
-    ) -> Result<()> {
-        let step = self.position.total_step;
-        let log = self.plan.output.log_every;
-        let log = log > 0 && step.is_multiple_of(log);
-        if plan.stop.is_some() || log {
-            let metrics = self.network.metrics(clock)?;
-            if let Some(stop) = &plan.stop {
-                running.stop.see(stop, &metrics);
-            }
-            if log {
-                progress.rules(step, &metrics);
-            }
-        }
-        if self.position.step.is_multiple_of(CHECK_EVERY)
-            && self.network.diverged_block()?.is_some()
-        {
-            return Err(self.diverged()?);
-        }
-        Ok(())
-    }
-
-    fn end_epoch(
-        &mut self,
-        plan: &PhasePlan,
-        running: &mut Running,
-        progress: &mut dyn Progress,
-    ) -> Result<()> {
-        if self.network.diverged_block()?.is_some() {
-            return Err(self.diverged()?);
-        }
-        let clock = self.clock(plan, self.position.step, running.steps, running.samples);
-        let mut metrics = self.epoch_metrics(plan, &clock, running)?;
-        self.position.epoch += 1;
-        self.position.total_epoch += 1;
-        self.position.batch = 0;
-        let scores = self.evaluate_if_due(plan, running, progress)?;
-        let mut best = false;
-        if let Some((name, scores)) = scores {
-            metrics.insert(format!("{name}/loss"), scores.loss);
-            if let Some(accuracy) = scores.accuracy {
-                metrics.insert(format!("{name}/accuracy"), accuracy);
-                best = self.best.is_none_or(|b| accuracy > b) && self.position.segment == 0;
-                self.best = Some(self.best.map_or(accuracy, |b| b.max(accuracy)));
-            }
-        }
-        self.alignment_if_due(plan, &clock, &mut metrics)?;
-        let seconds = running.seconds + running.started.elapsed().as_secs_f64();
-        (running.seconds, running.meter) = (0.0, Meter::new(&self.place.device)?);
-        progress.epoch(&EpochEvent {
-            segment: &self.segment.name,
-            phase: &plan.name,
-            epoch: self.position.epoch,
-            epochs: plan.epochs,
-            total_epoch: self.position.total_epoch,
-            step: self.position.total_step,
-            seconds,
-            metrics,
-        })?;
-        running.started = Instant::now();
-        self.checkpoint(running, progress, best)
-    }
-
-    fn epoch_metrics(
-        &self,
-        plan: &PhasePlan,
-        clock: &Clock,
-        running: &Running,
-    ) -> Result<BTreeMap<String, f64>> {
-        let mut out = BTreeMap::new();
-        if let Some(optimizer) = &running.optimizer {
-            let (loss, accuracy) = running.meter.read()?;
-            if !loss.is_finite() {
-                return Err(self.diverged()?);
-            }
-            out.insert("train/loss".into(), loss);
-            if self.data.test.classes() {
-                out.insert("train/accuracy".into(), accuracy);
-            }
-            let lr = rate(
-                &plan.schedule,
-                optimizer.base_rate(),
-                clock.epoch,
-                plan.epochs,
-            );
-            out.insert("rate".into(), lr);
-        }
-        if let Some(rate) = clock.local_rate {
-            out.insert("local_rate".into(), rate);
-        }
-        for (block, values) in self.network.metrics(clock)? {
-            for (name, value) in values {
-                out.insert(format!("{block}/{name}"), value);
-            }
-        }
-        Ok(out)
-    }
-
-    fn evaluate_if_due(
-        &mut self,
-        plan: &PhasePlan,
-        running: &Running,
-        progress: &dyn Progress,
-    ) -> Result<Option<(&'static str, Scores)>> {
-        let (every, epoch) = (plan.evaluate_every, self.position.epoch);
-        let last = self.is_over(plan, running);
-        if every == 0 || !(epoch.is_multiple_of(every) || last) {
-            return Ok(None);
-        }
-        let data = self.data;
-        let (name, samples) = data.held_out();
-        let repeats = plan.epochs == 0 || plan.epochs / every > 1;
-        if plan.cache.enabled && running.first > 0 && repeats {
-            self.keep(plan, name, samples, running.first, progress)?;
-        }
-        let features = self.cache.peek(name, running.first);
-        let scores = evaluate(&mut self.network, samples, features, plan.loss, &self.place)?;
-        self.network.set_mode(&Self::mode(plan));
-        self.last_scores = Some(scores);
-        Ok(Some((name, scores)))
-    }
-
-    /// Makes everything durable: this network, finished ones, the optimiser, the position.
-    fn checkpoint(
-        &mut self,
-        running: &Running,
-        progress: &mut dyn Progress,
-        best: bool,
-    ) -> Result<()> {
-        let mut tensors = self.carried.clone();
-        tensors.extend(named(&self.network, &self.segment.prefix));
-        tensors.extend(running.optimizer.iter().flat_map(Optimizer::tensors));
-        let saved = Saved {
-            version: VERSION,
-            seed: self.seed,
-            position: self.position,
-            counters: self.network.counters(),
-            optimizer_steps: running.optimizer.as_ref().map_or(0, Optimizer::steps),
-            meter: Some(running.meter.save()?),
-            stop: running.stop,
-            seconds: running.seconds + running.started.elapsed().as_secs_f64(),
-            results: self.results.clone(),
-            best: self.best.map(f64::to_bits),
-            last_scores: self.last_scores.map(Into::into),
-        };
-        progress.checkpoint(&tensors, &saved.write()?, best)
     }
 }
