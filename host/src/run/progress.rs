@@ -16,6 +16,7 @@ const EVERY: Duration = Duration::from_secs(5);
 pub struct Progress {
     quiet: bool,
     bar: Option<ProgressBar>,
+    name: String,
     phase: String,
     epochs: u64,
     epoch: u64,
@@ -41,6 +42,7 @@ impl Progress {
         Self {
             quiet,
             bar,
+            name: String::new(),
             phase: String::new(),
             epochs: 0,
             epoch: 0,
@@ -51,6 +53,7 @@ impl Progress {
 
     /// A phase starts.
     pub fn phase(&mut self, name: &str, index: usize, count: usize, epochs: u64) {
+        name.clone_into(&mut self.name);
         self.phase = format!("{name} ({}/{count})", index + 1);
         self.epochs = epochs;
         self.epoch = 0;
@@ -83,12 +86,12 @@ impl Progress {
             bar.set_position(step.step);
             if self.said.elapsed() > Duration::from_millis(200) {
                 self.said = Instant::now();
-                bar.set_message(words(step.metrics.iter().map(|(k, v)| (k.as_str(), *v))));
+                bar.set_message(words(&numbers(step), &self.name));
             }
         } else if self.said.elapsed() >= EVERY {
             self.said = Instant::now();
             let rate = step.step as f64 / self.started.elapsed().as_secs_f64().max(1e-9);
-            let numbers = words(step.metrics.iter().map(|(k, v)| (k.as_str(), *v)));
+            let numbers = words(&numbers(step), &self.name);
             self.line(&format!(
                 "{} step {}/{} {rate:.1}/s {numbers}",
                 self.place(),
@@ -113,7 +116,12 @@ impl Progress {
             "network" => String::new(),
             name => format!("{name}: "),
         };
-        let numbers = words(record.metrics.iter().map(|(k, v)| (k.as_str(), *v)));
+        let metrics: Vec<_> = record
+            .metrics
+            .iter()
+            .map(|(k, v)| (k.as_str(), *v))
+            .collect();
+        let numbers = words(&metrics, &record.phase);
         let line = format!(
             "{}{} epoch {}{total} {:.1} s {numbers}",
             baseline, record.phase, record.epoch, record.seconds
@@ -138,11 +146,37 @@ impl Progress {
     }
 }
 
-/// Up to six numbers, as `test/accuracy 0.9712, train/loss 0.1043`.
-fn words<'a>(metrics: impl Iterator<Item = (&'a str, f64)>) -> String {
-    let all: Vec<String> = metrics.map(|(name, x)| format!("{name} {x:.4}")).collect();
-    match all.len() {
-        0..=6 => all.join(", "),
-        n => format!("{}, and {} more", all[..6].join(", "), n - 6),
+/// The numbers of a step, by name.
+fn numbers<'a>(step: &StepRecord<'a>) -> Vec<(&'a str, f64)> {
+    step.metrics.iter().map(|(k, v)| (k.as_str(), *v)).collect()
+}
+
+/// The numbers people look for first, then those of `place`, six at most.
+fn words(metrics: &[(&str, f64)], place: &str) -> String {
+    let first = ["test/accuracy", "test/loss", "train/accuracy", "train/loss"];
+    let find = |name: &&str| metrics.iter().find(|(n, _)| n == name);
+    let own = metrics
+        .iter()
+        .filter(|(name, _)| name.strip_prefix(place).is_some_and(|r| r.starts_with('/')));
+    let said = first.iter().filter_map(find).chain(own).take(6);
+    let said: Vec<String> = said.map(|(name, x)| format!("{name} {x:.4}")).collect();
+    said.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn accuracies_come_first_and_other_blocks_stay_out() {
+        let metrics = [
+            ("classifier/weight_norm", 1.0),
+            ("conv1/radius", 4.5),
+            ("test/accuracy", 0.5),
+        ];
+        assert_eq!(
+            words(&metrics, "conv1"),
+            "test/accuracy 0.5000, conv1/radius 4.5000"
+        );
     }
 }
