@@ -2,7 +2,7 @@
 //! hint, and the host goes on with the rest.
 
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Output};
 
 use biorule::config::{LayerPlan, MapPlan, ParamValue};
 use biorule::nn::rule::{Activity, Errors, LayerShape, Rule, RuleCall, RuleSource as _};
@@ -26,13 +26,13 @@ fn listed(specimen_mode: &str, make: impl FnOnce(&Path)) -> (Vec<String>, Vec<St
         &binary,
     )
     .unwrap();
-    let ran = Command::new(&binary)
+    let mut command = Command::new(&binary);
+    command
         .args(["rules", "list", "--json", "--plugins"])
         .arg(folder.path())
         .env("BIORULE_SPECIMEN", specimen_mode)
-        .env_remove("BIORULE_PLUGIN_PATH")
-        .output()
-        .unwrap();
+        .env_remove("BIORULE_PLUGIN_PATH");
+    let ran = patiently(&mut command);
     let stderr = String::from_utf8_lossy(&ran.stderr);
     assert!(ran.status.success(), "the host goes on: {stderr}");
     let json: Value = serde_json::from_slice(&ran.stdout).unwrap();
@@ -57,6 +57,20 @@ fn listed(specimen_mode: &str, make: impl FnOnce(&Path)) -> (Vec<String>, Vec<St
         })
         .collect();
     (rules, refused)
+}
+
+/// Runs a freshly copied program. Another test's child may hold the copy open for writing
+/// until it has started its own program.
+fn patiently(command: &mut Command) -> Output {
+    for _ in 0..500 {
+        match command.output() {
+            Err(e) if e.kind() == std::io::ErrorKind::ExecutableFileBusy => {
+                std::thread::sleep(std::time::Duration::from_millis(10));
+            }
+            other => return other.unwrap(),
+        }
+    }
+    panic!("the copied program stayed busy");
 }
 
 /// The specimen, told at load to be `mode`, is refused for a reason with all of `words`.
@@ -249,7 +263,7 @@ fn two_plugins_with_the_same_rule_name_both_named() {
 #[test]
 fn an_unknown_rule_in_a_config_exits_4_with_the_nearest_name_and_the_folders() {
     let folder = tempfile::tempdir().unwrap();
-    let config = "[data]\nset = \"digits\"\n[[blocks]]\nname = \"out\"\nflatten = true\nlayer = { kind = \"dense\", out = 10 }\nrule = \"backprob\"\n";
+    let config = "[data]\nset = \"digits\"\n[[blocks]]\nname = \"out\"\nflatten = true\nlayer = \"dense\"\nout = 10\nrule = \"backprob\"\n";
     std::fs::write(folder.path().join("c.toml"), config).unwrap();
     let ran = Run::new(["train", "c.toml"]).dir(folder.path()).finish();
     assert_eq!(ran.code, Some(4), "{}", ran.stderr);

@@ -72,8 +72,11 @@ impl LearningRule for WeightMirror {
             .normal(&weight, &shape, 0.0, self.noise)?;
         let hebb = layer.correlate(&xi, &layer.forward(&xi, &weight)?)?;
         let mean = 1.0 / (samples * layer.positions()) as f64;
-        let grow = hebb.scale(cx.rate_or(self.lr) * mean)?;
-        let lose = s.get("feedback")?.scale(self.decay)?;
+        let rate = cx.rate_or(self.lr);
+        let grow = hebb.scale(rate * mean)?;
+        // A scheduled rate slows growth and loss alike, so that their balance stays.
+        let share = if self.lr > 0.0 { rate / self.lr } else { 0.0 };
+        let lose = s.get("feedback")?.scale(self.decay * share)?;
         Ok(Changes::new().add("feedback", grow.sub(&lose)?))
     }
 

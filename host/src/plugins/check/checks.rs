@@ -237,7 +237,7 @@ fn no_weight_transport(registry: &Registry, entry: &RuleEntry) -> Result<Outcome
     for held in chain.links[above]
         .state
         .iter_mut()
-        .filter(|s| matches!(s.role, Role::Weight | Role::Plastic))
+        .filter(|s| s.role == Role::Weight || s.name == "weight")
     {
         // Another sign and size for every second entry.
         let n = held.tensor.elem_count();
