@@ -82,7 +82,8 @@ fn successive_phases_learn_to_tell_patterns_apart() {
         .filter_map(|(_, _, m)| m.get("train/loss").copied())
         .collect();
     assert_eq!(losses.len(), 12);
-    assert!(losses[11] < 0.7 * losses[0], "{losses:?}");
+    // The loss is that of training, with half of the features dropped.
+    assert!(losses[11] < 0.9 * losses[0], "{losses:?}");
     assert_eq!(
         recorder.phases,
         [

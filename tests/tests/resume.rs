@@ -22,6 +22,11 @@ fn train(dir: &Path) -> Run {
         "cpu".as_ref(),
         "--set".as_ref(),
         "output.checkpoint_seconds=1".as_ref(),
+        // Long enough to be killed a few times, whatever the machine.
+        "--set".as_ref(),
+        "training.local.epochs=12".as_ref(),
+        "--set".as_ref(),
+        "training.gradient.epochs=60".as_ref(),
     ])
     .env("RAYON_NUM_THREADS", "2")
 }
@@ -80,7 +85,7 @@ fn a_network_of_four_rules_killed_at_random_moments_ends_with_the_same_bits() {
         seed ^= seed << 13;
         seed ^= seed >> 7;
         seed ^= seed << 17;
-        let wait = length.mul_f64(0.05 + 0.6 * (seed % 1000) as f64 / 1000.0);
+        let wait = length.mul_f64(0.1 + 0.4 * (seed % 1000) as f64 / 1000.0);
         let mut child = train(&pieces)
             .command()
             .stdout(Stdio::null())

@@ -156,18 +156,29 @@ fn check_activations<T: Real>(d: Planes, power: f64, tolerance: f64) {
     each_isa(|isa| {
         let mut out = noise::<T>(3, d.len());
         activation::triangle_forward(d, power, &u, &mut out);
+        // Where an exponent lies between 0 and 1 its slope has no bound at 0, and would show the
+        // rounding of the mean there a thousandfold: what is compared is the value before it.
+        let root = |y: &[T], exponent: f64| -> Vec<T> {
+            let back = if (1e-9..1.0).contains(&exponent) {
+                1.0 / exponent
+            } else {
+                1.0
+            };
+            let plain = |v: f64| v.signum() * v.abs().powf(back);
+            y.iter().map(|v| T::from_f64(plain(v.to_f64()))).collect()
+        };
         assert_close(
             &format!("triangle {isa:?} {d:?} {power}"),
-            &out,
-            &y,
+            &root(&out, power),
+            &root(&y, power),
             tolerance,
         );
         activation::triangle_backward(d, power, &u, &dy, &mut out);
         if power >= 1.0 {
             assert_close(
                 &format!("triangle gradient {isa:?} {d:?} {power}"),
-                &out,
-                &du,
+                &root(&out, power - 1.0),
+                &root(&du, power - 1.0),
                 tolerance,
             );
         }

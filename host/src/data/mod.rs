@@ -32,6 +32,7 @@ mod resize;
 mod samples;
 mod training;
 pub mod verify;
+pub mod whiten;
 
 pub use dataset::{Dataset, Provenance, Shape, Split, Targets, Values};
 pub use folders::{DATA_VARIABLE, DataFolders};

@@ -13,6 +13,7 @@ pub mod evaluate;
 pub mod loss;
 pub mod mapped;
 pub mod meter;
+pub mod neurons;
 pub mod optimizer;
 pub mod phase;
 pub mod progress;

@@ -1,6 +1,7 @@
 //! Recognisers for the golden vectors of NeuromorphicComputing/SoftHebb.
 
 mod block;
+mod engine;
 mod fields;
 mod fullsize;
 mod functions;
@@ -23,6 +24,8 @@ pub fn recognisers() -> Vec<Recogniser> {
         functions::TRIANGLE,
         functions::POOLING,
         functions::OPERATIONS,
+        engine::LABELS,
+        engine::WHITENING,
         block::RECOGNISER,
         network::RECOGNISER,
         fields::RECOGNISER,
