@@ -29,7 +29,8 @@ check_kernels() {
         say "NVRTC: skipped ($(tail -n 1 /tmp/cuda-wheels.$$))"
     fi
     rm -f /tmp/cuda-wheels.$$
-    cargo test --quiet --locked -p biorule --lib -- ops::cuda device:: doctor --nocapture
+    # The whole workspace, as it is built already: other features would build it all again.
+    cargo test --quiet --locked --workspace --lib -- ops::cuda device:: doctor --nocapture
 }
 
 check_start() (
