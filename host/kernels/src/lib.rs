@@ -1,7 +1,7 @@
 //! CPU kernels of BioRule on plain slices.
 //!
 //! Every array is a contiguous row-major slice, images are `[B, C, H, W]`. Each kernel is generic over
-//! [`Real`] (`f32`, `f64`) and has a slow, obvious counterpart of the same signature in [`reference`],
+//! [`Real`] (`f32`, `f64`) and has a slow, obvious counterpart of the same signature in [`mod@reference`],
 //! which is what the tests compare with. Fast paths choose AVX-512, AVX2 or portable code at run time
 //! ([`simd::isa`]). Slices of the wrong length panic: callers check shapes first, with
 //! [`geometry::Conv::out_size`] and [`geometry::Pool::out_size`].

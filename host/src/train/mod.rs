@@ -1,7 +1,7 @@
 //! Training: phases over a network, losses, optimisers, schedules, kept
 //! features, evaluation and exact resume.
 //!
-//! [`run`] takes a plan, rules, data and someone to report to, and carries out
+//! [`run()`] takes a plan, rules, data and someone to report to, and carries out
 //! the plan's phases and baselines. Everything random is a function of seed,
 //! phase, epoch and step, so a resumed run goes on bit for bit.
 
