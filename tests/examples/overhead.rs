@@ -29,7 +29,10 @@ fn burst(calls: u32, mut call: impl FnMut()) -> f64 {
 fn main() {
     biorule::threads::setup(0);
     host::install(HostArg(std::ptr::from_ref(host_table()).cast()));
-    println!("{:>10} {:>12} {:>12} {:>8}", "elements", "candle, ns", "table, ns", "ratio");
+    println!(
+        "{:>10} {:>12} {:>12} {:>8}",
+        "elements", "candle, ns", "table, ns", "ratio"
+    );
     for n in [1usize, 64, 4096, 65_536] {
         let values: Vec<f32> = (0..n).map(|i| i as f32 * 0.5).collect();
         let a = Tensor::from_vec(values.clone(), n, &Device::Cpu).expect("a tensor");
@@ -37,10 +40,17 @@ fn main() {
         let calls = (2_000_000 / (150 + n as u32 / 4)).max(20);
         let (mut direct, mut table) = (Vec::new(), Vec::new());
         for _ in 0..BURSTS {
-            direct.push(burst(calls, || drop(std::hint::black_box((&a + &a).expect("a sum")))));
-            table.push(burst(calls, || drop(std::hint::black_box(h.add(&h).expect("a sum")))));
+            direct.push(burst(calls, || {
+                drop(std::hint::black_box((&a + &a).expect("a sum")))
+            }));
+            table.push(burst(calls, || {
+                drop(std::hint::black_box(h.add(&h).expect("a sum")))
+            }));
         }
         let (direct, table) = (median(direct), median(table));
-        println!("{n:>10} {direct:>12.0} {table:>12.0} {:>8.2}", table / direct);
+        println!(
+            "{n:>10} {direct:>12.0} {table:>12.0} {:>8.2}",
+            table / direct
+        );
     }
 }
