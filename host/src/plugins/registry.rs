@@ -6,13 +6,12 @@ use std::sync::Arc;
 
 use biorule_plugin_api::abi::root::{RawRuleInfo, flags, kinds};
 use biorule_plugin_api::sdk::{Claims, ParamSpec, ParamValue};
-
 use candle_core::DType;
 
 use super::bind::BoundRule;
 use super::discover::{Folder, library_files, search_folders};
 use super::load::{LoadError, Plugin, Stage, load};
-use crate::config::{LayerPlan, MapPlan, ParamValue as PlanValue};
+use crate::config::{LayerPlan, MapPlan, ParamValue as PlanValue, nearest};
 use crate::nn::rule::{Credit, LayerShape, Rule, RuleSource};
 use crate::{Error, Result};
 
@@ -144,8 +143,7 @@ impl Registry {
             .map(|f| format!("`{}`", f.display()))
             .collect();
         let searched = format!("searched {}", folders.join(", "));
-        let nearest =
-            crate::plugins::registry::nearest(name, self.rules.keys().map(String::as_str));
+        let nearest = nearest(name, self.rules.keys().map(String::as_str));
         Err(Error::plugin(text).hint(match nearest {
             Some(nearest) => format!("did you mean `{nearest}`? {searched}"),
             None => format!("`biorule rules list` shows what there is; {searched}"),
@@ -257,13 +255,4 @@ fn to_sdk(value: &PlanValue) -> ParamValue {
         PlanValue::Float(v) => ParamValue::Float(*v),
         PlanValue::Text(v) => ParamValue::Text(v.clone()),
     }
-}
-
-/// The known name nearest to `name`, if one is near.
-pub fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    known
-        .map(|k| (strsim::jaro_winkler(name, k), k))
-        .filter(|(similarity, _)| *similarity > 0.75)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, k)| k)
 }
