@@ -101,7 +101,7 @@ fn both_paths_equal_the_paper_on_every_geometry() -> Result<()> {
             layer.call.rate = Some(rate);
             let before = layer.get("weight")?.copy()?;
             let step = layer.learn(&x, None)?;
-            let got = rows(step.change("weight")?)?;
+            let got = rows(&step.change("weight")?)?;
             let groups = windows(map, &normalised(&x)?)?;
             let each = units / groups.len();
             for (group, x) in groups.iter().enumerate() {
@@ -172,7 +172,7 @@ fn steps_stay_below_the_rate_and_idle_units_stay_where_they_are() -> Result<()> 
     let mut layer = Driven::bind(&plan(&conv(1), 64, "auto"), &[3, 5, 5], DType::F64)?;
     layer.call.rate = Some(0.2);
     let step = layer.learn(&x, None)?;
-    let change = rows(step.change("weight")?)?;
+    let change = rows(&step.change("weight")?)?;
     let sizes = change
         .iter()
         .map(|row| row.iter().fold(0.0, |m: f64, v| m.max(v.abs())));

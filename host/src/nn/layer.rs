@@ -9,12 +9,11 @@ use super::map::LayerMap;
 use super::module::{MetricsVisitor, Mode, Module, NamedTensor};
 use super::pass::{Kept, Pass};
 use super::rule::{
-    Activity, Change, ChangeKind, Credit, Errors, LayerShape, Role, Rule, RuleCall, RuleGradients,
-    StateTensor,
+    Activity, Change, Credit, Errors, LayerShape, Role, Rule, RuleCall, RuleGradients, StateTensor,
 };
 use crate::config::plan::Drive;
+use crate::ops::dense;
 use crate::ops::dropout::mix;
-use crate::ops::{dense, optim, shape};
 use crate::{Error, Result};
 
 /// A layer with its rule and state.
@@ -232,10 +231,7 @@ impl Module for RuleLayer {
             if state.role == Role::FixedFeedback {
                 return Err(self.wrong(format_args!("`{}` is fixed feedback", change.name)));
             }
-            match change.kind {
-                ChangeKind::Add => optim::add_in_place(&state.tensor, &change.tensor)?,
-                ChangeKind::Set => shape::copy_in_place(&state.tensor, &change.tensor)?,
-            }
+            change.apply(&state.tensor)?;
         }
         Ok(())
     }

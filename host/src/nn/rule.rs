@@ -6,6 +6,7 @@ use candle_core::{DType, Device, Tensor};
 
 use crate::Result;
 use crate::config::plan::LayerPlan;
+use crate::ops::{optim, shape, synapses};
 
 /// How a rule learns; all that the trainer must know of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -161,11 +162,13 @@ pub struct Errors<'a> {
     pub want_grads: bool,
 }
 
-/// Whether a change adds or replaces.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How a change meets the state tensor.
+#[derive(Clone, Debug)]
 pub enum ChangeKind {
-    /// Add to the state tensor.
+    /// Add to it.
     Add,
+    /// Add each row, multiplied by its entry of this tensor, `[K]`.
+    AddRows(Tensor),
     /// Replace it.
     Set,
 }
@@ -179,6 +182,30 @@ pub struct Change {
     pub kind: ChangeKind,
     /// By what.
     pub tensor: Tensor,
+}
+
+impl Change {
+    /// Changes `held` in place; shapes are the caller's to check.
+    ///
+    /// # Errors
+    /// The device failed.
+    pub fn apply(&self, held: &Tensor) -> Result<()> {
+        match &self.kind {
+            ChangeKind::Add => optim::add_in_place(held, &self.tensor),
+            ChangeKind::AddRows(scale) => synapses::add_rows_in_place(held, &self.tensor, scale),
+            ChangeKind::Set => shape::copy_in_place(held, &self.tensor),
+        }
+    }
+
+    /// What `held` would become, as a tensor of its own.
+    ///
+    /// # Errors
+    /// The device failed.
+    pub fn applied(&self, held: &Tensor) -> Result<Tensor> {
+        let copy = held.copy()?;
+        self.apply(&copy)?;
+        Ok(copy)
+    }
 }
 
 /// What `backward` gives.

@@ -433,22 +433,27 @@ impl Rule for BoundRule {
             },
             |changes| Answer::tensors(None, changes),
         )?;
-        answer
-            .named
-            .into_iter()
-            .map(|(name, kind, tensor)| {
-                self.check_against_state("learn", "change", state, &name, &tensor)?;
-                if self.is_early() {
-                    self.check_finite("learn", &format!("change of `{name}`"), a.x, &tensor)?;
+        let mut changes: Vec<Change> = Vec::new();
+        for (name, kind, tensor) in answer.named {
+            if self.is_early() {
+                self.check_finite("learn", &format!("change of `{name}`"), a.x, &tensor)?;
+            }
+            if kind == change::ROW_SCALE {
+                self.scale_rows(&mut changes, &name, tensor)?;
+                continue;
+            }
+            self.check_against_state("learn", "change", state, &name, &tensor)?;
+            let kind = match kind {
+                change::ADD => ChangeKind::Add,
+                change::SET => ChangeKind::Set,
+                Code(other) => {
+                    let text = format!("its change of `{name}` is of the unknown kind {other}");
+                    return Err(self.fail("learn", fail::UNSUPPORTED, &text));
                 }
-                let kind = if kind == change::SET {
-                    ChangeKind::Set
-                } else {
-                    ChangeKind::Add
-                };
-                Ok(Change { name, kind, tensor })
-            })
-            .collect()
+            };
+            changes.push(Change { name, kind, tensor });
+        }
+        Ok(changes)
     }
 
     fn backward(
@@ -539,6 +544,28 @@ impl Rule for BoundRule {
 }
 
 impl BoundRule {
+    /// The addition of `name` that was just returned is to be scaled row by row.
+    fn scale_rows(&self, changes: &mut [Change], name: &str, scale: Tensor) -> Result<()> {
+        let rows = |t: &Tensor| t.dims().first().copied();
+        match changes.last_mut() {
+            Some(last)
+                if last.name == name
+                    && matches!(last.kind, ChangeKind::Add)
+                    && rows(&last.tensor) == Some(scale.elem_count()) =>
+            {
+                last.kind = ChangeKind::AddRows(scale);
+                Ok(())
+            }
+            _ => {
+                let text = format!(
+                    "its row scale of `{name}` has shape {:?} and follows no addition with so many rows",
+                    scale.dims()
+                );
+                Err(self.fail("learn", fail::SHAPE, &text))
+            }
+        }
+    }
+
     fn check_against_state(
         &self,
         method: &str,

@@ -127,20 +127,25 @@ extern "C" fn learn<R: LearningRule>(
             target: optional(args.target),
         };
         let Changes(changes) = bound.rule.learn(&cx, &state, &activity)?;
-        Ok(changes
-            .into_iter()
-            .map(|(name, change)| {
-                let (tensor, kind) = match change {
-                    Change::Add(tensor) => (tensor, change::ADD),
-                    Change::Set(tensor) => (tensor, change::SET),
-                };
-                RawNamed {
-                    name: RString::from(name),
+        let mut raw = RVec::new();
+        for (name, change) in changes {
+            let mut push = |tensor: Tensor, kind| {
+                raw.push(RawNamed {
+                    name: RString::from(name.as_str()),
                     tensor: tensor.into_raw(),
                     kind,
+                });
+            };
+            match change {
+                Change::Add(tensor) => push(tensor, change::ADD),
+                Change::Set(tensor) => push(tensor, change::SET),
+                Change::AddRows(tensor, scale) => {
+                    push(tensor, change::ADD);
+                    push(scale, change::ROW_SCALE);
                 }
-            })
-            .collect())
+            }
+        }
+        Ok(raw)
     })
 }
 

@@ -41,6 +41,7 @@ pub fn lock_text() -> String {
         types::RawCall::DECL,
         types::RawTile::DECL,
         types::RawCompeted::DECL,
+        types::RawPair::DECL,
         types::RawArg::DECL,
         types::RawLaunch::DECL,
         root::RawParamValue::DECL,

@@ -203,6 +203,11 @@ host_ops! {
     (0, 1, 0) has_op(name: RStr<'_>) -> bool;
     /// Ops newer than the table, by name.
     (0, 1, 0) call(name: RStr<'_>, args: RSlice<'_, RawArg>) -> RawResult<RVec<RawTensor>>;
+    // Rows of a weight: entry `k` of axis 0 with all that is behind it.
+    /// `(Σ|t|ᵖ)^(1/p)` of each row, `[K]`.
+    (0, 1, 1) row_norms(t: RawTensor, p: f64) -> Out;
+    /// `t[k] − factors[k]·w[k]`, shaped as `t`, and the largest magnitude in each of its rows, `[K]`.
+    (0, 1, 1) sub_rows(t: RawTensor, factors: RawTensor, w: RawTensor) -> RawResult<RawPair>;
 }
 
 /// The table as a plugin receives it.

@@ -87,7 +87,7 @@ abi_struct! {
         name: RString,
         /// The tensor.
         tensor: RawTensor,
-        /// `change::ADD` or `change::SET` in changes, else 0.
+        /// One of `change` in changes, else 0.
         kind: Code,
     }
 }
@@ -99,6 +99,8 @@ pub mod change {
     pub const ADD: Code = Code(0);
     /// Replace it.
     pub const SET: Code = Code(1);
+    /// `[K]`: what the rows of the addition before it, which has the same name, are multiplied by.
+    pub const ROW_SCALE: Code = Code(2);
 }
 
 abi_struct! {
@@ -220,6 +222,17 @@ abi_struct! {
         yu: RawTensor,
         /// `Σ y` per unit, `[K]`.
         y_sum: RawTensor,
+    }
+}
+
+abi_struct! {
+    /// Two tensors.
+    #[derive(StableAbi, Clone, Copy, Debug)]
+    pub struct RawPair {
+        /// The first.
+        first: RawTensor,
+        /// The second.
+        second: RawTensor,
     }
 }
 

@@ -164,6 +164,8 @@ pub enum Change {
     Add(Tensor),
     /// Replace it.
     Set(Tensor),
+    /// Add to each row `k` the first's row times entry `k` of the second, `[K]`.
+    AddRows(Tensor, Tensor),
 }
 
 /// What `learn` asks for. The host applies all of it together, after the batch.
@@ -179,6 +181,13 @@ impl Changes {
     #[must_use]
     pub fn add(mut self, name: &str, delta: Tensor) -> Self {
         self.0.push((name.into(), Change::Add(delta)));
+        self
+    }
+    /// Adds row `k` of `delta` times entry `k` of `scale` `[K]` to row `k` of the state tensor
+    /// `name`: what `add(name, delta.mul_rows(&scale))` means, in one pass over the weights.
+    #[must_use]
+    pub fn add_rows(mut self, name: &str, delta: Tensor, scale: Tensor) -> Self {
+        self.0.push((name.into(), Change::AddRows(delta, scale)));
         self
     }
     /// Replaces the state tensor `name`.

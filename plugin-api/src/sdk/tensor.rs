@@ -304,6 +304,22 @@ impl Tensor {
         shape[0] = factors.elem_count()?;
         self.mul(&factors.reshape(&shape)?)
     }
+    /// p-norm `(Σ|t|ᵖ)^(1/p)` of each row, an entry of axis 0 with all that is behind it: `[K]`.
+    ///
+    /// # Errors
+    /// Not a float tensor.
+    pub fn row_norms(&self, p: f64) -> Result<Self> {
+        own((op!(row_norms))(self.raw, p))
+    }
+    /// `self[k] − factors[k]·w[k]` for every row, and the largest magnitude in each row of the
+    /// result, `[K]`: Hebb's term less Oja's decay, in one pass. `factors: [K]`.
+    ///
+    /// # Errors
+    /// Shapes that do not fit.
+    pub fn sub_rows(&self, factors: &Self, w: &Self) -> Result<(Self, Self)> {
+        let pair = lift((op!(sub_rows))(self.raw, factors.raw, w.raw))?;
+        Ok((Self::own(pair.first), Self::own(pair.second)))
+    }
     /// Sum over batch and positions, `[B, K, …] → [K]`.
     ///
     /// # Errors

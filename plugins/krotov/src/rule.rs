@@ -166,13 +166,14 @@ impl LearningRule for Krotov {
         let powered_bias = bias.as_deref().map(|b| powered(b, p)).transpose()?;
         let sums = self.sums(layer, &x, &powered(&w, p)?, powered_bias.as_ref())?;
 
-        let raw = sums.gx.sub(&w.mul_rows(&sums.gq)?)?;
+        let (raw, largest) = sums.gx.sub_rows(&sums.gq, &w)?;
         let raw_bias = match &bias {
             Some(b) => Some(sums.g.sub(&b.mul(&sums.gq)?)?),
             None => None,
         };
-        let divisor = self.divisor(layer, &raw, raw_bias.as_ref())?;
+        let divisor = self.divisor(layer, largest, raw_bias.as_ref())?;
         let rate = cx.rate_or(self.lr);
+        let step = w.full_like(&[layer.units()], rate)?.div(&divisor)?;
         if let Some(raw_bias) = raw_bias {
             let step = raw_bias.div(&divisor)?.scale(rate)?;
             if s.find(BEFORE).is_some() {
@@ -183,7 +184,7 @@ impl LearningRule for Krotov {
         }
         let samples = x.batch()? * layer.positions();
         Ok(changes
-            .add("weight", per_row(&raw, &divisor)?.scale(rate)?)
+            .add_rows("weight", raw, step)
             .set(SHARE, sums.g.scale(1.0 / samples as f64)?))
     }
 
@@ -271,18 +272,19 @@ impl Krotov {
         })
     }
 
-    /// What the raw update is divided by: `[1]` for the layer or `[K]` by filter.
-    fn divisor(&self, layer: &LayerSpec, raw: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
+    /// What the raw update is divided by: `[1]` for the layer or `[K]` by filter, from the
+    /// largest magnitude of each filter.
+    fn divisor(
+        &self,
+        layer: &LayerSpec,
+        mut largest: Tensor,
+        bias: Option<&Tensor>,
+    ) -> Result<Tensor> {
         let by_filter = match self.normaliser.as_str() {
             "filter" => true,
             "layer" => false,
             _ => layer.kind == LayerKind::Conv && !self.is_original(),
         };
-        let units = layer.units();
-        let mut largest = raw
-            .reshape(&[units, raw.elem_count()? / units])?
-            .abs()?
-            .max(1, false)?;
         if let Some(bias) = bias {
             largest = largest.maximum(&bias.abs()?)?;
         }
@@ -295,11 +297,4 @@ impl Krotov {
             largest.affine(1.0, 1e-5)
         }
     }
-}
-
-/// `t` divided by `divisor`, which is one number or one for each row.
-fn per_row(t: &Tensor, divisor: &Tensor) -> Result<Tensor> {
-    let mut shape = vec![1; t.rank()?];
-    shape[0] = divisor.elem_count()?;
-    t.div(&divisor.reshape(&shape)?)
 }

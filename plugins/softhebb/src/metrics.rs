@@ -28,12 +28,7 @@ pub const UNSET: f64 = -1.0;
 /// # Errors
 /// The host cannot allocate.
 pub fn radius(rule: &SoftHebb, w: &Tensor) -> Result<Tensor> {
-    let units = w.dim(0)?;
-    let rows = w.reshape(&[units, w.elem_count()? / units])?;
-    match rule.lebesgue_p {
-        2 => rows.sqr()?.sum(&[1])?.sqrt(),
-        p => rows.abs()?.powf(p as f64)?.sum(&[1])?.powf(1.0 / p as f64),
-    }
+    w.row_norms(rule.lebesgue_p as f64)
 }
 
 /// `recent` without its oldest entry and with this batch's mean winner activation, where

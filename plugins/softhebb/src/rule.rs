@@ -225,17 +225,17 @@ impl LearningRule for SoftHebb {
         let (layer, w) = (cx.layer(), s.get("weight")?);
         let sums = self.sums(layer, a)?;
 
-        let dw = sums.correlation.sub(&w.mul_rows(&sums.yu)?)?;
-        let dw = by_largest(&dw, layer.groups())?;
+        let (dw, largest) = sums.correlation.sub_rows(&sums.yu, &w)?;
         let eta = self.rate(cx, &w)?;
-        let mut changes = Changes::new().add("weight", dw.mul_rows(&eta)?);
+        let step = eta.div(&largest_of_group(&largest, layer.groups())?)?;
+        let mut changes = Changes::new().add_rows("weight", dw, step);
 
         if let Some(b) = s.find("bias") {
             let n = (a.y.elem_count()? / layer.units()) as f64;
             let e = b.scale(self.t_invert)?.exp()?;
             let db = sums.y_sum.sub(&e.scale(n)?)?.div(&e)?;
-            let db = by_largest(&db, 1)?.scale(self.bias_rate(layer))?;
-            changes = changes.add("bias", db.mul(&eta)?);
+            let db = db.div(&largest_of_group(&db.abs()?, 1)?)?;
+            changes = changes.add("bias", db.scale(self.bias_rate(layer))?.mul(&eta)?);
         }
         for (name, value) in metrics::statistics(self, cx, s, a, &sums.y_sum)? {
             changes = changes.set(name, value);
@@ -386,9 +386,10 @@ fn clamped(a: &Activity, units: usize) -> Result<Tensor> {
     }
 }
 
-/// Each of `groups` equal parts of axis 0 divided by its largest magnitude (plus 1e-30).
-fn by_largest(t: &Tensor, groups: usize) -> Result<Tensor> {
-    let parts = t.reshape(&[groups, t.elem_count()? / groups])?;
-    let largest = parts.abs()?.max(1, true)?.affine(1.0, 1e-30)?;
-    parts.div(&largest)?.reshape(&t.shape()?)
+/// For each unit, the largest magnitude in its group (plus 1e-30) from the largest of each unit, `[K]`.
+fn largest_of_group(largest: &Tensor, groups: usize) -> Result<Tensor> {
+    let rivals = largest.elem_count()? / groups;
+    let most = largest.reshape(&[groups, rivals])?.max(1, true)?;
+    let most = most.affine(1.0, 1e-30)?.broadcast_as(&[groups, rivals])?;
+    most.reshape(&[groups * rivals])
 }

@@ -1,9 +1,7 @@
 //! A rule of a real plugin on one layer, driven step by step as the trainer does.
 
 use biorule::config::{LayerPlan, MapPlan};
-use biorule::nn::{
-    Activity, Change, ChangeKind, LayerShape, Rule, RuleCall, RuleSource, StateTensor,
-};
+use biorule::nn::{Activity, Change, LayerShape, Rule, RuleCall, RuleSource, StateTensor};
 use candle_core::{DType, Tensor};
 
 use crate::Result;
@@ -117,10 +115,7 @@ impl Driven {
         };
         let changes = self.rule.learn(&self.call, &self.state, &activity)?;
         for change in &changes {
-            let value = match change.kind {
-                ChangeKind::Add => (self.get(&change.name)? + &change.tensor)?,
-                ChangeKind::Set => change.tensor.clone(),
-            };
+            let value = change.applied(&self.get(&change.name)?)?;
             self.set(&change.name, value)?;
         }
         self.call.step += 1;
@@ -142,15 +137,14 @@ impl Driven {
 }
 
 impl Step {
-    /// The change of the state tensor `name`.
+    /// What is added to the state tensor `name`.
     ///
     /// # Errors
-    /// The rule asked for none.
-    pub fn change(&self, name: &str) -> Result<&Tensor> {
+    /// The rule asked for no change of it.
+    pub fn change(&self, name: &str) -> Result<Tensor> {
         let found = self.changes.iter().find(|c| c.name == name);
-        Ok(found
-            .map(|c| &c.tensor)
-            .ok_or_else(|| format!("no change of `{name}`"))?)
+        let change = found.ok_or_else(|| format!("no change of `{name}`"))?;
+        Ok(change.applied(&change.tensor.zeros_like()?)?)
     }
 }
 

@@ -22,8 +22,8 @@ pub mod optim;
 pub mod pad;
 pub mod pool;
 pub mod shape;
-pub mod softhebb;
 mod source;
+pub mod synapses;
 
 #[cfg(test)]
 mod emulate;

@@ -15,7 +15,7 @@ pub(super) enum Source {
     Optim,
     Pool,
     Shape,
-    SoftHebb,
+    Synapses,
 }
 
 const PRELUDE: &str = include_str!("kernels/prelude.cuh");
@@ -34,7 +34,7 @@ impl Source {
         Self::Optim,
         Self::Pool,
         Self::Shape,
-        Self::SoftHebb,
+        Self::Synapses,
     ];
 
     /// File name without its ending.
@@ -50,7 +50,7 @@ impl Source {
             Self::Optim => "optim",
             Self::Pool => "pool",
             Self::Shape => "shape",
-            Self::SoftHebb => "softhebb",
+            Self::Synapses => "synapses",
         }
     }
 
@@ -66,7 +66,7 @@ impl Source {
             Self::Optim => include_str!("kernels/optim.cu"),
             Self::Pool => include_str!("kernels/pool.cu"),
             Self::Shape => include_str!("kernels/shape.cu"),
-            Self::SoftHebb => include_str!("kernels/softhebb.cu"),
+            Self::Synapses => include_str!("kernels/synapses.cu"),
         }
     }
 

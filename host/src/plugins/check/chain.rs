@@ -248,10 +248,7 @@ impl Chain {
 pub fn apply(state: &mut [StateTensor], changes: &[Change]) -> Result<()> {
     for change in changes {
         for held in state.iter_mut().filter(|s| s.name == change.name) {
-            held.tensor = match change.kind {
-                ChangeKind::Add => (&held.tensor + &change.tensor)?,
-                ChangeKind::Set => change.tensor.clone(),
-            };
+            held.tensor = change.applied(&held.tensor)?;
         }
     }
     Ok(())

@@ -10,7 +10,7 @@ use rand_chacha::ChaCha8Rng;
 use super::Verdict;
 use super::chain::{BATCH, CLASSES, Chain};
 use crate::Result;
-use crate::nn::rule::{ChangeKind, Credit, Role, StateTensor};
+use crate::nn::rule::{Credit, Role, StateTensor};
 use crate::plugins::Registry;
 use crate::plugins::registry::RuleEntry;
 
@@ -319,10 +319,7 @@ fn zero_rate(registry: &Registry, entry: &RuleEntry) -> Result<Outcome> {
             if held.role == Role::Statistic {
                 continue;
             }
-            let delta = match change.kind {
-                ChangeKind::Add => change.tensor.clone(),
-                ChangeKind::Set => (&change.tensor - &held.tensor)?,
-            };
+            let delta = (change.applied(&held.tensor)? - &held.tensor)?;
             let largest = delta.abs()?.max_all()?.to_scalar::<f32>()?;
             if largest != 0.0 {
                 return Ok((

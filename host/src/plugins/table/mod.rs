@@ -10,6 +10,7 @@ mod maps;
 mod memory;
 mod pointwise;
 mod reduce;
+mod rows;
 mod services;
 mod shape;
 
@@ -86,6 +87,8 @@ static TABLE: HostTable = HostTable {
     cancelled: services::cancelled,
     has_op: services::has_op,
     call: services::call,
+    row_norms: rows::row_norms,
+    sub_rows: rows::sub_rows,
 };
 
 /// The table of this host.

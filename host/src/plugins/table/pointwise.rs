@@ -4,6 +4,7 @@ use biorule_plugin_api::abi::types::{RawResult, RawTensor};
 use candle_core::Tensor;
 
 use super::handle::{Fault, look, out};
+use crate::ops::along::{Pair, along};
 
 type Out = RawResult<RawTensor>;
 
@@ -37,21 +38,29 @@ pub extern "C" fn clamp(t: RawTensor, lo: f64, hi: f64) -> Out {
 }
 
 macro_rules! binary {
-    ($($name:ident $broadcast:ident;)*) => { $(
+    ($($name:ident $broadcast:ident $($pair:ident)?;)*) => { $(
         pub extern "C" fn $name(a: RawTensor, b: RawTensor) -> Out {
             out(stringify!($name), || {
                 let (a, b) = (look(a), look(b));
                 // Candle's broadcast path costs a strided pass; equal shapes do not need it.
-                Ok(if a.dims() == b.dims() { a.$name(b)? } else { a.$broadcast(b)? })
+                if a.dims() == b.dims() {
+                    return Ok(a.$name(b)?);
+                }
+                $(
+                    if let Some(served) = along(Pair::$pair, a, b)? {
+                        return Ok(served);
+                    }
+                )?
+                Ok(a.$broadcast(b)?)
             })
         }
     )* };
 }
 binary! {
-    add broadcast_add;
-    sub broadcast_sub;
-    mul broadcast_mul;
-    div broadcast_div;
+    add broadcast_add Add;
+    sub broadcast_sub Sub;
+    mul broadcast_mul Mul;
+    div broadcast_div Div;
     maximum broadcast_maximum;
     minimum broadcast_minimum;
     eq broadcast_eq;

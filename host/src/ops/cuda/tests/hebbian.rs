@@ -1,11 +1,11 @@
-//! The competition and the SoftHebb change against loops that follow the
-//! specification (shared words: section 1 of the SoftHebb paper's rule).
+//! The competition against loops that follow the specification (shared words: section 1 of the
+//! SoftHebb paper's rule), and the rows of a weight against the processor.
 
 use candle_core::{DType, Device, Tensor};
 
 use super::{TYPES, agree, places, values};
 use crate::ops::cuda::compete::{Rivalry, compete};
-use crate::ops::cuda::softhebb::{HebbRate, HebbStep, hebb_step};
+use crate::ops::cuda::synapses;
 
 /// Post-synaptic factor and share of each neuron of one group at one position.
 fn one_position(rivalry: Rivalry, u: &[f64]) -> (Vec<f64>, Vec<f64>) {
@@ -118,103 +118,29 @@ fn competition_follows_the_specification() {
     }
 }
 
-/// The change of [`HebbStep`] by loops: change, radius after, rate.
-fn slow_step(
-    step: &HebbStep,
-    w: &[Vec<f64>],
-    c: &[Vec<f64>],
-    q: &[f64],
-) -> (Vec<f64>, Vec<f64>, Vec<f64>) {
-    let per = w.len() / step.groups;
-    let delta = |k: usize, d: usize| c[k][d] - q[k] * w[k][d];
-    let radius = |row: &[f64]| {
-        row.iter()
-            .map(|v| v.abs().powf(step.norm))
-            .sum::<f64>()
-            .powf(1.0 / step.norm)
-    };
-    let (mut out, mut radii, mut rates) = (Vec::new(), Vec::new(), Vec::new());
-    for k in 0..w.len() {
-        let group = k / per * per..(k / per + 1) * per;
-        let peak = group
-            .flat_map(|k| (0..w[k].len()).map(move |d| (k, d)))
-            .fold(0.0f64, |m, (k, d)| m.max(delta(k, d).abs()));
-        let rate = match step.rate {
-            _ if k >= step.train => 0.0,
-            HebbRate::Scalar(lr) => lr,
-            HebbRate::Radius { lr, power } => {
-                lr * ((radius(&w[k]) - 1.0).abs() + 1e-10).powf(power)
-            }
-        };
-        let change: Vec<f64> = (0..w[k].len())
-            .map(|d| rate * delta(k, d) / (peak + 1e-30))
-            .collect();
-        let fresh: Vec<f64> = w[k].iter().zip(&change).map(|(w, c)| w + c).collect();
-        radii.push(radius(&fresh));
-        rates.push(rate);
-        out.extend(if step.absolute { fresh } else { change });
-    }
-    (out, radii, rates)
-}
-
 #[test]
-fn the_change_follows_the_specification() {
-    let radius = HebbRate::Radius {
-        lr: 0.05,
-        power: 0.75,
-    };
-    let base = HebbStep {
-        rate: radius,
-        norm: 2.0,
-        groups: 1,
-        train: 6,
-        absolute: true,
-    };
-    let steps = [
-        base,
-        HebbStep {
-            absolute: false,
-            ..base
-        },
-        HebbStep {
-            rate: HebbRate::Scalar(0.01),
-            groups: 3,
-            ..base
-        },
-        HebbStep {
-            norm: 3.0,
-            groups: 2,
-            ..base
-        },
-        HebbStep {
-            rate: HebbRate::Scalar(0.01),
-            train: 4,
-            ..base
-        },
-    ];
+fn rows_of_a_weight_equal_the_processor() {
     for place in places() {
         for dtype in TYPES {
-            // The second needs several blocks for one neuron.
-            for (k, dims) in [(6, vec![6, 3, 5, 5]), (6, vec![6, 2500])] {
+            // The second needs several blocks for one row.
+            for dims in [vec![6, 3, 5, 5], vec![6, 2500]] {
                 let [w, c] = [1, 2].map(|s| values(s, &dims, dtype));
-                let q = values(3, &[k], dtype);
-                let rows = |t: &Tensor| -> Vec<Vec<f64>> {
-                    let t = t.to_dtype(DType::F64).and_then(|t| t.reshape((k, ())));
-                    t.and_then(|t| t.to_vec2()).expect("rows")
-                };
-                let column: Vec<f64> = rows(&q).concat();
-                for step in &steps {
-                    let (want, radii, rates) = slow_step(step, &rows(&w), &rows(&c), &column);
-                    let [wd, cd, qd] = [&w, &c, &q].map(|t| t.to_device(&place).expect("copy"));
-                    let got = hebb_step(step, &wd, &cd, &qd).expect("step");
-                    let make = |v: Vec<f64>, dims: &[usize]| {
-                        let t = Tensor::from_vec(v, dims, &Device::Cpu).expect("shape");
-                        t.to_dtype(dtype).expect("float")
-                    };
-                    agree(&format!("{step:?}"), &got.weight, &make(want, &dims));
-                    agree("radius", &got.radius, &make(radii, &[k]));
-                    agree("rate", &got.rate, &make(rates, &[k]));
+                let q = values(3, &[6], dtype);
+                let [wd, cd, qd] = [&w, &c, &q].map(|t| t.to_device(&place).expect("copy"));
+                for p in [1.0, 2.0, 2.5, 3.0] {
+                    let got = synapses::row_norms(&wd, p).expect("norms");
+                    let want = crate::ops::synapses::row_norms(&w, p).expect("norms");
+                    agree("norms", &got, &want);
                 }
+                let (delta, largest) = synapses::sub_rows(&cd, &qd, &wd).expect("change");
+                let want = crate::ops::synapses::sub_rows(&c, &q, &w).expect("change");
+                agree("change", &delta, &want.0);
+                agree("largest", &largest, &want.1);
+                let moved = wd.copy().expect("copy");
+                synapses::add_rows(&moved, &cd, &qd).expect("update");
+                let want = w.copy().expect("copy");
+                crate::ops::synapses::add_rows_in_place(&want, &c, &q).expect("update");
+                agree("update", &moved, &want);
             }
         }
     }
