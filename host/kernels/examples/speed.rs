@@ -6,7 +6,7 @@
 
 use biorule_kernels::compete::{self, Outputs};
 use biorule_kernels::competition::Competition;
-use biorule_kernels::optimise::{self, Adam};
+use biorule_kernels::optimise::{self, AdamRates, StepRates};
 use biorule_kernels::{
     Conv, PadMode, Planes, Pool, activation, conv, gemm, norm, pad, pool, simd, threads, update,
 };
@@ -158,7 +158,7 @@ fn softhebb(
     u: &mut [f32],
 ) {
     let flop = 4.0 * (u.len() * g.fan_in()) as f64;
-    let mut c = weight.clone();
+    let (mut c, mut delta) = (weight.clone(), weight.clone());
     let [mut decay, mut activity, mut row_max, mut norms] = [(); 4].map(|()| vec![0.0; g.out]);
     let rule = Competition::SoftKrotov { beta: 1.0 };
     report.line(name, flop, || {
@@ -181,12 +181,14 @@ fn softhebb(
             &|tile| rule.apply(tile),
             out,
         );
-        let most = update::delta(g.fan_in(), &weight, &decay, &mut c, &mut row_max);
+        update::row_norms(g.fan_in(), 2.0, &weight, &mut norms);
+        update::delta(g.fan_in(), &weight, &decay, &c, &mut delta, &mut row_max);
+        let most = row_max.iter().copied().fold(1e-30, f32::max);
         let scale: Vec<f32> = norms
             .iter()
-            .map(|n| 1e-3 * (n - 1.0f32).abs().sqrt() / (most + 1e-30))
+            .map(|n| 1e-3 * (n - 1.0f32).abs().sqrt() / most)
             .collect();
-        update::apply(g.fan_in(), 2.0, &scale, &c, &mut weight, &mut norms);
+        update::apply(g.fan_in(), &scale, &delta, &mut weight);
     });
 }
 
@@ -231,13 +233,13 @@ fn memory_bound(report: &Report) {
         let g = Pool::square(4, 2, 1);
         let (p, q) = g.out_size(size, size).expect("a pool that fits");
         let mut small = vec![0.0; b * c * p * q];
-        let mut argmax = vec![0u16; small.len()];
+        let mut places = vec![0u32; small.len()];
         report.bytes(&at("pool-max-forward"), n, || {
-            pool::max_forward(&g, b * c, size, size, &x, &mut small, &mut argmax)
+            pool::max_forward(&g, b * c, size, size, &x, &mut small, Some(&mut places))
         });
         let dsmall = small.clone();
         report.bytes(&at("pool-max-backward"), n, || {
-            pool::max_backward(&g, b * c, size, size, &dsmall, &argmax, &mut dx)
+            pool::max_backward((b * c, p * q), (size, size), &dsmall, &places, &mut dx)
         });
         report.bytes(&at("pool-avg-forward"), n, || {
             pool::avg_forward(&g, b * c, size, size, true, &x, &mut small)
@@ -266,8 +268,19 @@ fn memory_bound(report: &Report) {
             pad::pad(PadMode::Reflect, [1; 4], b * c, size, size, &x, &mut padded)
         });
         let (mut m, mut v) = (vec![0.0; d.len()], vec![0.0; d.len()]);
+        let rates = StepRates {
+            lr: 1e-3,
+            weight_decay: 0.0,
+            decoupled_decay: 0.0,
+            clip: 0.0,
+        };
+        let moments = AdamRates {
+            betas: [0.9, 0.999],
+            eps: 1e-8,
+            step: 1,
+        };
         report.bytes(&at("adam"), 7 * n, || {
-            optimise::adam(&Adam::default(), 1, &dy, &mut y, &mut m, &mut v)
+            optimise::adam(&rates, &moments, &dy, &mut y, &mut m, &mut v)
         });
     }
 }

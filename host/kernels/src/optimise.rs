@@ -1,6 +1,7 @@
-//! Adam and SGD with momentum over one parameter, in one pass.
+//! SGD with momentum and Adam over one parameter, in one pass, with clipping and both kinds of decay.
 //!
-//! Formulas and defaults of PyTorch's `Adam`, `AdamW` and `SGD`.
+//! Formulas of PyTorch's `SGD` (no dampening) and `Adam`; the decoupled decay is a factor of its own
+//! that the rate does not scale (docs/configuration.md).
 
 use crate::check::assert_len;
 use crate::real::Real;
@@ -10,260 +11,256 @@ use crate::threads::{self, Shared};
 /// Elements that one thread takes at a time.
 const CHUNK: usize = 1 << 14;
 
-/// Adam (Kingma & Ba 2015); with `decoupled` its weight decay is AdamW's.
+/// What an optimiser step has in common: rate, decays, clipping.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Adam {
-    /// Learning rate.
+pub struct StepRates {
+    /// Rate η.
     pub lr: f64,
-    /// Decay of the first moment, 0.9.
-    pub beta1: f64,
-    /// Decay of the second moment, 0.999.
-    pub beta2: f64,
-    /// Added to the root of the second moment, 1e-8.
-    pub eps: f64,
-    /// Weight decay, 0.
+    /// Added to the gradient as `decay · p`.
     pub weight_decay: f64,
-    /// Decay the weight itself instead of adding to the gradient.
-    pub decoupled: bool,
+    /// With the step `p ← p − decay · p`, of the value before it.
+    pub decoupled_decay: f64,
+    /// Clip every gradient element to ±this before anything else; 0 is off.
+    pub clip: f64,
 }
 
-impl Default for Adam {
-    fn default() -> Self {
+/// Moments and bias corrections of Adam (Kingma and Ba 2015).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct AdamRates {
+    /// Decay of the first and second moment.
+    pub betas: [f64; 2],
+    /// Added to the root of the corrected second moment.
+    pub eps: f64,
+    /// Steps done, this one included.
+    pub step: u64,
+}
+
+/// `g` clipped to ±`clip`, plus `decay · p`, and what the parameter keeps of itself.
+#[derive(Clone, Copy)]
+struct Seen<T> {
+    decay: T,
+    shrink: T,
+    clip: T,
+}
+
+impl<T: Real> Seen<T> {
+    fn new(rates: &StepRates) -> Self {
         Self {
-            lr: 1e-3,
-            beta1: 0.9,
-            beta2: 0.999,
-            eps: 1e-8,
-            weight_decay: 0.0,
-            decoupled: false,
+            decay: T::from_f64(rates.weight_decay),
+            shrink: T::from_f64(1.0 - rates.decoupled_decay),
+            clip: T::from_f64(if rates.clip > 0.0 {
+                rates.clip
+            } else {
+                f64::INFINITY
+            }),
+        }
+    }
+
+    #[inline(always)]
+    fn gradient(&self, g: T, p: T) -> T {
+        // Comparisons that a not-a-number fails, so that it is not clipped away.
+        let g = if g > self.clip { self.clip } else { g };
+        let g = if g < -self.clip { -self.clip } else { g };
+        g + self.decay * p
+    }
+}
+
+/// `v ← μ v + g; p ← p − η v`; without `velocity`, `p ← p − η g`.
+pub fn sgd<T: Real>(
+    rates: &StepRates,
+    momentum: f64,
+    grad: &[T],
+    p: &mut [T],
+    velocity: Option<&mut [T]>,
+) {
+    assert_len("grad", grad, p.len());
+    let velocity = velocity.map(|v| {
+        assert_len("velocity", v, grad.len());
+        Shared::new(v)
+    });
+    let (seen, lr, momentum) = (
+        Seen::new(rates),
+        T::from_f64(rates.lr),
+        T::from_f64(momentum),
+    );
+    threads::for_each_chunk(p, CHUNK, |i, p| {
+        T::vectorised(Sgd {
+            seen,
+            lr,
+            momentum,
+            grad: &grad[i * CHUNK..][..p.len()],
+            // SAFETY: chunk i is touched by call i alone.
+            velocity: velocity
+                .as_ref()
+                .map(|v| unsafe { v.part(i * CHUNK, p.len()) }),
+            p,
+        });
+    });
+}
+
+struct Sgd<'a, T> {
+    seen: Seen<T>,
+    lr: T,
+    momentum: T,
+    grad: &'a [T],
+    velocity: Option<&'a mut [T]>,
+    p: &'a mut [T],
+}
+
+impl<T: Real> Job<T> for Sgd<'_, T> {
+    type Out = ();
+
+    #[inline(always)]
+    fn run<S: Simd<E = T>>(self, _: S) {
+        let (seen, lr, momentum) = (self.seen, self.lr, self.momentum);
+        let Some(velocity) = self.velocity else {
+            for (p, &g) in self.p.iter_mut().zip(self.grad) {
+                *p = *p * seen.shrink - lr * seen.gradient(g, *p);
+            }
+            return;
+        };
+        for ((p, v), &g) in self.p.iter_mut().zip(velocity).zip(self.grad) {
+            *v = momentum * *v + seen.gradient(g, *p);
+            *p = *p * seen.shrink - lr * *v;
         }
     }
 }
 
-/// Step `t` (from 1) of Adam: moves `weight`, first moment `m` and second moment `v`.
-pub fn adam<T: Real>(h: &Adam, t: u64, grad: &[T], weight: &mut [T], m: &mut [T], v: &mut [T]) {
-    assert_len("grad", grad, weight.len());
-    assert_len("m", m, weight.len());
-    assert_len("v", v, weight.len());
-    let exponent = t.min(i32::MAX as u64) as i32;
-    let (c1, c2) = (1.0 - h.beta1.powi(exponent), 1.0 - h.beta2.powi(exponent));
-    let step = [
-        h.lr / c1,
-        1.0 / c2.sqrt(),
-        h.eps,
-        h.beta1,
-        h.beta2,
-        h.weight_decay,
-        h.lr,
+/// Adam with bias correction: moves `p`, first moment `m` and second moment `v`.
+pub fn adam<T: Real>(
+    rates: &StepRates,
+    adam: &AdamRates,
+    grad: &[T],
+    p: &mut [T],
+    m: &mut [T],
+    v: &mut [T],
+) {
+    assert_len("grad", grad, p.len());
+    assert_len("m", m, p.len());
+    assert_len("v", v, p.len());
+    let correction = |beta: f64| 1.0 - beta.powf(adam.step as f64);
+    let [b1, b2] = adam.betas;
+    let factors = [
+        rates.lr / correction(b1),
+        1.0 / correction(b2).sqrt(),
+        adam.eps,
+        b1,
+        1.0 - b1,
+        b2,
+        1.0 - b2,
     ]
     .map(T::from_f64);
-    let len = weight.len();
-    let parts = (Shared::new(weight), Shared::new(m), Shared::new(v));
-    threads::for_each(len.div_ceil(CHUNK), |i| {
-        let (from, n) = (i * CHUNK, CHUNK.min(len - i * CHUNK));
-        // SAFETY: chunk i of each array is touched by call i alone.
-        let (weight, m, v) = unsafe {
-            (
-                parts.0.part(from, n),
-                parts.1.part(from, n),
-                parts.2.part(from, n),
-            )
-        };
-        T::vectorised(AdamJob {
-            step,
-            decoupled: h.decoupled,
-            grad: &grad[from..from + n],
-            weight,
+    let seen = Seen::new(rates);
+    let (m, v) = (Shared::new(m), Shared::new(v));
+    threads::for_each_chunk(p, CHUNK, |i, p| {
+        // SAFETY: chunk i of each is touched by call i alone.
+        let (m, v) = unsafe { (m.part(i * CHUNK, p.len()), v.part(i * CHUNK, p.len())) };
+        T::vectorised(Adam {
+            seen,
+            factors,
+            grad: &grad[i * CHUNK..][..p.len()],
+            p,
             m,
             v,
         });
     });
 }
 
-struct AdamJob<'a, T> {
-    step: [T; 7],
-    decoupled: bool,
+struct Adam<'a, T> {
+    seen: Seen<T>,
+    factors: [T; 7],
     grad: &'a [T],
-    weight: &'a mut [T],
+    p: &'a mut [T],
     m: &'a mut [T],
     v: &'a mut [T],
 }
 
-impl<T: Real> Job<T> for AdamJob<'_, T> {
+impl<T: Real> Job<T> for Adam<'_, T> {
     type Out = ();
 
     #[inline(always)]
     fn run<S: Simd<E = T>>(self, _: S) {
-        let [rate, root, eps, b1, b2, decay, lr] = self.step;
-        let (plain, shrink) = if self.decoupled {
-            (T::ZERO, T::ONE - lr * decay)
-        } else {
-            (decay, T::ONE)
-        };
+        let [rate, root, eps, b1, c1, b2, c2] = self.factors;
+        let seen = self.seen;
         let moments = self.m.iter_mut().zip(self.v.iter_mut());
-        for ((w, &g), (m, v)) in self.weight.iter_mut().zip(self.grad).zip(moments) {
-            let g = g + plain * *w;
-            *m = b1 * *m + (T::ONE - b1) * g;
-            *v = b2 * *v + (T::ONE - b2) * g * g;
-            *w = *w * shrink - rate * *m / (v.sqrt() * root + eps);
+        for ((p, &g), (m, v)) in self.p.iter_mut().zip(self.grad).zip(moments) {
+            let g = seen.gradient(g, *p);
+            *m = b1 * *m + c1 * g;
+            *v = b2 * *v + c2 * g * g;
+            *p = *p * seen.shrink - rate * *m / (v.sqrt() * root + eps);
         }
     }
 }
 
-/// Stochastic gradient descent.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Sgd {
-    /// Learning rate.
-    pub lr: f64,
-    /// Share of the last step that is kept, 0 for none.
-    pub momentum: f64,
-    /// Share of the gradient that does not enter the velocity after the first step.
-    pub dampening: f64,
-    /// Added to the gradient as a multiple of the weight.
-    pub weight_decay: f64,
-    /// Look ahead along the velocity.
-    pub nesterov: bool,
-}
-
-impl Default for Sgd {
-    fn default() -> Self {
-        Self {
-            lr: 1e-2,
-            momentum: 0.0,
-            dampening: 0.0,
-            weight_decay: 0.0,
-            nesterov: false,
-        }
-    }
-}
-
-/// Step `t` (from 1; the first sets the velocity to the gradient) of SGD. Without momentum
-/// `velocity` may be empty.
-pub fn sgd<T: Real>(h: &Sgd, t: u64, grad: &[T], weight: &mut [T], velocity: &mut [T]) {
-    assert_len("grad", grad, weight.len());
-    let with_velocity = h.momentum != 0.0;
-    assert_len(
-        "velocity",
-        velocity,
-        if with_velocity {
-            weight.len()
-        } else {
-            velocity.len()
-        },
-    );
-    let (keep, take) = if t <= 1 {
-        (0.0, 1.0)
-    } else {
-        (h.momentum, 1.0 - h.dampening)
-    };
-    let step = [h.lr, keep, take, h.momentum, h.weight_decay].map(T::from_f64);
-    let len = weight.len();
-    let parts = (Shared::new(weight), Shared::new(velocity));
-    threads::for_each(len.div_ceil(CHUNK), |i| {
-        let (from, n) = (i * CHUNK, CHUNK.min(len - i * CHUNK));
-        // SAFETY: chunk i of each array is touched by call i alone.
-        let weight = unsafe { parts.0.part(from, n) };
-        let velocity: &mut [T] = if with_velocity {
-            // SAFETY: as above.
-            unsafe { parts.1.part(from, n) }
-        } else {
-            &mut []
-        };
-        T::vectorised(SgdJob {
-            step,
-            nesterov: h.nesterov,
-            grad: &grad[from..from + n],
-            weight,
-            velocity,
-        });
+/// `p ← p + d`.
+pub fn add<T: Real>(d: &[T], p: &mut [T]) {
+    assert_len("d", d, p.len());
+    threads::for_each_chunk(p, CHUNK, |i, p| {
+        let d = &d[i * CHUNK..][..p.len()];
+        p.iter_mut().zip(d).for_each(|(p, &d)| *p += d);
     });
-}
-
-struct SgdJob<'a, T> {
-    step: [T; 5],
-    nesterov: bool,
-    grad: &'a [T],
-    weight: &'a mut [T],
-    velocity: &'a mut [T],
-}
-
-impl<T: Real> Job<T> for SgdJob<'_, T> {
-    type Out = ();
-
-    #[inline(always)]
-    fn run<S: Simd<E = T>>(self, _: S) {
-        let [lr, keep, take, momentum, decay] = self.step;
-        if self.velocity.is_empty() {
-            for (w, &g) in self.weight.iter_mut().zip(self.grad) {
-                *w -= lr * (g + decay * *w);
-            }
-            return;
-        }
-        let ahead = if self.nesterov {
-            (T::ONE, momentum)
-        } else {
-            (T::ZERO, T::ONE)
-        };
-        for ((w, &g), v) in self.weight.iter_mut().zip(self.grad).zip(self.velocity) {
-            let g = g + decay * *w;
-            *v = keep * *v + take * g;
-            *w -= lr * (ahead.0 * g + ahead.1 * *v);
-        }
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// Three steps of `f(w) = w^2 / 2` from 1, by the formulas of the papers.
+    const RATES: StepRates = StepRates {
+        lr: 0.1,
+        weight_decay: 0.01,
+        decoupled_decay: 0.002,
+        clip: 0.5,
+    };
+
+    /// The gradient of `w² / 2`, as the optimiser sees it.
+    fn seen(w: f64) -> f64 {
+        w.clamp(-0.5, 0.5) + 0.01 * w
+    }
+
     #[test]
-    fn three_steps_match_the_formulas() {
-        let h = Adam {
-            lr: 0.1,
-            weight_decay: 0.01,
-            ..Adam::default()
-        };
+    fn adam_matches_the_formulas() {
         let (mut w, mut m, mut v) = (vec![1.0f64; 40_000], vec![0.0; 40_000], vec![0.0; 40_000]);
         let (mut ew, mut em, mut ev) = (1.0f64, 0.0f64, 0.0f64);
-        for t in 1..=3 {
+        for step in 1..=3 {
             let grad = w.clone();
-            adam(&h, t, &grad, &mut w, &mut m, &mut v);
-            let g = ew + 0.01 * ew;
+            let rates = AdamRates {
+                betas: [0.9, 0.999],
+                eps: 1e-8,
+                step,
+            };
+            adam(&RATES, &rates, &grad, &mut w, &mut m, &mut v);
+            let g = seen(ew);
             em = 0.9 * em + 0.1 * g;
             ev = 0.999 * ev + 0.001 * g * g;
             let (mh, vh) = (
-                em / (1.0 - 0.9f64.powi(t as i32)),
-                ev / (1.0 - 0.999f64.powi(t as i32)),
+                em / (1.0 - 0.9f64.powi(step as i32)),
+                ev / (1.0 - 0.999f64.powi(step as i32)),
             );
-            ew -= 0.1 * mh / (vh.sqrt() + 1e-8);
+            ew = ew * 0.998 - 0.1 * mh / (vh.sqrt() + 1e-8);
         }
         assert!(w.iter().all(|w| (w - ew).abs() < 1e-12));
     }
 
     #[test]
-    fn momentum_and_nesterov_match_the_formulas() {
-        for nesterov in [false, true] {
-            let h = Sgd {
-                lr: 0.1,
-                momentum: 0.9,
-                weight_decay: 0.01,
-                nesterov,
-                ..Sgd::default()
-            };
-            let (mut w, mut v) = ([1.0f64, -2.0], [7.0; 2]);
+    fn sgd_matches_the_formulas_with_and_without_velocity() {
+        for momentum in [0.0, 0.9] {
+            let (mut w, mut v) = (vec![1.0f64; 20_000], vec![0.0; 20_000]);
             let (mut ew, mut ev) = (1.0, 0.0);
-            for t in 1..=3 {
-                let grad = w;
-                sgd(&h, t, &grad, &mut w, &mut v);
-                let g = ew + 0.01 * ew;
-                ev = if t == 1 { g } else { 0.9 * ev + g };
-                ew -= 0.1 * if nesterov { g + 0.9 * ev } else { ev };
+            for _ in 0..3 {
+                let grad = w.clone();
+                let velocity = (momentum != 0.0).then_some(&mut v[..]);
+                sgd(&RATES, momentum, &grad, &mut w, velocity);
+                ev = momentum * ev + seen(ew);
+                ew = ew * 0.998 - 0.1 * ev;
             }
-            assert!((w[0] - ew).abs() < 1e-12 && (w[1] + 2.0 * ew).abs() < 1e-12);
+            assert!(w.iter().all(|w| (w - ew).abs() < 1e-12));
         }
-        let mut w = [2.0f64];
-        sgd(&Sgd::default(), 5, &[1.0], &mut w, &mut []);
-        assert!((w[0] - 1.99).abs() < 1e-15);
+    }
+
+    #[test]
+    fn a_not_a_number_is_not_clipped_away() {
+        let mut w = [1.0f32, 1.0];
+        sgd(&RATES, 0.0, &[f32::NAN, 0.0], &mut w, None);
+        assert!(w[0].is_nan() && !w[1].is_nan());
     }
 }

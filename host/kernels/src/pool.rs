@@ -4,7 +4,7 @@
 //! window is a vector of consecutive elements. Average pooling is a depthwise convolution with ones.
 
 use crate::check::assert_len;
-use crate::conv::depthwise::{self, Plane, SLACK, planes_per_task};
+use crate::conv::depthwise::{self, Plane, planes_per_task};
 use crate::geometry::{Conv, PadMode, Pool};
 use crate::real::Real;
 use crate::reference;
@@ -24,7 +24,8 @@ fn window(g: &Pool) -> Conv {
 }
 
 /// Largest pixel of each window of `n` planes `x: [n, H, W]`. Padding is minus infinity, ties go to the
-/// first pixel, a not-a-number wins. `y`, `argmax` (index in the window): `[n, P, Q]`.
+/// first pixel, a not-a-number wins. `y`, and `places` where wanted (index of the pixel in its plane):
+/// `[n, P, Q]`.
 pub fn max_forward<T: Real>(
     g: &Pool,
     n: usize,
@@ -32,18 +33,22 @@ pub fn max_forward<T: Real>(
     w: usize,
     x: &[T],
     y: &mut [T],
-    argmax: &mut [u16],
+    places: Option<&mut [u32]>,
 ) {
     let (p, q) = g.expect_out(h, w);
     assert_len("x", x, n * h * w);
     assert_len("y", y, n * p * q);
-    assert_len("argmax", argmax, n * p * q);
+    let places = places.map(|places| {
+        assert_len("places", places, n * p * q);
+        Shared::new(places)
+    });
     let conv = window(g);
     let (hp, wp) = conv.padded_size(h, w);
     let plane = Plane::new(&conv, (hp, wp), (p, q));
     let taps = plane.taps();
+    let offsets = offsets(g, w);
+    let exact = offsets.last().is_none_or(|&last| last < EXACT);
     let many = planes_per_task(hp * wp);
-    let argmax = Shared::new(argmax);
     threads::for_each_chunk(y, many * p * q, |task, y| {
         let (mut padded, mut cut) = (Buffer::new(hp * wp), Buffer::new(plane.len()));
         padded.fill(T::NEG_INFINITY);
@@ -51,39 +56,97 @@ pub fn max_forward<T: Real>(
             let number = task * many + i;
             let x = &x[number * h * w..][..h * w];
             // SAFETY: the results of a plane belong to one task.
-            let argmax = unsafe { argmax.part(number * p * q, p * q) };
+            let places = places
+                .as_ref()
+                .map(|places| unsafe { places.part(number * p * q, p * q) });
             // No short cut, so that it compiles to vector code: an infinity or a not-a-number
             // times 0 is not 0.
-            if x.iter()
-                .fold(false, |odd, &v| odd | (v * T::ZERO != T::ZERO))
-            {
-                reference::pool::max_forward(g, 1, h, w, x, y, argmax);
+            let odd = x
+                .iter()
+                .fold(false, |odd, &v| odd | (v * T::ZERO != T::ZERO));
+            if odd || !exact {
+                reference::pool::max_forward(g, 1, h, w, x, y, places);
                 continue;
             }
             for (row, x) in x.chunks_exact(w).enumerate() {
                 padded[(row + g.padding[0]) * wp + g.padding[1]..][..w].copy_from_slice(x);
             }
             plane.split(wp, &padded, &mut cut);
-            T::vectorised(Largest {
+            let at = Reading {
                 x: &cut,
                 step: plane.row_step(),
                 cols: q,
                 taps: &taps,
-                y,
-                argmax,
-            });
+            };
+            match places {
+                Some(places) => T::vectorised(Places {
+                    at,
+                    offsets: &offsets,
+                    first: -((g.padding[0] * w + g.padding[1]) as i32),
+                    steps: [(g.stride[0] * w) as i32, g.stride[1] as i32],
+                    y,
+                    places,
+                }),
+                None => T::vectorised(Largest { at, y }),
+            }
         }
     });
 }
 
-/// Maximum over taps, and which tap; all values are finite, or the minus infinity of the padding.
-struct Largest<'a, T> {
+/// Whole numbers below this are exact in every element type.
+const EXACT: usize = 1 << 24;
+
+/// Pixels of a window in a plane of `w` columns, counted from its first.
+fn offsets(g: &Pool, w: usize) -> Vec<usize> {
+    let [_, columns] = g.kernel;
+    (0..g.kernel[0] * columns)
+        .map(|tap| tap / columns * w + tap % columns)
+        .collect()
+}
+
+/// A padded plane by column phases, whose values are finite, or the minus infinity of the padding.
+struct Reading<'a, T> {
     x: &'a [T],
     step: usize,
     cols: usize,
     taps: &'a [usize],
+}
+
+impl<T: Real> Reading<'_, T> {
+    #[inline(always)]
+    fn check<S: Simd<E = T>>(&self, outputs: usize) {
+        let last_row = (outputs / self.cols - 1) * self.step;
+        let reach = self.taps.iter().max().copied().unwrap_or(0) + last_row;
+        assert!(
+            reach + self.cols + S::LANES <= self.x.len() + 1,
+            "tap outside the plane"
+        );
+    }
+
+    /// Tap `tap` of the vector of windows that starts at row `i`, column `j`.
+    ///
+    /// # Safety
+    /// [`Reading::check`] has passed, and the vector starts inside the row.
+    #[inline(always)]
+    unsafe fn at<S: Simd<E = T>>(&self, s: S, i: usize, j: usize, tap: usize) -> S::V {
+        // SAFETY: the caller's promise.
+        unsafe { s.read(self.x.as_ptr().add(i * self.step + j + tap)) }
+    }
+}
+
+#[inline(always)]
+fn store<S: Simd>(s: S, to: &mut [S::E], v: S::V) {
+    if to.len() == S::LANES {
+        s.store(to, v);
+    } else {
+        s.store_part(to, v);
+    }
+}
+
+/// Maximum over taps.
+struct Largest<'a, T> {
+    at: Reading<'a, T>,
     y: &'a mut [T],
-    argmax: &'a mut [u16],
 }
 
 impl<T: Real> Job<T> for Largest<'_, T> {
@@ -91,40 +154,59 @@ impl<T: Real> Job<T> for Largest<'_, T> {
 
     #[inline(always)]
     fn run<S: Simd<E = T>>(self, s: S) {
-        let (zero, one) = (s.splat(T::ZERO), s.splat(T::ONE));
-        let last_row = (self.y.len() / self.cols - 1) * self.step;
-        let reach = self.taps.iter().max().copied().unwrap_or(0) + last_row;
-        assert!(
-            reach + self.cols + S::LANES <= self.x.len() + 1,
-            "tap outside the plane"
-        );
-        let rows = self
-            .y
-            .chunks_exact_mut(self.cols)
-            .zip(self.argmax.chunks_exact_mut(self.cols));
-        for (i, (y, argmax)) in rows.enumerate() {
-            let vectors = y.chunks_mut(S::LANES).zip(argmax.chunks_mut(S::LANES));
-            for (j, (y, argmax)) in vectors.enumerate() {
-                let (mut most, mut at) = (s.splat(T::NEG_INFINITY), zero);
-                let mut number = zero;
-                for &tap in self.taps {
-                    // SAFETY: the vector starts inside the row, and the plane reaches to its end
-                    // (checked above).
-                    let v =
-                        unsafe { s.read(self.x.as_ptr().add(i * self.step + j * S::LANES + tap)) };
-                    at = s.gt(v, most, number, at);
+        self.at.check::<S>(self.y.len());
+        for (i, y) in self.y.chunks_exact_mut(self.at.cols).enumerate() {
+            for (j, y) in y.chunks_mut(S::LANES).enumerate() {
+                let mut most = s.splat(T::NEG_INFINITY);
+                for &tap in self.at.taps {
+                    // SAFETY: checked above; the vector starts at an output of the row.
+                    most = s.max(unsafe { self.at.at(s, i, j * S::LANES, tap) }, most);
+                }
+                store(s, y, most);
+            }
+        }
+    }
+}
+
+/// Maximum over taps, and the pixel of the plane that it is.
+struct Places<'a, T> {
+    at: Reading<'a, T>,
+    /// Pixel of each tap, from the window's first.
+    offsets: &'a [usize],
+    /// Pixel (outside the plane where there is padding) at which the first window starts.
+    first: i32,
+    /// Pixels from window to window, down and right.
+    steps: [i32; 2],
+    y: &'a mut [T],
+    places: &'a mut [u32],
+}
+
+impl<T: Real> Job<T> for Places<'_, T> {
+    type Out = ();
+
+    #[inline(always)]
+    fn run<S: Simd<E = T>>(self, s: S) {
+        self.at.check::<S>(self.y.len());
+        let cols = self.at.cols;
+        let rows = self.y.chunks_exact_mut(cols);
+        for (i, (y, places)) in rows.zip(self.places.chunks_exact_mut(cols)).enumerate() {
+            let vectors = y.chunks_mut(S::LANES).zip(places.chunks_mut(S::LANES));
+            for (j, (y, places)) in vectors.enumerate() {
+                let (mut most, mut won) = (s.splat(T::NEG_INFINITY), s.splat(T::ZERO));
+                for (&tap, &offset) in self.at.taps.iter().zip(self.offsets) {
+                    // SAFETY: checked above; the vector starts at an output of the row.
+                    let v = unsafe { self.at.at(s, i, j * S::LANES, tap) };
+                    won = s.gt(v, most, s.splat(T::from_f64(offset as f64)), won);
                     most = s.max(v, most);
-                    number = s.add(number, one);
                 }
-                let mut index = [T::ZERO; SLACK];
-                s.store(&mut index, at);
-                if y.len() == S::LANES {
-                    s.store(y, most);
-                } else {
-                    s.store_part(y, most);
-                }
-                for (to, index) in argmax.iter_mut().zip(index) {
-                    *to = index.to_f64() as i32 as u16;
+                store(s, y, most);
+                let mut offset = [0; 16];
+                s.store_whole(&mut offset, won);
+                let mut window =
+                    self.first + i as i32 * self.steps[0] + (j * S::LANES) as i32 * self.steps[1];
+                for (place, offset) in places.iter_mut().zip(offset) {
+                    *place = (window + offset) as u32;
+                    window += self.steps[1];
                 }
             }
         }
@@ -134,39 +216,25 @@ impl<T: Real> Job<T> for Largest<'_, T> {
 /// Sends each `dy: [n, P, Q]` to the pixel that won. `dx: [n, H, W]` is overwritten.
 ///
 /// # Panics
-/// If `argmax` was not made by [`max_forward`] for the same shape.
+/// If a place is outside its plane.
 pub fn max_backward<T: Real>(
-    g: &Pool,
-    n: usize,
-    h: usize,
-    w: usize,
+    (n, size): (usize, usize),
+    (h, w): (usize, usize),
     dy: &[T],
-    argmax: &[u16],
+    places: &[u32],
     dx: &mut [T],
 ) {
-    let (p, q) = g.expect_out(h, w);
-    assert_len("dy", dy, n * p * q);
-    assert_len("argmax", argmax, n * p * q);
+    assert_len("dy", dy, n * size);
+    assert_len("places", places, n * size);
     assert_len("dx", dx, n * h * w);
-    let places: Vec<usize> = (0..g.kernel[0] * g.kernel[1])
-        .map(|t| t / g.kernel[1] * w + t % g.kernel[1])
-        .collect();
-    // The window of output (0, 0) starts this far in front of the image.
-    let before = g.padding[0] * w + g.padding[1];
     let many = planes_per_task(h * w);
     threads::for_each_chunk(dx, many * h * w, |task, dx| {
         dx.fill(T::ZERO);
         for (i, dx) in dx.chunks_exact_mut(h * w).enumerate() {
-            let from = (task * many + i) * p * q;
-            let rows = dy[from..from + p * q]
-                .chunks_exact(q)
-                .zip(argmax[from..from + p * q].chunks_exact(q));
-            for (row, (dy, argmax)) in rows.enumerate() {
-                let mut start = row * g.stride[0] * w;
-                for (&dy, &t) in dy.iter().zip(argmax) {
-                    dx[start + places[usize::from(t)] - before] += dy;
-                    start += g.stride[1];
-                }
+            let from = (task * many + i) * size;
+            let won = &places[from..from + size];
+            for (&dy, &place) in dy[from..from + size].iter().zip(won) {
+                dx[place as usize] += dy;
             }
         }
     });

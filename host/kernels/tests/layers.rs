@@ -25,21 +25,23 @@ fn check_pool<T: Real>(g: &Pool, n: usize, h: usize, w: usize, tied: bool, toler
     let dy = noise::<T>(2, n * p * q);
     let (mut y, mut at, mut dx) = (
         noise::<T>(3, dy.len()),
-        vec![9u16; dy.len()],
+        vec![9u32; dy.len()],
         noise::<T>(4, x.len()),
     );
-    reference::pool::max_forward(g, n, h, w, &x, &mut y, &mut at);
-    reference::pool::max_backward(g, n, h, w, &dy, &at, &mut dx);
+    reference::pool::max_forward(g, n, h, w, &x, &mut y, Some(&mut at));
+    reference::pool::max_backward((n, p * q), (h, w), &dy, &at, &mut dx);
     each_isa(|isa| {
         let what = format!("{isa:?} {g:?} {n} {h}x{w}");
         let (mut fast_y, mut fast_at, mut fast_dx) = (
             noise::<T>(5, dy.len()),
-            vec![7u16; dy.len()],
+            vec![7u32; dy.len()],
             noise(6, x.len()),
         );
-        pool::max_forward(g, n, h, w, &x, &mut fast_y, &mut fast_at);
+        pool::max_forward(g, n, h, w, &x, &mut fast_y, Some(&mut fast_at));
         assert_eq!((&fast_y, &fast_at), (&y, &at), "max {what}");
-        pool::max_backward(g, n, h, w, &dy, &at, &mut fast_dx);
+        pool::max_forward(g, n, h, w, &x, &mut fast_y, None);
+        assert_eq!(fast_y, y, "max without places {what}");
+        pool::max_backward((n, p * q), (h, w), &dy, &at, &mut fast_dx);
         assert_close(&format!("max gradient {what}"), &fast_dx, &dx, tolerance);
     });
     for include_pad in [false, true] {
@@ -68,7 +70,7 @@ fn a_not_a_number_wins_its_windows() {
     x[40] = f32::NAN;
     x[100] = f32::INFINITY;
     let (mut y, mut at) = (vec![0.0; 50], vec![0; 50]);
-    pool::max_forward(&g, 2, 9, 9, &x, &mut y, &mut at);
+    pool::max_forward(&g, 2, 9, 9, &x, &mut y, Some(&mut at));
     assert!(y[12].is_nan() && y.iter().filter(|v| v.is_nan()).count() == 1);
     assert_eq!(y.iter().filter(|&&v| v == f32::INFINITY).count(), 2);
 }

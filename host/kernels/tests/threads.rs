@@ -4,7 +4,7 @@ mod support;
 
 use biorule_kernels::compete::{self, Outputs};
 use biorule_kernels::competition::Competition;
-use biorule_kernels::{Conv, PadMode, Planes, conv, norm};
+use biorule_kernels::{Conv, PadMode, Planes, conv, dense, norm};
 use support::noise;
 
 /// Every result of a few kernels, one after another.
@@ -57,6 +57,16 @@ fn everything() -> Vec<f32> {
         );
         all.extend([&y[..], &dw, &decay, &activity, &factors].concat());
     }
+    let (b, d, k) = (33, 3000, 10);
+    let (x, weight, dy) = (
+        noise::<f32>(5, b * d),
+        noise::<f32>(6, k * d),
+        noise::<f32>(7, b * k),
+    );
+    let (mut y, mut dw) = (dy.clone(), weight.clone());
+    dense::forward((b, d, k), &x, &weight, &mut y);
+    dense::weight_grad((b, d, k), &x, &dy, &mut dw);
+    all.extend([y, dw].concat());
     let d = Planes::new(9, 40, 77);
     let (mut mean, mut var, mut y) = (vec![0.0; 40], vec![0.0; 40], vec![0.0; d.len()]);
     norm::batch_forward_train(

@@ -7,7 +7,7 @@ use super::pass::{Kept, Pass};
 use crate::Result;
 use crate::config::plan::PoolKind;
 use crate::ops::Window;
-use crate::ops::pool::{avg_pool, avg_pool_backward, max_pool, max_pool_backward};
+use crate::ops::pool::{avg_pool, avg_pool_backward, max_pool, max_pool_alone, max_pool_backward};
 
 /// A pooling window over `[B, C, H, W]`.
 pub struct Pool {
@@ -21,6 +21,7 @@ impl Module for Pool {
     fn forward(&mut self, pass: &mut Pass, x: &Tensor) -> Result<Tensor> {
         let dims = x.dims().to_vec();
         match self.kind {
+            PoolKind::Max if !pass.keep => max_pool_alone(&self.window, x),
             PoolKind::Max => {
                 let (y, at) = max_pool(&self.window, x)?;
                 pass.push(|| Kept {

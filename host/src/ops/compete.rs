@@ -5,7 +5,7 @@ use biorule_kernels::{Conv, compete};
 use candle_core::{DType, Tensor, WithDType};
 
 use super::cpu::conv::kernel_geometry;
-use super::cpu::real::{read, tensor};
+use super::cpu::real::{read, tensor, unwritten};
 use crate::Result;
 use crate::nn::LayerMap;
 
@@ -91,8 +91,8 @@ fn run<T: Element>(
     let mut dims = vec![b];
     dims.extend(map.output_dims());
     let units = geometry.out;
-    let mut u = vec![T::default(); dims.iter().product()];
-    let mut correlation = vec![T::default(); geometry.weight_len()];
+    let mut u = unwritten::<T>(dims.iter().product());
+    let mut correlation = unwritten::<T>(geometry.weight_len());
     let (mut yu, mut y_sum) = (vec![T::default(); units], vec![T::default(); units]);
     let tile = |tile: &mut compete::Tile<'_, T>| {
         competition(Tile {

@@ -1,6 +1,7 @@
 //! Inverted dropout whose mask is a function of a key and the element's index,
 //! so that a resumed run, a kept feature and any number of threads see the same mask.
 
+pub use biorule_kernels::dropout::finalise;
 use candle_core::Tensor;
 
 use super::{cpu, on_device};
@@ -17,12 +18,4 @@ pub fn mix(words: &[u64]) -> u64 {
     words.iter().fold(0x9E37_79B9_7F4A_7C15, |state, word| {
         finalise(state ^ finalise(word.wrapping_add(0x9E37_79B9_7F4A_7C15)))
     })
-}
-
-/// SplitMix64's output function.
-#[inline(always)]
-pub fn finalise(mut z: u64) -> u64 {
-    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    z ^ (z >> 31)
 }

@@ -7,6 +7,7 @@
 //! says `_in_place`. Both `f32` and `f64` are supported; nothing else is.
 
 pub mod activation;
+pub mod along;
 pub mod compete;
 pub mod conv;
 pub mod cpu;
@@ -21,6 +22,7 @@ pub mod optim;
 pub mod pool;
 pub mod rows;
 pub mod shape;
+pub mod synapses;
 
 pub use geometry::{ConvGeometry, PadMode, Window};
 

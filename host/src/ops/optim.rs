@@ -1,33 +1,10 @@
 //! Optimiser steps and other changes of parameters, each in one pass, in place.
 
+pub use biorule_kernels::optimise::{AdamRates, StepRates};
 use candle_core::Tensor;
 
 use super::{cpu, on_device};
 use crate::Result;
-
-/// What an optimiser step has in common: rate, decays, clipping.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct StepRates {
-    /// Rate η.
-    pub lr: f64,
-    /// Added to the gradient as `decay · p`.
-    pub weight_decay: f64,
-    /// With the step `p ← p − decay · p`, of the value before it.
-    pub decoupled_decay: f64,
-    /// Clip every gradient element to ±this before anything else; 0 is off.
-    pub clip: f64,
-}
-
-/// Moments and bias corrections of Adam.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct AdamRates {
-    /// Decay of the first and second moment.
-    pub betas: [f64; 2],
-    /// Added to the root of the corrected second moment.
-    pub eps: f64,
-    /// Steps done, this one included.
-    pub step: u64,
-}
 
 /// `v ← μ v + g; p ← p − η v` (no `velocity` where μ is 0).
 pub fn sgd_in_place(

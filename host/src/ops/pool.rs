@@ -12,6 +12,11 @@ pub fn max_pool(window: &Window, x: &Tensor) -> Result<(Tensor, Tensor)> {
     on_device!(x, "max_pool", cpu: cpu::pool::max_forward(window, x), cuda: super::cuda::pool::max_forward(window, x))
 }
 
+/// The output of [`max_pool`] alone, where no backward pass will follow.
+pub fn max_pool_alone(window: &Window, x: &Tensor) -> Result<Tensor> {
+    on_device!(x, "max_pool", cpu: cpu::pool::max_forward_alone(window, x), cuda: Ok(super::cuda::pool::max_forward(window, x)?.0))
+}
+
 /// Gradient of [`max_pool`] from the positions it returned; `input = [H, W]`.
 pub fn max_pool_backward(
     window: &Window,

@@ -68,6 +68,16 @@ impl Plane {
         if s == 1 {
             return body.copy_from_slice(padded);
         }
+        if s == 2 {
+            let (even, odd) = body.split_at_mut(self.rows * self.wide);
+            return T::vectorised(Halves {
+                from: padded,
+                width: wp,
+                wide: self.wide,
+                even,
+                odd,
+            });
+        }
         for (phase, rows) in body.chunks_exact_mut(self.rows * self.wide).enumerate() {
             for (to, from) in rows
                 .chunks_exact_mut(self.wide)
@@ -98,6 +108,37 @@ impl Plane {
         }
         pad_plane(g.pad_mode, g.padding, (h, w), x, padded);
         self.split(wp, padded, to);
+    }
+}
+
+/// Cuts rows of `width` elements into their even and odd columns.
+struct Halves<'a, T> {
+    from: &'a [T],
+    width: usize,
+    /// Columns of `even` and `odd`.
+    wide: usize,
+    even: &'a mut [T],
+    odd: &'a mut [T],
+}
+
+impl<T: Real> Job<T> for Halves<'_, T> {
+    type Out = ();
+
+    #[inline(always)]
+    fn run<S: Simd<E = T>>(self, _: S) {
+        let halves = self
+            .even
+            .chunks_exact_mut(self.wide)
+            .zip(self.odd.chunks_exact_mut(self.wide));
+        for (from, (even, odd)) in self.from.chunks_exact(self.width).zip(halves) {
+            let (pairs, rest) = from.as_chunks::<2>();
+            for ((even, odd), pair) in even.iter_mut().zip(odd.iter_mut()).zip(pairs) {
+                (*even, *odd) = (pair[0], pair[1]);
+            }
+            if let [last] = rest {
+                (even[pairs.len()], odd[pairs.len()]) = (*last, T::ZERO);
+            }
+        }
     }
 }
 
@@ -269,23 +310,24 @@ pub(crate) fn input_grad<T: Real>(
                         .zip(from)
                         .for_each(|(to, &v)| *to = v);
                 }
-                let weight = &flipped[channel * taps.len()..][..taps.len()];
+                // Where the border's gradient goes nowhere it is not computed.
+                let (x, cols, y) = if folds {
+                    (&grid[..], wp, &mut whole[..])
+                } else {
+                    (&grid[g.padding[0] * wide + g.padding[2]..], w, &mut *dx)
+                };
                 T::vectorised(Rows {
-                    x: &grid,
+                    x,
                     step: wide,
-                    cols: wp,
+                    cols,
                     taps: &taps,
-                    weight,
-                    y: &mut whole,
+                    weight: &flipped[channel * taps.len()..][..taps.len()],
+                    y,
                     add: k > 0,
                 });
             }
             if folds {
                 crate::pad::unpad_plane(g.pad_mode, g.padding, (h, w), &whole, dx);
-            } else {
-                for (row, dx) in dx.chunks_exact_mut(w).enumerate() {
-                    dx.copy_from_slice(&whole[(g.padding[0] + row) * wp + g.padding[2]..][..w]);
-                }
             }
         }
     });
@@ -339,8 +381,8 @@ struct Dots<'a, T> {
     sums: &'a mut [T],
 }
 
-/// Taps whose sums are kept in registers together.
-const TOGETHER: usize = 5;
+/// Taps whose sums are kept in registers together, at most.
+const TOGETHER: usize = 13;
 
 impl<T: Real> Job<T> for Dots<'_, T> {
     type Out = ();
@@ -353,18 +395,22 @@ impl<T: Real> Job<T> for Dots<'_, T> {
             reach + self.cols + S::LANES <= self.x.len() + 1,
             "tap outside the plane"
         );
-        let sums = self.sums.chunks_mut(TOGETHER * SLACK);
-        for (taps, sums) in self.taps.chunks(TOGETHER).zip(sums) {
-            // SAFETY: every tap of every row is inside the plane, whole vectors included (checked above).
-            unsafe {
-                match taps.len() {
-                    1 => dots::<S, 1>(s, self.x, self.step, self.cols, taps, self.dy, sums),
-                    2 => dots::<S, 2>(s, self.x, self.step, self.cols, taps, self.dy, sums),
-                    3 => dots::<S, 3>(s, self.x, self.step, self.cols, taps, self.dy, sums),
-                    4 => dots::<S, 4>(s, self.x, self.step, self.cols, taps, self.dy, sums),
-                    _ => dots::<S, TOGETHER>(s, self.x, self.step, self.cols, taps, self.dy, sums),
+        let many = threads::even_split(self.taps.len(), TOGETHER, 1);
+        macro_rules! by_taps {
+            ($taps:ident, $sums:ident: $($n:literal)*) => {
+                match $taps.len() {
+                    // SAFETY: every tap of every row is inside the plane, whole vectors included
+                    // (checked above).
+                    $($n => unsafe {
+                        dots::<S, $n>(s, self.x, self.step, self.cols, $taps, self.dy, $sums)
+                    },)*
+                    _ => unreachable!("more taps than registers"),
                 }
-            }
+            };
+        }
+        let sums = self.sums.chunks_mut(many * SLACK);
+        for (taps, sums) in self.taps.chunks(many).zip(sums) {
+            by_taps!(taps, sums: 1 2 3 4 5 6 7 8 9 10 11 12 13);
         }
     }
 }

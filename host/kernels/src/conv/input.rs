@@ -5,9 +5,9 @@
 //! is ever computed. The padded `dy` has its channels innermost: a step of the inner loop then reads
 //! the next element of each row, however many output channels there are.
 
-use super::depthwise;
 use super::map::{Map, Packed, images_per_pass, position_offsets};
 use super::product::{Pack, Turn, panel_width};
+use super::{depthwise, narrow};
 use crate::check::assert_len;
 use crate::geometry::{Conv, PadMode};
 use crate::pad::unpad_grad;
@@ -95,6 +95,9 @@ pub fn input_grad<T: Real>(
     } else {
         [(g.padding[0], h), (g.padding[2], w)]
     };
+    if narrow::serves(g) {
+        return few_channels(g, (h, w), want, dy, weight, dx);
+    }
     let axes = [
         Axis::new(g, 0, (hp, p), want[0]),
         Axis::new(g, 1, (wp, q), want[1]),
@@ -115,6 +118,29 @@ pub fn input_grad<T: Real>(
             run_phases(g, &axes, &phases, images, &padded, dx);
         }
     }
+}
+
+/// The same image by image, for layers that [`narrow`] serves.
+fn few_channels<T: Real>(
+    g: &Conv,
+    (h, w): (usize, usize),
+    want: narrow::Wanted,
+    dy: &[T],
+    weight: &[T],
+    dx: &mut [T],
+) {
+    let (p, q) = g.expect_out(h, w);
+    let weight = narrow::reorder(g, weight);
+    let (channels, whole) = (g.channels, want[0].1 * want[1].1);
+    threads::for_each_chunk(dx, channels * h * w, |image, dx| {
+        let dy = &dy[image * g.out * p * q..][..g.out * p * q];
+        if whole == h * w {
+            return narrow::input_grad(g, (p, q), want, dy, &weight, dx);
+        }
+        let mut padded = Buffer::new(channels * whole);
+        narrow::input_grad(g, (p, q), want, dy, &weight, &mut padded);
+        unpad_grad(g.pad_mode, g.padding, channels, h, w, &padded, dx);
+    });
 }
 
 fn pad_output<T: Real>(

@@ -7,6 +7,7 @@ pub(crate) mod depthwise;
 pub(crate) mod forward;
 mod input;
 pub(crate) mod map;
+mod narrow;
 mod product;
 pub(crate) mod weight;
 

@@ -5,5 +5,6 @@
 pub mod activation;
 pub mod compete;
 pub mod conv;
+pub mod dense;
 pub mod norm;
 pub mod pool;

@@ -22,7 +22,7 @@ fn window(
 }
 
 /// Largest pixel of each window, first one on ties, not-a-number if there is one; padding is
-/// minus infinity. `x: [N, H, W]`, `y` and `argmax` (index in the window): `[N, P, Q]`.
+/// minus infinity. `x: [N, H, W]`, `y` and `places` (index in the plane): `[N, P, Q]`.
 pub fn max_forward<T: Real>(
     g: &Pool,
     n: usize,
@@ -30,40 +30,36 @@ pub fn max_forward<T: Real>(
     w: usize,
     x: &[T],
     y: &mut [T],
-    argmax: &mut [u16],
+    mut places: Option<&mut [u32]>,
 ) {
     let (p, q) = g.expect_out(h, w);
     for o in 0..n * p * q {
         let plane = &x[o / (p * q) * h * w..][..h * w];
         let (mut best, mut at) = (T::NEG_INFINITY, None);
-        for (t, row, col) in window(g, h, w, o / q % p, o % q) {
+        for (_, row, col) in window(g, h, w, o / q % p, o % q) {
             let v = plane[row * w + col];
             if at.is_none() || v > best || (v.is_nan() && !best.is_nan()) {
-                (best, at) = (v, Some(t));
+                (best, at) = (v, Some(row * w + col));
             }
         }
         y[o] = best;
-        argmax[o] = at.unwrap_or(0) as u16;
+        if let Some(places) = &mut places {
+            places[o] = at.expect("a window holds a pixel") as u32;
+        }
     }
 }
 
-/// Sends each `dy` to the pixel that won. `dx` is overwritten.
+/// Sends each `dy: [N, size]` to the pixel that won. `dx` is overwritten.
 pub fn max_backward<T: Real>(
-    g: &Pool,
-    n: usize,
-    h: usize,
-    w: usize,
+    (n, size): (usize, usize),
+    (h, w): (usize, usize),
     dy: &[T],
-    argmax: &[u16],
+    places: &[u32],
     dx: &mut [T],
 ) {
-    let (p, q) = g.expect_out(h, w);
     dx.fill(T::ZERO);
-    for o in 0..n * p * q {
-        let t = usize::from(argmax[o]);
-        let row = o / q % p * g.stride[0] + t / g.kernel[1] - g.padding[0];
-        let col = o % q * g.stride[1] + t % g.kernel[1] - g.padding[1];
-        dx[o / (p * q) * h * w + row * w + col] += dy[o];
+    for o in 0..n * size {
+        dx[o / size * h * w + places[o] as usize] += dy[o];
     }
 }
 

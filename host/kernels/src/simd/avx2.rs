@@ -97,6 +97,14 @@ impl Simd for Avx2 {
         math::powf(self, a, power)
     }
     #[inline(always)]
+    fn store_whole(self, to: &mut [i32; 16], v: __m256) {
+        // The array has room for the vector.
+        intrinsic!(_mm256_storeu_si256(
+            to.as_mut_ptr().cast(),
+            _mm256_cvttps_epi32(v)
+        ))
+    }
+    #[inline(always)]
     unsafe fn transpose(
         self,
         size: (usize, usize),

@@ -92,6 +92,14 @@ impl Simd for Avx512 {
         math::powf(self, a, power)
     }
     #[inline(always)]
+    fn store_whole(self, to: &mut [i32; 16], v: __m512) {
+        // The array has room for the vector.
+        intrinsic!(_mm512_storeu_si512(
+            to.as_mut_ptr().cast(),
+            _mm512_cvttps_epi32(v)
+        ))
+    }
+    #[inline(always)]
     unsafe fn transpose(
         self,
         size: (usize, usize),

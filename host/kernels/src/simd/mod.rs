@@ -124,6 +124,16 @@ pub trait Simd: Copy + 'static {
         to[..n].copy_from_slice(&full[..n]);
     }
 
+    /// Writes the lanes, whole numbers of at most 2^24, as integers (32 bit, with sign).
+    #[inline(always)]
+    fn store_whole(self, to: &mut [i32; 16], v: Self::V) {
+        let mut lanes = [Self::E::ZERO; 16];
+        self.store(&mut lanes, v);
+        for (to, v) in to.iter_mut().zip(lanes) {
+            *to = v.to_f64() as i32;
+        }
+    }
+
     /// Sum of the lanes, always in the same order.
     #[inline(always)]
     fn sum(self, v: Self::V) -> Self::E {

@@ -4,7 +4,7 @@ use biorule_kernels::{Planes, activation as kernels};
 use candle_core::Tensor;
 use rayon::prelude::*;
 
-use super::real::{Real, by_dtype, dims4, filled, read, tensor, zeros};
+use super::real::{Real, by_dtype, dims4, filled, read, tensor, unwritten};
 use crate::Result;
 use crate::config::plan::ActivationPlan;
 
@@ -79,7 +79,7 @@ fn slope<T: Real>(c: T, p: T) -> T {
 }
 
 fn map<T: Real>(u: &Tensor, f: impl Fn(T) -> T + Sync) -> Result<Tensor> {
-    let mut out = zeros::<T>(u.elem_count());
+    let mut out = unwritten::<T>(u.elem_count());
     read::<T, _>(u, |u| {
         out.par_chunks_mut(CHUNK)
             .zip(u.par_chunks(CHUNK))
@@ -89,7 +89,7 @@ fn map<T: Real>(u: &Tensor, f: impl Fn(T) -> T + Sync) -> Result<Tensor> {
 }
 
 fn map2<T: Real>(a: &Tensor, grad: &Tensor, f: impl Fn(T, T) -> T + Sync) -> Result<Tensor> {
-    let mut out = zeros::<T>(a.elem_count());
+    let mut out = unwritten::<T>(a.elem_count());
     read::<T, _>(a, |a| {
         read::<T, _>(grad, |grad| {
             out.par_chunks_mut(CHUNK)

@@ -3,7 +3,7 @@
 use biorule_kernels::{Conv, PadMode as Mode, conv};
 use candle_core::Tensor;
 
-use super::real::{by_dtype, dims4, read, tensor, zeros};
+use super::real::{by_dtype, dims4, read, tensor, unwritten};
 use crate::Result;
 use crate::ops::{ConvGeometry, PadMode};
 
@@ -37,7 +37,7 @@ pub fn forward(g: &ConvGeometry, x: &Tensor, w: &Tensor) -> Result<Tensor> {
     let [p, q] = g.output([h, wd])?;
     check("weight", w, &g.weight_dims())?;
     by_dtype!(x, T => {
-        let mut y = zeros::<T>(b * g.out_channels * p * q);
+        let mut y = unwritten::<T>(b * g.out_channels * p * q);
         let geometry = kernel_geometry(g);
         read::<T, _>(x, |x| read::<T, _>(w, |w| conv::forward(&geometry, b, h, wd, x, w, &mut y)))??;
         tensor(y, &[b, g.out_channels, p, q])
@@ -57,7 +57,7 @@ pub fn input_grad(
     check("weight", w, &g.weight_dims())?;
     check("error", grad, &[b, g.out_channels, p, q])?;
     by_dtype!(grad, T => {
-        let mut dx = zeros::<T>(b * g.in_channels * h * wd);
+        let mut dx = unwritten::<T>(b * g.in_channels * h * wd);
         let geometry = kernel_geometry(g);
         read::<T, _>(grad, |dy| read::<T, _>(w, |w| conv::input_grad(&geometry, b, h, wd, dy, w, &mut dx)))??;
         tensor(dx, &[b, g.in_channels, h, wd])
@@ -71,7 +71,7 @@ pub fn weight_grad(g: &ConvGeometry, x: &Tensor, grad: &Tensor) -> Result<Tensor
     check("error", grad, &[b, g.out_channels, p, q])?;
     by_dtype!(x, T => {
         let dims = g.weight_dims();
-        let mut dw = zeros::<T>(dims.iter().product());
+        let mut dw = unwritten::<T>(dims.iter().product());
         let geometry = kernel_geometry(g);
         read::<T, _>(x, |x| read::<T, _>(grad, |dy| conv::weight_grad(&geometry, b, h, wd, x, dy, &mut dw)))??;
         tensor(dw, &dims)

@@ -2,7 +2,7 @@
 
 use candle_core::Tensor;
 
-use super::real::{Real, by_dtype, read, tensor, zeros};
+use super::real::{Real, by_dtype, read, tensor, unwritten};
 use crate::{Error, Result};
 
 /// See [`crate::ops::loss::cross_entropy`].
@@ -13,7 +13,7 @@ pub fn cross_entropy(logits: &Tensor, labels: &Tensor) -> Result<(Tensor, Tensor
 fn cross_entropy_typed<T: Real>(logits: &Tensor, labels: &Tensor) -> Result<(Tensor, Tensor)> {
     let (b, o) = logits.dims2()?;
     check_labels(labels, b, o)?;
-    let mut grad = zeros::<T>(b * o);
+    let mut grad = unwritten::<T>(b * o);
     let (mut loss, mut right) = (0.0, 0.0);
     read::<T, _>(logits, |u| {
         read::<u32, _>(labels, |labels| {
@@ -69,7 +69,7 @@ fn half_mse_typed<T: Real>(y: &Tensor, target: &Tensor) -> Result<(Tensor, Tenso
         )));
     }
     let target = target.to_dtype(T::DTYPE)?;
-    let mut grad = zeros::<T>(b * o);
+    let mut grad = unwritten::<T>(b * o);
     let mut loss = 0.0;
     read::<T, _>(y, |y| {
         read::<T, _>(&target, |t| {

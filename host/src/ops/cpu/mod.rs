@@ -3,7 +3,9 @@
 //! not depend on the number of threads.
 
 pub mod activation;
+pub mod along;
 pub mod conv;
+pub mod dense;
 pub mod dropout;
 pub mod loss;
 pub mod norm;
@@ -13,3 +15,4 @@ pub mod pool;
 pub mod real;
 pub mod rows;
 pub mod shape;
+pub mod synapses;

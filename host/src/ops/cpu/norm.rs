@@ -4,7 +4,7 @@ use biorule_kernels::Planes;
 use biorule_kernels::norm::{self, Gradients};
 use candle_core::Tensor;
 
-use super::real::{Real, by_dtype, dims4, filled, read, tensor, zeros};
+use super::real::{Real, by_dtype, dims4, filled, read, tensor, unwritten};
 use crate::Result;
 use crate::ops::norm::{Affine, NormGradients};
 
@@ -20,7 +20,7 @@ pub fn statistics(x: &Tensor) -> Result<(Tensor, Tensor)> {
 
 fn statistics_typed<T: Real>(x: &Tensor) -> Result<(Tensor, Tensor)> {
     let d = planes(x)?;
-    let (mut mean, mut var) = (zeros::<T>(d.c), zeros::<T>(d.c));
+    let (mut mean, mut var) = (unwritten::<T>(d.c), unwritten::<T>(d.c));
     read::<T, _>(x, |x| norm::batch_stats(d, x, &mut mean, &mut var))?;
     Ok((tensor(mean, &[d.c])?, tensor(var, &[d.c])?))
 }
@@ -87,8 +87,8 @@ fn backward_typed<T: Real>(
     let d = planes(x)?;
     let (mean, var) = (channels::<T>(mean)?, channels::<T>(var)?);
     let gain = gain.map(channels::<T>).transpose()?;
-    let mut dx = want_x.then(|| zeros::<T>(d.len()));
-    let (mut dgain, mut dshift) = (zeros::<T>(d.c), zeros::<T>(d.c));
+    let mut dx = want_x.then(|| unwritten::<T>(d.len()));
+    let (mut dgain, mut dshift) = (unwritten::<T>(d.c), unwritten::<T>(d.c));
     read::<T, _>(x, |x| {
         read::<T, _>(grad, |grad| {
             let out = Gradients {

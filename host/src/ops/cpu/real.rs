@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 
+pub use biorule_kernels::scratch::unwritten;
 use candle_core::{CpuStorage, Layout, Storage, Tensor, WithDType};
 
 use crate::{Error, Result};
@@ -139,9 +140,9 @@ pub fn tensor<T: WithDType>(data: Vec<T>, dims: &[usize]) -> Result<Tensor> {
     Ok(Tensor::from_vec(data, dims, &candle_core::Device::Cpu)?)
 }
 
-/// Runs `fill` on a fresh tensor of shape `dims` on the CPU.
+/// Runs `fill` on a fresh tensor of shape `dims` on the CPU; it must write every element.
 pub fn filled<T: Real>(dims: &[usize], fill: impl FnOnce(&mut [T])) -> Result<Tensor> {
-    let mut out = zeros::<T>(dims.iter().product());
+    let mut out = unwritten::<T>(dims.iter().product());
     fill(&mut out);
     tensor(out, dims)
 }
@@ -157,7 +158,7 @@ pub fn dims4(t: &Tensor) -> Result<[usize; 4]> {
     }
 }
 
-/// A vector of `n` elements for a kernel that writes every one of them.
+/// A vector of `n` zeros, for a kernel that adds to them or leaves some.
 pub fn zeros<T: Real>(n: usize) -> Vec<T> {
     vec![T::ZERO; n]
 }

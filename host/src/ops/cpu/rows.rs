@@ -1,10 +1,10 @@
 //! Gathering rows on slices.
 
+use biorule_kernels::dropout::Mask;
 use candle_core::Tensor;
 use rayon::prelude::*;
 
-use super::dropout::Mask;
-use super::real::{Real, tensor, zeros};
+use super::real::{Real, tensor, unwritten};
 use crate::Result;
 use crate::ops::rows::{Drop, Table};
 
@@ -28,7 +28,7 @@ fn gather_typed<T: Real>(
     drop: Drop,
 ) -> Result<Tensor> {
     let width: usize = dims.iter().product();
-    let mut out = zeros::<T>(indices.len() * width);
+    let mut out = unwritten::<T>(indices.len() * width);
     let mask = drop.map(|(p, key)| Mask::<T>::new(p, key));
     out.par_chunks_mut(width.max(1))
         .zip(indices)
@@ -45,7 +45,7 @@ fn gather_typed<T: Real>(
 
 fn gather_bf16(table: &[u16], indices: &[u32], dims: &[usize], drop: Drop) -> Result<Tensor> {
     let width: usize = dims.iter().product();
-    let mut out = zeros::<f32>(indices.len() * width);
+    let mut out = unwritten::<f32>(indices.len() * width);
     let mask = drop.map(|(p, key)| Mask::<f32>::new(p, key));
     out.par_chunks_mut(width.max(1))
         .zip(indices)

@@ -3,7 +3,7 @@
 use candle_core::Tensor;
 use rayon::prelude::*;
 
-use super::real::{Real, by_dtype, dims4, read, tensor, zeros};
+use super::real::{Real, by_dtype, dims4, read, tensor, unwritten, zeros};
 use crate::Result;
 
 fn top<T: Real>(row: &[T]) -> (usize, T) {
@@ -28,7 +28,7 @@ fn width(x: &Tensor) -> usize {
 pub fn divide_by_max(x: &Tensor) -> Result<Tensor> {
     by_dtype!(x, T => {
         let n = width(x);
-        let mut out = zeros::<T>(x.elem_count());
+        let mut out = unwritten::<T>(x.elem_count());
         read::<T, _>(x, |x| {
             out.par_chunks_mut(n).zip(x.par_chunks(n)).for_each(|(out, x)| {
                 let (_, m) = top(x);
@@ -46,7 +46,7 @@ pub fn divide_by_max_backward(x: &Tensor, grad: &Tensor) -> Result<Tensor> {
 
 fn divide_by_max_backward_typed<T: Real>(x: &Tensor, grad: &Tensor) -> Result<Tensor> {
     let n = width(x);
-    let mut out = zeros::<T>(x.elem_count());
+    let mut out = unwritten::<T>(x.elem_count());
     read::<T, _>(x, |x| {
         read::<T, _>(grad, |grad| {
             out.par_chunks_mut(n)
