@@ -1,22 +1,26 @@
-//! A plugin's rule, bound to a layer, as the network sees it.
+//! A plugin's rule, bound to a layer, as the network sees it: what goes in is
+//! `arguments`, what comes back and whether it may be believed is `answers`.
 
-use std::ffi::c_void;
+mod answers;
+mod arguments;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use abi_stable::std_types::{RResult, RVec};
 use biorule_plugin_api::abi::root::*;
 use biorule_plugin_api::abi::types::*;
-use biorule_plugin_api::sdk::{ParamValue, Role as SdkRole};
+use biorule_plugin_api::sdk::ParamValue;
 use candle_core::{DType, Device, Tensor};
 
+use self::answers::{Answer, initial};
+use self::arguments::{Inputs, pointer, raw_layer};
 use super::load::Plugin;
 use super::registry::RuleEntry;
-use super::table::handle::{give, live, take};
-use crate::config::{LayerPlan, MapPlan};
+use super::table::handle::{live, take};
+use crate::config::LayerPlan;
 use crate::nn::rule::*;
-use crate::ops::PadMode;
-use crate::{Error, ExitCode, Result};
+use crate::{Error, Result};
 
 /// A rule of a plugin, bound to a layer.
 pub struct BoundRule {
@@ -37,10 +41,6 @@ pub struct BoundRule {
 unsafe impl Send for BoundRule {}
 // SAFETY: as above.
 unsafe impl Sync for BoundRule {}
-
-/// Outputs of the first calls are searched for NaN: a rule that makes them from good
-/// inputs breaks its contract. Later ones count as divergence, which the trainer sees.
-const CHECKED_CALLS: u64 = 2;
 
 impl BoundRule {
     /// Binds `entry` to a layer.
@@ -91,29 +91,6 @@ impl BoundRule {
         self.leaked.load(Ordering::Relaxed)
     }
 
-    fn fail(&self, method: &str, code: Code, message: &str) -> Error {
-        let verb = if code == fail::PANIC {
-            "panicked"
-        } else {
-            "failed"
-        };
-        let error = Error::plugin(format!(
-            "rule `{}` {verb} in `{method}` for layer `{}`: {message}",
-            self.name, self.layer.name
-        ))
-        .hint(format!(
-            "the rule comes from `{}`; the last checkpoint is intact",
-            self.plugin.path.display()
-        ));
-        match code {
-            fail::CANCELLED => Error {
-                code: ExitCode::Stopped,
-                ..error
-            },
-            _ => error,
-        }
-    }
-
     /// Runs one call into the plugin and counts the handles it keeps.
     fn call<T>(
         &self,
@@ -144,205 +121,6 @@ impl BoundRule {
         }
         answer.ok_or_else(|| self.fail(method, fail::RULE, "it returned a null tensor"))
     }
-
-    fn check_output(&self, x: &Tensor, y: &Tensor) -> Result<()> {
-        let expected = output_dims(&self.layer, x);
-        if y.dims() != expected {
-            let text = format!("its output has shape {:?}, expected {expected:?}", y.dims());
-            return Err(self.fail("forward", fail::SHAPE, &text));
-        }
-        if y.dtype() != x.dtype() {
-            let text = format!(
-                "its output has element type {:?}, expected {:?}",
-                y.dtype(),
-                x.dtype()
-            );
-            return Err(self.fail("forward", fail::DTYPE, &text));
-        }
-        if self.calls.fetch_add(1, Ordering::Relaxed) < CHECKED_CALLS {
-            self.check_finite("forward", "output", x, y)?;
-        }
-        Ok(())
-    }
-
-    fn check_finite(&self, method: &str, what: &str, input: &Tensor, value: &Tensor) -> Result<()> {
-        if finite(value)? || !finite(input)? {
-            return Ok(());
-        }
-        Err(self.fail(
-            method,
-            fail::RULE,
-            &format!("its {what} holds NaN or infinity though its input does not"),
-        ))
-    }
-
-    fn is_early(&self) -> bool {
-        self.calls.load(Ordering::Relaxed) <= CHECKED_CALLS
-    }
-}
-
-fn finite(t: &Tensor) -> Result<bool> {
-    // NaN and infinity times zero are NaN; the sum keeps them.
-    let probe = (t.flatten_all()? * 0.0)?
-        .sum_all()?
-        .to_dtype(DType::F64)?
-        .to_scalar::<f64>()?;
-    Ok(probe == 0.0)
-}
-
-/// `[B, K, P, Q]`, or `x`'s axes with the last one replaced.
-fn output_dims(layer: &LayerShape, x: &Tensor) -> Vec<usize> {
-    let mut dims = x.dims().to_vec();
-    match layer.output[..] {
-        [units] => {
-            if let Some(last) = dims.last_mut() {
-                *last = units;
-            }
-        }
-        _ => {
-            dims.truncate(1);
-            dims.extend_from_slice(&layer.output);
-        }
-    }
-    dims
-}
-
-fn raw_layer(plan: &LayerPlan, layer: &LayerShape) -> Result<RawLayer> {
-    let mut raw = RawLayer {
-        size: size_of::<RawLayer>(),
-        index: layer.index as u64,
-        name: layer.name.as_str().into(),
-        kind: self::layer::DENSE,
-        input: layer.input.iter().copied().collect(),
-        output: layer.output.iter().copied().collect(),
-        kernel: [1, 1],
-        stride: [1, 1],
-        padding: [0; 4],
-        dilation: [1, 1],
-        groups: 1,
-        pad_mode: self::layer::PAD_ZEROS,
-        bias: plan.bias,
-        classes: layer.classes,
-        first: layer.first,
-        last: layer.last,
-        normalised: layer.normalised,
-    };
-    if let MapPlan::Conv {
-        kernel,
-        stride,
-        padding,
-        dilation,
-        groups,
-        padding_mode,
-    } = &plan.map
-    {
-        raw.kind = self::layer::CONV;
-        (raw.kernel, raw.stride, raw.padding) = (*kernel, *stride, *padding);
-        (raw.dilation, raw.groups) = (*dilation, *groups);
-        raw.pad_mode = match PadMode::parse(padding_mode)? {
-            PadMode::Zeros => self::layer::PAD_ZEROS,
-            PadMode::Reflect => self::layer::PAD_REFLECT,
-            PadMode::Replicate => self::layer::PAD_REPLICATE,
-            PadMode::Circular => self::layer::PAD_CIRCULAR,
-        };
-    }
-    Ok(raw)
-}
-
-/// Handles lent to the plugin for one call; given back on drop.
-struct Inputs {
-    call: RawCall,
-    state: Vec<RawNamed>,
-    kept: Vec<RawNamed>,
-    tensors: Vec<RawTensor>,
-}
-
-impl Inputs {
-    fn new(
-        call: &RuleCall,
-        state: &[StateTensor],
-        kept: &[(String, Tensor)],
-        tensors: &[Option<&Tensor>],
-    ) -> Self {
-        let lend = |name: &str, t: &Tensor| RawNamed {
-            name: name.into(),
-            tensor: give(t.clone()),
-            kind: Code(0),
-        };
-        Self {
-            call: RawCall {
-                size: size_of::<RawCall>(),
-                step: call.step,
-                epoch: call.epoch,
-                epochs: call.epochs,
-                steps_per_epoch: call.steps_per_epoch,
-                batch: call.batch,
-                samples: call.samples,
-                seed: call.seed,
-                rate: call.rate.unwrap_or(f64::NAN),
-                training: call.training,
-                learning: call.learning,
-            },
-            state: state.iter().map(|s| lend(&s.name, &s.tensor)).collect(),
-            kept: kept.iter().map(|(name, t)| lend(name, t)).collect(),
-            tensors: tensors
-                .iter()
-                .map(|t| t.map_or(RawTensor::NULL, |t| give(t.clone())))
-                .collect(),
-        }
-    }
-    fn tensor(&self, i: usize) -> RawTensor {
-        self.tensors.get(i).copied().unwrap_or(RawTensor::NULL)
-    }
-    fn forward_args(&self) -> RawForwardArgs {
-        RawForwardArgs {
-            size: size_of::<RawForwardArgs>(),
-            call: &raw const self.call,
-            state: self.state.as_ptr(),
-            states: self.state.len(),
-            x: self.tensor(0),
-        }
-    }
-}
-
-impl Drop for Inputs {
-    fn drop(&mut self) {
-        for named in self.state.iter().chain(&self.kept) {
-            drop(take(named.tensor));
-        }
-        for &raw in &self.tensors {
-            drop(take(raw));
-        }
-    }
-}
-
-/// Tensors that came back: an optional first one, and named ones.
-struct Answer {
-    first: Option<Tensor>,
-    named: Vec<(String, Code, Tensor)>,
-    numbers: Vec<(String, f64)>,
-    specs: RVec<RawStateSpec>,
-}
-
-impl Answer {
-    fn tensors(first: Option<Tensor>, named: RVec<RawNamed>) -> Option<Self> {
-        let named = named
-            .into_iter()
-            .map(|n| Some((n.name.into_string(), n.kind, take(n.tensor)?)))
-            .collect::<Option<_>>()?;
-        Some(Self {
-            first,
-            named,
-            numbers: Vec::new(),
-            specs: RVec::new(),
-        })
-    }
-    fn into_named(self) -> Vec<(String, Tensor)> {
-        self.named
-            .into_iter()
-            .map(|(name, _, t)| (name, t))
-            .collect()
-    }
 }
 
 impl Rule for BoundRule {
@@ -370,10 +148,8 @@ impl Rule for BoundRule {
             |_| (self.instance.vtable.state)(self.instance.data),
             |specs| {
                 Some(Answer {
-                    first: None,
-                    named: Vec::new(),
-                    numbers: Vec::new(),
                     specs,
+                    ..Answer::default()
                 })
             },
         )?;
@@ -527,10 +303,8 @@ impl Rule for BoundRule {
                     .map(|m| (m.name.into_string(), m.value))
                     .collect();
                 Some(Answer {
-                    first: None,
-                    named: Vec::new(),
                     numbers,
-                    specs: RVec::new(),
+                    ..Answer::default()
                 })
             },
         )?;
@@ -538,74 +312,8 @@ impl Rule for BoundRule {
     }
 }
 
-impl BoundRule {
-    fn check_against_state(
-        &self,
-        method: &str,
-        what: &str,
-        state: &[StateTensor],
-        name: &str,
-        tensor: &Tensor,
-    ) -> Result<()> {
-        let Some(own) = state.iter().find(|s| s.name == name) else {
-            return Err(self.fail(
-                method,
-                fail::RULE,
-                &format!("it returned a {what} of `{name}`, which it did not declare"),
-            ));
-        };
-        if own.tensor.dims() != tensor.dims() {
-            let text = format!(
-                "its {what} of `{name}` has shape {:?}, expected {:?}",
-                tensor.dims(),
-                own.tensor.dims()
-            );
-            return Err(self.fail(method, fail::SHAPE, &text));
-        }
-        Ok(())
-    }
-}
-
 impl Drop for BoundRule {
     fn drop(&mut self) {
         (self.instance.vtable.drop)(self.instance.data);
     }
-}
-
-fn pointer<T>(args: &T) -> *const c_void {
-    std::ptr::from_ref(args).cast()
-}
-
-/// Draws a state tensor: on the CPU, in f64, from the seed and the tensor's name.
-fn initial(spec: &RawStateSpec, seed: u64, device: &Device, dtype: DType) -> Result<StateTensor> {
-    let role = match SdkRole::from_code(spec.role) {
-        Some(SdkRole::Weight) => Role::Weight,
-        Some(SdkRole::Bias) => Role::Bias,
-        Some(SdkRole::LearnedFeedback) => Role::LearnedFeedback,
-        Some(SdkRole::FixedFeedback) => Role::FixedFeedback,
-        Some(SdkRole::Plastic) => Role::Plastic,
-        Some(SdkRole::Statistic) => Role::Statistic,
-        None => {
-            return Err(Error::plugin(format!(
-                "state `{}` has role number {}, which this host does not know",
-                spec.name, spec.role.0
-            )));
-        }
-    };
-    let n = spec.shape.iter().product();
-    let values = super::init::draw(spec.init, spec.a, spec.b, n, seed, spec.name.as_str())
-        .ok_or_else(|| {
-            Error::plugin(format!(
-                "state `{}` has an initialiser that this host does not know",
-                spec.name
-            ))
-        })?;
-    let tensor = Tensor::from_vec(values, spec.shape.as_slice(), &Device::Cpu)?
-        .to_dtype(dtype)?
-        .to_device(device)?;
-    Ok(StateTensor {
-        name: spec.name.to_string(),
-        tensor,
-        role,
-    })
 }
