@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use super::Array;
 use super::bound::{Held, Subject};
 use super::chain::{Chain, sample};
-use super::trial::Default;
+use super::trial::WithDefaults;
 use crate::sdk::{Claims, Credit, LearningRule, Result, Role};
 
 /// How a check ended, and what was seen.
@@ -101,7 +101,7 @@ impl Check {
 /// A check does not pass; the message says which, and what was seen.
 pub fn keeps_its_contract<R: LearningRule>() {
     for check in Check::ALL {
-        let subject = Default::<R>(PhantomData);
+        let subject = WithDefaults::<R>(PhantomData);
         match check.run(&subject) {
             Ok(Passed(seen)) => println!("{}: {seen}", check.name()),
             Ok(Skipped(why)) => println!("{}: skipped, {why}", check.name()),

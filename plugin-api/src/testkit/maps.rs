@@ -72,7 +72,7 @@ fn three(shape: &[usize]) -> [usize; 3] {
 /// Samples in `t`, whose samples have the shape `one`; dense tensors may have further
 /// leading axes.
 fn batch(of: &RawLayer, t: &Array, one: &[usize]) -> Result<usize> {
-    let lead = t.shape().len().checked_sub(one.len()).unwrap_or(0);
+    let lead = t.shape().len().saturating_sub(one.len());
     let fits = t.shape()[lead..] == *one && (lead == 1 || (of.kind != layer::CONV && lead > 0));
     if !fits {
         let text = format!("{:?} is no batch of {one:?}", t.shape());
@@ -87,7 +87,7 @@ fn weight(of: &RawLayer, w: &Array) -> Result<(usize, usize)> {
     match (of.kind == layer::CONV, w.shape()) {
         (false, [units, d]) if Some(d) == of.input.last() => Ok((*units, 1)),
         (true, [units, per_group, r, s])
-            if [*r, *s] == of.kernel && *per_group > 0 && inputs % per_group == 0 =>
+            if [*r, *s] == of.kernel && *per_group > 0 && inputs.is_multiple_of(*per_group) =>
         {
             Ok((*units, inputs / per_group))
         }

@@ -383,9 +383,9 @@ fn drawn(spec: &RawStateSpec, seed: u64, dtype: DType) -> Result<Held> {
 }
 
 /// A rule of type `R` with its default hyperparameters, for the checks.
-pub(super) struct Default<R>(pub(super) PhantomData<R>);
+pub(super) struct WithDefaults<R>(pub(super) PhantomData<R>);
 
-impl<R: LearningRule> Subject for Default<R> {
+impl<R: LearningRule> Subject for WithDefaults<R> {
     fn facts(&self) -> Facts {
         let info = crate::abi::glue::info::<R>();
         Facts {
