@@ -6,8 +6,7 @@ use biorule_plugin_api::sdk::{ParamSpec, ParamValue as SdkValue};
 
 use crate::cli::{Evaluation, Host};
 use crate::config::{
-    DataShape, ParamKind, ParamSchema, ParamValue, PlanContext, PluginInfo, RuleSchema,
-    RunPlan,
+    DataShape, ParamKind, ParamSchema, ParamValue, PlanContext, PluginInfo, RuleSchema, RunPlan,
 };
 use crate::data::DataPlan;
 use crate::device::Placement;

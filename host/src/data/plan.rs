@@ -337,7 +337,10 @@ impl Data {
     /// Replaces all parts by whitened ones.
     fn whiten(&mut self, smoothing: f64) -> Result<()> {
         let held_back = self.validation.iter();
-        let parts: Vec<&Samples> = [&self.train, &self.test].into_iter().chain(held_back).collect();
+        let parts: Vec<&Samples> = [&self.train, &self.test]
+            .into_iter()
+            .chain(held_back)
+            .collect();
         let (white, normalizer) = whiten::prepare(&parts, &self.normalizer, smoothing)?;
         let mut white = white.into_iter();
         if let (Some(train), Some(test)) = (white.next(), white.next()) {
