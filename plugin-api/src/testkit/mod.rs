@@ -15,6 +15,7 @@ mod array;
 mod bound;
 mod chain;
 mod checks;
+mod handle;
 mod maps;
 mod ops;
 mod site;

@@ -1,12 +1,12 @@
 //! The op table over arrays: the host that a rule's own tests run against.
 
-use std::cell::{Cell, OnceCell};
 use std::ffi::c_void;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use abi_stable::std_types::{RResult, RSlice, RStr, RVec};
 
 use super::array::{Array, common, normal, uniform};
+use super::handle::{Slot, give, look, slot, take};
 use super::{maps, ops};
 use crate::abi::glue::panic_text;
 use crate::abi::types::*;
@@ -15,47 +15,6 @@ use crate::sdk::{DType, Result, RuleError};
 
 type Dims<'a> = RSlice<'a, usize>;
 type Out = RawResult<RawTensor>;
-
-/// What a handle points to: the array and, once somebody looked, its f32 memory.
-struct Slot {
-    array: Array,
-    single: OnceCell<Vec<f32>>,
-}
-
-thread_local! {
-    static LIVE: Cell<i64> = const { Cell::new(0) };
-}
-
-/// Handles given out on this thread and not yet given back.
-pub(super) fn live() -> i64 {
-    LIVE.with(Cell::get)
-}
-
-/// Hands an array out.
-pub(super) fn give(array: Array) -> RawTensor {
-    LIVE.with(|n| n.set(n.get() + 1));
-    let single = OnceCell::new();
-    RawTensor(Box::into_raw(Box::new(Slot { array, single })).cast())
-}
-
-/// Takes a handle back.
-pub(super) fn take(raw: RawTensor) -> Array {
-    LIVE.with(|n| n.set(n.get() - 1));
-    // SAFETY: a handle comes from `give` and is taken back once; the SDK's `Tensor` has no
-    // other way to make or duplicate one.
-    unsafe { Box::from_raw(raw.0.cast::<Slot>()) }.array
-}
-
-fn slot<'a>(raw: RawTensor) -> &'a Slot {
-    assert!(!raw.is_null(), "a null tensor handle");
-    // SAFETY: handles in arguments are borrowed for the call and come from `give`.
-    unsafe { &*raw.0.cast::<Slot>() }
-}
-
-/// Looks at a handle that the caller keeps.
-pub(super) fn look<'a>(raw: RawTensor) -> &'a Array {
-    &slot(raw).array
-}
 
 fn layer_of<'a>(layer: *const RawLayer) -> &'a RawLayer {
     // SAFETY: the SDK passes the `RawLayer` inside its own `LayerSpec`, alive during the call.
@@ -417,10 +376,7 @@ extern "C" fn view_f32(t: RawTensor) -> RawResult<RSlice<'static, f32>> {
         if slot.array.dtype() != DType::F32 {
             return Err(RuleError::unsupported("the tensor is not of type f32"));
         }
-        let single = slot
-            .single
-            .get_or_init(|| slot.array.values().iter().map(|v| *v as f32).collect());
-        Ok(RSlice::from_slice(single))
+        Ok(RSlice::from_slice(slot.single()))
     })
 }
 extern "C" fn parallel_for(

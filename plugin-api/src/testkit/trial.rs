@@ -7,7 +7,7 @@ use super::array::{normal, uniform};
 use super::bound::{
     Bound, Call, Changed, Facts, Grads, Held, Missed, Named, Output, Seen, Subject, apply,
 };
-use super::{Array, Site, table};
+use super::{Array, Site, handle, table};
 use crate::abi::root::{RawStateSpec, flags, init, kinds};
 use crate::abi::types::{Code, RawNamed, RawTensor};
 use crate::sdk::{
@@ -183,12 +183,12 @@ impl<R: LearningRule> Trial<R> {
         state: &[Held],
         body: impl FnOnce(&Context<'_>, &State<'_>) -> Result<T>,
     ) -> Result<T> {
-        let before = table::live();
+        let before = handle::live();
         let lent = Lent::named(state.iter().map(|held| (&held.name, &held.value)));
         let call = call.raw();
         let result = body(&Context::new(&self.layer, &call), &State::new(&lent.0));
         drop(lent);
-        match (result, table::live() - before) {
+        match (result, handle::live() - before) {
             (Ok(_), kept) if kept > 0 => Err(RuleError::rule(format!("it leaked {kept} tensors"))),
             (result, _) => result,
         }
@@ -206,7 +206,7 @@ impl Lent {
     fn named<'a>(all: impl IntoIterator<Item = (&'a String, &'a Array)>) -> Self {
         let named = all.into_iter().map(|(name, value)| RawNamed {
             name: name.as_str().into(),
-            tensor: table::give(value.clone()),
+            tensor: handle::give(value.clone()),
             kind: Code(0),
         });
         Self(named.collect())
@@ -218,7 +218,7 @@ impl Lent {
 
 impl Drop for Lent {
     fn drop(&mut self) {
-        self.0.iter().for_each(|n| drop(table::take(n.tensor)));
+        self.0.iter().for_each(|n| drop(handle::take(n.tensor)));
     }
 }
 
@@ -227,7 +227,7 @@ struct Loan(RawTensor);
 
 impl Loan {
     fn of(value: &Array) -> Self {
-        Self(table::give(value.clone()))
+        Self(handle::give(value.clone()))
     }
     fn tensor(&self) -> ManuallyDrop<Tensor> {
         Tensor::borrow(self.0)
@@ -236,13 +236,13 @@ impl Loan {
 
 impl Drop for Loan {
     fn drop(&mut self) {
-        drop(table::take(self.0));
+        drop(handle::take(self.0));
     }
 }
 
 /// The values of a tensor that the rule hands over.
 fn array(tensor: Tensor) -> Array {
-    table::take(tensor.into_raw())
+    handle::take(tensor.into_raw())
 }
 
 fn arrays(named: Vec<(String, Tensor)>) -> Named {
