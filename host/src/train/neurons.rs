@@ -16,7 +16,7 @@ use super::loss::Answers;
 use super::phase::Running;
 use super::run::Trainer;
 use super::source::Samples;
-use crate::config::plan::{Drive, PhasePlan};
+use crate::config::plan::{Drive, MapPlan, PhasePlan};
 use crate::nn::{Network, Pass};
 use crate::{Error, Result};
 
@@ -99,8 +99,8 @@ pub struct NeuronLabels {
     pub accuracy: f64,
 }
 
-/// Labels the neurons of block `block` by `samples`; `None` where it has no dense layer of its
-/// own. Leaves the network in evaluation mode.
+/// Labels the neurons of block `block`, which has a dense layer, by `samples`. Leaves the
+/// network in evaluation mode.
 ///
 /// # Errors
 /// A usage error for targets that are no classes; failures of rules, data and tensors.
@@ -110,28 +110,26 @@ pub fn label_block(
     samples: &dyn Samples,
     features: Option<&Features>,
     place: &Place,
-) -> Result<Option<NeuronLabels>> {
+) -> Result<NeuronLabels> {
     let (mut votes, mut winners, mut classes) = (None, Vec::new(), Vec::new());
-    let dense = answers(
+    let count = samples.outputs();
+    answers(
         network,
         block,
         samples,
         features,
         place,
         |activity, class| {
-            let votes = votes.get_or_insert_with(|| Votes::new(activity.len(), samples.outputs()));
+            let votes = votes.get_or_insert_with(|| Votes::new(activity.len(), count));
             let winner = first_largest(activity);
             votes.add(winner, activity, class);
             winners.push(winner);
             classes.push(class);
         },
     )?;
-    let Some(votes) = votes.filter(|_| dense) else {
-        return Ok(None);
-    };
-    let labels = votes.labels();
+    let labels = votes.map_or_else(Vec::new, |votes| votes.labels());
     let accuracy = neuron_accuracy(&winners, &classes, &labels);
-    Ok(Some(NeuronLabels { labels, accuracy }))
+    Ok(NeuronLabels { labels, accuracy })
 }
 
 /// Share of `samples` whose winner in block `block` has their class, by `labels` of another set.
@@ -161,8 +159,7 @@ pub fn score_block(
     Ok(neuron_accuracy(&winners, &classes, labels))
 }
 
-/// Calls `hear(activity, class)` for every sample, in order; false where the block has no
-/// dense layer of its own, and nothing was heard.
+/// Calls `hear(activity, class)` for every sample, in order.
 fn answers(
     network: &mut Network,
     block: usize,
@@ -170,23 +167,15 @@ fn answers(
     features: Option<&Features>,
     place: &Place,
     mut hear: impl FnMut(&[f64], u32),
-) -> Result<bool> {
-    let mut dense = true;
+) -> Result<()> {
     each_batch(
         network,
         samples,
         features,
         place,
         |network, x, from, indices| {
-            if !dense {
-                return Ok(());
-            }
-            let pass = &mut Pass::inference();
-            let y = network.forward_to_layer(pass, x, (from, block))?;
-            let Some(y) = y.filter(|y| y.rank() == 2) else {
-                dense = false;
-                return Ok(());
-            };
+            let y = network.forward_to_layer(&mut Pass::inference(), x, (from, block))?;
+            let y = y.ok_or_else(|| Error::internal("a block without a layer has no neurons"))?;
             let Answers::Classes(classes) = samples.answers(indices)? else {
                 return Err(Error::usage(
                     "`neuron_labels` needs classes, and this data set has values",
@@ -199,8 +188,7 @@ fn answers(
             }
             Ok(())
         },
-    )?;
-    Ok(dense)
+    )
 }
 
 /// Place of the largest value, the first on ties.
@@ -225,21 +213,24 @@ impl Trainer<'_> {
         if !plan.neuron_labels || plan.drive != Drive::Local || !due {
             return Ok(());
         }
-        let names = self.network.block_names();
-        let Some(block) = names.iter().rposition(|name| plan.blocks.contains(name)) else {
+        let blocks = &self.segment.blocks;
+        let Some(block) = blocks.iter().rposition(|b| plan.blocks.contains(&b.name)) else {
             return Ok(());
         };
+        let layer = blocks[block].layer.as_ref();
+        if !layer.is_some_and(|layer| layer.map == MapPlan::Dense) {
+            return Ok(());
+        }
         let data = self.data;
         let (network, place) = (&mut self.network, &self.place);
         let (first, samples) = (running.first, data.get(&plan.data)?);
         let kept = self.cache.peek(&plan.data, first);
-        if let Some(found) = label_block(network, block, samples, kept, place)? {
-            let (name, held_out) = data.held_out();
-            let kept = self.cache.peek(name, first);
-            let score = score_block(network, block, &found.labels, held_out, kept, place)?;
-            metrics.insert("neurons/train_accuracy".into(), found.accuracy);
-            metrics.insert(format!("neurons/{name}_accuracy"), score);
-        }
+        let found = label_block(network, block, samples, kept, place)?;
+        let (name, held_out) = data.held_out();
+        let kept = self.cache.peek(name, first);
+        let score = score_block(network, block, &found.labels, held_out, kept, place)?;
+        metrics.insert("neurons/train_accuracy".into(), found.accuracy);
+        metrics.insert(format!("neurons/{name}_accuracy"), score);
         self.network.set_mode(&Self::mode(plan));
         Ok(())
     }
