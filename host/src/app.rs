@@ -6,12 +6,10 @@ use biorule_plugin_api::sdk::{ParamSpec, ParamValue as SdkValue};
 
 use crate::cli::{Evaluation, Host};
 use crate::config::{
-    Credit, DataShape, ParamKind, ParamSchema, ParamValue, PlanContext, PluginInfo, RuleSchema,
-    RunPlan,
+    DataShape, ParamKind, ParamSchema, ParamValue, PlanContext, PluginInfo, RuleSchema, RunPlan,
 };
 use crate::data::DataPlan;
 use crate::device::Placement;
-use crate::nn::rule;
 use crate::plugins::{Registry, RuleEntry};
 use crate::run::{Bridge, CheckpointStore, Metrics, Outcome, Reporter, RunFolder, StopFlag};
 use crate::train::{self, Job, TrainData};
@@ -158,11 +156,7 @@ fn schema(entry: &RuleEntry) -> RuleSchema {
         name: entry.name.clone(),
         summary: entry.summary.clone(),
         source: entry.paper.clone(),
-        credit: match entry.credit {
-            rule::Credit::Local => Credit::Local,
-            rule::Credit::Feedback => Credit::Feedback,
-            rule::Credit::Direct => Credit::Direct,
-        },
+        credit: entry.credit,
         needs_target: entry.wants_target,
         dense: entry.dense,
         conv: entry.conv,

@@ -41,7 +41,7 @@
 //!
 //! Three layers: [`abi`] holds every type that crosses the boundary and all
 //! that is unsafe; [`sdk`] is the safe face; `testkit` (feature) gives a rule's
-//! own unit tests a host over plain arrays.
+//! own unit tests a host over plain arrays, and the checks of its contract.
 //!
 //! Dimension letters, fixed for the whole project: `B` batch, `C` input
 //! channels, `K` output channels or units, `H W` input rows and columns,
@@ -50,6 +50,8 @@
 pub mod abi;
 mod export;
 pub mod sdk;
+#[cfg(feature = "testkit")]
+pub mod testkit;
 
 /// Everything a rule file needs.
 pub mod prelude {

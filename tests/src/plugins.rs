@@ -76,6 +76,44 @@ pub fn library(name: &str) -> PathBuf {
     plugin_folder().join(format!("{prefix}{name}{suffix}"))
 }
 
+/// Compiles the shipped plugin in `plugins/NAME` once more, with these further flags for
+/// `rustc`, to the library `out`; against the plugin interface that the workspace was
+/// built with, so that it costs seconds and nothing of the build is touched.
+///
+/// # Panics
+/// It does not compile; the compiler's words are in the message.
+pub fn compile_plugin(name: &str, flags: &[&str], out: &Path) {
+    let folder = plugin_folder();
+    // The compiler beside the Cargo of this test: another one could not read its libraries.
+    let done = Command::new(Path::new(env!("CARGO")).with_file_name("rustc"))
+        .args([
+            "--edition",
+            "2024",
+            "--crate-type",
+            "cdylib",
+            "--crate-name",
+            "again",
+        ])
+        .arg(repository().join(format!("plugins/{name}/src/lib.rs")))
+        .arg("--extern")
+        .arg(format!(
+            "biorule_plugin_api={}",
+            folder.join("libbiorule_plugin_api.rlib").display()
+        ))
+        .arg("-L")
+        .arg(format!("dependency={}", folder.join("deps").display()))
+        .args(flags)
+        .arg("-o")
+        .arg(out)
+        .output()
+        .expect("the compiler starts");
+    assert!(
+        done.status.success(),
+        "{}",
+        String::from_utf8_lossy(&done.stderr)
+    );
+}
+
 /// The rules of [`plugin_folder`], through the host's own loader.
 ///
 /// # Panics

@@ -9,7 +9,7 @@ use biorule::nn::rule::{Activity, Errors, LayerShape, Rule, RuleCall, RuleSource
 use biorule::plugins::Registry;
 use biorule::plugins::discover::Folder;
 use biorule_plugin_api::abi::abi_stable::library::{AbiHeader, ROOT_MODULE_LOADER_NAME};
-use biorule_tests::plugins::{Run, library, specimen};
+use biorule_tests::plugins::{Run, compile_plugin, library, plugin_folder, specimen};
 use candle_core::{DType, Device, Tensor};
 use serde_json::Value;
 
@@ -21,11 +21,7 @@ fn listed(specimen_mode: &str, make: impl FnOnce(&Path)) -> (Vec<String>, Vec<St
     // A folder of its own for the binary, so that the shipped plugins are not beside it.
     let home = tempfile::tempdir().unwrap();
     let binary = home.path().join("biorule");
-    std::fs::copy(
-        biorule_tests::plugins::plugin_folder().join("biorule"),
-        &binary,
-    )
-    .unwrap();
+    std::fs::copy(plugin_folder().join("biorule"), &binary).unwrap();
     let mut command = Command::new(&binary);
     command
         .args(["rules", "list", "--json", "--plugins"])
@@ -132,6 +128,52 @@ fn another_interface_version_is_refused() {
 #[test]
 fn a_plugin_whose_panics_abort_is_refused() {
     refused("abort", &["panic", "abort", "profile"]);
+}
+
+/// A shipped plugin, really compiled with `panic=abort`; and, so that nothing else can be the
+/// reason, compiled in the same way without it.
+#[test]
+fn a_plugin_built_with_panic_abort_is_refused_and_a_run_that_needs_it_exits_4() {
+    if std::env::var_os("BIORULE_TEST_PLUGINS").is_some() {
+        return println!(
+            "skipped: without the build's own files a plugin cannot be compiled again"
+        );
+    }
+    let config = "name = \"t\"\n[data]\nset = \"digits\"\n[[blocks]]\nname = \"hidden\"\nflatten = true\n\
+         layer = \"dense\"\nout = 4\nrule = \"hebbian/oja\"\n[[blocks]]\nname = \"out\"\nlayer = \"dense\"\n\
+         out = \"classes\"\nrule = \"backprop\"\n[training]\nmode = \"successive\"\n";
+    for (flags, code) in [(&["-C", "panic=abort"][..], 4), (&[][..], 0)] {
+        let folder = tempfile::tempdir().unwrap();
+        let plugins = folder.path().join("plugins");
+        std::fs::create_dir(&plugins).unwrap();
+        let plugin = plugins.join("libagain.so");
+        compile_plugin("hebbian", flags, &plugin);
+        std::fs::copy(library("biorule_backprop"), plugins.join("libbackprop.so")).unwrap();
+        std::fs::copy(
+            plugin_folder().join("biorule"),
+            folder.path().join("biorule"),
+        )
+        .unwrap();
+        std::fs::write(folder.path().join("c.toml"), config).unwrap();
+        let mut train = Command::new(folder.path().join("biorule"));
+        train
+            .current_dir(folder.path())
+            .args(["train", "c.toml", "--set", "training.epochs=1", "--plugins"])
+            .arg(&plugins)
+            .env_remove("BIORULE_PLUGIN_PATH");
+        let ran = patiently(&mut train);
+        let stderr = String::from_utf8_lossy(&ran.stderr);
+        assert_eq!(ran.status.code(), Some(code), "{flags:?}: {stderr}");
+        if code == 4 {
+            for words in [
+                "`hebbian/oja`",
+                "libagain.so",
+                "built with `panic = \"abort\"`",
+            ] {
+                assert!(stderr.contains(words), "`{words}` missing in: {stderr}");
+            }
+        }
+    }
 }
 
 #[test]

@@ -5,32 +5,11 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+pub use biorule_plugin_api::sdk::Credit;
+
 use super::plan::ParamValue;
 use crate::Result;
 use crate::data::DataPlan;
-
-/// How a rule learns.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Credit {
-    /// From its own input and output.
-    Local,
-    /// From an error that arrives from the layer above.
-    Feedback,
-    /// From the network's output error, broadcast to it.
-    Direct,
-}
-
-impl Credit {
-    /// The word users read.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Local => "local",
-            Self::Feedback => "feedback",
-            Self::Direct => "direct",
-        }
-    }
-}
 
 /// What a rule says of itself.
 #[derive(Clone, Debug)]

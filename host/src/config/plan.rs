@@ -283,6 +283,8 @@ pub struct PhasePlan {
     pub local_rate: Option<LocalRatePlan>,
     /// Ends the phase before `epochs`.
     pub stop: Option<StopPlan>,
+    /// Local phases that end in a dense layer: report how well its units' classes do.
+    pub neuron_labels: bool,
     /// Clip every gradient element to ±this; 0 is off.
     pub gradient_clip: f64,
     /// Keep the frozen prefix's output instead of computing it each epoch.

@@ -15,6 +15,7 @@ use super::normalize::Normalizer;
 use super::registry::{self, SetInfo};
 use super::resize;
 use super::samples::Samples;
+use super::whiten;
 use crate::{Error, Result};
 
 /// How values are scaled.
@@ -107,6 +108,9 @@ pub struct DataPlan {
     pub mean: Option<Vec<f32>>,
     /// Channel deviations for `standard`. Default: the set's.
     pub std: Option<Vec<f32>>,
+    /// Whiten samples (ZCA) after scaling, with this added to the variances; the matrix
+    /// comes from the training part. Default: not at all.
+    pub whiten: Option<f64>,
     /// Bring images to `[height, width]`. Default: as they are.
     pub resize: Option<[usize; 2]>,
     /// How. Default `bilinear`.
@@ -138,6 +142,7 @@ impl Default for DataPlan {
             normalize: Scaling::Unit,
             mean: None,
             std: None,
+            whiten: None,
             resize: None,
             resize_method: ResizeMethod::Bilinear,
             shuffle: true,
@@ -218,6 +223,11 @@ impl DataPlan {
         if self.mean.is_some() && self.normalize != Scaling::Standard {
             return refuse("mean", "needs `data.normalize = \"standard\"`".into());
         }
+        if let Some(smoothing) = self.whiten
+            && !(smoothing > 0.0 && smoothing.is_finite())
+        {
+            return refuse("whiten", format!("must be above 0, not {smoothing}"));
+        }
         if let Some([h, w]) = self.resize
             && (h == 0 || w == 0 || h * w > 1 << 22)
         {
@@ -253,7 +263,7 @@ impl DataPlan {
         self.check()?;
         let train = self.read(Split::Train, folders)?;
         let test = self.read(Split::Test, folders)?;
-        let normalizer = Arc::new(self.normalizer(&train)?);
+        let normalizer = self.normalizer(&train)?;
         self.check_augment(train.shape())?;
         let everything = Samples::all(train).of_classes(&self.classes);
         let (train, validation) =
@@ -267,13 +277,17 @@ impl DataPlan {
                 self.set
             )));
         }
-        Ok(Data {
+        let mut data = Data {
             train,
             validation,
             test,
-            normalizer,
+            normalizer: Arc::new(normalizer),
             plan: self.clone(),
-        })
+        };
+        if let Some(smoothing) = self.whiten {
+            data.whiten(smoothing)?;
+        }
+        Ok(data)
     }
 
     fn read(&self, split: Split, folders: &DataFolders) -> Result<Arc<Dataset>> {
@@ -320,6 +334,22 @@ impl DataPlan {
 }
 
 impl Data {
+    /// Replaces all parts by whitened ones.
+    fn whiten(&mut self, smoothing: f64) -> Result<()> {
+        let held_back = self.validation.iter();
+        let parts: Vec<&Samples> = [&self.train, &self.test]
+            .into_iter()
+            .chain(held_back)
+            .collect();
+        let (white, normalizer) = whiten::prepare(&parts, &self.normalizer, smoothing)?;
+        let mut white = white.into_iter();
+        if let (Some(train), Some(test)) = (white.next(), white.next()) {
+            (self.train, self.test, self.validation) = (train, test, white.next());
+        }
+        self.normalizer = Arc::new(normalizer);
+        Ok(())
+    }
+
     /// Shape of a prepared sample, `[C, H, W]`.
     pub fn shape(&self) -> Shape {
         self.train.dataset().shape()

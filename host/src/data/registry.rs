@@ -284,14 +284,9 @@ pub fn find(name: &str) -> Result<&'static SetInfo> {
             .map(|s| format!("`{}`", s.name))
             .collect::<Vec<_>>()
             .join(", ");
-        let near = SETS
-            .iter()
-            .map(|s| (strsim::jaro_winkler(name, s.name), s.name))
-            .max_by(|a, b| a.0.total_cmp(&b.0))
-            .filter(|(score, _)| *score > 0.75);
         let error = Error::usage(format!("unknown data set `{name}`; known: {names}"));
-        match near {
-            Some((_, near)) => error.hint(format!("did you mean `{near}`?")),
+        match crate::config::nearest(name, SETS.iter().map(|s| s.name)) {
+            Some(near) => error.hint(format!("did you mean `{near}`?")),
             None => error,
         }
     })

@@ -6,45 +6,138 @@
 //! *Functions of Matrices*, eq. 6.35), which needs matrix products alone and so also
 //! serves 3,072 pixels.
 
+use std::ops::Range;
+use std::sync::Arc;
+
 use biorule_kernels::gemm;
 
+use super::augment;
+use super::dataset::{Dataset, Values};
+use super::normalize::Normalizer;
+use super::plan::Augment;
+use super::samples::Samples;
 use crate::{Error, Result};
 
 /// Steps after which the iteration is given up; condition numbers of 10⁸ take about 40.
 const STEPS: usize = 100;
+
+/// Samples that are in memory as f64 at a time.
+const PART: usize = 1024;
 
 /// The whitening matrix `[D, D]` of samples `x: [N, D]`, with `ε = smoothing`.
 ///
 /// # Errors
 /// Usage errors for fewer than two samples or a smoothing that is not positive.
 pub fn zca_matrix(x: &[f64], d: usize, smoothing: f64) -> Result<Vec<f64>> {
-    let n = x.len() / d.max(1);
-    if n < 2 || smoothing <= 0.0 {
+    let rows = |part: Range<usize>| x[part.start * d..part.end * d].to_vec();
+    matrix_of(x.len() / d.max(1), d, smoothing, rows)
+}
+
+/// The same for `n` samples that `rows` reads, a part at a time.
+fn matrix_of(
+    n: usize,
+    d: usize,
+    smoothing: f64,
+    rows: impl Fn(Range<usize>) -> Vec<f64>,
+) -> Result<Vec<f64>> {
+    if n < 2 || smoothing.is_nan() || smoothing <= 0.0 {
         return Err(Error::usage(format!(
             "whitening needs two samples and a positive smoothing, found {n} and {smoothing}"
         )));
     }
+    let parts = || {
+        (0..n)
+            .step_by(PART)
+            .map(|start| start..(start + PART).min(n))
+    };
     let mut mean = vec![0.0; d];
-    for row in x.chunks_exact(d) {
-        mean.iter_mut()
-            .zip(row)
-            .for_each(|(m, v)| *m += v / n as f64);
+    for part in parts() {
+        for row in rows(part).chunks_exact(d) {
+            let terms = mean.iter_mut().zip(row);
+            terms.for_each(|(m, v)| *m += v / n as f64);
+        }
     }
-    let centred: Vec<f64> = x
-        .chunks_exact(d)
-        .flat_map(|row| row.iter().zip(&mean).map(|(v, m)| v - m))
-        .collect();
     let mut covariance = vec![0.0; d * d];
-    gemm::tn(
-        (d, d, n),
-        1.0 / (n - 1) as f64,
-        &centred,
-        &centred,
-        0.0,
-        &mut covariance,
-    );
+    for part in parts() {
+        let count = part.len();
+        let mut centred = rows(part);
+        for row in centred.chunks_exact_mut(d) {
+            row.iter_mut().zip(&mean).for_each(|(v, m)| *v -= m);
+        }
+        let (scale, x) = (1.0 / (n - 1) as f64, &centred);
+        gemm::tn((d, d, count), scale, x, x, 1.0, &mut covariance);
+    }
     (0..d).for_each(|i| covariance[i * d + i] += smoothing);
     inverse_root(covariance, d)
+}
+
+/// What [`prepare`] gives: the parts in the order they came, and their scaling.
+pub(super) type Whitened = (Vec<Samples>, Normalizer);
+
+/// Whitens `parts`, scaled as `normalizer` says, by the covariance of the first of them.
+/// They hold floats from then on, ready for the network.
+///
+/// # Errors
+/// As for [`zca_matrix`].
+pub(super) fn prepare(
+    parts: &[&Samples],
+    normalizer: &Normalizer,
+    smoothing: f64,
+) -> Result<Whitened> {
+    let fit = parts
+        .first()
+        .ok_or_else(|| Error::internal("nothing to whiten"))?;
+    let d = fit.dataset().shape().len();
+    let rows = |part: Range<usize>| scaled(fit.dataset(), &fit.indices()[part], normalizer);
+    let matrix = matrix_of(fit.len(), d, smoothing, rows)?;
+    let mut done: Vec<(Arc<Dataset>, Arc<Dataset>)> = Vec::new();
+    let mut out = Vec::new();
+    for part in parts {
+        let set = part.dataset();
+        let found = done.iter().find(|(from, _)| Arc::ptr_eq(from, set));
+        let white = match found {
+            Some((_, white)) => Arc::clone(white),
+            None => {
+                let white = Arc::new(whitened(set, normalizer, &matrix)?);
+                done.push((Arc::clone(set), Arc::clone(&white)));
+                white
+            }
+        };
+        out.push(Samples::at(white, part.indices().to_vec())?);
+    }
+    let plain = Normalizer::plain(out[0].dataset(), true);
+    Ok((out, plain))
+}
+
+/// The set with every sample scaled and whitened.
+fn whitened(set: &Dataset, normalizer: &Normalizer, matrix: &[f64]) -> Result<Dataset> {
+    let d = set.shape().len();
+    let all: Vec<u32> = (0..set.len() as u32).collect();
+    let mut values = Vec::with_capacity(set.len() * d);
+    for part in all.chunks(PART) {
+        let white = whiten(&scaled(set, part, normalizer), d, matrix);
+        values.extend(white.iter().map(|v| *v as f32));
+    }
+    Dataset::new(
+        set.name(),
+        set.split(),
+        set.shape(),
+        Values::Floats(values),
+        set.targets().clone(),
+        set.provenance().clone(),
+    )
+}
+
+/// Samples as a network would see them without whitening, `[N, D]`.
+fn scaled(set: &Dataset, indices: &[u32], normalizer: &Normalizer) -> Vec<f64> {
+    let mut one = vec![0f32; set.shape().len()];
+    let mut out = Vec::with_capacity(indices.len() * one.len());
+    for &at in indices {
+        let plain = Augment::default();
+        augment::write(set, at as usize, normalizer, &plain, (0, 0), &mut one);
+        out.extend(one.iter().map(|v| f64::from(*v)));
+    }
+    out
 }
 
 /// `data ← data·W` for samples `x: [N, D]`; no mean is taken away.
@@ -113,5 +206,57 @@ mod tests {
             assert!((v - one).abs() < 1e-6, "{i}: {v}");
         }
         assert!(zca_matrix(&x[..d], d, 0.1).is_err());
+    }
+
+    /// Digits: the training part is uncorrelated, and the test part goes through its matrix.
+    #[test]
+    fn a_plan_with_whitening_gives_whitened_parts() {
+        use crate::data::DataPlan;
+        let plan = |whiten| DataPlan {
+            whiten,
+            validation: 0.2,
+            ..DataPlan::default()
+        };
+        let smoothing = 1e-3;
+        let plain = plan(None).open().expect("embedded digits");
+        let white = plan(Some(smoothing)).open().expect("embedded digits");
+        let d = plain.shape().len();
+        let read = |data: &crate::data::Data, part: &Samples| {
+            scaled(part.dataset(), part.indices(), &data.normalizer)
+        };
+        let (x, y) = (read(&plain, &plain.train), read(&white, &white.train));
+        assert_eq!(x.len(), y.len());
+        let n = y.len() / d;
+        let mean: Vec<f64> = (0..d)
+            .map(|i| y.iter().skip(i).step_by(d).sum::<f64>() / n as f64)
+            .collect();
+        let covariance = |i: usize, j: usize| {
+            let rows = y.chunks_exact(d);
+            rows.map(|r| (r[i] - mean[i]) * (r[j] - mean[j]))
+                .sum::<f64>()
+                / (n - 1) as f64
+        };
+        for (i, j) in (0..d).flat_map(|i| (0..=i).map(move |j| (i, j))) {
+            // s/(s + ε) in the directions of variance s: at most 1, and 0 for dead pixels.
+            let c = covariance(i, j);
+            let fits = if i == j {
+                (-1e-9..=1.0).contains(&c)
+            } else {
+                c.abs() < 0.51
+            };
+            assert!(fits, "covariance of {i} and {j} is {c}");
+        }
+        let matrix = zca_matrix(&x, d, smoothing).expect("a matrix");
+        let held = |data: &crate::data::Data| read(data, data.validation.as_ref().expect("a part"));
+        for (x, y) in [
+            (x, y),
+            (read(&plain, &plain.test), read(&white, &white.test)),
+            (held(&plain), held(&white)),
+        ] {
+            for (ours, expected) in y.iter().zip(whiten(&x, d, &matrix)) {
+                assert!((ours - expected).abs() < 1e-4, "{ours} {expected}");
+            }
+        }
+        assert!(plan(Some(0.0)).open().is_err());
     }
 }

@@ -40,6 +40,16 @@ impl Block {
         forward_all(self.modules[..count].iter_mut(), pass, x).map_err(|e| self.here(e))
     }
 
+    /// The forward pass up to the rule's layer: what its units answer, before anything is
+    /// made of it. `None` where the block has none of its own.
+    pub fn forward_to_layer(&mut self, pass: &mut Pass, x: &Tensor) -> Result<Option<Tensor>> {
+        let Some(layer) = self.modules.iter().position(|m| m.is_layer()) else {
+            return Ok(None);
+        };
+        let done = forward_all(self.modules[..=layer].iter_mut(), pass, x);
+        done.map(Some).map_err(|e| self.here(e))
+    }
+
     /// The dropout that meets the block's input, if only views stand before it.
     pub fn leading_dropout(&self, pass: &Pass) -> Option<(f64, u64)> {
         self.modules.iter().find(|m| !m.is_view())?.dropout(pass)

@@ -141,6 +141,10 @@ impl RuleLayer {
 }
 
 impl Module for RuleLayer {
+    fn is_layer(&self) -> bool {
+        true
+    }
+
     fn set_mode(&mut self, mode: &Mode, listed: bool) {
         let credit = self.rule.credit();
         let by_gradient = matches!(mode.drive, Some(Drive::Gradient | Drive::Both));

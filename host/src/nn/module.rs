@@ -91,6 +91,10 @@ pub trait Module: Send {
     fn wants_target(&self) -> bool {
         false
     }
+    /// Is a rule's layer.
+    fn is_layer(&self) -> bool {
+        false
+    }
     /// Only changes the shape; costs nothing.
     fn is_view(&self) -> bool {
         false

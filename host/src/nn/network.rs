@@ -111,6 +111,18 @@ impl Network {
         Ok(())
     }
 
+    /// What the units of block `of` answer to `x`, the input of block `from`; see
+    /// [`Block::forward_to_layer`].
+    pub fn forward_to_layer(
+        &mut self,
+        pass: &mut Pass,
+        x: &Tensor,
+        (from, of): (usize, usize),
+    ) -> Result<Option<Tensor>> {
+        let x = self.forward(pass, x, from..of)?;
+        self.blocks[of].forward_to_layer(pass, &x)
+    }
+
     /// The way back through blocks `range`, the same as went forward, from the
     /// gradient at the output. The result is the gradient at the input, where
     /// the pass wants it.

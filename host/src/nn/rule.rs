@@ -8,40 +8,7 @@ use crate::Result;
 use crate::config::plan::LayerPlan;
 use crate::ops::{optim, shape, synapses};
 
-/// How a rule learns; all that the trainer must know of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Credit {
-    /// From its own input and output.
-    Local,
-    /// An error arrives from above.
-    Feedback,
-    /// The network's output error is broadcast.
-    Direct,
-}
-
-/// Who changes a state tensor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
-    /// Trained by the optimiser from the rule's gradients.
-    Weight,
-    /// Bias, trained by the optimiser.
-    Bias,
-    /// Feedback weight trained with the optimiser settings of the weight.
-    LearnedFeedback,
-    /// Never changes.
-    FixedFeedback,
-    /// Changed by the rule's own changes.
-    Plastic,
-    /// Running statistic, changed by the rule.
-    Statistic,
-}
-
-impl Role {
-    /// Whether the optimiser owns it.
-    pub fn is_trained(self) -> bool {
-        matches!(self, Self::Weight | Self::Bias | Self::LearnedFeedback)
-    }
-}
+pub use biorule_plugin_api::sdk::{Credit, Role};
 
 /// A tensor that the host holds for a rule.
 #[derive(Clone, Debug)]

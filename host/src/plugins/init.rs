@@ -3,6 +3,7 @@
 
 use biorule_plugin_api::abi::root::init;
 use biorule_plugin_api::abi::types::Code;
+use biorule_plugin_api::sdk::name_key;
 use rand::{Rng as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
@@ -10,10 +11,7 @@ use rand_distr::StandardNormal;
 /// `n` values of initialiser `kind` with its numbers `a` and `b`, or nothing if the
 /// kind is unknown.
 pub fn draw(kind: Code, a: f64, b: f64, n: usize, seed: u64, name: &str) -> Option<Vec<f64>> {
-    let name = name.bytes().fold(0xcbf2_9ce4_8422_2325u64, |h, c| {
-        (h ^ u64::from(c)).wrapping_mul(0x100_0000_01b3)
-    });
-    let mut rng = ChaCha8Rng::seed_from_u64(seed ^ name);
+    let mut rng = ChaCha8Rng::seed_from_u64(seed ^ name_key(name));
     let mut normal = || rng.sample::<f64, _>(StandardNormal);
     Some(match kind {
         init::CONSTANT => vec![a; n],

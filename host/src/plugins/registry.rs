@@ -208,18 +208,12 @@ impl RuleSource for Registry {
 }
 
 fn entry(raw: &RawRuleInfo, number: u32, plugin: &Arc<Plugin>) -> Result<RuleEntry, String> {
-    use biorule_plugin_api::sdk::Credit as Sdk;
-    let credit = match Sdk::from_code(raw.credit) {
-        Some(Sdk::Local) => Credit::Local,
-        Some(Sdk::Feedback) => Credit::Feedback,
-        Some(Sdk::Direct) => Credit::Direct,
-        None => {
-            return Err(format!(
-                "rule `{}` has credit number {}, which this host does not know",
-                raw.name, raw.credit.0
-            ));
-        }
-    };
+    let credit = Credit::from_code(raw.credit).ok_or_else(|| {
+        format!(
+            "rule `{}` has credit number {}, which this host does not know",
+            raw.name, raw.credit.0
+        )
+    })?;
     if raw.name.is_empty()
         || raw
             .name

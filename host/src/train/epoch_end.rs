@@ -84,6 +84,7 @@ impl Trainer<'_> {
                 self.best = Some(self.best.map_or(accuracy, |b| b.max(accuracy)));
             }
         }
+        self.neuron_labels_if_due(plan, running, &mut metrics)?;
         self.alignment_if_due(plan, &clock, &mut metrics)?;
         let seconds = running.seconds + running.started.elapsed().as_secs_f64();
         (running.seconds, running.meter) = (0.0, Meter::new(&self.place.device)?);

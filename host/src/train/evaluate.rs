@@ -1,6 +1,6 @@
 //! Loss and accuracy on held-out samples, in large batches.
 
-use candle_core::{DType, Device};
+use candle_core::{DType, Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::cache::Features;
@@ -74,9 +74,45 @@ pub fn evaluate(
     loss: Loss,
     place: &Place,
 ) -> Result<Scores> {
-    network.set_mode(&Mode::default());
     let mut meter = Meter::new(&place.device)?;
     let mut classes = false;
+    let n = samples.len();
+    let blocks = network.len();
+    each_batch(
+        network,
+        samples,
+        features,
+        place,
+        |network, x, from, indices| {
+            let y = network.forward(&mut Pass::inference(), x, from..blocks)?;
+            let y = if y.rank() == 2 { y } else { y.flatten_from(1)? };
+            let answers = samples.answers(indices)?.beside(&y)?;
+            classes |= matches!(answers, super::loss::Answers::Classes(_));
+            meter.add(&score(loss, &y, &answers)?.sums, indices.len())
+        },
+    )?;
+    let (loss, accuracy) = meter.read()?;
+    Ok(Scores {
+        loss,
+        accuracy: classes.then_some(accuracy),
+        samples: n,
+    })
+}
+
+/// Calls `see(network, x, from, indices)` for all samples in order, in large batches: `x` is
+/// the input of block `from`, kept features where there are some. The network is in
+/// evaluation mode, and stays so.
+///
+/// # Errors
+/// Failures of rules, data and tensor operations, and those of `see`.
+pub fn each_batch(
+    network: &mut Network,
+    samples: &dyn Samples,
+    features: Option<&Features>,
+    place: &Place,
+    mut see: impl FnMut(&mut Network, &Tensor, usize, &[u32]) -> Result<()>,
+) -> Result<()> {
+    network.set_mode(&Mode::default());
     let n = samples.len();
     for start in (0..n).step_by(EVALUATION_BATCH) {
         let indices: Vec<u32> = (start as u32..(start + EVALUATION_BATCH).min(n) as u32).collect();
@@ -87,17 +123,7 @@ pub fn evaluate(
                 (x.to_device(&place.device)?.to_dtype(place.dtype)?, 0)
             }
         };
-        let blocks = network.len();
-        let y = network.forward(&mut Pass::inference(), &x, from..blocks)?;
-        let y = if y.rank() == 2 { y } else { y.flatten_from(1)? };
-        let answers = samples.answers(&indices)?.beside(&y)?;
-        classes |= matches!(answers, super::loss::Answers::Classes(_));
-        meter.add(&score(loss, &y, &answers)?.sums, indices.len())?;
+        see(network, &x, from, &indices)?;
     }
-    let (loss, accuracy) = meter.read()?;
-    Ok(Scores {
-        loss,
-        accuracy: classes.then_some(accuracy),
-        samples: n,
-    })
+    Ok(())
 }

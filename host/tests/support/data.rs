@@ -196,6 +196,7 @@ pub fn phase(name: &str, blocks: &[&str], drive: Drive, epochs: u64) -> PhasePla
         local_rate: None,
         stop: None,
         gradient_clip: 0.0,
+        neuron_labels: false,
         cache: CachePlan {
             enabled: true,
             memory_limit: u64::MAX,

@@ -15,7 +15,9 @@ pub use context::Context;
 pub use error::{Result, RuleError};
 pub use layer::{LayerKind, LayerSpec, PadMode};
 pub use params::{Hyperparameters, ParamSpec, ParamType, ParamValue};
-pub use random::RandomStream;
+#[cfg(feature = "testkit")]
+pub(crate) use random::mix;
+pub use random::{RandomStream, name_key};
 pub use rule::{
     Activity, Claims, Credit, Errors, Forward, Gradients, LearningRule, Metric, RuleInfo,
 };

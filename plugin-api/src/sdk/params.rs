@@ -61,6 +61,27 @@ impl ParamValue {
     }
 }
 
+impl From<bool> for ParamValue {
+    fn from(value: bool) -> Self {
+        Self::Bool(value)
+    }
+}
+impl From<i64> for ParamValue {
+    fn from(value: i64) -> Self {
+        Self::Int(value)
+    }
+}
+impl From<f64> for ParamValue {
+    fn from(value: f64) -> Self {
+        Self::Float(value)
+    }
+}
+impl From<&str> for ParamValue {
+    fn from(value: &str) -> Self {
+        Self::Text(value.into())
+    }
+}
+
 /// A hyperparameter as a rule declares it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ParamSpec {

@@ -14,11 +14,8 @@ pub struct RandomStream {
 
 impl RandomStream {
     pub(crate) fn new(seed: u64, step: u64, name: &str) -> Self {
-        let name = name.bytes().fold(0xcbf2_9ce4_8422_2325, |h: u64, b| {
-            (h ^ u64::from(b)).wrapping_mul(0x100_0000_01b3)
-        });
         Self {
-            seed: mix(mix(seed ^ name).wrapping_add(step)),
+            seed: mix(mix(seed ^ name_key(name)).wrapping_add(step)),
             drawn: 0,
         }
     }
@@ -62,8 +59,17 @@ impl RandomStream {
     }
 }
 
-/// The finaliser of `SplitMix64`.
-fn mix(z: u64) -> u64 {
+/// A number for a name: its 64-bit FNV-1a hash (Fowler, Noll and Vo). Streams of rules
+/// and initial values of state are keyed by it, so it never changes.
+#[must_use]
+pub fn name_key(name: &str) -> u64 {
+    name.bytes().fold(0xcbf2_9ce4_8422_2325, |h: u64, b| {
+        (h ^ u64::from(b)).wrapping_mul(0x100_0000_01b3)
+    })
+}
+
+/// The next number of a `SplitMix64` generator in state `z` (Steele, Lea and Flood 2014).
+pub(crate) fn mix(z: u64) -> u64 {
     let z = z.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

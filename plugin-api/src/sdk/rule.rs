@@ -38,6 +38,15 @@ pub enum Credit {
 }
 
 impl Credit {
+    /// The word users read.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Local => "local",
+            Self::Feedback => "feedback",
+            Self::Direct => "direct",
+        }
+    }
     /// From the boundary.
     pub fn from_code(code: Code) -> Option<Self> {
         match code {

@@ -34,6 +34,10 @@ impl Role {
         (Self::Plastic, role::PLASTIC),
         (Self::Statistic, role::STATISTIC),
     ];
+    /// Whether the optimiser owns it.
+    pub fn is_trained(self) -> bool {
+        matches!(self, Self::Weight | Self::Bias | Self::LearnedFeedback)
+    }
     /// From the boundary.
     pub fn from_code(code: Code) -> Option<Self> {
         Self::ALL.iter().find(|(_, c)| *c == code).map(|(r, _)| *r)

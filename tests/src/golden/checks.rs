@@ -137,9 +137,9 @@ impl Checks {
     pub fn problem(&mut self, text: impl Into<String>) {
         self.problems.push(text.into());
     }
-    /// Remembers a golden tensor that has no counterpart here, so that the table says so.
-    pub fn left_out(&mut self, name: &str) {
-        self.left_out.push(name.into());
+    /// Remembers a golden tensor that has no counterpart here, and why, so that the table says so.
+    pub fn left_out(&mut self, name: &str, why: &str) {
+        self.left_out.push(format!("{name} ({why})"));
     }
     /// Golden tensors that were not compared.
     pub fn omissions(&self) -> &[String] {

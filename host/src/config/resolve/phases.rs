@@ -49,6 +49,7 @@ fn phase(path: &str, table: Table) -> Result<(PhasePlan, ShownTable)> {
         schedule: required(&mut s, "schedule", tagged::schedule)?,
         local_rate: optional(&mut s, "local_rate", tagged::local_rate)?,
         stop: optional(&mut s, "stop", stop)?,
+        neuron_labels: s.flag("neuron_labels")?,
         cache: cache(&mut s)?,
     };
     if plan.epochs == 0 && plan.stop.is_none() {

@@ -67,6 +67,13 @@ pub const DATA_SET: &[Setting] = &[
         "channel deviations for `standard`",
     ),
     Setting::new(
+        "whiten",
+        Kind::Number,
+        "",
+        "ZCA whitening after scaling, by the covariance of the training part with this much added to the variances; absent: none",
+    )
+    .source("SoftHebb dataset.py: 0.1"),
+    Setting::new(
         "resize",
         Kind::Pair,
         "",

@@ -52,6 +52,13 @@ const CLIP: Setting = Setting::new(
     "clip every gradient element to ± this; 0 is off",
 )
 .min(0.0);
+const NEURON_LABELS: Setting = Setting::new(
+    "neuron_labels",
+    Kind::Flag,
+    "false",
+    "local phases that end in a dense layer: give each unit the class that it wins most often, and report the share of winners with the right class; when evaluating, and after the last epoch",
+)
+.source("SoftHebb engine.py");
 const CACHE: Setting = Setting::new(
     "cache",
     Kind::Table("phases[].cache"),
@@ -115,6 +122,7 @@ pub const PHASE: &[Setting] = &[
     SCHEDULE,
     LOCAL_RATE,
     STOP,
+    NEURON_LABELS,
     CLIP,
     CACHE,
 ];
@@ -153,6 +161,7 @@ pub const LOCAL: &[Setting] = &[
     evaluate("0"),
     LOCAL_RATE,
     STOP,
+    NEURON_LABELS,
     CACHE,
 ];
 

@@ -2,21 +2,22 @@
 //!
 //! Every check runs in a child process with a time limit, so that a crash or an
 //! endless loop is a result like any other. What is checked is the library file
-//! itself, through the same loader and the same calls as in training.
+//! itself, through the same loader and the same calls as in training; the checks are
+//! those that a rule's own tests run (`biorule_plugin_api::testkit`).
 
-mod chain;
-mod checks;
+mod subject;
 
 use std::io::Read as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+pub use biorule_plugin_api::testkit::Check;
+use biorule_plugin_api::testkit::Outcome;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-pub use checks::Check;
-
+use self::subject::Loaded;
 use super::Registry;
 use super::registry::RuleEntry;
 use crate::{Error, ExitCode, Result};
@@ -119,9 +120,11 @@ pub fn run(path: &Path, options: &Options) -> Result<String> {
 }
 
 fn here(registry: &Registry, entry: &RuleEntry, check: Check) -> Finding {
-    let (verdict, detail) = match check.run(registry, entry) {
-        Ok(outcome) => outcome,
-        Err(e) => (Verdict::Failed, e.text),
+    let (verdict, detail) = match check.run(&Loaded { registry, entry }) {
+        Ok(Outcome::Passed(seen)) => (Verdict::Passed, seen),
+        Ok(Outcome::Failed(seen)) => (Verdict::Failed, seen),
+        Ok(Outcome::Skipped(why)) => (Verdict::Skipped, why),
+        Err(e) => (Verdict::Failed, e.to_string()),
     };
     Finding {
         rule: entry.name.clone(),

@@ -30,9 +30,11 @@ pub(super) const ACTIVATIONS: Recogniser = Recogniser {
                 if !file.has(&name) {
                     continue;
                 }
-                // One-hot of the winner exists as a competition, not as an activation.
                 let Ok(plan) = activation(&function, parameter) else {
-                    checks.left_out(&name);
+                    checks.left_out(
+                        &name,
+                        "a competition of the rule; no preset activates by it",
+                    );
                     continue;
                 };
                 for (dtype, tolerance) in TYPES {
@@ -55,7 +57,10 @@ pub(super) const COMPETITION: Recogniser = Recogniser {
     run: |file, checks| {
         for (case, function, parameter) in cases(file)? {
             if !matches!(function.as_str(), "exp" | "softmax") {
-                checks.left_out(&case);
+                checks.left_out(
+                    &case,
+                    "no preset competes by it; softhebb.md 1.2 advises against",
+                );
                 continue;
             }
             for (dtype, tolerance) in TYPES {

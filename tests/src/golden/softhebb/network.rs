@@ -5,6 +5,7 @@ use biorule::nn::build::Placement;
 use biorule::nn::{Clock, InputShape, Mode, Network, Pass};
 use biorule::ops::loss::count_right;
 use biorule::train::loss::{Answers, score};
+use biorule::train::neurons::{label_neurons, neuron_accuracy};
 use biorule::train::optimizer::Optimizer;
 use biorule::train::schedule;
 use biorule::train::step::{StepInput, gradient_step, local_step};
@@ -245,10 +246,10 @@ impl<'a> Trace<'a> {
             }
         } else {
             let rate = phase["lr"].as_f64().ok_or("a phase without rate")?;
-            let log = self.gradient_epochs(clock, &batches, epochs, rate)?;
+            let log = self.gradient_epochs(clock.clone(), &batches, epochs, rate)?;
             self.compare_log(&format!("{state}/batch_log"), &log, checks)?;
         }
-        self.compare_state(&state, &blocks, checks)
+        self.compare_state(&state, &blocks, &clock, checks)
     }
 
     /// Names of our blocks that make up the reference's `blocks`.
@@ -323,16 +324,59 @@ impl<'a> Trace<'a> {
         let Some(last) = last else {
             return Ok((0.0, 0.0));
         };
+        Ok((
+            self.metric(last, "convergence", clock)?,
+            self.metric(last, "r1", clock)?,
+        ))
+    }
+
+    /// What the rule of one of the reference's blocks reports.
+    fn metric(&self, block: usize, metric: &str, clock: &Clock) -> Result<f64> {
         let all = self.network.metrics(clock)?;
-        let (_, values) = all
-            .iter()
-            .find(|(name, _)| *name == last.to_string())
-            .ok_or("no metrics")?;
-        let get = |name: &str| {
-            let found = values.iter().find(|(n, _)| n == name).map(|(_, v)| *v);
-            found.ok_or_else(|| format!("no metric `{name}`"))
-        };
-        Ok((get("convergence")?, get("r1")?))
+        let of_block = all.iter().find(|(name, _)| *name == block.to_string());
+        let (_, values) = of_block.ok_or("no metrics")?;
+        let found = values.iter().find(|(n, _)| n == metric).map(|(_, v)| *v);
+        Ok(found.ok_or_else(|| format!("no metric `{metric}`"))?)
+    }
+
+    /// The block whose rate the reference displays: it counts from the end where it means
+    /// from the start, and takes the first block where that one is not Hebbian
+    /// (softhebb.md 5.4).
+    fn shown(&self, blocks: &[usize]) -> usize {
+        let last = blocks.last().copied().unwrap_or(0);
+        let shown = (self.blocks.len() - last) % self.blocks.len();
+        if self.is_hebbian(shown) { shown } else { 0 }
+    }
+
+    /// Percentages of training and test samples that the neurons' classes get right; zeros
+    /// where the last trained block is no dense layer.
+    fn neuron_accuracies(&mut self, blocks: &[usize]) -> Result<[f64; 2]> {
+        let last = blocks.last().copied().ok_or("a phase without blocks")?;
+        let block = self.ends[last] - 1;
+        self.network.set_mode(&Mode::default());
+        let mut labels = Vec::new();
+        let mut percent = [0.0; 2];
+        for (part, percent) in ["unsup", "test"].into_iter().zip(&mut percent) {
+            let (mut winners, mut activity, mut classes) = (Vec::new(), Vec::new(), Vec::new());
+            let mut neurons = 0;
+            for (x, of) in self.batches(part)? {
+                let pass = &mut Pass::inference();
+                let y = self.network.forward_to_layer(pass, &x, (0, block))?;
+                let Some(y) = y.filter(|y| y.rank() == 2) else {
+                    return Ok([0.0; 2]);
+                };
+                neurons = y.dim(1)?;
+                winners.extend(y.argmax(1)?.to_vec1::<u32>()?);
+                activity.extend(y.to_dtype(DType::F64)?.flatten_all()?.to_vec1::<f64>()?);
+                classes.extend(of.to_vec1::<u32>()?);
+            }
+            if labels.is_empty() {
+                // The reference has a column for each neuron, not for each class.
+                labels = label_neurons(&winners, &activity, &classes, neurons, neurons);
+            }
+            *percent = 100.0 * neuron_accuracy(&winners, &classes, &labels);
+        }
+        Ok(percent)
     }
 
     fn compare_log(&self, name: &str, log: &[[f64; 5]], checks: &mut Checks) -> Result<()> {
@@ -365,7 +409,13 @@ impl<'a> Trace<'a> {
     }
 
     /// All tensors after a phase, and what the reference measured then.
-    fn compare_state(&mut self, state: &str, blocks: &[usize], checks: &mut Checks) -> Result<()> {
+    fn compare_state(
+        &mut self,
+        state: &str,
+        blocks: &[usize],
+        clock: &Clock,
+        checks: &mut Checks,
+    ) -> Result<()> {
         let all = self.network.tensors();
         for (ours, golden) in self.tensors(state)? {
             let got = all
@@ -381,7 +431,7 @@ impl<'a> Trace<'a> {
         }
         let name = |part: &str| format!("{state}/{part}");
         if self.file.has(&name("convergence")) {
-            let (convergence, r1) = self.radii(&Clock::default())?;
+            let (convergence, r1) = self.radii(clock)?;
             checks.compare_values(
                 &name("convergence"),
                 &[convergence],
@@ -395,11 +445,21 @@ impl<'a> Trace<'a> {
                 Tolerance::Exact,
             );
         }
-        // The reference shows the rate of another block than the one that it trains.
-        for part in ["displayed_lr", "unsup_accuracy_train_test"] {
-            if self.file.has(&name(part)) {
-                checks.left_out(&name(part));
-            }
+        if self.file.has(&name("displayed_lr")) {
+            let rate = self.metric(self.shown(blocks), "rate_mean", clock)?;
+            // A linear decay ends at nothing but rounding.
+            let tolerance = Tolerance::Each {
+                absolute: 1e-9,
+                relative: TRACE,
+            };
+            let want = self.file.values(&name("displayed_lr"))?;
+            checks.compare_values(&name("displayed_lr"), &[rate], &want, tolerance);
+        }
+        if self.file.has(&name("unsup_accuracy_train_test")) {
+            let percent = self.neuron_accuracies(blocks)?;
+            let want = self.file.values(&name("unsup_accuracy_train_test"))?;
+            let name = name("unsup_accuracy_train_test");
+            checks.compare_values(&name, &percent, &want, Tolerance::Largest(1e-6));
         }
         if self.file.has(&name("test_loss")) && blocks.last() == Some(&(self.blocks.len() - 1)) {
             self.compare_test(state, checks)?;

@@ -1,0 +1,240 @@
+//! What a rule returns, and whether it may be believed: shapes, element types,
+//! names and numbers, each complaint with the rule's and the layer's name.
+
+use std::sync::atomic::Ordering;
+
+use abi_stable::std_types::RVec;
+use biorule_plugin_api::abi::root::RawStateSpec;
+use biorule_plugin_api::abi::types::*;
+use candle_core::{CpuStorage, DType, Device, Storage, Tensor};
+
+use super::BoundRule;
+use crate::nn::rule::{Change, ChangeKind, LayerShape, Role, StateTensor};
+use crate::plugins::init;
+use crate::plugins::table::handle::take;
+use crate::{Error, ExitCode, Result};
+
+/// Outputs of the first calls are searched for NaN: a rule that makes them from good
+/// inputs breaks its contract. Later ones count as divergence, which the trainer sees.
+const CHECKED_CALLS: u64 = 2;
+
+impl BoundRule {
+    /// The error for a failed call.
+    pub(super) fn fail(&self, method: &str, code: Code, message: &str) -> Error {
+        let verb = if code == fail::PANIC {
+            "panicked"
+        } else {
+            "failed"
+        };
+        let error = Error::plugin(format!(
+            "rule `{}` {verb} in `{method}` for layer `{}`: {message}",
+            self.name, self.layer.name
+        ))
+        .hint(format!(
+            "the rule comes from `{}`; the last checkpoint is intact",
+            self.plugin.path.display()
+        ));
+        match code {
+            fail::CANCELLED => Error {
+                code: ExitCode::Stopped,
+                ..error
+            },
+            _ => error,
+        }
+    }
+
+    /// The output's shape and element type, and in the first calls its numbers.
+    pub(super) fn check_output(&self, x: &Tensor, y: &Tensor) -> Result<()> {
+        let expected = output_dims(&self.layer, x);
+        if y.dims() != expected {
+            let text = format!("its output has shape {:?}, expected {expected:?}", y.dims());
+            return Err(self.fail("forward", fail::SHAPE, &text));
+        }
+        if y.dtype() != x.dtype() {
+            let text = format!(
+                "its output has element type {:?}, expected {:?}",
+                y.dtype(),
+                x.dtype()
+            );
+            return Err(self.fail("forward", fail::DTYPE, &text));
+        }
+        if self.calls.fetch_add(1, Ordering::Relaxed) < CHECKED_CALLS {
+            self.check_finite("forward", "output", x, y)?;
+        }
+        Ok(())
+    }
+
+    /// Complains of NaN and infinity in `value`, unless `input` has some too.
+    pub(super) fn check_finite(
+        &self,
+        method: &str,
+        what: &str,
+        input: &Tensor,
+        value: &Tensor,
+    ) -> Result<()> {
+        if finite(value)? || !finite(input)? {
+            return Ok(());
+        }
+        Err(self.fail(
+            method,
+            fail::RULE,
+            &format!("its {what} holds NaN or infinity though its input does not"),
+        ))
+    }
+
+    /// Whether this is one of the calls whose numbers are looked at.
+    pub(super) fn is_early(&self) -> bool {
+        self.calls.load(Ordering::Relaxed) <= CHECKED_CALLS
+    }
+
+    /// Complains of a tensor that is not shaped as the state of that name, or has none.
+    pub(super) fn check_against_state(
+        &self,
+        method: &str,
+        what: &str,
+        state: &[StateTensor],
+        name: &str,
+        tensor: &Tensor,
+    ) -> Result<()> {
+        let Some(own) = state.iter().find(|s| s.name == name) else {
+            return Err(self.fail(
+                method,
+                fail::RULE,
+                &format!("it returned a {what} of `{name}`, which it did not declare"),
+            ));
+        };
+        if own.tensor.dims() != tensor.dims() {
+            let text = format!(
+                "its {what} of `{name}` has shape {:?}, expected {:?}",
+                tensor.dims(),
+                own.tensor.dims()
+            );
+            return Err(self.fail(method, fail::SHAPE, &text));
+        }
+        Ok(())
+    }
+}
+
+impl BoundRule {
+    /// The addition of `name` that was just returned is to be scaled row by row.
+    pub(super) fn scale_rows(
+        &self,
+        changes: &mut [Change],
+        name: &str,
+        scale: Tensor,
+    ) -> Result<()> {
+        let rows = |t: &Tensor| t.dims().first().copied();
+        match changes.last_mut() {
+            Some(last)
+                if last.name == name
+                    && matches!(last.kind, ChangeKind::Add)
+                    && rows(&last.tensor) == Some(scale.elem_count()) =>
+            {
+                last.kind = ChangeKind::AddRows(scale);
+                Ok(())
+            }
+            _ => {
+                let text = format!(
+                    "its row scale of `{name}` has shape {:?} and follows no addition with so many rows",
+                    scale.dims()
+                );
+                Err(self.fail("learn", fail::SHAPE, &text))
+            }
+        }
+    }
+}
+
+/// Tensors that came back: an optional first one, and named ones.
+#[derive(Default)]
+pub(super) struct Answer {
+    pub(super) first: Option<Tensor>,
+    pub(super) named: Vec<(String, Code, Tensor)>,
+    pub(super) numbers: Vec<(String, f64)>,
+    pub(super) specs: RVec<RawStateSpec>,
+}
+
+impl Answer {
+    /// Takes the handles over; nothing where one of them is null.
+    pub(super) fn tensors(first: Option<Tensor>, named: RVec<RawNamed>) -> Option<Self> {
+        let named = named
+            .into_iter()
+            .map(|n| Some((n.name.into_string(), n.kind, take(n.tensor)?)))
+            .collect::<Option<_>>()?;
+        Some(Self {
+            first,
+            named,
+            ..Self::default()
+        })
+    }
+    /// The named ones, without what is to be done with them.
+    pub(super) fn into_named(self) -> Vec<(String, Tensor)> {
+        self.named
+            .into_iter()
+            .map(|(name, _, t)| (name, t))
+            .collect()
+    }
+}
+
+/// Whether all numbers are finite.
+fn finite(t: &Tensor) -> Result<bool> {
+    let (storage, layout) = t.storage_and_layout();
+    if let (Storage::Cpu(cpu), Some((start, end))) = (&*storage, layout.contiguous_offsets()) {
+        match cpu {
+            CpuStorage::F32(v) => return Ok(v[start..end].iter().all(|v| v.is_finite())),
+            CpuStorage::F64(v) => return Ok(v[start..end].iter().all(|v| v.is_finite())),
+            _ => {}
+        }
+    }
+    drop(storage);
+    // NaN and infinity times zero are NaN; the sum keeps them.
+    let probe = (t.flatten_all()? * 0.0)?.sum_all()?;
+    Ok(probe.to_dtype(DType::F64)?.to_scalar::<f64>()? == 0.0)
+}
+
+/// `[B, K, P, Q]`, or `x`'s axes with the last one replaced.
+fn output_dims(layer: &LayerShape, x: &Tensor) -> Vec<usize> {
+    let mut dims = x.dims().to_vec();
+    match layer.output[..] {
+        [units] => {
+            if let Some(last) = dims.last_mut() {
+                *last = units;
+            }
+        }
+        _ => {
+            dims.truncate(1);
+            dims.extend_from_slice(&layer.output);
+        }
+    }
+    dims
+}
+
+/// Draws a state tensor: on the CPU, in f64, from the seed and the tensor's name.
+pub(super) fn initial(
+    spec: &RawStateSpec,
+    seed: u64,
+    device: &Device,
+    dtype: DType,
+) -> Result<StateTensor> {
+    let role = Role::from_code(spec.role).ok_or_else(|| {
+        Error::plugin(format!(
+            "state `{}` has role number {}, which this host does not know",
+            spec.name, spec.role.0
+        ))
+    })?;
+    let n = spec.shape.iter().product();
+    let values =
+        init::draw(spec.init, spec.a, spec.b, n, seed, spec.name.as_str()).ok_or_else(|| {
+            Error::plugin(format!(
+                "state `{}` has an initialiser that this host does not know",
+                spec.name
+            ))
+        })?;
+    let tensor = Tensor::from_vec(values, spec.shape.as_slice(), &Device::Cpu)?
+        .to_dtype(dtype)?
+        .to_device(device)?;
+    Ok(StateTensor {
+        name: spec.name.to_string(),
+        tensor,
+        role,
+    })
+}

@@ -1,0 +1,324 @@
+//! A plugin's rule, bound to a layer, as the network sees it: what goes in is
+//! `arguments`, what comes back and whether it may be believed is `answers`.
+
+mod answers;
+mod arguments;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use abi_stable::std_types::{RResult, RVec};
+use biorule_plugin_api::abi::root::*;
+use biorule_plugin_api::abi::types::*;
+use biorule_plugin_api::sdk::ParamValue;
+use candle_core::{DType, Device, Tensor};
+
+use self::answers::{Answer, initial};
+use self::arguments::{Inputs, pointer, raw_layer};
+use super::load::Plugin;
+use super::registry::RuleEntry;
+use super::table::handle::{live, take};
+use crate::config::LayerPlan;
+use crate::nn::rule::*;
+use crate::{Error, Result};
+
+/// A rule of a plugin, bound to a layer.
+pub struct BoundRule {
+    instance: RawInstance,
+    name: String,
+    layer: LayerShape,
+    plugin: Arc<Plugin>,
+    credit: Credit,
+    also_local: bool,
+    wants_target: bool,
+    stochastic: bool,
+    calls: AtomicU64,
+    leaked: AtomicU64,
+}
+
+// SAFETY: the instance is parameters and layer alone, behind shared references; the SDK
+// requires `Send + Sync` of every rule.
+unsafe impl Send for BoundRule {}
+// SAFETY: as above.
+unsafe impl Sync for BoundRule {}
+
+impl BoundRule {
+    /// Binds `entry` to a layer.
+    ///
+    /// # Errors
+    /// The rule refuses the layer or the parameters.
+    pub fn new(
+        entry: &RuleEntry,
+        plan: &LayerPlan,
+        layer: &LayerShape,
+        params: &[(String, ParamValue)],
+    ) -> Result<Self> {
+        let raw = raw_layer(plan, layer)?;
+        let params: Vec<RawParam> = params
+            .iter()
+            .map(|(name, value)| RawParam {
+                name: name.as_str().into(),
+                value: value.to_raw(),
+            })
+            .collect();
+        let created = (entry.plugin.module.create())(
+            entry.number,
+            (&raw const raw).cast(),
+            params.as_slice().into(),
+        );
+        let instance = created.into_result().map_err(|f| {
+            Error::usage(format!(
+                "rule `{}` refuses layer `{}`: {}",
+                entry.name, layer.name, f.message
+            ))
+        })?;
+        Ok(Self {
+            instance,
+            name: entry.name.clone(),
+            layer: layer.clone(),
+            plugin: entry.plugin.clone(),
+            credit: entry.credit,
+            also_local: entry.also_local,
+            wants_target: entry.wants_target,
+            stochastic: entry.stochastic,
+            calls: AtomicU64::new(0),
+            leaked: AtomicU64::new(0),
+        })
+    }
+
+    /// Tensors that the rule has not given back, so far.
+    pub fn leaked(&self) -> u64 {
+        self.leaked.load(Ordering::Relaxed)
+    }
+
+    /// Runs one call into the plugin and counts the handles it keeps.
+    fn call<T>(
+        &self,
+        method: &str,
+        inputs: Inputs,
+        body: impl FnOnce(&Inputs) -> RawResult<T>,
+        collect: impl FnOnce(T) -> Option<Answer>,
+    ) -> Result<Answer> {
+        let before = live();
+        let result = body(&inputs);
+        let answer = match result {
+            RResult::ROk(value) => collect(value),
+            RResult::RErr(RawFailure { code, message }) => {
+                let error = self.fail(method, code, message.as_str());
+                drop(inputs);
+                return Err(error);
+            }
+        };
+        let kept = live() - before;
+        drop(inputs);
+        if kept > 0 && self.leaked.fetch_add(kept as u64, Ordering::Relaxed) == 0 {
+            tracing::warn!(
+                "rule `{}` from `{}` leaked {kept} tensors in `{method}` for layer `{}`; further leaks are only counted",
+                self.name,
+                self.plugin.path.display(),
+                self.layer.name
+            );
+        }
+        answer.ok_or_else(|| self.fail(method, fail::RULE, "it returned a null tensor"))
+    }
+}
+
+impl Rule for BoundRule {
+    fn name(&self) -> &str {
+        &self.name
+    }
+    fn credit(&self) -> Credit {
+        self.credit
+    }
+    fn also_local(&self) -> bool {
+        self.also_local
+    }
+    fn wants_target(&self) -> bool {
+        self.wants_target
+    }
+    fn stochastic(&self) -> bool {
+        self.stochastic
+    }
+
+    fn init(&self, seed: u64, device: &Device, dtype: DType) -> Result<Vec<StateTensor>> {
+        let inputs = Inputs::new(&RuleCall::evaluation(seed), &[], &[], &[]);
+        let answer = self.call(
+            "state",
+            inputs,
+            |_| (self.instance.vtable.state)(self.instance.data),
+            |specs| {
+                Some(Answer {
+                    specs,
+                    ..Answer::default()
+                })
+            },
+        )?;
+        answer
+            .specs
+            .iter()
+            .map(|spec| initial(spec, seed, device, dtype).map_err(|e| e.within(&self.layer.name)))
+            .collect()
+    }
+
+    fn forward(&self, call: &RuleCall, state: &[StateTensor], x: &Tensor) -> Result<Forwarded> {
+        let answer = self.call(
+            "forward",
+            Inputs::new(call, state, &[], &[Some(x)]),
+            |i| (self.instance.vtable.forward)(self.instance.data, pointer(&i.forward_args())),
+            |f| {
+                Some(Answer {
+                    first: Some(take(f.y)?),
+                    ..Answer::tensors(None, f.kept)?
+                })
+            },
+        )?;
+        let mut answer = answer;
+        let y = answer
+            .first
+            .take()
+            .ok_or_else(|| self.fail("forward", fail::RULE, "it returned no output"))?;
+        self.check_output(x, &y)?;
+        Ok(Forwarded {
+            y,
+            kept: answer.into_named(),
+        })
+    }
+
+    fn learn(
+        &self,
+        call: &RuleCall,
+        state: &[StateTensor],
+        a: &Activity<'_>,
+    ) -> Result<Vec<Change>> {
+        let answer = self.call(
+            "learn",
+            Inputs::new(call, state, a.kept, &[Some(a.x), Some(a.y), a.target]),
+            |i| {
+                let args = RawLearnArgs {
+                    size: size_of::<RawLearnArgs>(),
+                    call: &raw const i.call,
+                    state: i.state.as_ptr(),
+                    states: i.state.len(),
+                    x: i.tensor(0),
+                    y: i.tensor(1),
+                    kept: i.kept.as_ptr(),
+                    keeps: i.kept.len(),
+                    target: i.tensor(2),
+                };
+                (self.instance.vtable.learn)(self.instance.data, pointer(&args))
+            },
+            |changes| Answer::tensors(None, changes),
+        )?;
+        let mut changes: Vec<Change> = Vec::new();
+        for (name, kind, tensor) in answer.named {
+            if self.is_early() {
+                self.check_finite("learn", &format!("change of `{name}`"), a.x, &tensor)?;
+            }
+            if kind == change::ROW_SCALE {
+                self.scale_rows(&mut changes, &name, tensor)?;
+                continue;
+            }
+            self.check_against_state("learn", "change", state, &name, &tensor)?;
+            let kind = match kind {
+                change::ADD => ChangeKind::Add,
+                change::SET => ChangeKind::Set,
+                Code(other) => {
+                    let text = format!("its change of `{name}` is of the unknown kind {other}");
+                    return Err(self.fail("learn", fail::UNSUPPORTED, &text));
+                }
+            };
+            changes.push(Change { name, kind, tensor });
+        }
+        Ok(changes)
+    }
+
+    fn backward(
+        &self,
+        call: &RuleCall,
+        state: &[StateTensor],
+        e: &Errors<'_>,
+    ) -> Result<RuleGradients> {
+        let answer = self.call(
+            "backward",
+            Inputs::new(
+                call,
+                state,
+                e.kept,
+                &[Some(e.x), Some(e.y), Some(e.grad_y), e.output_error],
+            ),
+            |i| {
+                let args = RawBackwardArgs {
+                    size: size_of::<RawBackwardArgs>(),
+                    call: &raw const i.call,
+                    state: i.state.as_ptr(),
+                    states: i.state.len(),
+                    x: i.tensor(0),
+                    y: i.tensor(1),
+                    kept: i.kept.as_ptr(),
+                    keeps: i.kept.len(),
+                    grad_y: i.tensor(2),
+                    output_error: i.tensor(3),
+                    want_grad_x: e.want_grad_x,
+                    want_grads: e.want_grads,
+                };
+                (self.instance.vtable.backward)(self.instance.data, pointer(&args))
+            },
+            |g| Answer::tensors(take(g.grad_x), g.grads),
+        )?;
+        for (name, _, tensor) in &answer.named {
+            self.check_against_state("backward", "gradient", state, name, tensor)?;
+            if self.is_early() {
+                self.check_finite(
+                    "backward",
+                    &format!("gradient of `{name}`"),
+                    e.grad_y,
+                    tensor,
+                )?;
+            }
+        }
+        if e.want_grad_x {
+            let found = answer.first.as_ref().map(Tensor::dims);
+            if found != Some(e.x.dims()) {
+                let text = format!(
+                    "the error for the layer below has shape {found:?}, expected {:?}",
+                    e.x.dims()
+                );
+                return Err(self.fail("backward", fail::SHAPE, &text));
+            }
+        }
+        let Answer {
+            first: grad_x,
+            named,
+            ..
+        } = answer;
+        Ok(RuleGradients {
+            grad_x,
+            grads: named.into_iter().map(|(name, _, t)| (name, t)).collect(),
+        })
+    }
+
+    fn metrics(&self, call: &RuleCall, state: &[StateTensor]) -> Result<Vec<(String, f64)>> {
+        let answer = self.call(
+            "metrics",
+            Inputs::new(call, state, &[], &[]),
+            |i| (self.instance.vtable.metrics)(self.instance.data, pointer(&i.forward_args())),
+            |metrics: RVec<RawMetric>| {
+                let numbers = metrics
+                    .into_iter()
+                    .map(|m| (m.name.into_string(), m.value))
+                    .collect();
+                Some(Answer {
+                    numbers,
+                    ..Answer::default()
+                })
+            },
+        )?;
+        Ok(answer.numbers)
+    }
+}
+
+impl Drop for BoundRule {
+    fn drop(&mut self) {
+        (self.instance.vtable.drop)(self.instance.data);
+    }
+}
