@@ -28,6 +28,7 @@ pub struct BoundRule {
     also_local: bool,
     wants_target: bool,
     stochastic: bool,
+    learns_in_evaluation: bool,
     calls: AtomicU64,
     leaked: AtomicU64,
 }
@@ -81,6 +82,7 @@ impl BoundRule {
             also_local: entry.also_local,
             wants_target: entry.wants_target,
             stochastic: entry.stochastic,
+            learns_in_evaluation: entry.learns_in_evaluation,
             calls: AtomicU64::new(0),
             leaked: AtomicU64::new(0),
         })
@@ -361,6 +363,9 @@ impl Rule for BoundRule {
     fn stochastic(&self) -> bool {
         self.stochastic
     }
+    fn learns_in_evaluation(&self) -> bool {
+        self.learns_in_evaluation
+    }
 
     fn init(&self, seed: u64, device: &Device, dtype: DType) -> Result<Vec<StateTensor>> {
         let inputs = Inputs::new(&RuleCall::evaluation(seed), &[], &[], &[]);
@@ -457,33 +462,7 @@ impl Rule for BoundRule {
         state: &[StateTensor],
         e: &Errors<'_>,
     ) -> Result<RuleGradients> {
-        let answer = self.call(
-            "backward",
-            Inputs::new(
-                call,
-                state,
-                e.kept,
-                &[Some(e.x), Some(e.y), Some(e.grad_y), e.output_error],
-            ),
-            |i| {
-                let args = RawBackwardArgs {
-                    size: size_of::<RawBackwardArgs>(),
-                    call: &raw const i.call,
-                    state: i.state.as_ptr(),
-                    states: i.state.len(),
-                    x: i.tensor(0),
-                    y: i.tensor(1),
-                    kept: i.kept.as_ptr(),
-                    keeps: i.kept.len(),
-                    grad_y: i.tensor(2),
-                    output_error: i.tensor(3),
-                    want_grad_x: e.want_grad_x,
-                    want_grads: e.want_grads,
-                };
-                (self.instance.vtable.backward)(self.instance.data, pointer(&args))
-            },
-            |g| Answer::tensors(take(g.grad_x), g.grads),
-        )?;
+        let answer = self.send_back("backward", call, state, e, purpose::LEARN)?;
         for (name, _, tensor) in &answer.named {
             self.check_against_state("backward", "gradient", state, name, tensor)?;
             if self.is_early() {
@@ -496,14 +475,7 @@ impl Rule for BoundRule {
             }
         }
         if e.want_grad_x {
-            let found = answer.first.as_ref().map(Tensor::dims);
-            if found != Some(e.x.dims()) {
-                let text = format!(
-                    "the error for the layer below has shape {found:?}, expected {:?}",
-                    e.x.dims()
-                );
-                return Err(self.fail("backward", fail::SHAPE, &text));
-            }
+            self.check_below("backward", answer.first.as_ref(), e.x)?;
         }
         let Answer {
             first: grad_x,
@@ -514,6 +486,20 @@ impl Rule for BoundRule {
             grad_x,
             grads: named.into_iter().map(|(name, _, t)| (name, t)).collect(),
         })
+    }
+
+    fn input_gradient(
+        &self,
+        call: &RuleCall,
+        state: &[StateTensor],
+        e: &Errors<'_>,
+    ) -> Result<Option<Tensor>> {
+        if self.plugin.api < purpose::SINCE {
+            return Ok(None);
+        }
+        let answer = self.send_back("input_gradient", call, state, e, purpose::EXACT)?;
+        self.check_below("input_gradient", answer.first.as_ref(), e.x)?;
+        Ok(answer.first)
     }
 
     fn metrics(&self, call: &RuleCall, state: &[StateTensor]) -> Result<Vec<(String, f64)>> {
@@ -539,6 +525,58 @@ impl Rule for BoundRule {
 }
 
 impl BoundRule {
+    /// One call of the plugin's `backward`, for what `purpose` says.
+    fn send_back(
+        &self,
+        method: &str,
+        call: &RuleCall,
+        state: &[StateTensor],
+        e: &Errors<'_>,
+        purpose: u64,
+    ) -> Result<Answer> {
+        self.call(
+            method,
+            Inputs::new(
+                call,
+                state,
+                e.kept,
+                &[Some(e.x), Some(e.y), Some(e.grad_y), e.output_error],
+            ),
+            |i| {
+                let args = RawBackwardArgs {
+                    size: size_of::<RawBackwardArgs>(),
+                    call: &raw const i.call,
+                    state: i.state.as_ptr(),
+                    states: i.state.len(),
+                    x: i.tensor(0),
+                    y: i.tensor(1),
+                    kept: i.kept.as_ptr(),
+                    keeps: i.kept.len(),
+                    grad_y: i.tensor(2),
+                    output_error: i.tensor(3),
+                    want_grad_x: e.want_grad_x,
+                    want_grads: e.want_grads,
+                    purpose,
+                };
+                (self.instance.vtable.backward)(self.instance.data, pointer(&args))
+            },
+            |g| Answer::tensors(take(g.grad_x), g.grads),
+        )
+    }
+
+    /// The error for the layer below has to have the shape of the input.
+    fn check_below(&self, method: &str, below: Option<&Tensor>, x: &Tensor) -> Result<()> {
+        let found = below.map(Tensor::dims);
+        if found == Some(x.dims()) {
+            return Ok(());
+        }
+        let text = format!(
+            "the error for the layer below has shape {found:?}, expected {:?}",
+            x.dims()
+        );
+        Err(self.fail(method, fail::SHAPE, &text))
+    }
+
     fn check_against_state(
         &self,
         method: &str,

@@ -188,6 +188,43 @@ impl Chain {
         link.rule.backward(&self.call(index), &link.state, &errors)
     }
 
+    /// `Σ c·y` for the output `y` of layer `index` on `x`, without learning.
+    ///
+    /// # Errors
+    /// The rule fails.
+    pub fn weighted(&self, index: usize, x: &Tensor, c: &Tensor) -> Result<f64> {
+        let link = &self.links[index];
+        let y = link.rule.forward(&self.looking(index), &link.state, x)?.y;
+        let sum = (y.to_dtype(DType::F64)? * c.to_dtype(DType::F64)?)?.sum_all()?;
+        Ok(sum.to_scalar()?)
+    }
+
+    /// The derivative of [`Chain::weighted`] by `x`, if the rule gives one.
+    ///
+    /// # Errors
+    /// The rule fails.
+    pub fn input_gradient(&self, index: usize, x: &Tensor, c: &Tensor) -> Result<Option<Tensor>> {
+        let (link, call) = (&self.links[index], self.looking(index));
+        let out = link.rule.forward(&call, &link.state, x)?;
+        let errors = Errors {
+            x,
+            y: &out.y,
+            kept: &out.kept,
+            grad_y: c,
+            output_error: None,
+            want_grad_x: true,
+            want_grads: false,
+        };
+        link.rule.input_gradient(&call, &link.state, &errors)
+    }
+
+    fn looking(&self, index: usize) -> RuleCall {
+        RuleCall {
+            learning: false,
+            ..self.call(index)
+        }
+    }
+
     /// One step of plain gradient descent and local changes, all layers.
     ///
     /// # Errors

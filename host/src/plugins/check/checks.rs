@@ -1,4 +1,5 @@
-//! The checks, one function each. All comparisons are of bits.
+//! The checks, one function each. All comparisons are of bits, but for that of a
+//! gradient with differences.
 
 use std::collections::HashMap;
 
@@ -33,11 +34,13 @@ pub enum Check {
     StateRoundTrip,
     /// Rate 0 changes no weight.
     ZeroRate,
+    /// The exact gradient is the derivative of what `forward` computes.
+    InputGradient,
 }
 
 impl Check {
     /// All of them, in the order they run.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Steps,
         Self::Unsupervised,
         Self::Local,
@@ -45,6 +48,7 @@ impl Check {
         Self::Deterministic,
         Self::StateRoundTrip,
         Self::ZeroRate,
+        Self::InputGradient,
     ];
 
     /// Name on the command line and in reports.
@@ -57,6 +61,7 @@ impl Check {
             Self::Deterministic => "deterministic",
             Self::StateRoundTrip => "state-round-trip",
             Self::ZeroRate => "zero-rate",
+            Self::InputGradient => "input-gradient",
         }
     }
 
@@ -87,6 +92,7 @@ impl Check {
             Self::Deterministic => deterministic(registry, entry),
             Self::StateRoundTrip => state_round_trip(registry, entry),
             Self::ZeroRate => zero_rate(registry, entry),
+            Self::InputGradient => input_gradient(registry, entry),
         }
     }
 }
@@ -339,4 +345,49 @@ fn zero_rate(registry: &Registry, entry: &RuleEntry) -> Result<Outcome> {
         Verdict::Passed,
         "rate 0 leaves every weight as it was".into(),
     ))
+}
+
+/// Step of the differences: outputs are of order 1 and in `f32`.
+const DIFFERENCE: f64 = 0.02;
+
+fn input_gradient(registry: &Registry, entry: &RuleEntry) -> Result<Outcome> {
+    let chain = trained(registry, entry, 2, 0)?;
+    let trace = chain.forward(&sample(7, 0)?.0)?;
+    for (index, (x, y)) in trace.x.iter().zip(&trace.y).enumerate() {
+        let (c, along) = (scattered(y, 1)?, scattered(x, 2)?);
+        let Some(grad) = chain.input_gradient(index, x, &c)? else {
+            return Ok((
+                Verdict::Skipped,
+                "the plugin is older than this question".into(),
+            ));
+        };
+        let at = |h: f64| chain.weighted(index, &(x + (&along * h)?)?, &c);
+        let slope = (at(DIFFERENCE)? - at(-DIFFERENCE)?) / (2.0 * DIFFERENCE);
+        let (dot, size) = (product(&grad, &along)?, product(&grad, &grad)?.sqrt());
+        // `along` has entries of size 1, so the product is of this size.
+        if (slope - dot).abs() > 0.05 * size.max(slope.abs()) {
+            let text = format!(
+                "layer {index}: `input_gradient` gives a slope of {dot:.4}, `forward` has {slope:.4}"
+            );
+            return Ok((Verdict::Failed, text));
+        }
+    }
+    Ok((
+        Verdict::Passed,
+        "`input_gradient` is the derivative of `forward`".into(),
+    ))
+}
+
+/// Entries of 1 and −1, as many and as scattered as `seed` says.
+fn scattered(like: &Tensor, seed: u64) -> Result<Tensor> {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let values: Vec<f32> = (0..like.elem_count())
+        .map(|_| if rng.random::<bool>() { 1.0 } else { -1.0 })
+        .collect();
+    Ok(Tensor::from_vec(values, like.shape(), &Device::Cpu)?)
+}
+
+fn product(a: &Tensor, b: &Tensor) -> Result<f64> {
+    let (a, b) = (a.to_dtype(DType::F64)?, b.to_dtype(DType::F64)?);
+    Ok((a * b)?.sum_all()?.to_scalar()?)
 }
