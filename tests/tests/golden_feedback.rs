@@ -42,7 +42,7 @@ fn every_file_of_the_feedback_rules() {
             },
         ],
     );
-    assert!(verdict.failures.is_empty(), "{:#?}", verdict.failures);
+    verdict.assert_good();
 }
 
 /// Metrics of one fixed set of tensors: those of weights by the rule itself, those of

@@ -244,8 +244,8 @@ fn the_error_below_is_the_gradient_of_the_output() -> Result<()> {
         };
         let got = driven
             .rule()
-            .backward(&driven.call, driven.state(), &errors)?;
-        let got = got.grad_x.ok_or("no error below")?;
+            .input_gradient(&driven.call, driven.state(), &errors)?
+            .ok_or("the rule has a forward of its own")?;
         let along = noise(x.dims(), 15)?;
         let at = |step: f64| -> Result<f64> {
             let y = driven.evaluate(&(&x + (&along * step)?)?)?;

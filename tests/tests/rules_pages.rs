@@ -35,7 +35,12 @@ fn every_shipped_rule_keeps_its_contract_and_its_claims() {
             ran.stdout,
             ran.stderr
         );
-        for check in ["steps", "deterministic", "state-round-trip"] {
+        for check in [
+            "steps",
+            "deterministic",
+            "state-round-trip",
+            "input-gradient",
+        ] {
             let line = ran.stdout.lines().find(|l| l.contains(check));
             assert!(
                 line.is_some_and(|l| l.contains("passed")),

@@ -11,7 +11,7 @@ use crate::config::{self, Resolved, Sources, Table};
 /// Where a configuration comes from.
 #[derive(Args, Clone, Debug, Default)]
 pub struct ConfigArgs {
-    /// Configuration files, later ones on top
+    /// Configuration files, later ones on top (but see `train --each`)
     #[arg(value_name = "CONFIG")]
     pub files: Vec<PathBuf>,
 

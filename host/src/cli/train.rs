@@ -2,6 +2,7 @@
 //! The same command on the same folder goes on where it stopped, or replays
 //! what is there.
 
+use std::collections::BTreeSet;
 use std::io::{BufReader, IsTerminal};
 use std::path::{Path, PathBuf};
 
@@ -11,7 +12,7 @@ use super::options::ConfigArgs;
 use super::{Host, Open};
 use crate::config::{Resolved, shapes};
 use crate::run::folder::{self, Resume};
-use crate::run::summary;
+use crate::run::summary::{self, Experiment};
 use crate::run::{Metrics, Outcome, Reporter, ReporterOptions, RunFolder, StopCause, StopFlag};
 use crate::{Error, ExitCode, Result};
 
@@ -23,6 +24,7 @@ Examples:
   biorule train base.toml mine.toml --set blocks.conv1.rule.lr=0.05 --seed 3
   biorule train configs/quickstart.toml --run-dir here --resume auto
   biorule train configs/quickstart.toml --dry-run
+  biorule train --each configs/reproduce/bioflax/*.toml
   BIORULE__TRAINING__GRADIENT__EPOCHS=2 biorule train configs/quickstart.toml
 
 Ctrl-C stops after the current step with a checkpoint (exit code 75); the same
@@ -31,7 +33,12 @@ pub struct TrainArgs {
     #[command(flatten)]
     config: ConfigArgs,
 
-    /// The run's folder; absent: a new one under `output.runs`
+    /// Train each file as an experiment of its own, one after the other, and compare the results
+    #[arg(long)]
+    each: bool,
+
+    /// The run's folder (with `--each`: of a folder for each experiment, by its name); absent: a
+    /// new one under `output.runs`
     #[arg(long, value_name = "DIR")]
     run_dir: Option<PathBuf>,
 
@@ -73,24 +80,107 @@ pub(super) fn run(args: &TrainArgs, open: Open) -> Result<ExitCode> {
         return Err(Error::usage("no configuration given")
             .hint("try `biorule train configs/quickstart.toml`, or `--preset NAME`"));
     }
-    let (resolved, host) = args.config.resolve(open)?;
-    if args.dry_run {
-        return dry_run(&resolved, &*host);
-    }
-    let device = host.device(&resolved.plan)?;
-    let root = args
-        .run_dir
-        .clone()
-        .unwrap_or_else(|| folder::fresh_path(&resolved.plan.output.runs, &resolved.plan.name));
-    let session = Session {
-        args,
-        host: &*host,
-        device,
-        stop: StopFlag::new(),
-        root,
+    let configs = match args.each {
+        true => separate(&args.config),
+        false => vec![args.config.clone()],
     };
-    session.listen()?;
-    session.all_seeds(&resolved)
+    let mut experiments = Vec::new();
+    for config in configs {
+        let (resolved, host) = config.resolve(open)?;
+        experiments.push((config, resolved, host));
+    }
+    one_name_each(experiments.iter().map(|(_, resolved, _)| resolved))?;
+    if args.dry_run {
+        for (_, resolved, host) in &experiments {
+            dry_run(resolved, &**host)?;
+        }
+        return Ok(ExitCode::Done);
+    }
+    let stop = listen(args)?;
+    let mut done: Vec<Experiment> = Vec::new();
+    let mut diverged = None;
+    let mut code = ExitCode::Done;
+    for (config, resolved, host) in &experiments {
+        let (plan, name) = (&resolved.plan, &resolved.plan.name);
+        let root = match &args.run_dir {
+            Some(dir) if args.each => dir.join(name),
+            Some(dir) => dir.clone(),
+            None => folder::fresh_path(&plan.output.runs, name),
+        };
+        let session = Session {
+            args,
+            config,
+            host: &**host,
+            device: host.device(plan)?,
+            stop: &stop,
+            root,
+        };
+        match session.all_seeds(resolved) {
+            Ok((ExitCode::Done, runs)) => done.push((name.clone(), runs)),
+            Ok((other, _)) => {
+                code = other;
+                break;
+            }
+            // An experiment that diverges is a result; the others go on.
+            Err(e) if args.each && e.code == ExitCode::Diverged => {
+                eprintln!("{name}: {e}");
+                done.push((name.clone(), vec![(0, Metrics::new())]));
+                diverged = Some(e);
+            }
+            Err(e) => return Err(e),
+        }
+    }
+    if args.each && !done.is_empty() {
+        say(args, &format!("{}\n", summary::comparison(&done)))?;
+    }
+    diverged.map_or(Ok(code), Err)
+}
+
+/// The same flags for each file alone.
+fn separate(config: &ConfigArgs) -> Vec<ConfigArgs> {
+    let one = |file: &PathBuf| ConfigArgs {
+        files: vec![file.clone()],
+        ..config.clone()
+    };
+    match config.files.as_slice() {
+        [] => vec![config.clone()],
+        files => files.iter().map(one).collect(),
+    }
+}
+
+/// Experiments are told apart by their names, in folders and in the table.
+fn one_name_each<'a>(all: impl Iterator<Item = &'a Resolved>) -> Result<()> {
+    let mut names = BTreeSet::new();
+    for resolved in all {
+        if !names.insert(&resolved.plan.name) {
+            let text = format!("two of the files are named `{}`", resolved.plan.name);
+            return Err(Error::usage(text).hint("give each its own `name`"));
+        }
+    }
+    Ok(())
+}
+
+/// Starts to listen to signals and, where asked, to standard input.
+fn listen(args: &TrainArgs) -> Result<StopFlag> {
+    let stop = StopFlag::new();
+    stop.on_signals()?;
+    let input = std::io::stdin();
+    let piped = args.events.is_some() && !input.is_terminal();
+    if args.exit_with_parent || piped {
+        stop.on_lines(BufReader::new(input), args.exit_with_parent);
+    }
+    Ok(stop)
+}
+
+/// Results on standard output, or with events there, on standard error.
+fn say(args: &TrainArgs, text: &str) -> Result<()> {
+    if args.events.is_none() {
+        return super::print(text);
+    }
+    if !args.quiet {
+        eprint!("{text}");
+    }
+    Ok(())
 }
 
 /// Prints the plan and the shapes of every block.
@@ -112,31 +202,20 @@ fn dry_run(resolved: &Resolved, host: &dyn Host) -> Result<ExitCode> {
     Ok(ExitCode::Done)
 }
 
-/// One call of the command.
+/// One experiment of the command.
 struct Session<'a> {
     args: &'a TrainArgs,
+    config: &'a ConfigArgs,
     host: &'a dyn Host,
     device: String,
-    stop: StopFlag,
+    stop: &'a StopFlag,
     root: PathBuf,
 }
 
 impl Session<'_> {
-    /// Starts to listen to signals and, where asked, to standard input.
-    fn listen(&self) -> Result<()> {
-        self.stop.on_signals()?;
-        let input = std::io::stdin();
-        let piped = self.args.events.is_some() && !input.is_terminal();
-        if self.args.exit_with_parent || piped {
-            let end_stops = self.args.exit_with_parent;
-            self.stop.on_lines(BufReader::new(input), end_stops);
-        }
-        Ok(())
-    }
-
     /// Trains every seed: in the folder itself where there is one, else in
     /// `seed-N` folders below it, with a summary.
-    fn all_seeds(&self, resolved: &Resolved) -> Result<ExitCode> {
+    fn all_seeds(&self, resolved: &Resolved) -> Result<(ExitCode, Vec<(u64, Metrics)>)> {
         let seeds = &resolved.plan.seeds;
         let mut runs: Vec<(u64, Metrics)> = Vec::new();
         for seed in seeds {
@@ -146,18 +225,18 @@ impl Session<'_> {
             };
             match self.one_seed(&path, &resolved.with_seed(*seed))? {
                 (ExitCode::Done, results) => runs.push((*seed, results)),
-                (code, _) => return Ok(code),
+                (code, _) => return Ok((code, runs)),
             }
         }
         if seeds.len() > 1 {
             summary::write(&self.root, &runs)?;
         }
         self.say_results(&runs)?;
-        Ok(ExitCode::Done)
+        Ok((ExitCode::Done, runs))
     }
 
     fn one_seed(&self, path: &Path, resolved: &Resolved) -> Result<(ExitCode, Metrics)> {
-        let overrides = self.args.config.overrides();
+        let overrides = self.config.overrides();
         let mut folder = RunFolder::enter(path, resolved, &overrides, self.args.resume)?;
         let options = ReporterOptions {
             quiet: self.args.quiet,
@@ -175,24 +254,17 @@ impl Session<'_> {
         reporter.note(&format!("run folder {}", path.display()));
         let result = self
             .host
-            .train(&resolved.plan, &folder, &mut reporter, &self.stop);
+            .train(&resolved.plan, &folder, &mut reporter, self.stop);
         finish(&mut folder, &mut reporter, result)
     }
 
-    /// Results on standard output, or with events there, on standard error.
     fn say_results(&self, runs: &[(u64, Metrics)]) -> Result<()> {
         let text = format!(
             "{}\nrun folder {}\n",
             summary::table(runs),
             self.root.display()
         );
-        if self.args.events.is_none() {
-            return super::print(&text);
-        }
-        if !self.args.quiet {
-            eprint!("{text}");
-        }
-        Ok(())
+        say(self.args, &text)
     }
 }
 

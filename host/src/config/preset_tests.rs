@@ -1,5 +1,5 @@
-//! Our table of SoftHebb presets against the values read from the authors'
-//! files, where those are at hand (`../shared/specs/softhebb_presets.json`).
+//! Our tables of presets against their sources; those of SoftHebb against the values
+//! read from the authors' files, where those are at hand (`../shared/specs/softhebb_presets.json`).
 
 use serde_json::Value;
 
@@ -270,5 +270,59 @@ fn sizes_follow_the_reference() {
                 assert_eq!(shape.output[1..], size, "{name} {dataset}");
             }
         }
+    }
+}
+
+/// Trained numbers of a network on inputs of `dims`, which become its output's.
+fn parameters(blocks: &[BlockPlan], dims: &mut Vec<usize>) -> usize {
+    let mut count = 0;
+    for block in blocks {
+        if block.flatten {
+            *dims = vec![dims.iter().product()];
+        }
+        if let Some(layer) = &block.layer {
+            let out = if layer.out == 0 { 10 } else { layer.out };
+            let map = crate::nn::LayerMap::new(&layer.map, out, dims).unwrap();
+            count += map.weight_dims().iter().product::<usize>();
+            count += if layer.bias { out } else { 0 };
+            *dims = map.output_dims();
+        }
+        if let Some(residual) = &block.residual {
+            count += parameters(&residual.blocks, dims);
+        }
+        if block.norm_inner.as_ref().is_some_and(|n| n.affine) {
+            count += 2 * dims[0];
+        }
+        if let Some(pool) = &block.pool {
+            let window = |axis: usize| match pool.kernel[axis] {
+                0 => 1,
+                k => (dims[1 + axis] - k) / pool.stride[axis] + 1,
+            };
+            let (rows, columns) = (window(0), window(1));
+            dims[1..].copy_from_slice(&[rows, columns]);
+        }
+    }
+    count
+}
+
+/// LeNet-5 (LeCun et al. 1998, without its sparse table) and the ResNets of He et al. 2016 are
+/// known by their sizes; BioTorch's own LeNet by its layers.
+#[test]
+fn biotorch_networks_have_the_size_of_their_source() {
+    for (name, dims, size) in [
+        ("lenet-mnist", [1, 32, 32], 61_706),
+        ("lenet-fashion-mnist", [1, 32, 32], 61_706),
+        ("lenet-cifar10", [3, 32, 32], 128_842),
+        ("resnet20-cifar10", [3, 32, 32], 269_722),
+        ("resnet56-cifar10", [3, 32, 32], 853_018),
+    ] {
+        let sources = Sources {
+            presets: vec![format!("biotorch/{name}")],
+            ..Sources::default()
+        };
+        let plan = resolve(&sources, &Offline).unwrap().plan;
+        let mut dims = dims.to_vec();
+        assert_eq!(parameters(&plan.blocks, &mut dims), size, "{name}");
+        assert_eq!(dims, [10], "{name}");
     }
 }

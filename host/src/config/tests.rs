@@ -538,3 +538,72 @@ fn defaults_are_values() {
 
 #[path = "preset_tests.rs"]
 mod presets_against_the_source;
+
+/// The rule of every layer that names none, inside residual blocks too, and no other.
+#[test]
+fn a_rule_at_the_top_is_that_of_layers_without_one() {
+    let case = Case::new(
+        r#"
+        rule = { name = "kolen-pollack", init = "xavier" }
+        [[blocks]]
+        name = "one"
+        layer = "conv"
+        kernel = 3
+        padding = 1
+        out = 3
+        rule = "backprop"
+        [[blocks]]
+        name = "two"
+        [[blocks.residual.blocks]]
+        name = "inner"
+        layer = "conv"
+        kernel = 3
+        padding = 1
+        out = 3
+        [[blocks]]
+        name = "last"
+        layer = "dense"
+        out = "classes"
+        "#,
+    );
+    let plan = case.resolve().unwrap().plan;
+    let rules: Vec<(&str, usize)> = every_block(&plan.blocks)
+        .into_iter()
+        .filter_map(|b| b.layer.as_ref())
+        .map(|l| (l.rule.as_str(), l.params.len()))
+        .collect();
+    let shared = ("kolen-pollack", 1);
+    assert_eq!(rules, [("backprop", 0), shared, shared]);
+    let set = case.set("rule=feedback-alignment/fa");
+    let (rule, from) = set.row("blocks.last.rule.name");
+    assert_eq!(rule, "\"feedback-alignment/fa\"");
+    assert_eq!(from, "`--set rule`");
+}
+
+#[test]
+fn every_shipped_configuration_resolves() {
+    let mut pending = vec![PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../configs")];
+    let mut names = std::collections::BTreeSet::new();
+    while let Some(folder) = pending.pop() {
+        for entry in std::fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                pending.push(path);
+                continue;
+            }
+            let sources = Sources {
+                files: vec![path.clone()],
+                ..Sources::default()
+            };
+            let plan = resolve(&sources, &Offline)
+                .unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+                .plan;
+            assert!(
+                names.insert(plan.name.clone()),
+                "two are named {}",
+                plan.name
+            );
+        }
+    }
+    assert!(names.len() > 40, "{names:?}");
+}

@@ -72,6 +72,10 @@ impl Module for Block {
         self.modules.iter().any(|m| m.acts())
     }
 
+    fn is_restless(&self) -> bool {
+        self.modules.iter().any(|m| m.is_restless())
+    }
+
     fn forward(&mut self, pass: &mut Pass, x: &Tensor) -> Result<Tensor> {
         forward_all(self.modules.iter_mut(), pass, x).map_err(|e| self.here(e))
     }

@@ -210,13 +210,9 @@ impl Builder<'_> {
         let seed = mix(&[self.place.seed, self.layers as u64]);
         let state = rule.init(seed, &self.place.device, self.place.dtype)?;
         self.layers += 1;
-        Ok(Box::new(RuleLayer::new(
-            &format!("{prefix}.layer"),
-            shape,
-            map,
-            rule,
-            state,
-        )))
+        let mut layer = RuleLayer::new(&format!("{prefix}.layer"), shape, map, rule, state, seed);
+        layer.see_whether_restless()?;
+        Ok(Box::new(layer))
     }
 }
 

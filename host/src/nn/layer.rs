@@ -9,11 +9,11 @@ use super::map::LayerMap;
 use super::module::{MetricsVisitor, Mode, Module, NamedTensor};
 use super::pass::{Kept, Pass};
 use super::rule::{
-    Activity, Change, Credit, Errors, LayerShape, Role, Rule, RuleCall, RuleGradients, StateTensor,
+    Activity, Change, Credit, Errors, Forwarded, LayerShape, Role, Rule, RuleCall, RuleGradients,
+    StateTensor,
 };
 use crate::config::plan::Drive;
 use crate::ops::dense;
-use crate::ops::dropout::mix;
 use crate::{Error, Result};
 
 /// A layer with its rule and state.
@@ -24,21 +24,27 @@ pub struct RuleLayer {
     map: LayerMap,
     rule: Box<dyn Rule>,
     state: Vec<StateTensor>,
+    seed: u64,
     steps: u64,
     training: bool,
     local: bool,
     gradient: bool,
+    /// Learns in evaluation too.
+    restless: bool,
     pending: Vec<Change>,
 }
 
 impl RuleLayer {
-    /// A layer with freshly initialised state; `prefix` starts its tensor names.
+    /// A layer with freshly initialised state; `prefix` starts its tensor names. `seed` is
+    /// the layer's own, the same in every pass of a run: what a rule draws once and for all
+    /// must not change with the phase, nor between training and evaluation.
     pub fn new(
         prefix: &str,
         shape: LayerShape,
         map: LayerMap,
         rule: Box<dyn Rule>,
         state: Vec<StateTensor>,
+        seed: u64,
     ) -> Self {
         let names = state
             .iter()
@@ -51,18 +57,75 @@ impl RuleLayer {
             map,
             rule,
             state,
+            seed,
             steps: 0,
             training: false,
             local: false,
             gradient: false,
+            restless: false,
             pending: Vec::new(),
         }
+    }
+
+    /// Finds out, for a rule that may learn in evaluation, whether it does so with its present
+    /// parameters: by what it makes of one sample of zeros. Nothing is changed.
+    ///
+    /// # Errors
+    /// The rule failed.
+    pub fn see_whether_restless(&mut self) -> Result<()> {
+        if !self.rule.learns_in_evaluation() {
+            return Ok(());
+        }
+        let Some(like) = self.state.first().map(|s| &s.tensor) else {
+            return Ok(());
+        };
+        let shape = [vec![1], self.shape.input.clone()].concat();
+        let x = Tensor::zeros(shape, like.dtype(), like.device())?;
+        let call = RuleCall::evaluation(self.seed);
+        let out = self.rule.forward(&call, &self.state, &x)?;
+        self.restless = !self.local_changes(&call, &x, &out, None)?.is_empty();
+        Ok(())
+    }
+
+    fn local_changes(
+        &self,
+        call: &RuleCall,
+        x: &Tensor,
+        out: &Forwarded,
+        target: Option<&Tensor>,
+    ) -> Result<Vec<Change>> {
+        let activity = Activity {
+            x,
+            y: &out.y,
+            kept: &out.kept,
+            target,
+        };
+        self.rule.learn(call, &self.state, &activity)
+    }
+
+    fn apply(&self, changes: Vec<Change>) -> Result<()> {
+        for change in changes {
+            let state = &self.state[self.position(&change.name)?];
+            if change.tensor.dims() != state.tensor.dims() {
+                return Err(self.wrong(format_args!(
+                    "the change of `{}` has shape {:?}, the tensor {:?}",
+                    change.name,
+                    change.tensor.dims(),
+                    state.tensor.dims()
+                )));
+            }
+            if state.role == Role::FixedFeedback {
+                return Err(self.wrong(format_args!("`{}` is fixed feedback", change.name)));
+            }
+            change.apply(&state.tensor)?;
+        }
+        Ok(())
     }
 
     fn call(&self, pass: &Pass, learning: bool) -> RuleCall {
         RuleCall {
             step: self.steps,
-            seed: mix(&[pass.clock.seed, self.shape.index as u64]),
+            seed: self.seed,
             training: self.training,
             learning,
             ..pass.clock.call()
@@ -92,27 +155,27 @@ impl RuleLayer {
             .ok_or_else(|| self.wrong(format_args!("there is no state tensor `{name}`")))
     }
 
-    /// Exact back-propagation through the map, whatever the rule.
-    fn exact(&self, x: &Tensor, grad: &Tensor, want_x: bool, own: bool) -> Result<RuleGradients> {
+    /// Exact back-propagation through what the rule's forward computes, whatever the rule.
+    fn exact(&self, call: &RuleCall, e: &Errors<'_>) -> Result<RuleGradients> {
         let mut out = RuleGradients::default();
-        if want_x {
-            let weight = self
-                .rule
-                .effective_weight(&self.state)?
-                .ok_or_else(|| self.wrong("no weight to carry a gradient through the layer"))?;
-            out.grad_x = Some(self.map.feedback(grad, &weight)?);
-        }
-        if own {
-            for state in &self.state {
-                match (state.role, state.name.as_str()) {
-                    (Role::Weight, "weight") => out
-                        .grads
-                        .push((state.name.clone(), self.map.correlate(x, grad)?)),
-                    (Role::Bias, _) => out
-                        .grads
-                        .push((state.name.clone(), dense::channel_sum(grad)?)),
-                    _ => {}
+        if e.want_grad_x {
+            let own = self.rule.input_gradient(call, &self.state, e)?;
+            out.grad_x = Some(match own {
+                Some(grad) => grad,
+                None => {
+                    let weight = &self.state[self.position("weight")?].tensor;
+                    self.map.feedback(e.grad_y, weight)?
                 }
+            });
+        }
+        if e.want_grads {
+            for state in &self.state {
+                let grad = match (state.role, state.name.as_str()) {
+                    (Role::Weight, "weight") => self.map.correlate(e.x, e.grad_y)?,
+                    (Role::Bias, _) => dense::channel_sum(e.grad_y)?,
+                    _ => continue,
+                };
+                out.grads.push((state.name.clone(), grad));
             }
         }
         Ok(out)
@@ -167,19 +230,19 @@ impl Module for RuleLayer {
         self.local
     }
 
+    fn is_restless(&self) -> bool {
+        self.restless
+    }
+
     fn forward(&mut self, pass: &mut Pass, x: &Tensor) -> Result<Tensor> {
         let local = self.local && pass.learn;
         let call = self.call(pass, local || (self.gradient && pass.keep));
         let out = self.rule.forward(&call, &self.state, x)?;
         self.check_output(x, &out.y)?;
         if local {
-            let activity = Activity {
-                x,
-                y: &out.y,
-                kept: &out.kept,
-                target: pass.target.as_ref(),
-            };
-            self.pending = self.rule.learn(&call, &self.state, &activity)?;
+            self.pending = self.local_changes(&call, x, &out, pass.target.as_ref())?;
+        } else if self.restless && !self.training && pass.in_evaluation {
+            self.apply(self.local_changes(&call, x, &out, None)?)?;
         }
         pass.push(|| Kept {
             tensors: vec![x.clone(), out.y.clone()],
@@ -192,19 +255,19 @@ impl Module for RuleLayer {
     fn backward(&mut self, pass: &mut Pass, grad: &Tensor, want: bool) -> Result<Option<Tensor>> {
         let kept = pass.pop()?;
         let (x, y) = (&kept.tensors[0], &kept.tensors[1]);
+        let call = self.call(pass, self.gradient);
+        let errors = Errors {
+            x,
+            y,
+            kept: &kept.named,
+            grad_y: grad,
+            output_error: pass.output_error.as_ref(),
+            want_grad_x: want,
+            want_grads: self.gradient,
+        };
         let out = if pass.exact || self.rule.credit() == Credit::Local {
-            self.exact(x, grad, want, self.gradient)?
+            self.exact(&call, &errors)?
         } else {
-            let call = self.call(pass, self.gradient);
-            let errors = Errors {
-                x,
-                y,
-                kept: &kept.named,
-                grad_y: grad,
-                output_error: pass.output_error.as_ref(),
-                want_grad_x: want,
-                want_grads: self.gradient,
-            };
             self.rule.backward(&call, &self.state, &errors)?
         };
         if self.gradient {
@@ -222,22 +285,8 @@ impl Module for RuleLayer {
     }
 
     fn apply_changes(&mut self) -> Result<()> {
-        for change in std::mem::take(&mut self.pending) {
-            let state = &self.state[self.position(&change.name)?];
-            if change.tensor.dims() != state.tensor.dims() {
-                return Err(self.wrong(format_args!(
-                    "the change of `{}` has shape {:?}, the tensor {:?}",
-                    change.name,
-                    change.tensor.dims(),
-                    state.tensor.dims()
-                )));
-            }
-            if state.role == Role::FixedFeedback {
-                return Err(self.wrong(format_args!("`{}` is fixed feedback", change.name)));
-            }
-            change.apply(&state.tensor)?;
-        }
-        Ok(())
+        let changes = std::mem::take(&mut self.pending);
+        self.apply(changes)
     }
 
     fn start_phase(&mut self) {
@@ -268,7 +317,7 @@ impl Module for RuleLayer {
     fn metrics(&self, call: &RuleCall, visit: &mut MetricsVisitor<'_>) -> Result<()> {
         let call = RuleCall {
             step: self.steps,
-            seed: mix(&[call.seed, self.shape.index as u64]),
+            seed: self.seed,
             training: self.training,
             learning: self.local || self.gradient,
             ..call.clone()

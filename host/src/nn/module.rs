@@ -49,6 +49,10 @@ pub trait Module: Send {
     fn acts(&self) -> bool {
         false
     }
+    /// Changes in evaluation too: what comes after it is not the same in every pass.
+    fn is_restless(&self) -> bool {
+        false
+    }
     /// Output for `x`; pushes exactly one entry where the pass keeps.
     ///
     /// # Errors

@@ -48,10 +48,10 @@ impl Network {
         self.blocks.iter_mut().for_each(|b| b.set_mode(mode, false));
     }
 
-    /// Index of the first block that learns or moves statistics in this mode:
+    /// Index of the first block that learns, moves statistics or changes whatever the mode:
     /// the length of the frozen prefix.
     pub fn first_active(&self) -> usize {
-        let active = |b: &Block| b.acts() || b.learns();
+        let active = |b: &Block| b.acts() || b.learns() || b.is_restless();
         self.blocks
             .iter()
             .position(active)
@@ -60,7 +60,7 @@ impl Network {
 
     /// Whether anything learns or acts in this mode.
     pub fn is_active(&self) -> bool {
-        self.first_active() < self.blocks.len()
+        self.blocks.iter().any(|b| b.acts() || b.learns())
     }
 
     /// Whether a gradient changes anything in this mode.

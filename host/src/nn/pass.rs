@@ -23,7 +23,7 @@ pub struct Clock {
     pub batch: usize,
     /// Training samples in an epoch.
     pub samples: usize,
-    /// Seed of the phase's random streams.
+    /// Seed of dropout.
     pub seed: u64,
     /// Rate for local rules, where the phase sets one.
     pub local_rate: Option<f64>,
@@ -70,6 +70,8 @@ pub struct Pass {
     pub dropped: bool,
     /// Local rules learn in this pass (off when only a gradient is wanted).
     pub learn: bool,
+    /// Rules that learn in evaluation too do so in this pass (off when it only measures).
+    pub in_evaluation: bool,
     /// Modules push what backward needs (within what learns).
     pub keep: bool,
     /// Something below the current module wants its gradient.
@@ -82,7 +84,10 @@ pub struct Pass {
 impl Pass {
     /// A pass that only computes outputs.
     pub fn inference() -> Self {
-        Self::default()
+        Self {
+            in_evaluation: true,
+            ..Self::default()
+        }
     }
 
     /// A pass in which local rules learn.
@@ -90,7 +95,7 @@ impl Pass {
         Self {
             clock,
             learn: true,
-            ..Self::default()
+            ..Self::inference()
         }
     }
 
@@ -100,7 +105,16 @@ impl Pass {
             clock,
             learn: true,
             keep: true,
-            ..Self::default()
+            ..Self::inference()
+        }
+    }
+
+    /// A pass that goes there and back and changes nothing.
+    pub fn measuring(clock: Clock) -> Self {
+        Self {
+            learn: false,
+            in_evaluation: false,
+            ..Self::gradient(clock)
         }
     }
 

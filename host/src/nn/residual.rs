@@ -42,6 +42,10 @@ impl Module for Residual {
         self.inner.iter().any(|m| m.acts())
     }
 
+    fn is_restless(&self) -> bool {
+        self.inner.iter().any(|m| m.is_restless())
+    }
+
     fn forward(&mut self, pass: &mut Pass, x: &Tensor) -> Result<Tensor> {
         let y = forward_all(self.inner.iter_mut(), pass, x)?;
         pass.push(|| Kept {

@@ -57,7 +57,7 @@ pub struct RuleCall {
     pub batch: u64,
     /// Training samples in an epoch.
     pub samples: u64,
-    /// Seed of run, phase and layer.
+    /// Seed of run and layer, the same in every phase and in evaluation.
     pub seed: u64,
     /// Rate of the phase's schedule, if it sets one.
     pub rate: Option<f64>,
@@ -197,6 +197,10 @@ pub trait Rule: Send + Sync {
     fn wants_target(&self) -> bool;
     /// `forward` or `backward` draws random numbers at each step.
     fn stochastic(&self) -> bool;
+    /// `learn` is to be called after `forward` in evaluation too, its changes count at once.
+    fn learns_in_evaluation(&self) -> bool {
+        false
+    }
 
     /// Fresh state from `seed`; the same numbers on every device.
     ///
@@ -233,14 +237,20 @@ pub trait Rule: Send + Sync {
     /// # Errors
     /// As for `forward`.
     fn metrics(&self, call: &RuleCall, state: &[StateTensor]) -> Result<Vec<(String, f64)>>;
-    /// The weight that the forward map really uses, for exact gradients through
-    /// the layer; the state tensor `weight` unless the rule says otherwise.
+    /// The derivative of the loss by the input, through what `forward` computes, whatever
+    /// the rule itself sends below. None stands for that of the layer's map with the state
+    /// tensor `weight`.
     ///
     /// # Errors
     /// As for `forward`.
-    fn effective_weight(&self, state: &[StateTensor]) -> Result<Option<Tensor>> {
-        let weight = state.iter().find(|s| s.name == "weight");
-        Ok(weight.map(|s| s.tensor.clone()))
+    fn input_gradient(
+        &self,
+        call: &RuleCall,
+        state: &[StateTensor],
+        e: &Errors<'_>,
+    ) -> Result<Option<Tensor>> {
+        let _ = (call, state, e);
+        Ok(None)
     }
 }
 

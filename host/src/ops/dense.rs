@@ -3,7 +3,7 @@
 use candle_core::{Device, Tensor};
 
 use super::along::{Pair, along};
-use super::cpu;
+use super::{cpu, reduce};
 use crate::Result;
 
 /// `x Wᵀ`. `x: [B, D]`, `w: [K, D]`, result `[B, K]`.
@@ -50,7 +50,7 @@ pub fn add_bias(y: &Tensor, bias: &Tensor) -> Result<Tensor> {
 /// Sum over batch and positions, `[K]`: the gradient of a bias.
 pub fn channel_sum(grad: &Tensor) -> Result<Tensor> {
     match grad.rank() {
-        2 => Ok(grad.sum(0)?),
-        _ => Ok(grad.sum((0, 2, 3))?),
+        2 => reduce::sum(grad, &[0], false),
+        _ => reduce::sum(grad, &[0, 2, 3], false),
     }
 }

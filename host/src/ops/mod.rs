@@ -20,6 +20,7 @@ pub mod loss;
 pub mod norm;
 pub mod optim;
 pub mod pool;
+pub mod reduce;
 pub mod rows;
 pub mod shape;
 pub mod synapses;

@@ -36,6 +36,8 @@ pub struct RuleEntry {
     pub also_local: bool,
     /// Draws random numbers at each step.
     pub stochastic: bool,
+    /// `learn` is called in evaluation too.
+    pub learns_in_evaluation: bool,
     /// What it claims of itself.
     pub claims: Claims,
     /// Hyperparameters.
@@ -235,6 +237,7 @@ fn entry(raw: &RawRuleInfo, number: u32, plugin: &Arc<Plugin>) -> Result<RuleEnt
         wants_target: raw.flags & flags::TARGET != 0,
         also_local: raw.flags & flags::ALSO_LOCAL != 0,
         stochastic: raw.flags & flags::STOCHASTIC != 0,
+        learns_in_evaluation: raw.flags & flags::IN_EVALUATION != 0,
         claims: Claims(raw.claims),
         params: raw.params.iter().map(ParamSpec::from_raw).collect(),
         plugin: plugin.clone(),

@@ -1,6 +1,7 @@
 //! Several seeds together: mean and spread of each result, as a table for
-//! people and as `summary.json` for programs.
+//! people and as `summary.json` for programs. Several experiments side by side.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use serde::Serialize;
@@ -84,11 +85,7 @@ pub fn table(runs: &[(u64, Metrics)]) -> String {
     }
     table.set_header(head);
     for spread in spreads(runs) {
-        let percent = spread.name.ends_with("accuracy");
-        let show = |x: f64| match percent {
-            true => format!("{:.2} %", 100.0 * x),
-            false => format!("{x:.4}"),
-        };
+        let show = |x: f64| show(&spread.name, x);
         let mut row = vec![spread.name.clone()];
         row.extend(spread.values.iter().map(|x| show(*x)));
         if several {
@@ -98,6 +95,60 @@ pub fn table(runs: &[(u64, Metrics)]) -> String {
                 show(spread.deviation)
             ));
         }
+        table.add_row(row);
+    }
+    table.to_string()
+}
+
+/// Value `x` of result `name` for people: accuracies in percent.
+fn show(name: &str, x: f64) -> String {
+    match name.ends_with("accuracy") {
+        true => format!("{:.2} %", 100.0 * x),
+        false => format!("{x:.4}"),
+    }
+}
+
+/// An experiment's name and the results of its seeds.
+pub type Experiment = (String, Vec<(u64, Metrics)>);
+
+/// What experiments are ranked by.
+const RANKED_BY: &str = "test/accuracy";
+
+/// Experiments as a table, a row each, the best test accuracy first; experiments without
+/// one come last, in their order. Of several seeds it shows mean ± standard deviation.
+#[must_use]
+pub fn comparison(experiments: &[Experiment]) -> String {
+    let mut rows: Vec<(&str, usize, Vec<Spread>)> = experiments
+        .iter()
+        .map(|(name, runs)| (name.as_str(), runs.len(), spreads(runs)))
+        .collect();
+    let rank = |spreads: &[Spread]| {
+        let found = spreads.iter().find(|s| s.name == RANKED_BY);
+        found.map_or(f64::NEG_INFINITY, |s| s.mean)
+    };
+    rows.sort_by(|a, b| rank(&b.2).total_cmp(&rank(&a.2)));
+    let names: BTreeSet<&str> = (rows.iter())
+        .flat_map(|(_, _, spreads)| spreads.iter().map(|s| s.name.as_str()))
+        .collect();
+    let mut table = comfy_table::Table::new();
+    table.load_style(comfy_table::presets::NOTHING);
+    let head = ["experiment", "runs"]
+        .into_iter()
+        .chain(names.iter().copied());
+    table.set_header(head);
+    for (experiment, runs, spreads) in &rows {
+        let mut row = vec![(*experiment).to_owned(), runs.to_string()];
+        row.extend(
+            names
+                .iter()
+                .map(|name| match spreads.iter().find(|s| s.name == *name) {
+                    Some(s) if *runs > 1 => {
+                        format!("{} ± {}", show(name, s.mean), show(name, s.deviation))
+                    }
+                    Some(s) => show(name, s.mean),
+                    None => "-".to_owned(),
+                }),
+        );
         table.add_row(row);
     }
     table.to_string()
@@ -125,6 +176,28 @@ mod tests {
             "{}",
             table(&runs)
         );
+    }
+
+    #[test]
+    fn experiments_are_ranked_by_test_accuracy() {
+        let none = (
+            "none".to_owned(),
+            vec![(0, Metrics::from([("test/loss".to_owned(), 2.0)]))],
+        );
+        let one = ("one".to_owned(), vec![run(0, 0.5)]);
+        let two = ("two".to_owned(), vec![run(0, 0.6), run(1, 0.62)]);
+        let text = comparison(&[none, one, two]);
+        let lines: Vec<Vec<&str>> = text
+            .lines()
+            .map(|l| l.split_whitespace().collect())
+            .collect();
+        assert_eq!(
+            lines[0],
+            ["experiment", "runs", "test/accuracy", "test/loss"]
+        );
+        assert_eq!(lines[1], ["two", "2", "61.00", "%", "±", "1.41", "%", "-"]);
+        assert_eq!(lines[2], ["one", "1", "50.00", "%", "-"]);
+        assert_eq!(lines[3], ["none", "1", "-", "2.0000"]);
     }
 
     #[test]

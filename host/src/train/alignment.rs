@@ -131,8 +131,7 @@ fn gradients(
     clock: &Clock,
     exact: bool,
 ) -> Result<Vec<(Arc<str>, Tensor)>> {
-    let mut pass = Pass::gradient(clock.clone());
-    pass.learn = false;
+    let mut pass = Pass::measuring(clock.clone());
     pass.exact = exact;
     let y = network.forward_all(&mut pass, x)?;
     let flat = if y.rank() == 2 {

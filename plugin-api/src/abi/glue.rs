@@ -5,6 +5,7 @@
 //! to end the run with the rule's name, not with an abort.
 
 use std::ffi::c_void;
+use std::mem::MaybeUninit;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use abi_stable::std_types::{RResult, RSlice, RString, RVec};
@@ -156,7 +157,7 @@ extern "C" fn backward<R: LearningRule>(
     guard(|| {
         let bound = bound::<R>(this);
         // SAFETY: the host passes its `RawBackwardArgs`, alive during the call.
-        let args = unsafe { &*args.cast::<RawBackwardArgs>() };
+        let args = unsafe { backward_args(args) };
         let cx = context(bound, args.call);
         let state = state_of(args.state, args.states);
         let errors = Errors {
@@ -168,6 +169,13 @@ extern "C" fn backward<R: LearningRule>(
             want_grad_x: args.want_grad_x,
             want_grads: args.want_grads,
         };
+        if args.purpose == purpose::EXACT {
+            let exact = bound.rule.input_gradient(&cx, &state, &errors)?;
+            return Ok(RawGradients {
+                grad_x: exact.into_raw(),
+                grads: RVec::new(),
+            });
+        }
         let Gradients { grad_x, grads } = bound.rule.backward(&cx, &state, &errors)?;
         Ok(RawGradients {
             grad_x: grad_x.map_or(RawTensor::NULL, Tensor::into_raw),
@@ -203,6 +211,22 @@ extern "C" fn drop_instance<R: LearningRule>(this: *mut c_void) {
         // SAFETY: the host drops each instance once, with the pointer `create` gave it.
         drop(unsafe { Box::from_raw(this.cast::<Bound<R>>()) });
     }));
+}
+
+/// The arguments of a host of any version; what an older one lacks is zero.
+///
+/// # Safety
+/// `args` points to a `RawBackwardArgs` whose `size` is true.
+unsafe fn backward_args(args: *const c_void) -> RawBackwardArgs {
+    let mut own = MaybeUninit::<RawBackwardArgs>::zeroed();
+    // SAFETY: by contract; `size` is the first field of every version. Every field may be zero.
+    unsafe {
+        let size = (*args.cast::<usize>()).min(size_of::<RawBackwardArgs>());
+        own.as_mut_ptr()
+            .cast::<u8>()
+            .copy_from_nonoverlapping(args.cast(), size);
+        own.assume_init()
+    }
 }
 
 fn bound<'a, R>(this: *const c_void) -> &'a Bound<R> {

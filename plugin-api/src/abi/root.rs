@@ -181,6 +181,8 @@ pub mod flags {
     pub const ALSO_LOCAL: u64 = 2;
     /// `forward` differs from call to call with the step.
     pub const STOCHASTIC: u64 = 4;
+    /// `learn` is to be called after each `forward` in evaluation too.
+    pub const IN_EVALUATION: u64 = 8;
 }
 
 abi_struct! {
@@ -304,7 +306,19 @@ abi_struct! {
         want_grad_x: bool,
         /// Whether the layer's own gradients are wanted.
         want_grads: bool,
+        /// `purpose::*`; absent before 0.1.1.
+        purpose: u64,
     }
+}
+
+/// What `backward` is asked for.
+pub mod purpose {
+    /// What the rule sends below, and its gradients.
+    pub const LEARN: u64 = 0;
+    /// The derivative of the loss by the input of what `forward` computes, and nothing else.
+    pub const EXACT: u64 = 1;
+    /// First interface version that knows the difference.
+    pub const SINCE: crate::abi::ApiVersion = crate::abi::ApiVersion::new(0, 1, 1);
 }
 
 abi_struct! {

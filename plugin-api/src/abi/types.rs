@@ -177,7 +177,7 @@ abi_struct! {
         batch: u64,
         /// Training samples in an epoch.
         samples: u64,
-        /// Seed of the run, phase and layer.
+        /// Seed of the run and the layer.
         seed: u64,
         /// Rate of the phase's schedule, or NaN where the rule's own counts.
         rate: f64,

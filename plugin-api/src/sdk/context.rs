@@ -68,7 +68,8 @@ impl<'a> Context<'a> {
     pub fn random(&self, name: &str) -> RandomStream {
         RandomStream::new(self.call.seed, self.call.step, name)
     }
-    /// A stream that is the same at every step.
+    /// A stream that depends on run, layer and `name` alone: the same at every step, in
+    /// every phase and in evaluation.
     pub fn fixed_random(&self, name: &str) -> RandomStream {
         RandomStream::new(self.call.seed, u64::MAX, name)
     }

@@ -167,6 +167,15 @@ impl RuleInfo {
         self.flags |= flags::STOCHASTIC;
         self
     }
+    /// [`LearningRule::learn`] is called after each `forward` in evaluation too (where
+    /// [`Context::training`] is false), and its changes count at once. A rule that is so only
+    /// with some parameters returns no changes with the others. Evaluation then changes the
+    /// network, and the order of samples matters: for rules whose reference does it.
+    #[must_use]
+    pub fn learns_in_evaluation(mut self) -> Self {
+        self.flags |= flags::IN_EVALUATION;
+        self
+    }
     pub(crate) fn to_raw(&self, schema: Vec<ParamSpec>) -> RawRuleInfo {
         RawRuleInfo {
             name: self.name.as_str().into(),
@@ -332,6 +341,20 @@ pub trait LearningRule: Hyperparameters + Send + Sync + 'static {
         Err(RuleError::unsupported(
             "this rule takes no error from above",
         ))
+    }
+
+    /// The derivative of the loss by the input `x`, through what [`forward`](Self::forward)
+    /// computes: what backpropagation sends below, whatever the rule does. Exact gradients
+    /// through mixed networks (attacks, alignment, layers below a local one that learn from
+    /// errors) come from here.
+    ///
+    /// The default belongs to the default `forward`. A rule with one of its own, be it another
+    /// weight or a normalisation, writes its derivative; `biorule rules check` compares the two.
+    ///
+    /// # Errors
+    /// Whatever the rule finds wrong.
+    fn input_gradient(&self, cx: &Context<'_>, s: &State<'_>, e: &Errors<'_>) -> Result<Tensor> {
+        cx.layer().feedback(&e.grad_y, &*s.get("weight")?)
     }
 
     /// Numbers worth logging, from the state.

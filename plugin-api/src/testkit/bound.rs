@@ -162,6 +162,17 @@ pub trait Bound {
     /// # Errors
     /// The rule failed.
     fn backward(&self, call: &Call, state: &[Held], missed: Missed<'_>) -> Result<Grads>;
+    /// The derivative of what `forward` computes, or nothing from a plugin that is older than
+    /// the question.
+    ///
+    /// # Errors
+    /// The rule failed.
+    fn input_gradient(
+        &self,
+        call: &Call,
+        state: &[Held],
+        missed: Missed<'_>,
+    ) -> Result<Option<Array>>;
 }
 
 /// What the checks must know of a rule.

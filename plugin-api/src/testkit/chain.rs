@@ -30,7 +30,8 @@ pub(super) struct Chain {
 
 /// What a forward pass leaves.
 pub(super) struct Trace {
-    x: Vec<Array>,
+    /// Input of each layer.
+    pub(super) x: Vec<Array>,
     /// Output of each layer.
     pub(super) y: Vec<Array>,
     kept: Vec<Named>,
@@ -140,6 +141,40 @@ impl Chain {
         link.rule.backward(&self.call(index), &link.state, missed)
     }
 
+    /// `Σ c·y` for the output `y` of layer `index` on `x`, without learning.
+    pub(super) fn weighted(&self, index: usize, x: &Array, c: &Array) -> Result<f64> {
+        let link = &self.links[index];
+        let y = link.rule.forward(&self.looking(index), &link.state, x)?.y;
+        Ok(product(&y, c))
+    }
+
+    /// The derivative of [`Chain::weighted`] by `x`, if the rule gives one.
+    pub(super) fn input_gradient(
+        &self,
+        index: usize,
+        x: &Array,
+        c: &Array,
+    ) -> Result<Option<Array>> {
+        let (link, call) = (&self.links[index], self.looking(index));
+        let out = link.rule.forward(&call, &link.state, x)?;
+        let missed = Missed {
+            x,
+            y: &out.y,
+            kept: &out.kept,
+            grad_y: c,
+            output_error: None,
+            want_grad_x: true,
+        };
+        link.rule.input_gradient(&call, &link.state, missed)
+    }
+
+    fn looking(&self, index: usize) -> Call {
+        Call {
+            learning: false,
+            ..self.call(index)
+        }
+    }
+
     /// One step of plain gradient descent and local changes, all layers.
     pub(super) fn train(&mut self, x: &Array, target: &Array) -> Result<()> {
         let trace = self.forward(x)?;
@@ -187,6 +222,11 @@ fn output_errors(output: &Array, target: &Array) -> Result<(Array, Array)> {
     let e = share.zip(&answer, |s, t| (s - t) / BATCH as f64)?;
     let broadcast = if wide { e.clone() } else { target.clone() };
     Ok((e.reshape(output.shape())?, broadcast))
+}
+
+/// Sum of the products of the entries.
+pub(super) fn product(a: &Array, b: &Array) -> f64 {
+    a.values().iter().zip(b.values()).map(|(a, b)| a * b).sum()
 }
 
 /// Each sample as one row.

@@ -1,10 +1,11 @@
-//! The checks, one function each. All comparisons are of bits.
+//! The checks, one function each. All comparisons are of bits, but for that of a
+//! gradient with differences.
 
 use std::marker::PhantomData;
 
 use super::Array;
 use super::bound::{Held, Subject};
-use super::chain::{Chain, sample};
+use super::chain::{Chain, product, sample};
 use super::trial::WithDefaults;
 use crate::sdk::{Claims, Credit, LearningRule, Result, Role};
 
@@ -38,11 +39,13 @@ pub enum Check {
     StateRoundTrip,
     /// Rate 0 changes no weight.
     ZeroRate,
+    /// The exact gradient is the derivative of what `forward` computes.
+    InputGradient,
 }
 
 impl Check {
     /// All of them, in the order they run.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Steps,
         Self::Unsupervised,
         Self::Local,
@@ -50,6 +53,7 @@ impl Check {
         Self::Deterministic,
         Self::StateRoundTrip,
         Self::ZeroRate,
+        Self::InputGradient,
     ];
 
     /// Name on the command line and in reports.
@@ -63,6 +67,7 @@ impl Check {
             Self::Deterministic => "deterministic",
             Self::StateRoundTrip => "state-round-trip",
             Self::ZeroRate => "zero-rate",
+            Self::InputGradient => "input-gradient",
         }
     }
 
@@ -90,6 +95,7 @@ impl Check {
             Self::Deterministic => deterministic(subject),
             Self::StateRoundTrip => state_round_trip(subject),
             Self::ZeroRate => zero_rate(subject),
+            Self::InputGradient => input_gradient(subject),
         }
     }
 }
@@ -265,4 +271,36 @@ fn zero_rate(subject: &dyn Subject) -> Result<Outcome> {
         }
     }
     Ok(Passed("rate 0 leaves every weight as it was".into()))
+}
+
+/// Step of the differences: outputs are of order 1 and in `f32`.
+const DIFFERENCE: f64 = 0.02;
+
+fn input_gradient(subject: &dyn Subject) -> Result<Outcome> {
+    let chain = trained(subject, 0..2, 0)?;
+    let trace = chain.forward(&sample(7, 0).0)?;
+    for (index, (x, y)) in trace.x.iter().zip(&trace.y).enumerate() {
+        let (c, along) = (scattered(y, 1), scattered(x, 2));
+        let Some(grad) = chain.input_gradient(index, x, &c)? else {
+            return Ok(Skipped("the plugin is older than this question".into()));
+        };
+        let at = |h: f64| chain.weighted(index, &x.zip(&along, |x, a| x + h * a)?.to(x.dtype()), &c);
+        let slope = (at(DIFFERENCE)? - at(-DIFFERENCE)?) / (2.0 * DIFFERENCE);
+        let (dot, size) = (product(&grad, &along), product(&grad, &grad).sqrt());
+        // `along` has entries of size 1, so the product is of this size.
+        if (slope - dot).abs() > 0.05 * size.max(slope.abs()) {
+            return Ok(Failed(format!(
+                "layer {index}: `input_gradient` gives a slope of {dot:.4}, `forward` has {slope:.4}"
+            )));
+        }
+    }
+    Ok(Passed(
+        "`input_gradient` is the derivative of `forward`".into(),
+    ))
+}
+
+/// Entries of 1 and −1, as scattered as `seed` says, shaped and typed as `like`.
+fn scattered(like: &Array, seed: u64) -> Array {
+    let noise = Array::noise(300 + seed, like.shape()).to(like.dtype());
+    noise.map(|v| if *v < 0.0 { -1.0 } else { 1.0 })
 }

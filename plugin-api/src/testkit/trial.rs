@@ -195,6 +195,36 @@ impl<R: LearningRule> Trial<R> {
     }
 }
 
+impl<R: LearningRule> Trial<R> {
+    /// Runs `body` with state and errors lent to it.
+    fn missing<T>(
+        &self,
+        call: &Call,
+        state: &[Held],
+        missed: Missed<'_>,
+        body: impl FnOnce(&Context<'_>, &State<'_>, &Errors<'_>) -> Result<T>,
+    ) -> Result<T> {
+        self.lent(call, state, |cx, lent| {
+            let (x, y, g) = (
+                Loan::of(missed.x),
+                Loan::of(missed.y),
+                Loan::of(missed.grad_y),
+            );
+            let (kept, e) = (Lent::kept(missed.kept), missed.output_error.map(Loan::of));
+            let errors = Errors {
+                x: x.tensor(),
+                y: y.tensor(),
+                kept: State::new(&kept.0),
+                grad_y: g.tensor(),
+                output_error: e.as_ref().map(Loan::tensor),
+                want_grad_x: missed.want_grad_x,
+                want_grads: true,
+            };
+            body(cx, lent, &errors)
+        })
+    }
+}
+
 fn no_state(name: &str) -> RuleError {
     RuleError::rule(format!("no state tensor `{name}`"))
 }
@@ -315,23 +345,8 @@ impl<R: LearningRule> Bound for Trial<R> {
     }
 
     fn backward(&self, call: &Call, state: &[Held], missed: Missed<'_>) -> Result<Grads> {
-        let grads = self.lent(call, state, |cx, lent| {
-            let (x, y, g) = (
-                Loan::of(missed.x),
-                Loan::of(missed.y),
-                Loan::of(missed.grad_y),
-            );
-            let (kept, e) = (Lent::kept(missed.kept), missed.output_error.map(Loan::of));
-            let errors = Errors {
-                x: x.tensor(),
-                y: y.tensor(),
-                kept: State::new(&kept.0),
-                grad_y: g.tensor(),
-                output_error: e.as_ref().map(Loan::tensor),
-                want_grad_x: missed.want_grad_x,
-                want_grads: true,
-            };
-            let out = self.rule.backward(cx, lent, &errors)?;
+        let grads = self.missing(call, state, missed, |cx, lent, errors| {
+            let out = self.rule.backward(cx, lent, errors)?;
             Ok(Grads {
                 below: out.grad_x.map(array),
                 own: arrays(out.grads),
@@ -346,6 +361,23 @@ impl<R: LearningRule> Bound for Trial<R> {
             return Err(RuleError::shape(text));
         }
         Ok(grads)
+    }
+
+    fn input_gradient(
+        &self,
+        call: &Call,
+        state: &[Held],
+        missed: Missed<'_>,
+    ) -> Result<Option<Array>> {
+        let below = self.missing(call, state, missed, |cx, lent, errors| {
+            Ok(array(self.rule.input_gradient(cx, lent, errors)?))
+        })?;
+        match below.shape() {
+            shape if shape == missed.x.shape() => Ok(Some(below)),
+            shape => Err(RuleError::shape(format!(
+                "its input gradient has shape {shape:?}"
+            ))),
+        }
     }
 }
 

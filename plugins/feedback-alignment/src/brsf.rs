@@ -11,11 +11,12 @@
 //!
 //! `R_t` depends on run, layer and step alone, and is drawn where the layer learns;
 //! in BioTorch each forward pass draws, evaluation included, and any `init` but
-//! xavier is an error.
+//! xavier is an error. The agreement reported is that of the weight with the `M` of
+//! the last step, as there.
 
 use biorule_plugin_api::prelude::*;
 
-use crate::family::family;
+use crate::family::{LAST, Options, family};
 
 family! {
     /// Batch-random sign-concordant feedback.
@@ -51,7 +52,9 @@ impl LearningRule for Brsf {
     }
 
     fn state(&self, layer: &LayerSpec) -> Result<Vec<StateSpec>> {
-        self.options().state(layer)
+        let mut state = self.options().state(layer)?;
+        state.push(Options::last_feedback(layer));
+        Ok(state)
     }
 
     fn forward(&self, cx: &Context, s: &State, x: &Tensor) -> Result<Forward> {
@@ -63,8 +66,9 @@ impl LearningRule for Brsf {
         Ok(out.keep("magnitude", magnitude))
     }
 
-    fn learn(&self, _cx: &Context, s: &State, _a: &Activity) -> Result<Changes> {
-        self.options().learn(s)
+    fn learn(&self, _cx: &Context, s: &State, a: &Activity) -> Result<Changes> {
+        let used = self.feedback(s, &*a.kept.get("magnitude")?)?;
+        Ok(self.options().learn(s)?.set(LAST, used))
     }
 
     fn backward(&self, cx: &Context, s: &State, e: &Errors) -> Result<Gradients> {
@@ -76,8 +80,11 @@ impl LearningRule for Brsf {
             })
     }
 
+    fn input_gradient(&self, cx: &Context, s: &State, e: &Errors) -> Result<Tensor> {
+        self.options().input_gradient(cx, s, e)
+    }
+
     fn metrics(&self, cx: &Context, s: &State) -> Result<Vec<Metric>> {
-        let magnitude = self.draw(cx, &*s.get("weight")?)?;
-        self.options().metrics(s, &self.feedback(s, &magnitude)?)
+        self.options().last_metrics(cx.layer(), s)
     }
 }

@@ -50,6 +50,10 @@ impl LearningRule for Fa {
             .backward(cx, s, e, || Ok(s.get("feedback")?.clone()))
     }
 
+    fn input_gradient(&self, cx: &Context, s: &State, e: &Errors) -> Result<Tensor> {
+        self.options().input_gradient(cx, s, e)
+    }
+
     fn metrics(&self, _cx: &Context, s: &State) -> Result<Vec<Metric>> {
         self.options().metrics(s, &*s.get("feedback")?)
     }

@@ -14,6 +14,9 @@
 use biorule_feedback_parts::{Draw, agreement, own_gradients, trained_state};
 use biorule_plugin_api::prelude::*;
 
+/// The `M` of the last step.
+pub(crate) const LAST: &str = "feedback";
+
 /// Stands for a norm of zero in a quotient.
 const TINY: f64 = 1e-12;
 
@@ -135,9 +138,42 @@ impl Options<'_> {
         Ok(out)
     }
 
+    /// The true error below, through the weight that the forward pass used.
+    pub(crate) fn input_gradient(
+        &self,
+        cx: &Context<'_>,
+        s: &State<'_>,
+        e: &Errors<'_>,
+    ) -> Result<Tensor> {
+        cx.layer().feedback(&e.grad_y, &self.weight(s)?)
+    }
+
     /// Agreement of `M` with the weight.
     pub(crate) fn metrics(&self, s: &State<'_>, feedback: &Tensor) -> Result<Vec<Metric>> {
         agreement(&self.weight(s)?, feedback)
+    }
+
+    /// `s·sign(W)`, with `s` the deviation of the feedback's distribution: the `M` of uSF, and
+    /// what uSF and brSF report before their first step.
+    pub(crate) fn uniform_signs(&self, layer: &LayerSpec, s: &State<'_>) -> Result<Tensor> {
+        let scale = self.feedback_draw()?.deviation(&layer.weight_shape());
+        self.weight(s)?.sign()?.scale(scale)
+    }
+
+    /// The place of the `M` of the last step, for rules whose `M` changes with the weight.
+    pub(crate) fn last_feedback(layer: &LayerSpec) -> StateSpec {
+        let none = Init::Constant(0.0);
+        StateSpec::new(LAST, layer.weight_shape(), none, Role::Statistic)
+    }
+
+    /// Agreement of the weight with the `M` of the last step, which is one update behind it;
+    /// before the first step, with its own signs.
+    pub(crate) fn last_metrics(&self, layer: &LayerSpec, s: &State<'_>) -> Result<Vec<Metric>> {
+        let last = s.get(LAST)?;
+        if last.sqr()?.sum_all()?.to_scalar()? > 0.0 {
+            return self.metrics(s, &last);
+        }
+        self.metrics(s, &self.uniform_signs(layer, s)?)
     }
 }
 

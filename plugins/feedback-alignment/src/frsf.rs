@@ -63,6 +63,10 @@ impl LearningRule for Frsf {
         self.options().backward(cx, s, e, || self.feedback(s))
     }
 
+    fn input_gradient(&self, cx: &Context, s: &State, e: &Errors) -> Result<Tensor> {
+        self.options().input_gradient(cx, s, e)
+    }
+
     fn metrics(&self, _cx: &Context, s: &State) -> Result<Vec<Metric>> {
         self.options().metrics(s, &self.feedback(s)?)
     }

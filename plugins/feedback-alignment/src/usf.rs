@@ -10,27 +10,16 @@
 //! `dW = correlate(x, δ)`, `db = Σ δ`, and below goes `feedback(δ, M)`: the signs
 //! of the weights are carried back, their sizes are not.
 //!
-//! BioTorch logs the angle to the feedback of the *last* forward pass, one update
-//! behind the weight; here it is the one that the weight would have now.
+//! The agreement reported is that of the weight with the `M` of the last step, which
+//! is one update behind it, as in BioTorch. That `M` is held for nothing else.
 
 use biorule_plugin_api::prelude::*;
 
-use crate::family::family;
+use crate::family::{LAST, Options, family};
 
 family! {
     /// Uniform sign-concordant feedback.
     Usf
-}
-
-impl Usf {
-    /// `s·sign(W)`.
-    fn feedback(&self, cx: &Context, s: &State) -> Result<Tensor> {
-        let scale = self
-            .options()
-            .feedback_draw()?
-            .deviation(&cx.layer().weight_shape());
-        self.options().weight(s)?.sign()?.scale(scale)
-    }
 }
 
 impl LearningRule for Usf {
@@ -43,22 +32,30 @@ impl LearningRule for Usf {
     }
 
     fn state(&self, layer: &LayerSpec) -> Result<Vec<StateSpec>> {
-        self.options().state(layer)
+        let mut state = self.options().state(layer)?;
+        state.push(Options::last_feedback(layer));
+        Ok(state)
     }
 
     fn forward(&self, cx: &Context, s: &State, x: &Tensor) -> Result<Forward> {
         self.options().forward(cx, s, x)
     }
 
-    fn learn(&self, _cx: &Context, s: &State, _a: &Activity) -> Result<Changes> {
-        self.options().learn(s)
+    fn learn(&self, cx: &Context, s: &State, _a: &Activity) -> Result<Changes> {
+        let used = self.options().uniform_signs(cx.layer(), s)?;
+        Ok(self.options().learn(s)?.set(LAST, used))
     }
 
     fn backward(&self, cx: &Context, s: &State, e: &Errors) -> Result<Gradients> {
-        self.options().backward(cx, s, e, || self.feedback(cx, s))
+        self.options()
+            .backward(cx, s, e, || self.options().uniform_signs(cx.layer(), s))
+    }
+
+    fn input_gradient(&self, cx: &Context, s: &State, e: &Errors) -> Result<Tensor> {
+        self.options().input_gradient(cx, s, e)
     }
 
     fn metrics(&self, cx: &Context, s: &State) -> Result<Vec<Metric>> {
-        self.options().metrics(s, &self.feedback(cx, s)?)
+        self.options().last_metrics(cx.layer(), s)
     }
 }

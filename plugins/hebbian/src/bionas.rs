@@ -24,9 +24,9 @@
 //! - `faithful` is the reference to the letter: `M`'s memory `[D, K]` is read as
 //!   `[K, D]` without a transpose, `A` starts from zero (the initial weight only
 //!   shapes the first output), `M` is a sum, and the weight stays with the optimiser,
-//!   whose step lasts until the next `W ← A`. Its forward pass updates in evaluation
-//!   too (`update_in_eval`): the output then comes from the updated weight, which
-//!   stays only if the host calls `learn` after it.
+//!   whose step lasts until the next `W ← A`. It updates in evaluation too
+//!   (`update_in_eval`): evaluating changes the network, and the result depends on
+//!   the order and the number of batches.
 //! - `corrected` takes each of those back by a flag of its own, and adds a decay:
 //!   without one the weights drift along the mean input until they meet the clamp.
 //! - `plain` is the module with the rule switched off: an ordinary layer for the
@@ -75,6 +75,7 @@ impl LearningRule for BioNas {
             .paper("BioNAS README, class HebbianConv")
             .claims(Claims::DETERMINISTIC)
             .also_local()
+            .learns_in_evaluation()
     }
 
     fn check(&self, layer: &LayerSpec) -> Result<()> {
@@ -130,7 +131,7 @@ impl LearningRule for BioNas {
     }
 
     fn learn(&self, cx: &Context, s: &State, a: &Activity) -> Result<Changes> {
-        if !self.is_on(cx) {
+        if !self.is_on(cx) || !(cx.training() || self.updates_in_eval()) {
             return Ok(Changes::new());
         }
         let updated = match a.kept.find(UPDATED) {
@@ -156,13 +157,16 @@ impl LearningRule for BioNas {
             }
         }
         if e.want_grad_x {
-            let below = match e.kept.find(UPDATED) {
-                Some(updated) => layer.feedback(&e.grad_y, &updated)?,
-                None => layer.feedback(&e.grad_y, &*s.get("weight")?)?,
-            };
-            out = out.below(below);
+            out = out.below(self.input_gradient(cx, s, e)?);
         }
         Ok(out)
+    }
+
+    fn input_gradient(&self, cx: &Context, s: &State, e: &Errors) -> Result<Tensor> {
+        match e.kept.find(UPDATED) {
+            Some(updated) => cx.layer().feedback(&e.grad_y, &updated),
+            None => cx.layer().feedback(&e.grad_y, &*s.get("weight")?),
+        }
     }
 
     fn metrics(&self, _cx: &Context, s: &State) -> Result<Vec<Metric>> {

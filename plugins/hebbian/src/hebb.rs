@@ -51,8 +51,4 @@ impl LearningRule for Hebb {
         let grown = s.get("weight")?.add(&step)?;
         Ok(Changes::new().set("weight", grown.clamp(-self.clamp, self.clamp)?))
     }
-
-    fn backward(&self, cx: &Context, s: &State, e: &Errors) -> Result<Gradients> {
-        crate::plain::error_below(cx, s, e)
-    }
 }

@@ -48,10 +48,6 @@ impl LearningRule for Oja {
         Ok(Changes::new().add("weight", step))
     }
 
-    fn backward(&self, cx: &Context, s: &State, e: &Errors) -> Result<Gradients> {
-        crate::plain::error_below(cx, s, e)
-    }
-
     fn metrics(&self, _cx: &Context, s: &State) -> Result<Vec<Metric>> {
         let w = s.get("weight")?;
         let rows = [w.dim(0)?, w.elem_count()? / w.dim(0)?];

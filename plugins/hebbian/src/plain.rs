@@ -1,5 +1,5 @@
-//! What plain Hebb and Oja have in common: claims, start weights, the number of
-//! samples, and the error that passes through.
+//! What plain Hebb and Oja have in common: claims, start weights and the number of
+//! samples.
 
 use biorule_plugin_api::prelude::*;
 
@@ -33,14 +33,4 @@ pub fn unit_weight(layer: &LayerSpec) -> StateSpec {
 /// Samples times places: how many input vectors a unit has answered in `y`.
 pub fn samples(layer: &LayerSpec, y: &Tensor) -> Result<f64> {
     Ok((y.elem_count()? / layer.units()) as f64)
-}
-
-/// The error for the layer below, through the forward weight: a local rule does not
-/// need it, but attacks and mixed networks ask for it.
-pub fn error_below(cx: &Context, s: &State, e: &Errors) -> Result<Gradients> {
-    Ok(if e.want_grad_x {
-        Gradients::new().below(cx.layer().feedback(&e.grad_y, &*s.get("weight")?)?)
-    } else {
-        Gradients::new()
-    })
 }

@@ -41,17 +41,27 @@ pub fn rows(layer: &LayerSpec, x: &Tensor) -> Result<Tensor> {
     }
 }
 
-/// `x` under the running statistics, and `1/√(var + ε)` by channel in a shape that broadcasts.
-pub fn frozen(layer: &LayerSpec, s: &State, x: &Tensor) -> Result<(Tensor, Tensor)> {
-    let mut shape = vec![1; x.rank()?];
+/// `x` under the running statistics.
+pub fn frozen(layer: &LayerSpec, s: &State, x: &Tensor) -> Result<Tensor> {
+    let rank = x.rank()?;
+    let mean = s.get(MEAN)?.reshape(&by_channel(layer, rank))?;
+    x.sub(&mean)?.mul(&gain(layer, s, rank)?)
+}
+
+/// `1/√(var + ε)` by channel, the derivative of [`frozen`], for inputs of `rank` axes.
+pub fn gain(layer: &LayerSpec, s: &State, rank: usize) -> Result<Tensor> {
+    reciprocal_root(&s.get(VAR)?.reshape(&by_channel(layer, rank))?)
+}
+
+/// Shape of one value for each channel that broadcasts over `rank` axes.
+fn by_channel(layer: &LayerSpec, rank: usize) -> Vec<usize> {
+    let mut shape = vec![1; rank];
     let axis = match layer.kind {
-        LayerKind::Dense => shape.len() - 1,
+        LayerKind::Dense => rank - 1,
         LayerKind::Conv => 1,
     };
     shape[axis] = layer.inputs();
-    let gain = reciprocal_root(&s.get(VAR)?.reshape(&shape)?)?;
-    let mean = s.get(MEAN)?.reshape(&shape)?;
-    Ok((x.sub(&mean)?.mul(&gain)?, gain))
+    shape
 }
 
 /// `x` (`[N, D]` or `[B, C, H, W]`) under its own statistics, and the running ones moved.

@@ -142,7 +142,7 @@ impl LearningRule for Krotov {
         if self.is_original() {
             return Ok(Forward::new(layer.forward(x, &w)?));
         }
-        let (x, _) = input::frozen(layer, s, x)?;
+        let x = input::frozen(layer, s, x)?;
         let q = layer.forward(&x, &powered(&w, self.lebesgue_p)?)?;
         Ok(Forward::new(match s.find("bias") {
             Some(b) if self.bias_output == "powered" => {
@@ -188,17 +188,15 @@ impl LearningRule for Krotov {
             .set(SHARE, sums.g.scale(1.0 / samples as f64)?))
     }
 
-    fn backward(&self, cx: &Context, s: &State, e: &Errors) -> Result<Gradients> {
+    fn input_gradient(&self, cx: &Context, s: &State, e: &Errors) -> Result<Tensor> {
         let (layer, w) = (cx.layer(), s.get("weight")?);
-        if !e.want_grad_x {
-            return Ok(Gradients::new());
-        }
         if self.is_original() {
-            return Ok(Gradients::new().below(layer.feedback(&e.grad_y, &w)?));
+            return layer.feedback(&e.grad_y, &w);
         }
-        let (_, gain) = input::frozen(layer, s, &e.x)?;
-        let below = layer.feedback(&e.grad_y, &powered(&w, self.lebesgue_p)?)?;
-        Ok(Gradients::new().below(below.mul(&gain)?))
+        let gain = input::gain(layer, s, e.x.rank()?)?;
+        layer
+            .feedback(&e.grad_y, &powered(&w, self.lebesgue_p)?)?
+            .mul(&gain)
     }
 
     fn metrics(&self, _cx: &Context, s: &State) -> Result<Vec<Metric>> {

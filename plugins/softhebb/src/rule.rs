@@ -243,6 +243,17 @@ impl LearningRule for SoftHebb {
         Ok(changes)
     }
 
+    fn input_gradient(&self, cx: &Context, s: &State, e: &Errors) -> Result<Tensor> {
+        let weight = self.effective(&*s.get("weight")?)?;
+        if !self.pre_triangle {
+            return cx.layer().feedback(&e.grad_y, &weight);
+        }
+        // u = max(0, v − mean v): where u is above 0 the error passes, less its mean over channels.
+        let above = e.y.sign()?.mul(&e.grad_y)?;
+        let below = above.sub(&above.mean_keepdim(&[1])?)?;
+        cx.layer().feedback(&below, &weight)
+    }
+
     fn metrics(&self, cx: &Context, s: &State) -> Result<Vec<Metric>> {
         metrics::metrics(self, cx, s)
     }

@@ -92,6 +92,9 @@ impl Rule for Listener {
     fn stochastic(&self) -> bool {
         self.inner.stochastic()
     }
+    fn learns_in_evaluation(&self) -> bool {
+        self.inner.learns_in_evaluation()
+    }
     fn init(&self, seed: u64, device: &Device, dtype: DType) -> Result<Vec<StateTensor>> {
         self.inner.init(seed, device, dtype)
     }
@@ -135,7 +138,12 @@ impl Rule for Listener {
     fn metrics(&self, call: &RuleCall, state: &[StateTensor]) -> Result<Vec<(String, f64)>> {
         self.inner.metrics(call, state)
     }
-    fn effective_weight(&self, state: &[StateTensor]) -> Result<Option<Tensor>> {
-        self.inner.effective_weight(state)
+    fn input_gradient(
+        &self,
+        call: &RuleCall,
+        state: &[StateTensor],
+        errors: &Errors<'_>,
+    ) -> Result<Option<Tensor>> {
+        self.inner.input_gradient(call, state, errors)
     }
 }

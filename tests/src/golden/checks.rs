@@ -157,23 +157,32 @@ impl Checks {
     pub fn is_empty(&self) -> bool {
         self.all.is_empty()
     }
-    /// For each tolerance in use, nearest to failing first, the comparison that came closest to it:
-    /// tensor, largest relative error, tolerance.
-    pub fn worst(&self) -> Vec<(&str, f64, Tolerance)> {
-        let mut worst: Vec<&Check> = Vec::new();
-        for check in &self.all {
-            match worst.iter_mut().find(|w| w.tolerance == check.tolerance) {
-                Some(held) if (check.used, check.error) > (held.used, held.error) => *held = check,
-                Some(_) => {}
-                None => worst.push(check),
-            }
-        }
-        worst.sort_by(|a, b| b.used.total_cmp(&a.used));
-        worst
-            .iter()
-            .map(|c| (c.name.as_str(), c.error, c.tolerance))
-            .collect()
+    /// The comparison that came nearest to failing.
+    pub fn worst(&self) -> Option<Worst<'_>> {
+        let key = |c: &Check| (c.used, c.error);
+        let mut all = self.all.iter();
+        let first = all.next()?;
+        let worst = all.fold(first, |held, c| if key(c) > key(held) { c } else { held });
+        Some(Worst {
+            tensor: &worst.name,
+            error: worst.error,
+            tolerance: worst.tolerance,
+            used: worst.used,
+        })
     }
+}
+
+/// A comparison for the table.
+#[derive(Clone, Copy, Debug)]
+pub struct Worst<'a> {
+    /// What was compared.
+    pub tensor: &'a str,
+    /// `max|a − b| / max|b|`.
+    pub error: f64,
+    /// What is allowed.
+    pub tolerance: Tolerance,
+    /// The part of it that was used; above 1 is a failure.
+    pub used: f64,
 }
 
 #[cfg(test)]
@@ -184,7 +193,8 @@ mod tests {
     fn an_error_is_relative_to_the_largest_golden_entry() {
         let mut checks = Checks::default();
         checks.compare_values("a", &[1.0, 100.1], &[1.0, 100.0], Tolerance::Largest(2e-3));
-        let (name, error, _) = checks.worst()[0];
+        let worst = checks.worst().expect("a comparison");
+        let (name, error) = (worst.tensor, worst.error);
         assert_eq!(name, "a");
         assert!((error - 1e-3).abs() < 1e-12);
         assert!(checks.problems().is_empty());

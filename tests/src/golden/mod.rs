@@ -13,7 +13,7 @@ pub mod krotov;
 pub mod softhebb;
 mod suite;
 
-pub use checks::{Checks, Tolerance};
+pub use checks::{Checks, Tolerance, Worst};
 pub use driver::{Driven, Step};
 pub use file::File;
 pub use suite::{Recogniser, Verdict, files, folders, judge};

@@ -9,7 +9,9 @@ use biorule_tests::feedback::trial::Trial;
 use biorule_tests::plugins::registry;
 use candle_core::{DType, Tensor};
 
-use crate::networks::{ALL, choice, classifier, convolutional, dense, everything, name, sgd};
+use crate::networks::{
+    ALL, choice, classifier, convolutional, dense, everything, name, residual, sgd,
+};
 
 #[test]
 fn hidden_gradients_of_the_other_rules_are_not_those_of_backpropagation() -> Result<()> {
@@ -216,8 +218,8 @@ fn fixed_feedback_stays_as_it_is() -> Result<()> {
     Ok(())
 }
 
-/// The error reaches the weights: a few steps of every rule lower the loss, in dense and in
-/// convolutional networks, and in one that mixes rules.
+/// The error reaches the weights: a few steps of every rule lower the loss, in dense,
+/// convolutional and residual networks, and in two that mix rules.
 #[test]
 fn every_rule_learns() -> Result<()> {
     let mut trials = Vec::new();
@@ -228,7 +230,18 @@ fn every_rule_learns() -> Result<()> {
             "convolutional",
             convolutional(&choice(rule), &sgd(0.1))?,
         ));
+        trials.push((rule, "residual", residual(|_| choice(rule), &sgd(0.1))?));
     }
+    let each = |block: &str| {
+        choice(match block {
+            "conv1" | "fc" => "feedback-alignment/brsf",
+            "b1.conv1" => "direct-feedback-alignment/dfa",
+            "b1.conv2" => "kolen-pollack",
+            "b2.conv1" => "feedback-alignment/usf",
+            _ => "weight-mirror",
+        })
+    };
+    trials.push(("five of them", "residual", residual(each, &sgd(0.1))?));
     let relu = activation("relu")?;
     let mixed: Vec<BlockPlan> = [
         ("feedback-alignment/brsf", "first", 20, relu.clone()),

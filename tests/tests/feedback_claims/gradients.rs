@@ -12,7 +12,7 @@ fn conv(geometry: Geometry) -> Site {
 }
 
 /// Every kind of layer: dense, and convolutions with each option alone and all together.
-fn sites() -> Vec<(&'static str, Site)> {
+pub(crate) fn sites() -> Vec<(&'static str, Site)> {
     let three = Geometry::plain(3, 1);
     let mode = |mode| conv(Geometry { mode, ..three });
     let lopsided = MapPlan::Conv {

@@ -8,5 +8,7 @@ mod direct;
 mod gradients;
 mod networks;
 mod options;
+mod phases;
 mod singles;
+mod sites;
 mod tensors;

@@ -6,7 +6,7 @@ use biorule::config::{BlockPlan, Loss, MapPlan, OptimizerPlan};
 use biorule::train::loss::Answers;
 use biorule_tests::Result;
 use biorule_tests::feedback::plans::{
-    Geometry, RuleChoice, activation, block, dense_blocks, layer,
+    Geometry, RuleChoice, activation, block, dense_blocks, layer, residual_blocks,
 };
 use biorule_tests::feedback::single::noise;
 use biorule_tests::feedback::trial::Trial;
@@ -70,6 +70,28 @@ pub(crate) fn convolutional(rule: &RuleChoice, optimizer: &OptimizerPlan) -> Res
             ..block("last")
         },
     ];
+    classifier(&blocks, &[8, 2, 6, 6], optimizer)
+}
+
+/// A first convolution, two residual blocks with batch normalisation, the second of half the
+/// size and twice the channels, and a dense output; `rule` names the rule of each block.
+pub(crate) fn residual(
+    rule: impl Fn(&str) -> RuleChoice,
+    optimizer: &OptimizerPlan,
+) -> Result<Trial> {
+    let mut blocks = residual_blocks(&choice("backprop"), 4, 4);
+    let each = |block: &mut BlockPlan| {
+        if let Some(layer) = &mut block.layer {
+            let choice = rule(&block.name);
+            (layer.rule, layer.params) = (choice.name, choice.params);
+        }
+    };
+    for block in &mut blocks {
+        each(block);
+        if let Some(residual) = &mut block.residual {
+            residual.blocks.iter_mut().for_each(each);
+        }
+    }
     classifier(&blocks, &[8, 2, 6, 6], optimizer)
 }
 

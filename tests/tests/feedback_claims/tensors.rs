@@ -79,10 +79,19 @@ fn initial_weights_are_distributed_as_the_references_have_them() -> Result<()> {
 }
 
 /// BioTorch, xavier, a large layer: FA 90 degrees, uSF 30.1, brSF and frSF 41.4; norms equal.
+/// Before its first step brSF has only the signs to show, as BioTorch's.
 #[test]
 fn angles_at_the_start_are_those_of_the_reference() -> Result<()> {
-    for (rule, angle) in [("fa", 90.0), ("usf", 30.0), ("brsf", 41.4), ("frsf", 41.4)] {
-        let single = bound(&family(rule), &[], &Site::dense(400, 300))?;
+    let start = [("fa", 90.0), ("usf", 30.0), ("brsf", 30.0), ("frsf", 41.4)];
+    let used = [("usf", 30.0), ("brsf", 41.4)];
+    let all = start.iter().map(|case| (case, false));
+    for (&(rule, angle), stepped) in all.chain(used.iter().map(|case| (case, true))) {
+        let mut single = bound(&family(rule), &[], &Site::dense(400, 300))?;
+        if stepped {
+            for change in single.learn(0, &noise(1, &[2, 400], DType::F64)?)? {
+                single.set(&change.name, change.tensor)?;
+            }
+        }
         let (found, ratio) = (
             single.metric("alignment_angle")?,
             single.metric("norm_ratio")?,

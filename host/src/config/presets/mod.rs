@@ -1,5 +1,6 @@
 //! Built-in configurations, named `family/name`.
 
+pub mod biotorch;
 pub mod softhebb;
 pub mod softhebb_data;
 
@@ -18,7 +19,9 @@ pub struct Preset {
 /// All presets.
 #[must_use]
 pub fn list() -> Vec<Preset> {
-    softhebb::list()
+    let mut all = softhebb::list();
+    all.extend(biotorch::list());
+    all
 }
 
 /// The TOML text of preset `name`.
@@ -26,7 +29,7 @@ pub fn list() -> Vec<Preset> {
 /// # Errors
 /// Usage error with the nearest name.
 pub fn text(name: &str) -> Result<String> {
-    if let Some(text) = softhebb::text(name) {
+    if let Some(text) = softhebb::text(name).or_else(|| biotorch::text(name)) {
         return Ok(text);
     }
     let names = list();

@@ -92,7 +92,7 @@ pub fn resolve(sources: &layers::Sources, context: &dyn PlanContext) -> Result<R
 /// # Errors
 /// Usage, data or plugin error; nothing has run.
 pub fn resolve_table(table: Table, context: &dyn PlanContext) -> Result<Resolved> {
-    let mut top = Section::open("", spelled_once(table), TOP)?;
+    let mut top = Section::open("", shared_rule(spelled_once(table)), TOP)?;
     let name = top.text("name")?;
     check_name(&name, &top.origin("name"))?;
     let seeds = seeds(&mut top)?;
@@ -150,6 +150,35 @@ fn spelled_once(mut table: Table) -> Table {
         table.insert("seeds".into(), make(vec![seed], &from));
     }
     table
+}
+
+/// The top-level `rule` given to every layer that names none, inside residual blocks too.
+fn shared_rule(mut table: Table) -> Table {
+    if let Some(rule) = table.remove("rule")
+        && let Some(blocks) = table.get_mut("blocks")
+    {
+        give(blocks, &rule);
+    }
+    table
+}
+
+fn give(blocks: &mut config::Value, rule: &config::Value) {
+    let ValueKind::Array(blocks) = &mut blocks.kind else {
+        return;
+    };
+    for block in blocks {
+        let ValueKind::Table(block) = &mut block.kind else {
+            continue;
+        };
+        if block.contains_key("layer") && !block.contains_key("rule") {
+            block.insert("rule".to_owned(), rule.clone());
+        }
+        if let Some(ValueKind::Table(residual)) = block.get_mut("residual").map(|r| &mut r.kind)
+            && let Some(inner) = residual.get_mut("blocks")
+        {
+            give(inner, rule);
+        }
+    }
 }
 
 fn check_name(name: &str, from: &str) -> Result<()> {

@@ -177,6 +177,12 @@ pub const TOP: &[Setting] = &[
         "the network, input first; in a later layer a table `[blocks.NAME]` changes one block",
     ),
     Setting::new(
+        "rule",
+        Kind::Table("blocks[].rule"),
+        "",
+        "the rule of every layer that names none itself",
+    ),
+    Setting::new(
         "training",
         Kind::Table("training"),
         "",

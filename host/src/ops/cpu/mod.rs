@@ -13,6 +13,7 @@ pub mod optim;
 pub mod pad;
 pub mod pool;
 pub mod real;
+pub mod reduce;
 pub mod rows;
 pub mod shape;
 pub mod synapses;

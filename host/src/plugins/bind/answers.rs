@@ -116,6 +116,24 @@ impl BoundRule {
 }
 
 impl BoundRule {
+    /// The error for the layer below has to have the shape of the input.
+    pub(super) fn check_below(
+        &self,
+        method: &str,
+        below: Option<&Tensor>,
+        x: &Tensor,
+    ) -> Result<()> {
+        let found = below.map(Tensor::dims);
+        if found == Some(x.dims()) {
+            return Ok(());
+        }
+        let text = format!(
+            "the error for the layer below has shape {found:?}, expected {:?}",
+            x.dims()
+        );
+        Err(self.fail(method, fail::SHAPE, &text))
+    }
+
     /// The addition of `name` that was just returned is to be scaled row by row.
     pub(super) fn scale_rows(
         &self,

@@ -32,6 +32,7 @@ pub struct BoundRule {
     also_local: bool,
     wants_target: bool,
     stochastic: bool,
+    learns_in_evaluation: bool,
     calls: AtomicU64,
     leaked: AtomicU64,
 }
@@ -81,6 +82,7 @@ impl BoundRule {
             also_local: entry.also_local,
             wants_target: entry.wants_target,
             stochastic: entry.stochastic,
+            learns_in_evaluation: entry.learns_in_evaluation,
             calls: AtomicU64::new(0),
             leaked: AtomicU64::new(0),
         })
@@ -138,6 +140,9 @@ impl Rule for BoundRule {
     }
     fn stochastic(&self) -> bool {
         self.stochastic
+    }
+    fn learns_in_evaluation(&self) -> bool {
+        self.learns_in_evaluation
     }
 
     fn init(&self, seed: u64, device: &Device, dtype: DType) -> Result<Vec<StateTensor>> {
@@ -238,8 +243,78 @@ impl Rule for BoundRule {
         state: &[StateTensor],
         e: &Errors<'_>,
     ) -> Result<RuleGradients> {
+        let answer = self.send_back("backward", call, state, e, purpose::LEARN)?;
+        for (name, _, tensor) in &answer.named {
+            self.check_against_state("backward", "gradient", state, name, tensor)?;
+            if self.is_early() {
+                self.check_finite(
+                    "backward",
+                    &format!("gradient of `{name}`"),
+                    e.grad_y,
+                    tensor,
+                )?;
+            }
+        }
+        if e.want_grad_x {
+            self.check_below("backward", answer.first.as_ref(), e.x)?;
+        }
+        let Answer {
+            first: grad_x,
+            named,
+            ..
+        } = answer;
+        Ok(RuleGradients {
+            grad_x,
+            grads: named.into_iter().map(|(name, _, t)| (name, t)).collect(),
+        })
+    }
+
+    fn input_gradient(
+        &self,
+        call: &RuleCall,
+        state: &[StateTensor],
+        e: &Errors<'_>,
+    ) -> Result<Option<Tensor>> {
+        if self.plugin.api < purpose::SINCE {
+            return Ok(None);
+        }
+        let answer = self.send_back("input_gradient", call, state, e, purpose::EXACT)?;
+        self.check_below("input_gradient", answer.first.as_ref(), e.x)?;
+        Ok(answer.first)
+    }
+
+    fn metrics(&self, call: &RuleCall, state: &[StateTensor]) -> Result<Vec<(String, f64)>> {
         let answer = self.call(
-            "backward",
+            "metrics",
+            Inputs::new(call, state, &[], &[]),
+            |i| (self.instance.vtable.metrics)(self.instance.data, pointer(&i.forward_args())),
+            |metrics: RVec<RawMetric>| {
+                let numbers = metrics
+                    .into_iter()
+                    .map(|m| (m.name.into_string(), m.value))
+                    .collect();
+                Some(Answer {
+                    numbers,
+                    ..Answer::default()
+                })
+            },
+        )?;
+        Ok(answer.numbers)
+    }
+}
+
+impl BoundRule {
+    /// One call of the plugin's `backward`, for what `purpose` says.
+    fn send_back(
+        &self,
+        method: &str,
+        call: &RuleCall,
+        state: &[StateTensor],
+        e: &Errors<'_>,
+        purpose: u64,
+    ) -> Result<Answer> {
+        self.call(
+            method,
             Inputs::new(
                 call,
                 state,
@@ -260,60 +335,12 @@ impl Rule for BoundRule {
                     output_error: i.tensor(3),
                     want_grad_x: e.want_grad_x,
                     want_grads: e.want_grads,
+                    purpose,
                 };
                 (self.instance.vtable.backward)(self.instance.data, pointer(&args))
             },
             |g| Answer::tensors(take(g.grad_x), g.grads),
-        )?;
-        for (name, _, tensor) in &answer.named {
-            self.check_against_state("backward", "gradient", state, name, tensor)?;
-            if self.is_early() {
-                self.check_finite(
-                    "backward",
-                    &format!("gradient of `{name}`"),
-                    e.grad_y,
-                    tensor,
-                )?;
-            }
-        }
-        if e.want_grad_x {
-            let found = answer.first.as_ref().map(Tensor::dims);
-            if found != Some(e.x.dims()) {
-                let text = format!(
-                    "the error for the layer below has shape {found:?}, expected {:?}",
-                    e.x.dims()
-                );
-                return Err(self.fail("backward", fail::SHAPE, &text));
-            }
-        }
-        let Answer {
-            first: grad_x,
-            named,
-            ..
-        } = answer;
-        Ok(RuleGradients {
-            grad_x,
-            grads: named.into_iter().map(|(name, _, t)| (name, t)).collect(),
-        })
-    }
-
-    fn metrics(&self, call: &RuleCall, state: &[StateTensor]) -> Result<Vec<(String, f64)>> {
-        let answer = self.call(
-            "metrics",
-            Inputs::new(call, state, &[], &[]),
-            |i| (self.instance.vtable.metrics)(self.instance.data, pointer(&i.forward_args())),
-            |metrics: RVec<RawMetric>| {
-                let numbers = metrics
-                    .into_iter()
-                    .map(|m| (m.name.into_string(), m.value))
-                    .collect();
-                Some(Answer {
-                    numbers,
-                    ..Answer::default()
-                })
-            },
-        )?;
-        Ok(answer.numbers)
+        )
     }
 }
 

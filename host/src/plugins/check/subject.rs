@@ -134,23 +134,43 @@ impl Bound for OnLayer {
     }
 
     fn backward(&self, at: &Call, held: &[Held], missed: Missed<'_>) -> Outcome<Grads> {
-        let output_error = missed.output_error.map(tensor).transpose()?;
-        let errors = Errors {
-            x: &tensor(missed.x)?,
-            y: &tensor(missed.y)?,
-            kept: &tensors(missed.kept)?,
-            grad_y: &tensor(missed.grad_y)?,
-            output_error: output_error.as_ref(),
-            want_grad_x: missed.want_grad_x,
-            want_grads: true,
-        };
-        let grads = self.0.backward(&call(at), &state(held)?, &errors);
-        let grads = grads.map_err(told)?;
+        let grads = missing(missed, |errors| {
+            self.0
+                .backward(&call(at), &state(held)?, errors)
+                .map_err(told)
+        })?;
         Ok(Grads {
             below: grads.grad_x.as_ref().map(array).transpose()?,
             own: arrays(&grads.grads)?,
         })
     }
+
+    fn input_gradient(
+        &self,
+        at: &Call,
+        held: &[Held],
+        missed: Missed<'_>,
+    ) -> Outcome<Option<Array>> {
+        let below = missing(missed, |errors| {
+            let below = self.0.input_gradient(&call(at), &state(held)?, errors);
+            below.map_err(told)
+        })?;
+        below.as_ref().map(array).transpose()
+    }
+}
+
+/// Runs `body` on the tensors of `missed`.
+fn missing<T>(missed: Missed<'_>, body: impl FnOnce(&Errors<'_>) -> Outcome<T>) -> Outcome<T> {
+    let output_error = missed.output_error.map(tensor).transpose()?;
+    body(&Errors {
+        x: &tensor(missed.x)?,
+        y: &tensor(missed.y)?,
+        kept: &tensors(missed.kept)?,
+        grad_y: &tensor(missed.grad_y)?,
+        output_error: output_error.as_ref(),
+        want_grad_x: missed.want_grad_x,
+        want_grads: true,
+    })
 }
 
 impl Subject for Loaded<'_> {

@@ -5,35 +5,32 @@ use biorule_plugin_api::abi::types::{RawResult, RawTensor, fail};
 use candle_core::Tensor;
 
 use super::handle::{Fault, look, out};
+use crate::ops::reduce;
 
 type Dims<'a> = RSlice<'a, usize>;
 type Out = RawResult<RawTensor>;
 
 pub extern "C" fn sum(t: RawTensor, axes: Dims<'_>, keep: bool) -> Out {
-    out("sum", || {
-        let (t, axes) = (look(t), axes.as_slice().to_vec());
-        Ok(if keep {
-            t.sum_keepdim(axes)?
-        } else {
-            t.sum(axes)?
-        })
-    })
+    out("sum", || added(look(t), axes.as_slice(), keep))
 }
 
 pub extern "C" fn mean(t: RawTensor, axes: Dims<'_>, keep: bool) -> Out {
     out("mean", || {
-        let (t, axes) = (look(t), axes.as_slice().to_vec());
+        let (t, axes) = (look(t), axes.as_slice());
         let n: usize = axes
             .iter()
             .map(|&a| t.dim(a))
             .product::<Result<usize, _>>()?;
-        let total = if keep {
-            t.sum_keepdim(axes)?
-        } else {
-            t.sum(axes)?
-        };
-        Ok((total / n as f64)?)
+        Ok((added(t, axes, keep)? / n as f64)?)
     })
+}
+
+fn added(t: &Tensor, axes: &[usize], keep: bool) -> Result<Tensor, Fault> {
+    if let Some(axis) = axes.iter().find(|a| **a >= t.rank()) {
+        let text = format!("axis {axis} of a tensor of shape {:?}", t.dims());
+        return Err(Fault(fail::SHAPE, text));
+    }
+    Ok(reduce::sum(t, axes, keep)?)
 }
 
 pub extern "C" fn max(t: RawTensor, axis: usize, keep: bool) -> Out {

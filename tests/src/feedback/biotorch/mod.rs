@@ -2,9 +2,8 @@
 //! rule of that project.
 //!
 //! Layouts are ours. Magnitudes that brsf drew are in the file and take the place of
-//! those that our rule draws. BioTorch logs the angle to the feedback it *stored*:
-//! that of the last forward pass for usf and brsf (before the first one, the signs
-//! of the initial weights), and the bare magnitudes for frsf.
+//! those that our rule draws. BioTorch logs the angle to the feedback it *stored*,
+//! and so do our rules, but for frsf, where that is the bare magnitudes.
 
 mod case;
 mod probe;
@@ -12,11 +11,10 @@ mod probe;
 use std::collections::BTreeMap;
 
 use biorule::nn::rule::RuleSource;
-use candle_core::Tensor;
 use serde_json::Value;
 
 use case::Case;
-use probe::{agreement, feedback, slow_angle, stored};
+use probe::{agreement, feedback, slow_angle};
 
 use super::TOLERANCE;
 use super::trial::{Trial, Walk};
@@ -59,9 +57,8 @@ pub fn run(rules: &dyn RuleSource, file: &File, checks: &mut Checks) -> Result<(
 fn steps(case: &Case<'_>, trial: &mut Trial, checks: &mut Checks) -> Result<()> {
     let golden = case.file.values("losses")?;
     let mut losses = Vec::new();
-    let mut last = weights(case, trial)?;
     for step in 0..golden.len() {
-        metrics(case, trial, step, &last, checks)?;
+        metrics(case, trial, step, checks)?;
         case.set_magnitudes(trial, step)?;
         if step > 0 && case.rule == "brsf" {
             used(case, trial, step, checks)?;
@@ -73,7 +70,6 @@ fn steps(case: &Case<'_>, trial: &mut Trial, checks: &mut Checks) -> Result<()> 
             }
             break;
         }
-        last = weights(case, trial)?;
         losses.push(trial.step()?.loss);
         let prefix = format!("step{}.", step + 1);
         for name in case.file.names().filter_map(|n| n.strip_prefix(&prefix)) {
@@ -154,37 +150,25 @@ fn used(case: &Case<'_>, trial: &Trial, step: usize, checks: &mut Checks) -> Res
     Ok(())
 }
 
-fn weights(case: &Case<'_>, trial: &Trial) -> Result<BTreeMap<String, Tensor>> {
-    case.layers
-        .iter()
-        .map(|layer| Ok((layer.clone(), trial.tensor(&case.weight(layer)?)?)))
-        .collect()
-}
-
-/// BioTorch's metrics after `step` updates; `last` are the weights of the last forward pass.
-fn metrics(
-    case: &Case<'_>,
-    trial: &Trial,
-    step: usize,
-    last: &BTreeMap<String, Tensor>,
-    checks: &mut Checks,
-) -> Result<()> {
+/// BioTorch's metrics after `step` updates.
+fn metrics(case: &Case<'_>, trial: &Trial, step: usize, checks: &mut Checks) -> Result<()> {
     let constrained = case.file.flag("constrain_weights")?;
     let mut found: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
     for layer in &case.layers {
         let reported = match case.rule.as_str() {
-            "dfa" | "backpropagation" => trial.metrics(layer)?,
             // Under the norm constraint BioTorch compares with the weight before it is rescaled.
             "fa" if constrained => {
                 let name = case.weight(layer)?;
                 let feedback = trial.tensor(&name.replace(".weight", ".feedback"))?;
                 agreement(case, &trial.tensor(&name)?, &feedback)?
             }
-            "fa" => trial.metrics(layer)?,
-            _ => {
-                let stored = stored(case, trial, step, layer, &last[layer])?;
-                agreement(case, &trial.tensor(&case.weight(layer)?)?, &stored)?
+            // BioTorch's angle is that of the bare magnitudes.
+            "frsf" => {
+                let name = case.weight(layer)?;
+                let magnitude = trial.tensor(&name.replace(".weight", ".magnitude"))?;
+                agreement(case, &trial.tensor(&name)?, &magnitude.abs()?)?
             }
+            _ => trial.metrics(layer)?,
         };
         for (golden, own) in [
             ("angle_deg", "alignment_angle"),

@@ -1,5 +1,4 @@
-//! What stands in a weight's place, as the rule itself shows it, and what BioTorch
-//! has stored of it.
+//! What stands in a weight's place, as the rule itself shows it, and how far it agrees.
 
 use std::collections::BTreeMap;
 
@@ -76,26 +75,6 @@ fn held(name: &str, tensor: Tensor) -> StateTensor {
         name: name.into(),
         tensor,
         role: Role::Weight,
-    }
-}
-
-/// The feedback that BioTorch has stored after `step` updates.
-pub(super) fn stored(
-    case: &Case<'_>,
-    trial: &Trial,
-    step: usize,
-    layer: &str,
-    last: &Tensor,
-) -> Result<Tensor> {
-    match (case.rule.as_str(), step) {
-        ("frsf", _) => {
-            let name = case.ours(&format!("{layer}.weight_backward"));
-            Ok(trial.tensor(&name.ok_or("a layer has a name")?)?.abs()?)
-        }
-        ("brsf", 1..) => case
-            .file
-            .tensor(&format!("feedback_used.step{}.{layer}", step - 1)),
-        _ => feedback(case, trial, "usf", layer, last),
     }
 }
 
