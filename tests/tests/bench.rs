@@ -14,7 +14,11 @@ const QUICK: [&str; 6] = ["--seconds", "0.001", "--repeats", "1", "--patience", 
 fn bench(arguments: &[&str], python: &Path) -> (Value, Ran) {
     let mut all: Vec<String> = vec!["bench".into()];
     all.extend(arguments.iter().chain(&QUICK).map(|a| (*a).to_owned()));
-    all.extend(["--json".into(), "--python".into(), python.display().to_string()]);
+    all.extend([
+        "--json".into(),
+        "--python".into(),
+        python.display().to_string(),
+    ]);
     let ran = Run::new(all).finish();
     assert_eq!(ran.code, Some(0), "{}\n{}", ran.stdout, ran.stderr);
     let report = serde_json::from_str(&ran.stdout).expect("JSON on standard output");
@@ -35,7 +39,15 @@ fn is_positive(v: &Value) -> bool {
 
 /// The fields that docs/performance.md promises.
 fn check_form(report: &Value, torch: bool) {
-    for key in ["cpu", "cores", "isa", "os", "threads", "allocator", "device"] {
+    for key in [
+        "cpu",
+        "cores",
+        "isa",
+        "os",
+        "threads",
+        "allocator",
+        "device",
+    ] {
         assert!(!report["machine"][key].is_null(), "machine.{key}");
     }
     assert!(report["machine"].get("memory_gib").is_some());
@@ -64,7 +76,11 @@ fn check_form(report: &Value, torch: bool) {
             "pytorch_peak_memory_mib",
         ] {
             let value = row.get(key).expect(key);
-            assert_eq!(value.is_number(), torch && (key != "pytorch_peak_memory_mib" || cfg!(target_os = "linux")), "{key} of {row}");
+            assert_eq!(
+                value.is_number(),
+                torch && (key != "pytorch_peak_memory_mib" || cfg!(target_os = "linux")),
+                "{key} of {row}"
+            );
         }
         if cfg!(target_os = "linux") {
             assert!(is_positive(&row["peak_memory_mib"]), "{row}");
@@ -74,20 +90,40 @@ fn check_form(report: &Value, torch: bool) {
 
 #[test]
 fn a_row_without_an_interpreter_has_the_documented_form() {
-    let (report, ran) = bench(&["kernels", "--filter", "reflect-pad"], Path::new("/nonexistent/python"));
+    let (report, ran) = bench(
+        &["kernels", "--filter", "reflect-pad"],
+        Path::new("/nonexistent/python"),
+    );
     check_form(&report, false);
     let rows = report["rows"].as_array().expect("rows");
     assert_eq!(rows.len(), 1);
     assert_eq!(rows[0]["name"], "reflect-pad-96x16x16-b10");
-    assert!(ran.stderr.contains("no figures of PyTorch: `/nonexistent/python` cannot be started"), "{}", ran.stderr);
+    assert!(
+        ran.stderr
+            .contains("no figures of PyTorch: `/nonexistent/python` cannot be started"),
+        "{}",
+        ran.stderr
+    );
 }
 
 #[test]
 fn a_step_runs_real_plugins() {
     let none = Path::new("/nonexistent/python");
-    let (report, _) = bench(&["step", "--filter", "softhebb-step-l1-b10,krotov-step-l1-b10"], none);
+    let (report, _) = bench(
+        &[
+            "step",
+            "--filter",
+            "softhebb-step-l1-b10,krotov-step-l1-b10",
+        ],
+        none,
+    );
     check_form(&report, false);
-    let names: Vec<_> = report["rows"].as_array().expect("rows").iter().map(|r| &r["name"]).collect();
+    let names: Vec<_> = report["rows"]
+        .as_array()
+        .expect("rows")
+        .iter()
+        .map(|r| &r["name"])
+        .collect();
     assert_eq!(names, ["softhebb-step-l1-b10", "krotov-step-l1-b10"]);
 }
 
@@ -96,20 +132,32 @@ fn a_step_runs_real_plugins() {
 fn a_broken_interpreter_costs_only_its_columns() {
     let told = r#"{"torch": "0", "python": "0", "threads": 1, "onednn": false, "built_with": ""}"#;
     for (script, said) in [
-        ("echo \"ModuleNotFoundError: No module named 'torch'\" >&2; exit 1", "No module named 'torch'"),
+        (
+            "echo \"ModuleNotFoundError: No module named 'torch'\" >&2; exit 1",
+            "No module named 'torch'",
+        ),
         ("echo hello; cat", "answered `hello`, which is no JSON"),
-        ("read line; echo '{\"torch\": 1}'; cat >/dev/null", "does not say who it is"),
+        (
+            "read line; echo '{\"torch\": 1}'; cat >/dev/null",
+            "does not say who it is",
+        ),
         ("exit 0", "ended (exit status: 0)"),
     ] {
         let folder = tempfile::tempdir().expect("a folder");
-        let (report, ran) = bench(&["kernels", "--filter", "reflect-pad"], &fake(folder.path(), script));
+        let (report, ran) = bench(
+            &["kernels", "--filter", "reflect-pad"],
+            &fake(folder.path(), script),
+        );
         check_form(&report, false);
         assert!(ran.stderr.contains(said), "{script}: {}", ran.stderr);
     }
     // One that is lost under way.
     let folder = tempfile::tempdir().expect("a folder");
     let script = format!("read line; echo '{told}'; read line; echo gibberish; cat >/dev/null");
-    let (report, _) = bench(&["kernels", "--filter", "reflect-pad"], &fake(folder.path(), &script));
+    let (report, _) = bench(
+        &["kernels", "--filter", "reflect-pad"],
+        &fake(folder.path(), &script),
+    );
     assert!(report["rows"][0]["vs_pytorch_plain"].is_null());
     assert!(report["pytorch_absent"].is_string(), "{report}");
 }
@@ -130,19 +178,36 @@ fn what_cannot_be_measured_is_a_usage_error() {
         assert_eq!(ran.stdout, "", "{arguments:?}");
     }
     let ran = Run::new(["bench", "kernels", "--filter", "conv-fward-l1-b10"]).finish();
-    assert!(ran.stderr.contains("did you mean `conv-forward-l1-b10`?"), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("did you mean `conv-forward-l1-b10`?"),
+        "{}",
+        ran.stderr
+    );
 }
 
 #[test]
 fn threads_and_a_file_for_the_result() {
     let folder = tempfile::tempdir().expect("a folder");
     let out = folder.path().join("result.json");
-    let ran = Run::new(["bench", "kernels", "--filter", "softmax-forward-96", "--no-pytorch", "--no-memory", "--threads", "1"])
-        .arguments(&QUICK)
-        .arguments(&["--out", &out.display().to_string()])
-        .finish();
+    let ran = Run::new([
+        "bench",
+        "kernels",
+        "--filter",
+        "softmax-forward-96",
+        "--no-pytorch",
+        "--no-memory",
+        "--threads",
+        "1",
+    ])
+    .arguments(&QUICK)
+    .arguments(&["--out", &out.display().to_string()])
+    .finish();
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
-    assert!(ran.stdout.contains("softmax-forward-96x32x32-b10"), "{}", ran.stdout);
+    assert!(
+        ran.stdout.contains("softmax-forward-96x32x32-b10"),
+        "{}",
+        ran.stdout
+    );
     let report: Value = serde_json::from_slice(&fs::read(&out).expect("the file")).expect("JSON");
     assert_eq!(report["machine"]["threads"], 1);
     assert!(report["rows"][0]["peak_memory_mib"].is_null());
@@ -162,6 +227,13 @@ fn pytorch_agrees_where_it_is_there() {
         softmax-backward-96,reflect-pad,adam-";
     let (report, _) = bench(&["kernels", "--filter", kernels], python);
     check_form(&report, true);
-    let (report, _) = bench(&["step", "--filter", "softhebb-step-l1-b10,krotov-step-l1-b10,lenet-step"], python);
+    let (report, _) = bench(
+        &[
+            "step",
+            "--filter",
+            "softhebb-step-l1-b10,krotov-step-l1-b10,lenet-step",
+        ],
+        python,
+    );
     check_form(&report, true);
 }

@@ -112,4 +112,3 @@ pub fn values(t: &Tensor) -> Result<Vec<f32>> {
 pub fn snapshot(t: &Tensor) -> Result<Tensor> {
     Ok(t.copy()?)
 }
-

@@ -52,10 +52,7 @@ pub fn write(folder: &Path, tensors: &Named) -> Result<Value> {
             .flat_map(|v| v.to_le_bytes())
             .collect();
         fs::write(&path, bytes).map_err(|e| Error::io(ExitCode::Internal, &path, &e))?;
-        told.insert(
-            name.clone(),
-            json!({"file": path, "shape": tensor.dims()}),
-        );
+        told.insert(name.clone(), json!({"file": path, "shape": tensor.dims()}));
     }
     Ok(Value::Object(told))
 }
@@ -102,7 +99,10 @@ pub fn error(ours: &Named, theirs: &Named) -> std::result::Result<f64, String> {
         }
         let of = |t| values(t).map_err(|e| e.text);
         let (a, b) = (of(a)?, of(b)?);
-        let scale = b.iter().fold(0.0f32, |m, v| m.max(v.abs())).max(f32::MIN_POSITIVE);
+        let scale = b
+            .iter()
+            .fold(0.0f32, |m, v| m.max(v.abs()))
+            .max(f32::MIN_POSITIVE);
         for (a, b) in a.iter().zip(&b) {
             let d = f64::from((a - b).abs() / scale);
             // A NaN must not vanish in a maximum.
@@ -141,7 +141,11 @@ mod tests {
             vec![("y".to_owned(), t)]
         };
         assert_eq!(error(&of(&[1.0, 4.0]), &of(&[2.0, 4.0])), Ok(0.25));
-        assert!(error(&of(&[1.0]), &of(&[f32::NAN])).expect("shapes fit").is_nan());
+        assert!(
+            error(&of(&[1.0]), &of(&[f32::NAN]))
+                .expect("shapes fit")
+                .is_nan()
+        );
         assert!(error(&of(&[1.0]), &of(&[1.0, 2.0])).is_err());
         assert!(error(&of(&[1.0]), &Vec::new()).is_err());
     }

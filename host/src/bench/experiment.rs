@@ -107,7 +107,12 @@ struct Phase {
     waited: f64,
 }
 
-fn train(bench: &Bench<'_>, place: &Placement, resolved: &Resolved, data: TrainData) -> Result<Ours> {
+fn train(
+    bench: &Bench<'_>,
+    place: &Placement,
+    resolved: &Resolved,
+    data: TrainData,
+) -> Result<Ours> {
     let waited = Arc::new(AtomicU64::new(0));
     let data = watched(data, &waited);
     let told = machine::forget_peak();
@@ -191,7 +196,12 @@ impl Progress for Clocked<'_> {
     fn checkpoint_due(&mut self) -> bool {
         self.inner.checkpoint_due()
     }
-    fn checkpoint(&mut self, tensors: &[(String, Tensor)], state: &Value, best: bool) -> Result<()> {
+    fn checkpoint(
+        &mut self,
+        tensors: &[(String, Tensor)],
+        state: &Value,
+        best: bool,
+    ) -> Result<()> {
         self.inner.checkpoint(tensors, state, best)?;
         self.enter_time();
         Ok(())
@@ -281,7 +291,8 @@ fn torch_phases(
         let mut worker = worker.borrow_mut();
         let mut out = Vec::new();
         for (i, phase) in plan.phases.iter().enumerate() {
-            let params = json!({"phase": i, "local": phase.drive == Drive::Local, "batch": phase.batch});
+            let params =
+                json!({"phase": i, "local": phase.drive == Drive::Local, "batch": phase.batch});
             let folder = bench.scratch;
             worker.prepare("softhebb-experiment", &params, &json!({}), folder)?;
             let each = worker.batches("plain", options.batches)?;

@@ -136,7 +136,10 @@ mod tests {
         assert_eq!(stalled(pressure), Some(2.5));
         assert_eq!(stalled(""), None);
         assert_eq!(runnable("1.22 0.90 0.50 3/345 12345\n"), Some(3));
-        assert_eq!(field("model name\t: A CPU\nflags : x", "model name").as_deref(), Some("A CPU"));
+        assert_eq!(
+            field("model name\t: A CPU\nflags : x", "model name").as_deref(),
+            Some("A CPU")
+        );
         assert_eq!(kib("VmHWM:\t    2048 kB\n", "VmHWM"), Some(2048.0));
     }
 
@@ -153,6 +156,9 @@ mod tests {
         let Some(before) = peak_memory() else { return };
         let held = vec![1u8; 64 << 20];
         let after = peak_memory().expect("told a moment ago");
-        assert!(after >= before + 32.0 || held.is_empty(), "{before} {after}");
+        assert!(
+            after >= before + 32.0 || held.is_empty(),
+            "{before} {after}"
+        );
     }
 }

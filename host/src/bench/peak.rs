@@ -40,7 +40,11 @@ pub struct Product {
 ///
 /// # Errors
 /// Failures of tensor operations. A worker that fails is left out.
-pub fn sgemm(device: &Device, seconds: f64, mut torch: Option<&mut Worker>) -> Result<Vec<Product>> {
+pub fn sgemm(
+    device: &Device,
+    seconds: f64,
+    mut torch: Option<&mut Worker>,
+) -> Result<Vec<Product>> {
     let mut out = Vec::new();
     for size in SHAPES {
         out.push(Product {

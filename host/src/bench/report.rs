@@ -100,8 +100,7 @@ impl Report {
             row.gflops = rate(row.cost.flop);
             row.gbytes_per_s = rate(row.cost.bytes);
             row.fraction_of_sgemm_peak = row.gflops.map(|g| g / self.sgemm_gflops);
-            row.fraction_of_copy_bandwidth =
-                row.gbytes_per_s.map(|g| g / self.copy_gbytes_per_s);
+            row.fraction_of_copy_bandwidth = row.gbytes_per_s.map(|g| g / self.copy_gbytes_per_s);
         }
     }
 
@@ -124,7 +123,15 @@ impl Report {
             }
         );
         let mut table = crate::cli::table(&[
-            "row", "time", "rate", "of peak", "× plain", "× best", "memory", "PyTorch's", "spread",
+            "row",
+            "time",
+            "rate",
+            "of peak",
+            "× plain",
+            "× best",
+            "memory",
+            "PyTorch's",
+            "spread",
         ]);
         for row in &self.rows {
             table.add_row(row.cells());
@@ -149,7 +156,10 @@ impl Row {
         let mark = if self.contended { "*" } else { "" };
         let (rate, share) = match (self.gflops, self.gbytes_per_s) {
             (Some(g), _) => (Some(format!("{g:.1} GFLOP/s")), self.fraction_of_sgemm_peak),
-            (None, Some(g)) => (Some(format!("{g:.1} GB/s")), self.fraction_of_copy_bandwidth),
+            (None, Some(g)) => (
+                Some(format!("{g:.1} GB/s")),
+                self.fraction_of_copy_bandwidth,
+            ),
             (None, None) => (None, None),
         };
         vec![

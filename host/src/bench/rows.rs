@@ -144,7 +144,8 @@ impl Request<'_> {
                 }
                 Ok(error) => {
                     out.error = Some(out.error.map_or(error, |e: f64| e.max(error)));
-                    out.complaints.push(format!("results of `{name}` differ by {error:.1e}"));
+                    out.complaints
+                        .push(format!("results of `{name}` differ by {error:.1e}"));
                 }
                 Err(why) => out.complaints.push(format!("`{name}`: {why}")),
             }
@@ -213,10 +214,19 @@ pub(super) fn measure(
         notes.extend(prepared.complaints);
     }
     let default = torch.default.as_ref().filter(|worker| {
-        plain && request.prepare(worker, &ours).variants.first().is_some_and(|v| v == PLAIN)
+        plain
+            && request
+                .prepare(worker, &ours)
+                .variants
+                .first()
+                .is_some_and(|v| v == PLAIN)
     });
     let others: Vec<(Ratio, &RefCell<Worker>, String)> = [
-        torch.tuned.as_ref().filter(|_| plain).map(|w| (Ratio::Plain, w, PLAIN.to_owned())),
+        torch
+            .tuned
+            .as_ref()
+            .filter(|_| plain)
+            .map(|w| (Ratio::Plain, w, PLAIN.to_owned())),
         torch
             .tuned
             .as_ref()
@@ -328,8 +338,9 @@ fn memories(
     let mut variants = vec![PLAIN.to_owned()];
     variants.extend(row.pytorch_best.clone().filter(|b| b != PLAIN));
     for variant in variants.iter().filter(|_| row.vs_pytorch_plain.is_some()) {
-        let memory =
-            worker.borrow_mut().memory(case.torch, &case.params, &request.inputs, variant);
+        let memory = worker
+            .borrow_mut()
+            .memory(case.torch, &case.params, &request.inputs, variant);
         let memory = match memory {
             Ok(memory) => memory,
             Err(why) => return notes.push(format!("memory of PyTorch: {why}")),
@@ -347,7 +358,11 @@ fn memories(
 fn ours(options: &Options, name: &str) -> Result<Memory> {
     let exe = std::env::current_exe().map_err(|e| Error::internal(format!("own program: {e}")))?;
     let mut command = Command::new(&exe);
-    let kind = if options.kind == Kind::Kernels { "kernels" } else { "step" };
+    let kind = if options.kind == Kind::Kernels {
+        "kernels"
+    } else {
+        "step"
+    };
     command.args(["bench", kind, "--memory-of", name]);
     for set in &options.sets {
         command.args(["--set", set]);

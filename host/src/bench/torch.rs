@@ -19,12 +19,27 @@ use crate::{Error, ExitCode, Result};
 
 /// The worker's files, carried along so that the program can be moved alone.
 const SCRIPTS: &[(&str, &str)] = &[
-    ("worker.py", include_str!("../../../benches/pytorch/worker.py")),
+    (
+        "worker.py",
+        include_str!("../../../benches/pytorch/worker.py"),
+    ),
     ("maps.py", include_str!("../../../benches/pytorch/maps.py")),
-    ("modules.py", include_str!("../../../benches/pytorch/modules.py")),
-    ("rules.py", include_str!("../../../benches/pytorch/rules.py")),
-    ("networks.py", include_str!("../../../benches/pytorch/networks.py")),
-    ("protocol.py", include_str!("../../../benches/pytorch/protocol.py")),
+    (
+        "modules.py",
+        include_str!("../../../benches/pytorch/modules.py"),
+    ),
+    (
+        "rules.py",
+        include_str!("../../../benches/pytorch/rules.py"),
+    ),
+    (
+        "networks.py",
+        include_str!("../../../benches/pytorch/networks.py"),
+    ),
+    (
+        "protocol.py",
+        include_str!("../../../benches/pytorch/protocol.py"),
+    ),
 ];
 
 /// Importing PyTorch from a cold disk is slow; an answer that takes longer than
@@ -122,13 +137,17 @@ impl Setting {
             .command(forks)
             .spawn()
             .map_err(|e| format!("`{python}` cannot be started: {e}"))?;
-        let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+        let (stdin, stdout, stderr) =
+            (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let (Some(requests), Some(stdout), Some(stderr)) = (stdin, stdout, stderr) else {
             return Err("its pipes are not there".into());
         };
         let (send, answers) = channel();
         std::thread::spawn(move || {
-            for line in BufReader::new(stdout).lines().map_while(std::result::Result::ok) {
+            for line in BufReader::new(stdout)
+                .lines()
+                .map_while(std::result::Result::ok)
+            {
                 if send.send(line).is_err() {
                     break;
                 }
@@ -179,7 +198,15 @@ impl Setting {
         if forks {
             command.arg("--fork");
         }
-        const OWN: [&str; 7] = ["OPENBLAS_", "GOTO_", "MKL_", "OMP_", "KMP_", "GOMP_", "MALLOC_"];
+        const OWN: [&str; 7] = [
+            "OPENBLAS_",
+            "GOTO_",
+            "MKL_",
+            "OMP_",
+            "KMP_",
+            "GOMP_",
+            "MALLOC_",
+        ];
         for (name, _) in std::env::vars_os() {
             let told = name.to_string_lossy();
             if OWN.iter().any(|start| told.starts_with(start)) || told == "GLIBC_TUNABLES" {
@@ -240,7 +267,10 @@ impl Worker {
         };
         // Its last words may still be on their way through the other thread.
         std::thread::sleep(Duration::from_millis(50));
-        let last = self.complaint.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = self
+            .complaint
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         match last.as_str() {
             "" => format!("ended ({status})"),
             words => format!("ended ({status}): {}", shortened(words)),

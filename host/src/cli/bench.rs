@@ -45,7 +45,12 @@ pub struct BenchArgs {
     out: Option<PathBuf>,
 
     /// Interpreter with PyTorch
-    #[arg(long, env = "BIORULE_PYTHON", value_name = "PATH", default_value = "python3")]
+    #[arg(
+        long,
+        env = "BIORULE_PYTHON",
+        value_name = "PATH",
+        default_value = "python3"
+    )]
     python: PathBuf,
 
     /// Leave PyTorch out
@@ -114,7 +119,7 @@ pub(super) fn run(args: &BenchArgs) -> Result<ExitCode> {
         return Err(Error::usage("`--seconds` and `--repeats` must be above 0"));
     }
     if let Some(threads) = args.threads.filter(|n| *n != rayon::current_num_threads()) {
-        return with_threads(threads);
+        return with_threads(args, threads);
     }
     let options = args.options();
     if let Some(name) = &args.memory_of {

@@ -88,7 +88,13 @@ mod tests {
         assert_eq!(unique.len(), names.len());
         for layer in 1..=3 {
             for batch in BATCHES {
-                for work in ["conv-forward", "conv-weight", "conv-input", "softhebb-step", "krotov-step"] {
+                for work in [
+                    "conv-forward",
+                    "conv-weight",
+                    "conv-input",
+                    "softhebb-step",
+                    "krotov-step",
+                ] {
                     let name = format!("{work}-l{layer}-b{batch}");
                     assert!(unique.contains(name.as_str()), "{name}");
                 }
@@ -105,7 +111,18 @@ mod tests {
         ] {
             assert!(unique.contains(name), "{name}");
         }
-        for start in ["batchnorm-forward-", "batchnorm-backward-", "triangle-forward-", "triangle-backward-", "pool-max-4-2-1-", "pool-avg-2-2-0-", "pool-max-3-1-1-", "softmax-", "reflect-pad-", "adam-"] {
+        for start in [
+            "batchnorm-forward-",
+            "batchnorm-backward-",
+            "triangle-forward-",
+            "triangle-backward-",
+            "pool-max-4-2-1-",
+            "pool-avg-2-2-0-",
+            "pool-max-3-1-1-",
+            "softmax-",
+            "reflect-pad-",
+            "adam-",
+        ] {
             assert!(names.iter().any(|n| n.starts_with(start)), "{start}");
         }
     }

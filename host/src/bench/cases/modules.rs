@@ -93,7 +93,13 @@ fn norms() -> Vec<Row> {
 fn activations() -> Vec<Row> {
     let triangle = |power: f64, dims| {
         let params = json!({"power": power});
-        (format!("-{power}"), "triangle", ActivationPlan::Triangle { power }, params, dims)
+        (
+            format!("-{power}"),
+            "triangle",
+            ActivationPlan::Triangle { power },
+            params,
+            dims,
+        )
     };
     let softmax = |dims| {
         let plan = ActivationPlan::Softmax { gain: 1.0 };
@@ -192,7 +198,9 @@ fn case(row: Row) -> Case {
     let (block, dims, backward, training, moves) =
         (row.block, row.dims, row.backward, row.training, row.moves);
     let make = move |bench: &Bench<'_>| -> Result<Box<dyn Work>> {
-        Ok(Box::new(Single::new(bench, &block, dims, backward, training, moves)?))
+        Ok(Box::new(Single::new(
+            bench, &block, dims, backward, training, moves,
+        )?))
     };
     Case {
         name: format!("{}-{c}x{h}x{w}-b{BATCH}{}", row.what, row.after),

@@ -77,8 +77,11 @@ impl Work for Adam {
         Ok(inputs)
     }
     fn results(&mut self) -> Result<Named> {
-        let before: Result<Vec<Tensor>> =
-            self.parameters.iter().map(|p| snapshot(&p.tensor)).collect();
+        let before: Result<Vec<Tensor>> = self
+            .parameters
+            .iter()
+            .map(|p| snapshot(&p.tensor))
+            .collect();
         self.call()?;
         let pairs = self.parameters.iter().zip(before?);
         pairs

@@ -20,8 +20,7 @@ use crate::{Error, ExitCode, Result};
 /// BioTorch's network and its data, as this project's configuration has them.
 const LENET: &str = include_str!("../../../../configs/reproduce/biotorch/cifar10-lenet-bp.toml");
 /// BioTorch's default optimiser for it.
-const LENET_SGD: &str =
-    "training.gradient.optimizer={ kind = \"sgd\", lr = 0.1, momentum = 0.9, weight_decay = 0.0001 }";
+const LENET_SGD: &str = "training.gradient.optimizer={ kind = \"sgd\", lr = 0.1, momentum = 0.9, weight_decay = 0.0001 }";
 
 /// Classes of CIFAR-10.
 const CLASSES: usize = 10;
@@ -105,7 +104,12 @@ fn krotov(layer: &Layer, batch: usize) -> Net {
     const RATE: f64 = 0.02;
     Net {
         name: format!("krotov-step-{}-b{batch}", layer.name),
-        toml: local(layer, batch, "zeros", &format!("name = \"krotov\", lr = {RATE:?}")),
+        toml: local(
+            layer,
+            batch,
+            "zeros",
+            &format!("name = \"krotov\", lr = {RATE:?}"),
+        ),
         set: None,
         dims: [layer.channels, layer.size, layer.size],
         batch,
@@ -183,7 +187,12 @@ impl Net {
         std::fs::write(&file, &self.toml).map_err(|e| Error::io(ExitCode::Internal, &file, &e))?;
         let sources = Sources {
             files: vec![file],
-            sets: self.set.map(str::to_owned).into_iter().chain(bench.sets.to_vec()).collect(),
+            sets: self
+                .set
+                .map(str::to_owned)
+                .into_iter()
+                .chain(bench.sets.to_vec())
+                .collect(),
             ..Sources::default()
         };
         let context = Shaped {
@@ -256,7 +265,11 @@ impl Step {
                 &network.tensors(),
             )?),
         };
-        let x = noise(1, &[vec![batch], shape.sample.clone()].concat(), &bench.device)?;
+        let x = noise(
+            1,
+            &[vec![batch], shape.sample.clone()].concat(),
+            &bench.device,
+        )?;
         let answers = labels(2, batch, shape.classes as u64, &bench.device)?;
         Ok(Self {
             flop: flop(plan, shape, batch, phase.drive)?,
@@ -286,7 +299,14 @@ impl Step {
         };
         let rate = optimizer.base_rate();
         let (network, loss) = (&mut self.network, self.phase.loss);
-        let sums = gradient_step(network, optimizer, &self.input, 0, &self.clock, (loss, rate))?;
+        let sums = gradient_step(
+            network,
+            optimizer,
+            &self.input,
+            0,
+            &self.clock,
+            (loss, rate),
+        )?;
         // The trainer looks at the loss after each step on the CPU; on a GPU it would wait.
         if self.input.x.device().is_cpu() {
             let sum = sums.to_vec1::<f64>()?[0];
@@ -319,13 +339,19 @@ impl Work for Step {
     /// moment, which is the gradient up to a factor: Adam's own first step only
     /// has the gradient's sign.
     fn results(&mut self) -> Result<Named> {
-        let before: Result<Vec<Tensor>> =
-            self.parameters().iter().map(|p| snapshot(&p.tensor)).collect();
+        let before: Result<Vec<Tensor>> = self
+            .parameters()
+            .iter()
+            .map(|p| snapshot(&p.tensor))
+            .collect();
         let loss = self.step()?;
         if let Some(optimizer) = &self.optimizer {
             let mut results = Named::new();
             for (name, moment) in optimizer.tensors() {
-                if let Some(name) = name.strip_prefix("optimizer.").and_then(|n| n.strip_suffix(".0")) {
+                if let Some(name) = name
+                    .strip_prefix("optimizer.")
+                    .and_then(|n| n.strip_suffix(".0"))
+                {
                     results.push((name.to_owned(), snapshot(&moment)?));
                 }
             }
@@ -359,7 +385,11 @@ fn flop(plan: &RunPlan, data: &DataShape, batch: usize, drive: Drive) -> Result<
     let mut flop = 0.0;
     let shapes = shapes::propagate(&plan.blocks, data)?;
     for (i, (block, shape)) in plan.blocks.iter().zip(&shapes).enumerate() {
-        let products = if drive == Drive::Local || i == 0 { 2.0 } else { 3.0 };
+        let products = if drive == Drive::Local || i == 0 {
+            2.0
+        } else {
+            3.0
+        };
         flop += products * layer_flop(block, &shape.layer_input, data.classes)? * batch as f64;
     }
     Ok(flop)
