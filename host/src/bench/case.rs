@@ -68,8 +68,8 @@ pub struct Case {
     pub torch: &'static str,
     /// What that case is told: sizes, strides, rates.
     pub params: Value,
-    /// Largest error of PyTorch's result that still is the same work, relative
-    /// to the largest magnitude.
+    /// Largest distance ([`super::exchange::error`]) of PyTorch's results from
+    /// ours that still is the same work.
     pub tolerance: f64,
 }
 

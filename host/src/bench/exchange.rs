@@ -81,8 +81,12 @@ pub fn read(told: &Value) -> std::result::Result<Named, String> {
         .collect()
 }
 
-/// Largest difference of results of the same name by the largest magnitude of
-/// theirs. NaN where anything is NaN.
+/// Distance between two results of the same name by the length of theirs (roots
+/// of sums of squares), the largest over all results. NaN where anything is NaN.
+///
+/// A single sum that two orders of addition put on either side of a threshold (a
+/// ReLU, a winner) moves one value by its whole size: a largest difference would
+/// have to allow for that everywhere.
 ///
 /// # Errors
 /// What is missing or of another shape.
@@ -99,18 +103,17 @@ pub fn error(ours: &Named, theirs: &Named) -> std::result::Result<f64, String> {
         }
         let of = |t| values(t).map_err(|e| e.text);
         let (a, b) = (of(a)?, of(b)?);
-        let scale = b
-            .iter()
-            .fold(0.0f32, |m, v| m.max(v.abs()))
-            .max(f32::MIN_POSITIVE);
-        for (a, b) in a.iter().zip(&b) {
-            let d = f64::from((a - b).abs() / scale);
-            // A NaN must not vanish in a maximum.
-            if d.is_nan() {
-                return Ok(f64::NAN);
-            }
-            worst = worst.max(d);
+        let squares = |values: &mut dyn Iterator<Item = f32>| -> f64 {
+            values.map(|v| f64::from(v) * f64::from(v)).sum()
+        };
+        let apart = squares(&mut a.iter().zip(&b).map(|(a, b)| a - b));
+        let length = squares(&mut b.iter().copied()).max(f64::MIN_POSITIVE);
+        let error = (apart / length).sqrt();
+        // A NaN must not vanish in a maximum.
+        if error.is_nan() {
+            return Ok(f64::NAN);
         }
+        worst = worst.max(error);
     }
     Ok(worst)
 }
@@ -140,7 +143,7 @@ mod tests {
             let t = Tensor::new(v, &Device::Cpu).expect("a tensor");
             vec![("y".to_owned(), t)]
         };
-        assert_eq!(error(&of(&[1.0, 4.0]), &of(&[2.0, 4.0])), Ok(0.25));
+        assert_eq!(error(&of(&[1.0, 3.0]), &of(&[4.0, 3.0])), Ok(0.6));
         assert!(
             error(&of(&[1.0]), &of(&[f32::NAN]))
                 .expect("shapes fit")

@@ -75,7 +75,7 @@ pub struct Row {
     pub spread: f64,
     /// Other programs disturbed most bursts.
     pub contended: bool,
-    /// Largest difference between our result and PyTorch's by the largest magnitude.
+    /// Distance between our result and PyTorch's by its length, of the worst result.
     pub max_error: Option<f64>,
     /// What that may be at most; beyond it there is no ratio.
     pub tolerance: Option<f64>,

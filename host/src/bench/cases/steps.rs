@@ -95,7 +95,7 @@ fn softhebb(layer: &Layer, batch: usize) -> Net {
         torch: "softhebb-step",
         params: json!({"lr": lr, "beta": beta, "power": 0.5, "padding": layer.padding}),
         // A winner that two sums of different order see differently changes sign.
-        tolerance: 1e-3,
+        tolerance: 1e-4,
     }
 }
 
@@ -116,7 +116,7 @@ fn krotov(layer: &Layer, batch: usize) -> Net {
         torch: "krotov-step",
         params: json!({"lr": RATE, "p": 3, "rank": 2, "delta": 0.05, "padding": layer.padding}),
         // A place whose first two are seen in the other order moves whole inputs.
-        tolerance: 2e-2,
+        tolerance: 2e-3,
     }
 }
 
@@ -163,7 +163,8 @@ optimizer = {{ kind = "adam", lr = 0.001 }}
         batch,
         torch: "bp-step",
         params: json!({"lr": 0.001}),
-        tolerance: 1e-3,
+        // A unit near the threshold of its ReLU learns from a place, or not.
+        tolerance: 5e-3,
     }
 }
 
