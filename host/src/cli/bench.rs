@@ -119,7 +119,7 @@ pub(super) fn run(args: &BenchArgs) -> Result<ExitCode> {
         return Err(Error::usage("`--seconds` and `--repeats` must be above 0"));
     }
     if let Some(threads) = args.threads.filter(|n| *n != rayon::current_num_threads()) {
-        return with_threads(args, threads);
+        return with_threads(threads);
     }
     let options = args.options();
     if let Some(name) = &args.memory_of {

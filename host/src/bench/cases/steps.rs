@@ -116,7 +116,7 @@ fn krotov(layer: &Layer, batch: usize) -> Net {
         torch: "krotov-step",
         params: json!({"lr": RATE, "p": 3, "rank": 2, "delta": 0.05, "padding": layer.padding}),
         // A place whose first two are seen in the other order moves whole inputs.
-        tolerance: 2e-3,
+        tolerance: 5e-3,
     }
 }
 
