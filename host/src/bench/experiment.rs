@@ -304,7 +304,7 @@ fn torch_phases(
         Ok(seconds) => Some(seconds),
         Err(why) => {
             row.note = Some(format!("PyTorch: {why}"));
-            torch.bury(&why);
+            torch.bury();
             None
         }
     }

@@ -90,17 +90,20 @@ impl Torch {
         self.absent.clone()
     }
 
-    /// Lets a worker go that will answer no more.
-    pub(super) fn bury(&mut self, why: &str) {
-        let lost = |w: &Option<RefCell<Worker>>| w.as_ref().is_some_and(|w| w.borrow().is_lost());
-        if lost(&self.tuned) {
+    /// Lets workers go that will answer no more.
+    pub(super) fn bury(&mut self) {
+        let lost = |w: &Option<RefCell<Worker>>| {
+            let worker = w.as_ref()?.borrow();
+            worker.lost().map(str::to_owned)
+        };
+        if let Some(why) = lost(&self.tuned) {
             self.tuned = None;
-            self.absent = Some(why.to_owned());
+            self.absent = Some(why);
         }
-        if lost(&self.default) {
+        if lost(&self.default).is_some() {
             self.default = None;
         }
-        if lost(&self.memory) {
+        if lost(&self.memory).is_some() {
             self.memory = None;
         }
     }
@@ -108,7 +111,10 @@ impl Torch {
     /// Matrix products of both sides.
     pub(super) fn sgemm(&mut self, device: &Device, seconds: f64) -> Result<Vec<Product>> {
         let mut worker = self.tuned.as_ref().map(RefCell::borrow_mut);
-        peak::sgemm(device, seconds, worker.as_deref_mut())
+        let products = peak::sgemm(device, seconds, worker.as_deref_mut());
+        drop(worker);
+        self.bury();
+        products
     }
 }
 
@@ -251,7 +257,7 @@ pub(super) fn measure(
     if options.memory && bench.device.is_cpu() {
         memories(options, case, &request, torch, &mut row, &mut notes);
     }
-    torch.bury(notes.last().map_or("it ended", String::as_str));
+    torch.bury();
     row.note = (!notes.is_empty()).then(|| notes.join("; "));
     Ok(row)
 }

@@ -108,7 +108,7 @@ pub struct Worker {
     requests: ChildStdin,
     answers: Receiver<String>,
     complaint: Arc<Mutex<String>>,
-    lost: bool,
+    lost: Option<String>,
     /// What it says of itself.
     pub about: About,
 }
@@ -168,7 +168,7 @@ impl Setting {
             requests,
             answers,
             complaint,
-            lost: false,
+            lost: None,
             about: About {
                 torch: String::new(),
                 python: String::new(),
@@ -225,17 +225,22 @@ impl Setting {
 }
 
 impl Worker {
-    /// Whether it will answer no more: it ended, was silent for too long, or said
-    /// what is no answer.
+    /// Why it will answer no more: it ended, was silent for too long, or said what
+    /// is no answer.
     #[must_use]
-    pub fn is_lost(&self) -> bool {
-        self.lost
+    pub fn lost(&self) -> Option<&str> {
+        self.lost.as_deref()
     }
 
     fn ask(&mut self, request: &Value) -> Answer<Value> {
-        self.lost = true;
-        let answer = self.exchange(request)?;
-        self.lost = false;
+        if let Some(why) = &self.lost {
+            return Err(why.clone());
+        }
+        let answer = self.exchange(request);
+        if let Err(why) = &answer {
+            self.lost = Some(why.clone());
+        }
+        let answer = answer?;
         match answer.get("error").and_then(Value::as_str) {
             Some(error) => Err(shortened(error)),
             None => Ok(answer),
