@@ -20,14 +20,28 @@ pub struct App {
     registry: Registry,
 }
 
+impl App {
+    /// Loads the plugins of these folders, of the environment and beside the executable.
+    #[must_use]
+    pub fn discover(folders: &[PathBuf]) -> Self {
+        Self {
+            registry: Registry::discover(folders),
+        }
+    }
+
+    /// The loaded plugins.
+    #[must_use]
+    pub fn registry(&self) -> &Registry {
+        &self.registry
+    }
+}
+
 /// Opens the plugins of these folders, of the environment and beside the executable.
 ///
 /// # Errors
 /// None: plugins that are refused are told by [`Host::refused`].
 pub fn open(folders: &[PathBuf]) -> Result<Box<dyn Host>> {
-    Ok(Box::new(App {
-        registry: Registry::discover(folders),
-    }))
+    Ok(Box::new(App::discover(folders)))
 }
 
 impl PlanContext for App {

@@ -2,6 +2,7 @@
 //! different rules, each rule a plugin. See `docs/architecture.md`.
 
 pub mod app;
+pub mod bench;
 pub mod cli;
 pub mod config;
 pub mod data;

@@ -39,19 +39,49 @@ mod variables {
     }
 }
 
+/// Blocks up to this size come from the heap, not from their own mapping, and
+/// so much freed memory is kept at its end.
+const LARGE: u32 = 1 << 30;
+/// The heap grows by this at a time.
+const GROWTH: u32 = 64 << 20;
+
+/// The same settings for another process, as environment variables of glibc: a
+/// comparison is fair only where both sides keep their memory.
+#[must_use]
+pub fn allocator_variables() -> [(&'static str, String); 3] {
+    [
+        ("MALLOC_MMAP_THRESHOLD_", LARGE.to_string()),
+        ("MALLOC_TRIM_THRESHOLD_", LARGE.to_string()),
+        ("MALLOC_TOP_PAD_", GROWTH.to_string()),
+    ]
+}
+
+/// What [`setup`] did to the allocator, in words.
+#[must_use]
+pub fn allocator_setting() -> String {
+    if cfg!(all(target_os = "linux", target_env = "gnu")) {
+        let (large, growth) = (LARGE >> 20, GROWTH >> 20);
+        format!("glibc, mmap and trim threshold {large} MiB, top pad {growth} MiB")
+    } else {
+        "the system's, untouched".into()
+    }
+}
+
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 mod allocator {
-    /// Blocks up to this size come from the heap, not from their own mapping.
-    const LARGE: libc::c_int = 1 << 30;
+    use super::{GROWTH, LARGE};
 
     /// Tells glibc to keep freed memory instead of returning it at every op.
     pub fn keep_large_blocks() {
-        for option in [libc::M_MMAP_THRESHOLD, libc::M_TRIM_THRESHOLD] {
+        let settings = [
+            (libc::M_MMAP_THRESHOLD, LARGE),
+            (libc::M_TRIM_THRESHOLD, LARGE),
+            (libc::M_TOP_PAD, GROWTH),
+        ];
+        for (option, bytes) in settings {
             // SAFETY: `mallopt` takes two numbers and only changes allocator settings.
-            unsafe { libc::mallopt(option, LARGE) };
+            unsafe { libc::mallopt(option, bytes as libc::c_int) };
         }
-        // SAFETY: as above.
-        unsafe { libc::mallopt(libc::M_TOP_PAD, 64 << 20) };
     }
 }
 

@@ -162,6 +162,12 @@ impl Run {
             .env_remove("RUST_LOG");
         Self { command }
     }
+    /// More arguments.
+    #[must_use]
+    pub fn arguments<S: AsRef<std::ffi::OsStr>>(mut self, arguments: &[S]) -> Self {
+        self.command.args(arguments);
+        self
+    }
     /// The working folder.
     #[must_use]
     pub fn dir(mut self, folder: &Path) -> Self {

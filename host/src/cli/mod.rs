@@ -2,6 +2,7 @@
 //! everything else to standard error; exit codes are a promise
 //! (docs/exit-codes.md).
 
+mod bench;
 mod completions;
 mod config;
 mod data;
@@ -63,6 +64,8 @@ enum Command {
     Runs(runs::RunsCommand),
     /// Look at this machine: processor, memory, GPU, plugins, folders
     Doctor(doctor::DoctorArgs),
+    /// Measure speed and memory beside this machine's peaks and PyTorch
+    Bench(bench::BenchArgs),
     /// Print completions for a shell
     Completions(completions::CompletionsArgs),
 }
@@ -91,6 +94,7 @@ pub fn main(open: Open) -> ! {
 fn dispatch(command: Command, open: Open) -> Result<ExitCode> {
     match command {
         Command::Train(args) => return train::run(&args, open),
+        Command::Bench(args) => return bench::run(&args),
         Command::Eval(args) => eval::run(&args, open),
         Command::Rules(command) => rules::run(&command, open),
         Command::Data(args) => data::run(&args),

@@ -1,0 +1,189 @@
+//! `biorule bench`: speed and memory beside this machine's peaks and PyTorch.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use serde_json::json;
+
+use crate::bench::timing::Effort;
+use crate::bench::{self, Kind, Options};
+use crate::{Error, ExitCode, Result};
+
+/// `biorule bench`
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  biorule bench kernels                                 every operation, beside PyTorch if it is there
+  biorule bench step --filter softhebb-step-l2 --json   one row, for programs
+  biorule bench kernels --filter conv-forward,pool-max --repeats 15
+  biorule bench step --python ~/venv/bin/python --out benches/results/step.json
+  biorule bench step --device cuda:0 --set tf32=true
+  biorule bench experiment --batches 50                 CIFAR-10 end to end; minutes to an hour
+
+Each row's time stands beside the run's own peak: `of peak` is the share of the
+best matrix product, or of a copy's bandwidth for work that memory decides.
+`× plain` is the time of PyTorch as a researcher writes it by ours, `× best` that
+of the fastest formulation in benches/pytorch: above 1 we are faster. Both sides
+start from the same numbers, must agree on the result (`max_error`), have the
+same threads and the same allocator setting, and take turns in short bursts.
+Rows marked * were disturbed by other programs: measure on a quiet machine.")]
+pub struct BenchArgs {
+    /// What to measure
+    #[arg(value_enum)]
+    what: What,
+
+    /// Only rows whose name contains one of these texts, separated by commas
+    #[arg(long, value_name = "TEXT", value_delimiter = ',')]
+    filter: Vec<String>,
+
+    /// The result as JSON on standard output instead of a table
+    #[arg(long)]
+    json: bool,
+
+    /// Also write the JSON to this file
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+
+    /// Interpreter with PyTorch
+    #[arg(
+        long,
+        env = "BIORULE_PYTHON",
+        value_name = "PATH",
+        default_value = "python3"
+    )]
+    python: PathBuf,
+
+    /// Leave PyTorch out
+    #[arg(long)]
+    no_pytorch: bool,
+
+    /// Threads of both sides; absent: the cores there are
+    #[arg(long, value_name = "N")]
+    threads: Option<usize>,
+
+    /// Seconds of a burst
+    #[arg(long, default_value_t = 0.12, value_name = "S")]
+    seconds: f64,
+
+    /// Bursts of each side
+    #[arg(long, default_value_t = 7, value_name = "N")]
+    repeats: usize,
+
+    /// Seconds that a row may wait for other programs to be quiet
+    #[arg(long, default_value_t = 2.0, value_name = "S")]
+    patience: f64,
+
+    /// `cpu` or `cuda:N`
+    #[arg(long, default_value = "cpu")]
+    device: String,
+
+    /// Set one value of the rows' configurations, as `tf32=true` or `training.gradient.epochs=5`
+    #[arg(long = "set", value_name = "PATH=VALUE")]
+    sets: Vec<String>,
+
+    /// Folder with rule plugins, searched first; may be given more than once
+    #[arg(long = "plugins", value_name = "DIR")]
+    plugins: Vec<PathBuf>,
+
+    /// Also measure PyTorch with the allocator as it comes
+    #[arg(long)]
+    default_allocator: bool,
+
+    /// Leave memory out, which takes a process for each row and side
+    #[arg(long)]
+    no_memory: bool,
+
+    /// Batches of each phase that PyTorch runs of an experiment
+    #[arg(long, default_value_t = 20, value_name = "N")]
+    batches: usize,
+
+    /// Print the memory of this row's process and end
+    #[arg(long, hide = true, value_name = "ROW")]
+    memory_of: Option<String>,
+}
+
+/// What is measured.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum What {
+    /// The host's operations, one by one
+    Kernels,
+    /// Whole training steps of networks with plugins
+    Step,
+    /// The three-layer SoftHebb experiment on CIFAR-10, end to end
+    Experiment,
+}
+
+/// Runs the command.
+pub(super) fn run(args: &BenchArgs) -> Result<ExitCode> {
+    if !(args.seconds.is_finite() && args.seconds > 0.0) || args.repeats == 0 {
+        return Err(Error::usage("`--seconds` and `--repeats` must be above 0"));
+    }
+    if let Some(threads) = args.threads.filter(|n| *n != rayon::current_num_threads()) {
+        return with_threads(threads);
+    }
+    let options = args.options();
+    if let Some(name) = &args.memory_of {
+        let memory = bench::memory_of(&options, name)?;
+        let text = json!({"peak": memory.peak, "prepared": memory.prepared});
+        return super::print(&format!("{text}\n")).map(|()| ExitCode::Done);
+    }
+    let report = bench::run(&options, &mut |row| {
+        eprintln!("{}: {:.3} ms", row.name, row.seconds * 1e3);
+    })?;
+    if let Some(why) = &report.pytorch_absent {
+        eprintln!("no figures of PyTorch: {why}");
+    }
+    let json = serde_json::to_value(&report).map_err(|e| Error::internal(format!("JSON: {e}")))?;
+    if let Some(path) = &args.out {
+        let text = serde_json::to_string_pretty(&json).unwrap_or_default() + "\n";
+        std::fs::write(path, text).map_err(|e| Error::io(ExitCode::Usage, path, &e))?;
+    }
+    if args.json {
+        super::print_json(&json)?;
+    } else {
+        super::print(&report.table())?;
+    }
+    Ok(ExitCode::Done)
+}
+
+impl BenchArgs {
+    fn options(&self) -> Options {
+        Options {
+            kind: match self.what {
+                What::Kernels => Kind::Kernels,
+                What::Step => Kind::Step,
+                What::Experiment => Kind::Experiment,
+            },
+            filter: self.filter.clone(),
+            python: self.python.clone(),
+            pytorch: !self.no_pytorch,
+            effort: Effort {
+                seconds: self.seconds,
+                repeats: self.repeats,
+                patience: self.patience,
+            },
+            device: self.device.clone(),
+            sets: self.sets.clone(),
+            plugins: self.plugins.clone(),
+            default_allocator: self.default_allocator,
+            memory: !self.no_memory,
+            batches: self.batches.max(1),
+        }
+    }
+}
+
+/// The same command in a process with so many threads: pools are made before
+/// flags are read.
+fn with_threads(threads: usize) -> Result<ExitCode> {
+    if threads == 0 {
+        return Err(Error::usage("`--threads` must be above 0"));
+    }
+    let exe = std::env::current_exe().map_err(|e| Error::internal(format!("own program: {e}")))?;
+    let status = std::process::Command::new(&exe)
+        .args(std::env::args_os().skip(1))
+        .env("RAYON_NUM_THREADS", threads.to_string())
+        .env("CANDLE_NUM_THREADS", threads.to_string())
+        .status()
+        .map_err(|e| Error::io(ExitCode::Internal, &exe, &e))?;
+    std::process::exit(status.code().unwrap_or(ExitCode::Internal as i32));
+}
