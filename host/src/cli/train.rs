@@ -11,6 +11,7 @@ use super::options::ConfigArgs;
 use super::{Host, Open};
 use crate::config::{Resolved, shapes};
 use crate::run::folder::{self, Resume};
+use crate::run::identity::DeviceRecord;
 use crate::run::summary;
 use crate::run::{Metrics, Outcome, Reporter, ReporterOptions, RunFolder, StopCause, StopFlag};
 use crate::{Error, ExitCode, Result};
@@ -116,7 +117,7 @@ fn dry_run(resolved: &Resolved, host: &dyn Host) -> Result<ExitCode> {
 struct Session<'a> {
     args: &'a TrainArgs,
     host: &'a dyn Host,
-    device: String,
+    device: DeviceRecord,
     stop: StopFlag,
     root: PathBuf,
 }

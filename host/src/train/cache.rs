@@ -2,7 +2,7 @@
 //!
 //! A phase whose first blocks are frozen, and that does not augment, sees the
 //! same features every epoch. They are kept in memory, past a limit in a
-//! memory-mapped file, or on the device; a later phase with a longer prefix
+//! memory-mapped file, or on a GPU whose budget has room; a later phase with a longer prefix
 //! starts from what an earlier one kept.
 
 use std::collections::HashMap;
@@ -15,10 +15,11 @@ use super::evaluate::Place;
 use super::mapped::{Mapped, Plain};
 use super::source::Samples;
 use crate::config::plan::{CachePlan, CachePrecision};
+use crate::device::budget::Reserved;
 use crate::nn::{Network, Pass};
 use crate::ops::cpu::real::read;
 use crate::ops::cpu::rows::to_bf16;
-use crate::ops::rows::{Drop, Table, gather};
+use crate::ops::rows::{Drop, Table, gather, gather_on_device};
 use crate::{Error, Result};
 
 /// Samples that go through the prefix at a time.
@@ -57,8 +58,8 @@ enum Rows {
     F32(Store<f32>),
     F64(Store<f64>),
     Bf16(Store<u16>),
-    /// On the device of the network, `[N, ..dims]`.
-    Device(Tensor),
+    /// On the device of the network, `[N, ..dims]`, where its budget has room.
+    Device(Tensor, Reserved),
 }
 
 /// The output of a prefix for every sample of a set.
@@ -85,17 +86,26 @@ impl Features {
             Rows::F32(s) => Table::F32(s.slice()),
             Rows::F64(s) => Table::F64(s.slice()),
             Rows::Bf16(s) => Table::Bf16(s.slice()),
-            Rows::Device(t) => {
-                let index = Tensor::new(indices, t.device())?;
-                let rows = t.index_select(&index, 0)?.to_dtype(place.dtype)?;
-                return match drop {
-                    Some((p, key)) => crate::ops::dropout::dropout(&rows, p, key),
-                    None => Ok(rows),
-                };
+            Rows::Device(t, _) => {
+                return on_device(t, &Tensor::new(indices, t.device())?, drop, place.dtype);
             }
         };
         let rows = gather(table, indices, &self.dims, drop, &place.device)?;
         Ok(rows.to_dtype(place.dtype)?)
+    }
+
+    /// As [`Self::gather`] of `index`, `[n]` of `u32` on the device, where the
+    /// features are there too: nothing is copied and nothing waits.
+    pub fn gather_on_device(
+        &self,
+        index: &Tensor,
+        drop: Drop,
+        place: &Place,
+    ) -> Option<Result<Tensor>> {
+        match &self.rows {
+            Rows::Device(t, _) => Some(on_device(t, index, drop, place.dtype)),
+            _ => None,
+        }
     }
 
     fn empty(
@@ -108,22 +118,25 @@ impl Features {
     ) -> Result<Self> {
         let len = n * dims.iter().product::<usize>();
         let limit = plan.memory_limit;
-        let rows = match (&place.device, plan.store, place.dtype) {
-            (Device::Cpu, CachePrecision::Bf16, DType::F32) => {
+        let on_device = match plan.store {
+            CachePrecision::Bf16 => DType::BF16,
+            CachePrecision::Exact => place.dtype,
+        };
+        let room = place
+            .budget
+            .reserve((len * on_device.size_in_bytes()) as u64);
+        let rows = match (room, plan.store, place.dtype) {
+            (Some(room), ..) => {
+                let shape: Vec<usize> = std::iter::once(n).chain(dims.iter().copied()).collect();
+                Rows::Device(Tensor::zeros(shape, on_device, &place.device)?, room)
+            }
+            (None, CachePrecision::Bf16, DType::F32) => {
                 Rows::Bf16(Store::new(len, limit, scratch)?)
             }
-            (Device::Cpu, _, DType::F32) => Rows::F32(Store::new(len, limit, scratch)?),
-            (Device::Cpu, _, DType::F64) => Rows::F64(Store::new(len, limit, scratch)?),
-            (Device::Cpu, _, other) => {
+            (None, _, DType::F32) => Rows::F32(Store::new(len, limit, scratch)?),
+            (None, _, DType::F64) => Rows::F64(Store::new(len, limit, scratch)?),
+            (None, _, other) => {
                 return Err(Error::internal(format!("features of type {other:?}")));
-            }
-            (device, store, dtype) => {
-                let dtype = match store {
-                    CachePrecision::Bf16 => DType::BF16,
-                    CachePrecision::Exact => dtype,
-                };
-                let shape: Vec<usize> = std::iter::once(n).chain(dims.iter().copied()).collect();
-                Rows::Device(Tensor::zeros(shape, dtype, device)?)
             }
         };
         Ok(Self {
@@ -136,6 +149,10 @@ impl Features {
     /// Stores the features `y` of samples `start..`.
     fn put(&mut self, start: usize, y: &Tensor) -> Result<()> {
         let at = start * self.dims.iter().product::<usize>();
+        if let Rows::Device(t, _) = &self.rows {
+            return Ok(t.slice_set(&y.to_dtype(t.dtype())?.contiguous()?, 0, start)?);
+        }
+        let y = &y.to_device(&Device::Cpu)?;
         match &mut self.rows {
             Rows::F32(s) => read::<f32, _>(y, |y| {
                 s.slice_mut()[at..at + y.len()].copy_from_slice(y);
@@ -149,8 +166,17 @@ impl Features {
                     to.iter_mut().zip(y).for_each(|(t, y)| *t = to_bf16(*y));
                 });
             }),
-            Rows::Device(t) => Ok(t.slice_set(&y.to_dtype(t.dtype())?.contiguous()?, 0, start)?),
+            Rows::Device(..) => Err(Error::internal("features of the device on the CPU")),
         }
+    }
+}
+
+/// Rows `index` of a table on the device, as `dtype`.
+fn on_device(t: &Tensor, index: &Tensor, drop: Drop, dtype: DType) -> Result<Tensor> {
+    let rows = gather_on_device(t, index, dtype)?;
+    match drop {
+        Some((p, key)) => crate::ops::dropout::dropout(&rows, p, key),
+        None => Ok(rows),
     }
 }
 
