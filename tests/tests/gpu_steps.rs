@@ -74,15 +74,14 @@ fn trained(plan: &Resolved, data: &TrainData, device: &Device) -> Result<Vec<(St
     };
     let mut last = Last::default();
     train::run(&job, &mut last, None)?;
-    let values = |t: &Tensor| {
+    let values = |t: &Tensor| -> Result<Vec<f64>> {
         let t = t.to_device(&Device::Cpu)?.to_dtype(DType::F64)?;
-        t.flatten_all()?.to_vec1::<f64>()
+        Ok(t.flatten_all()?.to_vec1()?)
     };
-    let named = last
-        .0
-        .iter()
-        .map(|(name, t)| Ok((name.clone(), values(t)?)));
-    named.collect()
+    let named = last.0.iter();
+    named
+        .map(|(name, t)| Ok((name.clone(), values(t)?)))
+        .collect()
 }
 
 /// The largest difference in any tensor relative to its largest value, and that tensor.

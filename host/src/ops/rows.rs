@@ -37,7 +37,7 @@ pub fn gather(
 /// Rows `index` (`[n]`, `u32`) of `table: [count, ..]`, both on one device, as
 /// `dtype`: `[n, ..]`. On a GPU nothing waits and nothing is copied to it.
 pub fn gather_on_device(table: &Tensor, index: &Tensor, dtype: DType) -> Result<Tensor> {
-    let plain = |t: &Tensor| Ok(t.index_select(index, 0)?.to_dtype(dtype)?);
+    let plain = |t: &Tensor| -> Result<Tensor> { Ok(t.index_select(index, 0)?.to_dtype(dtype)?) };
     on_device!(
         table,
         "gather_on_device",

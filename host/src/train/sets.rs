@@ -10,12 +10,12 @@ use crate::{Error, Result};
 
 /// A set as given, or a copy on the device.
 pub(super) enum Set<'a> {
-    Given(&'a dyn Samples),
+    Given(&'a (dyn Samples + 'static)),
     Resident(Box<dyn Samples>),
 }
 
 impl<'a> Set<'a> {
-    fn new(given: &'a dyn Samples, place: &Place) -> Result<Self> {
+    fn new(given: &'a (dyn Samples + 'static), place: &Place) -> Result<Self> {
         Ok(match given.resident(place)? {
             Some(resident) => Self::Resident(resident),
             None => Self::Given(given),
@@ -52,7 +52,7 @@ impl<'a> Sets<'a> {
         let extra = data
             .extra
             .iter()
-            .map(|(name, set)| Ok((name.as_str(), Set::new(&**set, place)?)));
+            .map(|(name, set)| -> Result<_> { Ok((name.as_str(), Set::new(&**set, place)?)) });
         Ok(Self {
             train,
             extra: extra.collect::<Result<_>>()?,
@@ -66,14 +66,13 @@ impl<'a> Sets<'a> {
 
     /// Every set as it was given: for a single look at the samples.
     pub(super) fn given(data: &'a TrainData) -> Self {
-        let given = |set: &'a Box<dyn Samples>| Set::Given(&**set);
         let extra = data.extra.iter();
         Self {
-            train: given(&data.train),
-            validation: data.validation.as_ref().map(given),
-            test: given(&data.test),
+            train: Set::Given(&*data.train),
+            validation: data.validation.as_deref().map(Set::Given),
+            test: Set::Given(&*data.test),
             extra: extra
-                .map(|(name, set)| (name.as_str(), given(set)))
+                .map(|(name, set)| (name.as_str(), Set::Given(&**set)))
                 .collect(),
         }
     }

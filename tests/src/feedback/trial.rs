@@ -189,7 +189,7 @@ impl Trial {
         let cpu = &Device::Cpu;
         let named = pass.gradients.iter();
         let gradients = named
-            .map(|(name, g)| Ok((name.to_string(), g.to_device(cpu)?)))
+            .map(|(name, g)| -> Result<_> { Ok((name.to_string(), g.to_device(cpu)?)) })
             .collect::<Result<_>>()?;
         if let Some(rate) = rate {
             self.optimizer.step(pass.gradients, rate)?;
