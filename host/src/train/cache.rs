@@ -59,7 +59,10 @@ enum Rows {
     F64(Store<f64>),
     Bf16(Store<u16>),
     /// On the device of the network, `[N, ..dims]`, where its budget has room.
-    Device(Tensor, Reserved),
+    Device {
+        rows: Tensor,
+        _room: Reserved,
+    },
 }
 
 /// The output of a prefix for every sample of a set.
@@ -86,8 +89,13 @@ impl Features {
             Rows::F32(s) => Table::F32(s.slice()),
             Rows::F64(s) => Table::F64(s.slice()),
             Rows::Bf16(s) => Table::Bf16(s.slice()),
-            Rows::Device(t, _) => {
-                return on_device(t, &Tensor::new(indices, t.device())?, drop, place.dtype);
+            Rows::Device { rows, .. } => {
+                return on_device(
+                    rows,
+                    &Tensor::new(indices, rows.device())?,
+                    drop,
+                    place.dtype,
+                );
             }
         };
         let rows = gather(table, indices, &self.dims, drop, &place.device)?;
@@ -103,7 +111,7 @@ impl Features {
         place: &Place,
     ) -> Option<Result<Tensor>> {
         match &self.rows {
-            Rows::Device(t, _) => Some(on_device(t, index, drop, place.dtype)),
+            Rows::Device { rows, .. } => Some(on_device(rows, index, drop, place.dtype)),
             _ => None,
         }
     }
@@ -128,7 +136,10 @@ impl Features {
         let rows = match (room, plan.store, place.dtype) {
             (Some(room), ..) => {
                 let shape: Vec<usize> = std::iter::once(n).chain(dims.iter().copied()).collect();
-                Rows::Device(Tensor::zeros(shape, on_device, &place.device)?, room)
+                Rows::Device {
+                    rows: Tensor::zeros(shape, on_device, &place.device)?,
+                    _room: room,
+                }
             }
             (None, CachePrecision::Bf16, DType::F32) => {
                 Rows::Bf16(Store::new(len, limit, scratch)?)
@@ -149,8 +160,9 @@ impl Features {
     /// Stores the features `y` of samples `start..`.
     fn put(&mut self, start: usize, y: &Tensor) -> Result<()> {
         let at = start * self.dims.iter().product::<usize>();
-        if let Rows::Device(t, _) = &self.rows {
-            return Ok(t.slice_set(&y.to_dtype(t.dtype())?.contiguous()?, 0, start)?);
+        if let Rows::Device { rows, .. } = &self.rows {
+            let y = y.to_dtype(rows.dtype())?.contiguous()?;
+            return Ok(rows.slice_set(&y, 0, start)?);
         }
         let y = &y.to_device(&Device::Cpu)?;
         match &mut self.rows {
@@ -166,7 +178,7 @@ impl Features {
                     to.iter_mut().zip(y).for_each(|(t, y)| *t = to_bf16(*y));
                 });
             }),
-            Rows::Device(..) => Err(Error::internal("features of the device on the CPU")),
+            Rows::Device { .. } => Err(Error::internal("features of the device on the CPU")),
         }
     }
 }
