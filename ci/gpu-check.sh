@@ -8,10 +8,10 @@
 #               against the loader's, on the device
 #   steps       every rule: training steps on the CPU and on the GPU, weights compared
 #   golden      all golden vectors on CUDA, TF32 off, tolerance 1e-3
-#   throughput  `biorule bench step`: steps and layers, beside PyTorch in the same run
 #   peak        what cuBLAS reaches in large products here, through PyTorch
-#   experiment  the three-layer CIFAR-10 experiment end to end, then once more in
-#               short with the time of every kernel
+#   throughput  `biorule bench`: the SoftHebb layers and whole steps, beside PyTorch
+#   experiment  the three-layer CIFAR-10 experiment end to end, beside PyTorch
+#   kernel-times, nsys  where the time of that experiment goes
 #
 # BIORULE_DATA names the folder with CIFAR-10; without it the experiment is skipped.
 # MINUTES (default 9.5) is the limit of the whole; what finds no time is skipped.
@@ -93,14 +93,18 @@ done
 # From here on speed counts: TF32 is what each run's own switch says.
 unset NVIDIA_TF32_OVERRIDE
 part peak 40 python3 gpu-peak.py
-part throughput 120 ./biorule bench step --device cuda:0 --json
-part throughput-tf32 60 ./biorule bench step --device cuda:0 --set tf32=true --json
+for what in kernels step; do
+    part "throughput-$what" 90 ./biorule bench "$what" --device cuda:0 --no-memory \
+        --out "$OUT/bench-$what.json"
+done
+part throughput-tf32 45 ./biorule bench step --device cuda:0 --no-memory --no-pytorch \
+    --set tf32=true --out "$OUT/bench-step-tf32.json"
 
-experiment=configs/reproduce/softhebb/cifar10-3.toml
 if [ -n "${BIORULE_DATA:-}" ]; then
-    part experiment 120 ./biorule train "$experiment" --seed 0 --device cuda:0 \
-        --run-dir "$OUT/experiment"
+    part experiment 120 ./biorule bench experiment --device cuda:0 --no-memory \
+        --out "$OUT/bench-experiment.json"
     # Events between launches cost time of their own: a run of its own, and short.
+    experiment=configs/reproduce/softhebb/cifar10-3.toml
     part kernel-times 60 env BIORULE_GPU_TIMES=1 ./biorule train "$experiment" --seed 0 \
         --device cuda:0 --set training.gradient.epochs=2 --run-dir "$OUT/kernel-times.run"
     if command -v nsys >/dev/null; then
@@ -109,12 +113,6 @@ if [ -n "${BIORULE_DATA:-}" ]; then
             --set training.gradient.epochs=1 --run-dir "$OUT/nsys.run"
     else
         skip nsys "not on this machine"
-    fi
-    script=benches/pytorch/experiment.py
-    if [ -f "$script" ]; then
-        part experiment-pytorch 120 python3 "$script" --device cuda:0
-    else
-        skip experiment-pytorch "the bundle has no $script"
     fi
 else
     skip experiment "BIORULE_DATA names no folder with CIFAR-10"
