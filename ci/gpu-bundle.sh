@@ -2,12 +2,14 @@
 # gpu-bundle.sh OUT: builds the CUDA program, the plugins and the test programs
 # here, without a GPU, and puts all that ci/gpu-check.sh needs into OUT, a folder
 # to carry to a machine with one (no Rust there). Needs nvcc: fetched by
-# ci/cuda-wheels unless REAL_NVCC names one. Says the size, and fails over LIMIT
-# MiB (default 64).
+# ci/cuda-wheels unless REAL_NVCC names one. Programs, plugins and vectors travel
+# in one bundle.tar.xz, where what the programs share counts once; gpu-check.sh
+# unpacks it. Says the sizes, and fails over LIMIT MiB (default 64).
 set -eu
 cd "$(dirname "$0")/.."
 out=${1:?usage: gpu-bundle.sh OUT}
-rm -rf "${out:?}"/biorule "$out"/plugins "$out"/tests "$out"/golden "$out"/configs "$out"/benches
+packed="biorule plugins tests golden configs"
+for name in $packed benches bundle.tar.xz; do rm -rf "${out:?}/$name"; done
 mkdir -p "$out/plugins" "$out/tests" "$out/golden"
 out=$(cd "$out" && pwd)
 
@@ -53,7 +55,10 @@ for folder in "$golden" tests/golden; do
 done
 cp ci/gpu-check.sh ci/gpu-peak.py "$out/"
 
-du -sk "$out"/* | sort -n
+if [ -d "$out/benches" ]; then packed="$packed benches"; fi
+# shellcheck disable=SC2086  # a list of names
+(cd "$out" && du -sk $packed && tar -cf bundle.tar $packed && xz -9 bundle.tar && rm -rf $packed)
+ls -l "$out"
 size=$(du -sk "$out" | awk '{ print int($1 / 1024) + 1 }')
 echo "gpu-bundle: $size MiB in $out"
 if [ "$size" -gt "${LIMIT:-64}" ]; then

@@ -25,6 +25,11 @@ summary=$OUT/summary.txt
 failed=0
 over=$(($(date +%s) + $(awk "BEGIN { print int(60 * ${MINUTES:-9.5}) }")))
 
+if [ -f bundle.tar.xz ] && [ ! -x biorule ]; then
+    # Python's own xz: the machine may have none.
+    python3 -c 'import tarfile; tarfile.open("bundle.tar.xz").extractall()' || exit 1
+fi
+
 # The libraries that come with this machine's PyTorch, then the system's.
 wheels=$(python3 - 2>/dev/null <<'PY'
 import glob, nvidia
@@ -61,7 +66,8 @@ part() {
         failed=1
         ;;
     *)
-        say "$name: FAILED with code $code, $took s: $(grep -v '^ *$' "$OUT/$name.txt" | tail -n 1)"
+        why=$(grep -m 1 -E '^error|panicked|FAILED' "$OUT/$name.txt" || tail -n 1 "$OUT/$name.txt")
+        say "$name: FAILED with code $code, $took s: $why"
         failed=1
         ;;
     esac
