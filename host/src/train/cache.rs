@@ -274,3 +274,76 @@ fn fill(network: &mut Network, wanted: &Wanted<'_>, from: Option<&Features>) -> 
     }
     out.ok_or_else(|| Error::data("a data set without samples"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::device::budget::Budget;
+
+    fn features(budget: u64, store: CachePrecision, dtype: DType) -> (Features, Place) {
+        let place = Place {
+            device: Device::Cpu,
+            dtype,
+            budget: Budget::bytes(budget),
+        };
+        let plan = CachePlan {
+            enabled: true,
+            memory_limit: u64::MAX,
+            store,
+        };
+        let features = Features::empty(1, &[3, 2], 10, &plan, None, &place).expect("room");
+        (features, place)
+    }
+
+    #[test]
+    fn features_on_the_device_are_those_in_memory() {
+        let values: Vec<f64> = (0..60).map(|i| f64::from(i).sin()).collect();
+        let y = Tensor::from_vec(values, (10, 3, 2), &Device::Cpu).expect("rows");
+        for (store, dtype) in [
+            (CachePrecision::Exact, DType::F64),
+            (CachePrecision::Exact, DType::F32),
+            (CachePrecision::Bf16, DType::F32),
+        ] {
+            let y = y.to_dtype(dtype).expect("float");
+            let (mut near, place) = features(u64::MAX, store, dtype);
+            let (mut far, _) = features(0, store, dtype);
+            for table in [&mut near, &mut far] {
+                for start in [0, 4] {
+                    let part = y.narrow(0, start, 6).expect("some rows");
+                    table.put(start, &part).expect("stored");
+                }
+            }
+            let picks = [9u32, 0, 4, 4];
+            let index = Tensor::new(&picks, &Device::Cpu).expect("index");
+            for drop in [None, Some((0.5, 7))] {
+                let want = far.gather(&picks, drop, &place).expect("rows");
+                let direct = near.gather_on_device(&index, drop, &place);
+                let all = [
+                    near.gather(&picks, drop, &place).expect("rows"),
+                    direct.expect("on the device").expect("rows"),
+                ];
+                let bits = |t: &Tensor| -> Vec<u64> {
+                    let t = t.to_dtype(DType::F64).and_then(|t| t.flatten_all());
+                    let values = t.and_then(|t| t.to_vec1::<f64>()).expect("numbers");
+                    values.into_iter().map(f64::to_bits).collect()
+                };
+                for got in all {
+                    assert_eq!((got.dims(), got.dtype()), (want.dims(), dtype));
+                    assert_eq!(bits(&got), bits(&want));
+                }
+                assert!(far.gather_on_device(&index, drop, &place).is_none());
+            }
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_on_the_device_goes_to_memory() {
+        let bytes = 10 * 6 * 4;
+        for (budget, fits) in [(bytes, true), (bytes - 1, false)] {
+            let (table, place) = features(budget, CachePrecision::Exact, DType::F32);
+            assert_eq!(matches!(table.rows, Rows::Device { .. }), fits);
+            drop(table);
+            assert!(place.budget.reserve(budget).is_some(), "given back");
+        }
+    }
+}
