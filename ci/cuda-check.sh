@@ -8,7 +8,8 @@
 #              the CPU against their slow references (host tests `ops::cuda`);
 #              the .ptx that rules ship is what their .cu gives
 #   3 start    with CUDA_CHECK_LINK=1 (minutes): the program is linked, needs no
-#              CUDA library to start, and says why the GPU is not used
+#              CUDA library to start, says why the GPU is not used, trains on the
+#              CPU with `auto`, and refuses `cuda:0` with exit code 2
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -35,6 +36,9 @@ check_kernels() {
 
 check_start() (
     unset REAL_NVCC CUDA_HOME
+    # Plugins are the same for every program.
+    cargo build --quiet --locked --workspace
+    export BIORULE_PLUGIN_PATH=${CARGO_TARGET_DIR:-$PWD/target}/debug
     export CARGO_TARGET_DIR=$PWD/target/cuda-check
     . ci/cuda-env
     cargo build --quiet --locked -p biorule --features cuda
@@ -45,6 +49,21 @@ check_start() (
     fi
     ls -l "$program"
     "$program" doctor
+    if command -v nvidia-smi >/dev/null; then
+        say "this machine may have a GPU: what happens without one is not looked at"
+        exit 0
+    fi
+    folder=$(mktemp -d)
+    trap 'rm -rf "$folder"' EXIT
+    "$program" train configs/quickstart.toml --device auto --run-dir "$folder/auto" --quiet
+    grep -E '"(device|no_gpu|tf32)"' "$folder/auto/run.json"
+    grep -q '"no_gpu": "' "$folder/auto/run.json"
+    code=0
+    "$program" train configs/quickstart.toml --device cuda:0 --run-dir "$folder/gpu" || code=$?
+    if [ "$code" != 2 ]; then
+        say "exit code $code for a GPU that is not there, not 2"
+        exit 1
+    fi
 )
 
 say "1 types"

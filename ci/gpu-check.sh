@@ -4,23 +4,34 @@
 # for each part, summary.txt with one line each. Exit 1 if any part failed.
 #
 #   doctor      driver, libraries, GPU
-#   kernels     every GPU kernel against its CPU reference, on the device
+#   kernels     every GPU kernel against its CPU reference, resident batches
+#               against the loader's, on the device
+#   steps       every rule: training steps on the CPU and on the GPU, weights compared
 #   golden      all golden vectors on CUDA, TF32 off, tolerance 1e-3
-#   steps       each rule: some training steps on the CPU and on the GPU, weights compared
-#   throughput  kernels and steps, with the cuBLAS peak and PyTorch in the same run
-#   experiment  the three-layer CIFAR-10 experiment, end to end
+#   peak        what cuBLAS reaches in large products here, through PyTorch
+#   throughput  `biorule bench`: the SoftHebb layers and whole steps, beside PyTorch
+#   experiment  the three-layer CIFAR-10 experiment end to end, beside PyTorch
+#   kernel-times, nsys  where the time of that experiment goes
 #
 # BIORULE_DATA names the folder with CIFAR-10; without it the experiment is skipped.
+# MINUTES (default 9.5) is the limit of the whole; what finds no time is skipped.
 set -u
 cd "$(dirname "$0")"
 OUT=${OUT:-$PWD/gpu-results}
 mkdir -p "$OUT"
+OUT=$(cd "$OUT" && pwd)
 summary=$OUT/summary.txt
 : >"$summary"
 failed=0
+over=$(($(date +%s) + $(awk "BEGIN { print int(60 * ${MINUTES:-9.5}) }")))
+
+if [ -f bundle.tar.xz ] && [ ! -x biorule ]; then
+    # Python's own xz: the machine may have none.
+    python3 -c 'import tarfile; tarfile.open("bundle.tar.xz").extractall()' || exit 1
+fi
 
 # The libraries that come with this machine's PyTorch, then the system's.
-wheels=$(python3 - <<'PY' 2>/dev/null
+wheels=$(python3 - 2>/dev/null <<'PY'
 import glob, nvidia
 print(":".join(sorted(d for p in nvidia.__path__ for d in glob.glob(p + "/*/lib"))))
 PY
@@ -30,69 +41,85 @@ export BIORULE_PLUGIN_PATH="$PWD/plugins"
 export BIORULE_TEST_DEVICE=cuda:0
 export BIORULE_TEST_PLUGINS="$PWD/plugins"
 export BIORULE_GOLDEN="$PWD/golden"
-# cuBLAS must not use TF32 behind our back while numbers are compared.
-export NVIDIA_TF32_OVERRIDE=0
+
+say() { echo "$*" | tee -a "$summary"; }
+skip() { say "$1: skipped ($2)"; }
 
 # part NAME SECONDS COMMAND...: runs it with a limit, keeps its log, notes the result.
 part() {
     name=$1 limit=$2
     shift 2
     start=$(date +%s)
-    timeout "$limit" "$@" >"$OUT/$name.txt" 2>&1
+    left=$((over - start))
+    if [ "$left" -lt 5 ]; then
+        skip "$name" "no time left"
+        return
+    fi
+    if [ "$left" -lt "$limit" ]; then limit=$left; fi
+    timeout --kill-after=5 "$limit" "$@" >"$OUT/$name.txt" 2>&1 </dev/null
     code=$?
     took=$(($(date +%s) - start))
     case $code in
-    0) echo "$name: ok, $took s" ;;
-    124) echo "$name: FAILED, over $limit s" && failed=1 ;;
-    *) echo "$name: FAILED with code $code, $took s: $(tail -n 1 "$OUT/$name.txt")" && failed=1 ;;
-    esac | tee -a "$summary"
-    # `failed` was set in the pipe's own shell.
-    if [ $code -ne 0 ]; then failed=1; fi
+    0) say "$name: ok, $took s" ;;
+    124 | 137)
+        say "$name: FAILED, over $limit s"
+        failed=1
+        ;;
+    *)
+        why=$(grep -m 1 -E '^error|panicked|FAILED' "$OUT/$name.txt" || tail -n 1 "$OUT/$name.txt")
+        say "$name: FAILED with code $code, $took s: $why"
+        failed=1
+        ;;
+    esac
 }
 
-skip() { echo "$1: skipped ($2)" | tee -a "$summary"; }
-
-# Each rule as the second block of gpu-step.toml: two short runs from one seed.
-steps() {
-    bad=0
-    rules=$(./biorule rules list --json | python3 -c '
-import json, sys
-found = json.load(sys.stdin)
-print("\n".join(r["name"] for r in (found["rules"] if isinstance(found, dict) else found)))')
-    for rule in $rules; do
-        name=$(echo "$rule" | tr / -)
-        for device in cpu cuda:0; do
-            ./biorule train gpu-step.toml --seed 0 --device $device --set "blocks.second.rule=$rule" \
-                --run-dir "$OUT/steps/$name-${device%%:*}" --quiet || bad=1
-        done
-        echo "== $rule"
-        python3 gpu-compare.py "$OUT/steps/$name-cpu/checkpoints/last.safetensors" \
-            "$OUT/steps/$name-cuda/checkpoints/last.safetensors" 1e-3 || bad=1
-    done
-    return $bad
+# check PROGRAM NAME SECONDS FILTER...: a test program that the bundle carries, or skipped.
+check() {
+    program=tests/$1
+    if [ -x "$program" ]; then
+        name=$2 limit=$3
+        shift 3
+        part "$name" "$limit" "$program" "$@" --nocapture --test-threads 1
+    else
+        skip "$2" "the bundle has no $program"
+    fi
 }
 
-if [ "${1:-}" = steps ]; then
-    steps
-    exit $?
-fi
-
-nvidia-smi -L 2>&1 | tee -a "$summary"
+if gpus=$(nvidia-smi -L 2>/dev/null); then say "$gpus"; else say "no GPU: nvidia-smi finds none"; fi
 part doctor 30 ./biorule doctor
-part kernels 90 ./tests/biorule ops::cuda --nocapture --test-threads 1
-for golden in tests/golden_*; do
-    [ -x "$golden" ] && part "$(basename "$golden")" 60 "$golden" --nocapture --test-threads 1
+
+# cuBLAS must not use TF32 behind our back while numbers are compared.
+export NVIDIA_TF32_OVERRIDE=0
+check biorule kernels 90 ops::cuda data::resident
+check gpu_steps steps 90
+for project in softhebb krotov hebbian feedback; do
+    check "golden_$project" "golden-$project" 60
 done
-part steps 90 sh "$0" steps
 
 # From here on speed counts: TF32 is what each run's own switch says.
 unset NVIDIA_TF32_OVERRIDE
-part throughput 100 ./biorule bench step --device cuda:0 --json
-part throughput-tf32 60 ./biorule bench step --device cuda:0 --set tf32=true --json
-experiment=configs/reproduce/softhebb/cifar10-3.toml
+part peak 40 python3 gpu-peak.py
+for what in kernels step; do
+    part "throughput-$what" 90 ./biorule bench "$what" --device cuda:0 --no-memory \
+        --out "$OUT/bench-$what.json"
+done
+part throughput-tf32 45 ./biorule bench step --device cuda:0 --no-memory --no-pytorch \
+    --set tf32=true --out "$OUT/bench-step-tf32.json"
+
 if [ -n "${BIORULE_DATA:-}" ]; then
-    part experiment 120 ./biorule train "$experiment" --seed 0 --device cuda:0 \
-        --run-dir "$OUT/experiment"
+    part experiment 120 ./biorule bench experiment --device cuda:0 --no-memory \
+        --out "$OUT/bench-experiment.json"
+    # Events between launches cost time of their own: a run of its own, and short.
+    experiment=configs/reproduce/softhebb/cifar10-3.toml
+    part kernel-times 60 env BIORULE_GPU_TIMES=1 ./biorule train "$experiment" --seed 0 \
+        --device cuda:0 --set training.gradient.epochs=2 --run-dir "$OUT/kernel-times.run"
+    if command -v nsys >/dev/null; then
+        part nsys 90 nsys profile --trace=cuda --stats=true --force-overwrite=true \
+            --output="$OUT/nsys" ./biorule train "$experiment" --seed 0 --device cuda:0 \
+            --set training.gradient.epochs=1 --run-dir "$OUT/nsys.run"
+    else
+        skip nsys "not on this machine"
+    fi
 else
     skip experiment "BIORULE_DATA names no folder with CIFAR-10"
 fi

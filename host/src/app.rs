@@ -1,6 +1,7 @@
 //! The host put together: plugins, data and trainer behind the command line.
 
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use biorule_plugin_api::sdk::{ParamSpec, ParamValue as SdkValue};
 
@@ -9,8 +10,14 @@ use crate::config::{
     DataShape, ParamKind, ParamSchema, ParamValue, PlanContext, PluginInfo, RuleSchema, RunPlan,
 };
 use crate::data::DataPlan;
+<<<<<<< HEAD
 use crate::device::Placement;
+=======
+use crate::device::{DeviceChoice, Placement};
+use crate::nn::rule;
+>>>>>>> work-d
 use crate::plugins::{Registry, RuleEntry};
+use crate::run::identity::DeviceRecord;
 use crate::run::{Bridge, CheckpointStore, Metrics, Outcome, Reporter, RunFolder, StopFlag};
 use crate::train::{self, Job, TrainData};
 use crate::{Error, Result};
@@ -18,6 +25,24 @@ use crate::{Error, Result};
 /// Loaded plugins, with data and trainer.
 pub struct App {
     registry: Registry,
+    /// The device, once opened: candle counts two openings of one GPU as two devices.
+    opened: Mutex<Option<(DeviceChoice, bool, Placement)>>,
+}
+
+impl App {
+    /// The device that `plan` asks for, opened at the first call.
+    fn placement(&self, plan: &RunPlan) -> Result<Placement> {
+        let choice: DeviceChoice = plan.device.parse()?;
+        let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((was, tf32, placement)) = &*opened
+            && (*was, *tf32) == (choice, plan.tf32)
+        {
+            return Ok(placement.clone());
+        }
+        let placement = Placement::open(choice, plan.tf32)?;
+        *opened = Some((choice, plan.tf32, placement.clone()));
+        Ok(placement)
+    }
 }
 
 impl App {
@@ -41,7 +66,14 @@ impl App {
 /// # Errors
 /// None: plugins that are refused are told by [`Host::refused`].
 pub fn open(folders: &[PathBuf]) -> Result<Box<dyn Host>> {
+<<<<<<< HEAD
     Ok(Box::new(App::discover(folders)))
+=======
+    Ok(Box::new(App {
+        registry: Registry::discover(folders),
+        opened: Mutex::new(None),
+    }))
+>>>>>>> work-d
 }
 
 impl PlanContext for App {
@@ -103,12 +135,16 @@ impl Host for App {
         self.registry.broken().iter().map(told).collect()
     }
 
-    fn device(&self, plan: &RunPlan) -> Result<String> {
-        let placement = placement(plan)?;
-        if let Some(reason) = placement.fallback {
+    fn device(&self, plan: &RunPlan) -> Result<DeviceRecord> {
+        let placement = self.placement(plan)?;
+        if let Some(reason) = &placement.fallback {
             tracing::info!("no GPU is used: {reason}");
         }
-        Ok(placement.name)
+        Ok(DeviceRecord {
+            name: placement.name,
+            no_gpu: placement.fallback,
+            tf32: placement.tf32,
+        })
     }
 
     fn train(
@@ -124,7 +160,7 @@ impl Host for App {
             seed: plan.seeds.first().copied().unwrap_or(0),
             rules: &self.registry,
             data: &data,
-            device: placement(plan)?.device,
+            device: self.placement(plan)?.device,
         };
         let (mut bridge, resume) = Bridge::open(folder, reporter, stop)?;
         let outcome = train::run(&job, &mut bridge, resume)?;
@@ -149,7 +185,7 @@ impl Host for App {
             seed: plan.seeds.first().copied().unwrap_or(0),
             rules: &self.registry,
             data: &data,
-            device: placement(plan)?.device,
+            device: self.placement(plan)?.device,
         };
         let scores = train::score(&job, &checkpoint.tensors, &**samples)?;
         let mut metrics = Metrics::new();
@@ -159,10 +195,6 @@ impl Host for App {
         }
         Ok(metrics)
     }
-}
-
-fn placement(plan: &RunPlan) -> Result<Placement> {
-    Placement::open(plan.device.parse()?, plan.tf32)
 }
 
 fn schema(entry: &RuleEntry) -> RuleSchema {

@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 
 use crate::config::{PlanContext, PluginInfo, RuleSchema, RunPlan};
+use crate::run::identity::DeviceRecord;
 use crate::run::{Metrics, Outcome, Reporter, RunFolder, StopFlag};
 use crate::{Error, Result};
 
@@ -31,11 +32,11 @@ pub trait Host: PlanContext {
     /// Files that were refused, each with the reason and a hint.
     fn refused(&self) -> Vec<(PathBuf, Error)>;
 
-    /// The device that `device` of a plan stands for here, such as `cpu` or `cuda:0`.
+    /// The device that `device` of a plan stands for here.
     ///
     /// # Errors
     /// Usage error for a device that is not there.
-    fn device(&self, plan: &RunPlan) -> Result<String>;
+    fn device(&self, plan: &RunPlan) -> Result<DeviceRecord>;
 
     /// Trains `plan`, whose one seed is its only one, in `folder`.
     ///
@@ -75,8 +76,11 @@ impl Host for crate::config::Offline {
     fn refused(&self) -> Vec<(PathBuf, Error)> {
         Vec::new()
     }
-    fn device(&self, _plan: &RunPlan) -> Result<String> {
-        Ok("cpu".to_owned())
+    fn device(&self, _plan: &RunPlan) -> Result<DeviceRecord> {
+        Ok(DeviceRecord {
+            name: "cpu".to_owned(),
+            ..DeviceRecord::default()
+        })
     }
     fn train(
         &self,

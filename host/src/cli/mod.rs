@@ -88,6 +88,8 @@ pub fn main(open: Open) -> ! {
             e.code
         }
     };
+    #[cfg(feature = "cuda")]
+    crate::ops::cuda::times::report();
     process::exit(i32::from(code as u8));
 }
 

@@ -23,6 +23,8 @@ pub struct RunPlan {
     pub dtype: Precision,
     /// TF32 matrix products on CUDA (changes results at the 1e-3 level).
     pub tf32: bool,
+    /// Share of the GPU's free memory that data sets and kept features may take, 0 to 1.
+    pub gpu_memory_share: f64,
     /// Threads of kernels; 0 takes the cores there are.
     pub threads: usize,
     /// The data set and what is done to it.

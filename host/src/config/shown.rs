@@ -114,7 +114,7 @@ fn collect(path: &str, table: &[(String, Shown)], rows: &mut Vec<Row>) {
 }
 
 /// Settings that change no result, so that a resumed run may differ in them.
-const FREE: &[&str] = &["output.", "plugin_folders"];
+const FREE: &[&str] = &["output.", "plugin_folders", "gpu_memory_share"];
 
 /// The settings of `rows` that decide results, as `path = value` lines.
 #[must_use]

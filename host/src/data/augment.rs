@@ -68,15 +68,45 @@ fn plain(values: &Values, at: usize, normalizer: &Normalizer, out: &mut [f32]) {
     }
 }
 
-/// Source row of each row and source column of each column. Draws, in this
-/// order: vertical and horizontal offset of the crop, the flip.
+/// How an image is moved: its pixel (y, x) shows (y + row, x + column) of the
+/// original, a mirrored one counts x from the right.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Shift {
+    pub row: isize,
+    pub column: isize,
+    pub mirror: bool,
+}
+
+impl Shift {
+    /// Draws, in this order: vertical and horizontal offset of the crop, the flip.
+    fn draw(augment: &Augment, rng: &mut ChaCha8Rng) -> Self {
+        let pad = augment.crop;
+        let mut offset = || match pad {
+            0 => 0,
+            _ => below(rng, 2 * pad + 1) as isize - pad as isize,
+        };
+        let (row, column) = (offset(), offset());
+        let mirror = augment.flip > 0.0 && unit(rng) < augment.flip;
+        Self {
+            row,
+            column,
+            mirror,
+        }
+    }
+
+    /// The shift that [`write`] gives sample `index` under the same key.
+    #[cfg(any(test, feature = "cuda"))]
+    pub fn of(augment: &Augment, (seed, epoch): (u64, u64), index: u32) -> Self {
+        let mut rng = stream(Purpose::Augment, seed, epoch, u64::from(index));
+        Self::draw(augment, &mut rng)
+    }
+}
+
+/// Source row of each row and source column of each column.
 fn geometry(augment: &Augment, shape: Shape, rng: &mut ChaCha8Rng) -> (Vec<usize>, Vec<usize>) {
-    let pad = augment.crop;
-    let mut offset = || if pad > 0 { below(rng, 2 * pad + 1) } else { 0 };
-    let (dy, dx) = (offset(), offset());
-    let flip = augment.flip > 0.0 && unit(rng) < augment.flip;
-    let source = |position: usize, offset: usize, size: usize| -> usize {
-        let at = (position + offset) as isize - pad as isize;
+    let shift = Shift::draw(augment, rng);
+    let source = |position: usize, offset: isize, size: usize| -> usize {
+        let at = position as isize + offset;
         let last = size as isize - 1;
         match augment.padding {
             _ if (0..=last).contains(&at) => at as usize,
@@ -86,12 +116,12 @@ fn geometry(augment: &Augment, shape: Shape, rng: &mut ChaCha8Rng) -> (Vec<usize
         }
     };
     let rows = (0..shape.height)
-        .map(|y| source(y, dy, shape.height))
+        .map(|y| source(y, shift.row, shape.height))
         .collect();
     let mut cols: Vec<usize> = (0..shape.width)
-        .map(|x| source(x, dx, shape.width))
+        .map(|x| source(x, shift.column, shape.width))
         .collect();
-    if flip {
+    if shift.mirror {
         cols.reverse();
     }
     (rows, cols)

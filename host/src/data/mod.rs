@@ -28,6 +28,8 @@ mod plan;
 mod random;
 mod read;
 pub mod registry;
+#[cfg(any(test, feature = "cuda"))]
+mod resident;
 mod resize;
 mod samples;
 mod training;

@@ -21,16 +21,17 @@ use crate::train::source::Batches;
 use crate::train::{Batch, EpochSpec, TrainData};
 
 /// One part of a set for the trainer. Indices count within the part.
-struct Part {
-    samples: Samples,
-    normalizer: Arc<Normalizer>,
-    augment: Augment,
-    threads: usize,
-    prefetch: usize,
+#[derive(Clone)]
+pub(super) struct Part {
+    pub(super) samples: Samples,
+    pub(super) normalizer: Arc<Normalizer>,
+    pub(super) augment: Augment,
+    pub(super) threads: usize,
+    pub(super) prefetch: usize,
 }
 
 impl Part {
-    fn new(data: &Data, samples: &Samples, augment: Augment) -> Box<Self> {
+    pub(super) fn new(data: &Data, samples: &Samples, augment: Augment) -> Box<Self> {
         Box::new(Self {
             samples: samples.clone(),
             normalizer: Arc::clone(&data.normalizer),
@@ -41,7 +42,7 @@ impl Part {
     }
 
     /// Positions in the data set of the part's `indices`.
-    fn positions(&self, indices: &[u32]) -> Vec<u32> {
+    pub(super) fn positions(&self, indices: &[u32]) -> Vec<u32> {
         let all = self.samples.indices();
         indices.iter().map(|i| all[*i as usize]).collect()
     }
@@ -128,6 +129,18 @@ impl crate::train::Samples for Part {
 
     fn answers(&self, indices: &[u32]) -> Result<Answers> {
         self.answers_at(&self.positions(indices))
+    }
+
+    #[cfg(feature = "cuda")]
+    fn resident(
+        &self,
+        place: &crate::train::Place,
+    ) -> Result<Option<Box<dyn crate::train::Samples>>> {
+        if place.device.is_cpu() {
+            return Ok(None);
+        }
+        let resident = super::resident::Resident::new(self, place)?;
+        Ok(resident.map(|r| Box::new(r) as Box<dyn crate::train::Samples>))
     }
 
     fn epoch(&self, spec: &EpochSpec) -> Result<Batches<'_>> {

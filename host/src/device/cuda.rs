@@ -23,7 +23,7 @@ pub(super) fn open_gpu(number: usize, tf32: bool) -> Result<Placement, String> {
     let gpu = gpus
         .get(number)
         .ok_or_else(|| format!("there are {} GPUs, numbered from 0", gpus.len()))?;
-    let device = Device::new_cuda(number).map_err(|e| format!("candle cannot open it: {e}"))?;
+    let device = open_one_stream(number).map_err(|e| format!("candle cannot open it: {e}"))?;
     keep_memory(number)?;
     candle_core::cuda_backend::set_gemm_reduced_precision_f32(tf32);
     let name = format!("cuda:{number} ({})", gpu.name);
@@ -38,6 +38,17 @@ pub(super) fn open_gpu(number: usize, tf32: bool) -> Result<Placement, String> {
         fallback: None,
         tf32,
     })
+}
+
+/// Candle's device on one stream of its own, whatever thread enqueues: a network is built on the
+/// main thread and trained on one of the pool's. `new_cuda` takes the per-thread stream instead,
+/// of which each thread has another that nothing orders with the first.
+fn open_one_stream(number: usize) -> candle_core::Result<Device> {
+    let device = Device::new_cuda_with_stream(number)?;
+    // SAFETY: events order the uses of memory on different streams, at two calls of the driver for
+    // each argument of each launch. Here is one stream, which orders everything by itself.
+    unsafe { device.as_cuda_device()?.disable_event_tracking() };
+    Ok(device)
 }
 
 /// Lets the device's memory pool keep what is freed. The driver's default hands

@@ -1,10 +1,10 @@
 //! Where tensors live: `auto`, `cpu` or `cuda:N`, resolved once at start.
 //!
-//! All GPU work is on one device and one stream and is started from one thread;
-//! loaders hand over CPU tensors. Whatever is wrong with a GPU is found here,
+//! All GPU work is on one device and one stream; loaders hand over CPU tensors. Whatever is wrong with a GPU is found here,
 //! as text: `auto` goes on with the CPU and keeps the reason for the run
 //! record, a device asked for by name is a usage error.
 
+pub mod budget;
 #[cfg(feature = "cuda")]
 mod cuda;
 pub mod libraries;

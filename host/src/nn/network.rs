@@ -228,16 +228,21 @@ impl Network {
 
     /// The first block with a NaN or an infinity in its state, if any.
     pub fn diverged_block(&self) -> Result<Option<String>> {
+        let (mut sums, mut owners) = (Vec::new(), Vec::new());
         for block in &self.blocks {
             let mut tensors = Vec::new();
             block.tensors(&mut tensors);
             for named in tensors {
-                let sum = named.tensor.abs()?.sum_all()?.to_dtype(DType::F64)?;
-                if !sum.to_scalar::<f64>()?.is_finite() {
-                    return Ok(Some(block.name().to_owned()));
-                }
+                sums.push(named.tensor.abs()?.sum_all()?.to_dtype(DType::F64)?);
+                owners.push(block.name());
             }
         }
-        Ok(None)
+        if sums.is_empty() {
+            return Ok(None);
+        }
+        // One read for all: each waits for a GPU.
+        let sums = Tensor::stack(&sums, 0)?.to_vec1::<f64>()?;
+        let bad = sums.iter().position(|sum| !sum.is_finite());
+        Ok(bad.map(|at| owners[at].to_owned()))
     }
 }

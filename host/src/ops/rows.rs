@@ -1,9 +1,9 @@
-//! Rows gathered from a table that stays on the CPU (kept features), with
-//! dropout in the same pass.
+//! Rows gathered from a table of kept features: one that stays on the CPU, with
+//! dropout in the same pass, or one on the device.
 
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Device, Tensor};
 
-use super::cpu;
+use super::{cpu, on_device};
 use crate::Result;
 
 /// Kept features: rows of `width` elements.
@@ -32,4 +32,20 @@ pub fn gather(
 ) -> Result<Tensor> {
     let host = cpu::rows::gather(table, indices, dims, drop)?;
     Ok(host.to_device(device)?)
+}
+
+/// Rows `index` (`[n]`, `u32`) of `table: [count, ..]`, both on one device, as
+/// `dtype`: `[n, ..]`. On a GPU nothing waits and nothing is copied to it.
+pub fn gather_on_device(table: &Tensor, index: &Tensor, dtype: DType) -> Result<Tensor> {
+    let plain = |t: &Tensor| -> Result<Tensor> { Ok(t.index_select(index, 0)?.to_dtype(dtype)?) };
+    on_device!(
+        table,
+        "gather_on_device",
+        cpu: plain(table),
+        cuda: if table.dtype() == dtype {
+            super::cuda::images::rows(table, index)
+        } else {
+            plain(table)
+        },
+    )
 }

@@ -11,7 +11,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::identity::{self, PluginRecord, RunRecord};
+use super::identity::{self, DeviceRecord, PluginRecord, RunRecord};
 use super::{CheckpointStore, Lock, atomic, clock};
 use crate::config::shown::{self, Row};
 use crate::config::{PluginInfo, Resolved, RunPlan};
@@ -148,8 +148,11 @@ impl RunFolder {
     ///
     /// # Errors
     /// Internal error where the disk refuses.
-    pub fn record_use(&mut self, device: &str, plugins: &[PluginInfo]) -> Result<()> {
-        device.clone_into(&mut self.record.device);
+    pub fn record_use(&mut self, device: &DeviceRecord, plugins: &[PluginInfo]) -> Result<()> {
+        let device = device.clone();
+        self.record.device = device.name;
+        self.record.no_gpu = device.no_gpu;
+        self.record.tf32 = device.tf32;
         self.record.plugins = plugins.iter().map(PluginRecord::from).collect();
         self.record.write(&self.path.join("run.json"))
     }

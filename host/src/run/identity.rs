@@ -30,8 +30,14 @@ pub struct RunRecord {
     pub git: Option<GitState>,
     /// The machine.
     pub host: HostRecord,
-    /// Device used.
+    /// Device used, such as `cpu` or `cuda:0 (NVIDIA H200)`.
     pub device: String,
+    /// Why `auto` took no GPU; absent where one is used, or the CPU was asked for.
+    #[serde(default)]
+    pub no_gpu: Option<String>,
+    /// Whether 32-bit matrix products could use TF32.
+    #[serde(default)]
+    pub tf32: bool,
     /// Plugins loaded.
     pub plugins: Vec<PluginRecord>,
     /// First start, universal time.
@@ -78,6 +84,17 @@ pub struct HostRecord {
     pub threads: usize,
 }
 
+/// The device that a run uses.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DeviceRecord {
+    /// As [`RunRecord::device`].
+    pub name: String,
+    /// As [`RunRecord::no_gpu`].
+    pub no_gpu: Option<String>,
+    /// As [`RunRecord::tf32`].
+    pub tf32: bool,
+}
+
 /// A plugin as it was.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PluginRecord {
@@ -122,6 +139,8 @@ impl RunRecord {
             git: git_state(Path::new(".")),
             host: host_record(),
             device: String::new(),
+            no_gpu: None,
+            tf32: false,
             plugins: Vec::new(),
             started: clock::stamp(clock::now()),
             starts: 1,

@@ -2,7 +2,7 @@
 //!
 //! A phase whose first blocks are frozen, and that does not augment, sees the
 //! same features every epoch. They are kept in memory, past a limit in a
-//! memory-mapped file, or on the device; a later phase with a longer prefix
+//! memory-mapped file, or on a GPU whose budget has room; a later phase with a longer prefix
 //! starts from what an earlier one kept.
 
 use std::collections::HashMap;
@@ -15,10 +15,11 @@ use super::evaluate::Place;
 use super::mapped::{Mapped, Plain};
 use super::source::Samples;
 use crate::config::plan::{CachePlan, CachePrecision};
+use crate::device::budget::Reserved;
 use crate::nn::{Network, Pass};
 use crate::ops::cpu::real::read;
 use crate::ops::cpu::rows::to_bf16;
-use crate::ops::rows::{Drop, Table, gather};
+use crate::ops::rows::{Drop, Table, gather, gather_on_device};
 use crate::{Error, Result};
 
 /// Samples that go through the prefix at a time.
@@ -57,8 +58,11 @@ enum Rows {
     F32(Store<f32>),
     F64(Store<f64>),
     Bf16(Store<u16>),
-    /// On the device of the network, `[N, ..dims]`.
-    Device(Tensor),
+    /// On the device of the network, `[N, ..dims]`, where its budget has room.
+    Device {
+        rows: Tensor,
+        _room: Reserved,
+    },
 }
 
 /// The output of a prefix for every sample of a set.
@@ -85,17 +89,31 @@ impl Features {
             Rows::F32(s) => Table::F32(s.slice()),
             Rows::F64(s) => Table::F64(s.slice()),
             Rows::Bf16(s) => Table::Bf16(s.slice()),
-            Rows::Device(t) => {
-                let index = Tensor::new(indices, t.device())?;
-                let rows = t.index_select(&index, 0)?.to_dtype(place.dtype)?;
-                return match drop {
-                    Some((p, key)) => crate::ops::dropout::dropout(&rows, p, key),
-                    None => Ok(rows),
-                };
+            Rows::Device { rows, .. } => {
+                return on_device(
+                    rows,
+                    &Tensor::new(indices, rows.device())?,
+                    drop,
+                    place.dtype,
+                );
             }
         };
         let rows = gather(table, indices, &self.dims, drop, &place.device)?;
         Ok(rows.to_dtype(place.dtype)?)
+    }
+
+    /// As [`Self::gather`] of `index`, `[n]` of `u32` on the device, where the
+    /// features are there too: nothing is copied and nothing waits.
+    pub fn gather_on_device(
+        &self,
+        index: &Tensor,
+        drop: Drop,
+        place: &Place,
+    ) -> Option<Result<Tensor>> {
+        match &self.rows {
+            Rows::Device { rows, .. } => Some(on_device(rows, index, drop, place.dtype)),
+            _ => None,
+        }
     }
 
     fn empty(
@@ -108,22 +126,28 @@ impl Features {
     ) -> Result<Self> {
         let len = n * dims.iter().product::<usize>();
         let limit = plan.memory_limit;
-        let rows = match (&place.device, plan.store, place.dtype) {
-            (Device::Cpu, CachePrecision::Bf16, DType::F32) => {
+        let on_device = match plan.store {
+            CachePrecision::Bf16 => DType::BF16,
+            CachePrecision::Exact => place.dtype,
+        };
+        let room = place
+            .budget
+            .reserve((len * on_device.size_in_bytes()) as u64);
+        let rows = match (room, plan.store, place.dtype) {
+            (Some(room), ..) => {
+                let shape: Vec<usize> = std::iter::once(n).chain(dims.iter().copied()).collect();
+                Rows::Device {
+                    rows: Tensor::zeros(shape, on_device, &place.device)?,
+                    _room: room,
+                }
+            }
+            (None, CachePrecision::Bf16, DType::F32) => {
                 Rows::Bf16(Store::new(len, limit, scratch)?)
             }
-            (Device::Cpu, _, DType::F32) => Rows::F32(Store::new(len, limit, scratch)?),
-            (Device::Cpu, _, DType::F64) => Rows::F64(Store::new(len, limit, scratch)?),
-            (Device::Cpu, _, other) => {
+            (None, _, DType::F32) => Rows::F32(Store::new(len, limit, scratch)?),
+            (None, _, DType::F64) => Rows::F64(Store::new(len, limit, scratch)?),
+            (None, _, other) => {
                 return Err(Error::internal(format!("features of type {other:?}")));
-            }
-            (device, store, dtype) => {
-                let dtype = match store {
-                    CachePrecision::Bf16 => DType::BF16,
-                    CachePrecision::Exact => dtype,
-                };
-                let shape: Vec<usize> = std::iter::once(n).chain(dims.iter().copied()).collect();
-                Rows::Device(Tensor::zeros(shape, dtype, device)?)
             }
         };
         Ok(Self {
@@ -136,6 +160,11 @@ impl Features {
     /// Stores the features `y` of samples `start..`.
     fn put(&mut self, start: usize, y: &Tensor) -> Result<()> {
         let at = start * self.dims.iter().product::<usize>();
+        if let Rows::Device { rows, .. } = &self.rows {
+            let y = y.to_dtype(rows.dtype())?.contiguous()?;
+            return Ok(rows.slice_set(&y, 0, start)?);
+        }
+        let y = &y.to_device(&Device::Cpu)?;
         match &mut self.rows {
             Rows::F32(s) => read::<f32, _>(y, |y| {
                 s.slice_mut()[at..at + y.len()].copy_from_slice(y);
@@ -149,8 +178,17 @@ impl Features {
                     to.iter_mut().zip(y).for_each(|(t, y)| *t = to_bf16(*y));
                 });
             }),
-            Rows::Device(t) => Ok(t.slice_set(&y.to_dtype(t.dtype())?.contiguous()?, 0, start)?),
+            Rows::Device { .. } => Err(Error::internal("features of the device on the CPU")),
         }
+    }
+}
+
+/// Rows `index` of a table on the device, as `dtype`.
+fn on_device(t: &Tensor, index: &Tensor, drop: Drop, dtype: DType) -> Result<Tensor> {
+    let rows = gather_on_device(t, index, dtype)?;
+    match drop {
+        Some((p, key)) => crate::ops::dropout::dropout(&rows, p, key),
+        None => Ok(rows),
     }
 }
 
@@ -235,4 +273,77 @@ fn fill(network: &mut Network, wanted: &Wanted<'_>, from: Option<&Features>) -> 
         table.put(start, &y)?;
     }
     out.ok_or_else(|| Error::data("a data set without samples"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::device::budget::Budget;
+
+    fn features(budget: u64, store: CachePrecision, dtype: DType) -> (Features, Place) {
+        let place = Place {
+            device: Device::Cpu,
+            dtype,
+            budget: Budget::bytes(budget),
+        };
+        let plan = CachePlan {
+            enabled: true,
+            memory_limit: u64::MAX,
+            store,
+        };
+        let features = Features::empty(1, &[3, 2], 10, &plan, None, &place).expect("room");
+        (features, place)
+    }
+
+    #[test]
+    fn features_on_the_device_are_those_in_memory() {
+        let values: Vec<f64> = (0..60).map(|i| f64::from(i).sin()).collect();
+        let y = Tensor::from_vec(values, (10, 3, 2), &Device::Cpu).expect("rows");
+        for (store, dtype) in [
+            (CachePrecision::Exact, DType::F64),
+            (CachePrecision::Exact, DType::F32),
+            (CachePrecision::Bf16, DType::F32),
+        ] {
+            let y = y.to_dtype(dtype).expect("float");
+            let (mut near, place) = features(u64::MAX, store, dtype);
+            let (mut far, _) = features(0, store, dtype);
+            for table in [&mut near, &mut far] {
+                for start in [0, 4] {
+                    let part = y.narrow(0, start, 6).expect("some rows");
+                    table.put(start, &part).expect("stored");
+                }
+            }
+            let picks = [9u32, 0, 4, 4];
+            let index = Tensor::new(&picks, &Device::Cpu).expect("index");
+            for drop in [None, Some((0.5, 7))] {
+                let want = far.gather(&picks, drop, &place).expect("rows");
+                let direct = near.gather_on_device(&index, drop, &place);
+                let all = [
+                    near.gather(&picks, drop, &place).expect("rows"),
+                    direct.expect("on the device").expect("rows"),
+                ];
+                let bits = |t: &Tensor| -> Vec<u64> {
+                    let t = t.to_dtype(DType::F64).and_then(|t| t.flatten_all());
+                    let values = t.and_then(|t| t.to_vec1::<f64>()).expect("numbers");
+                    values.into_iter().map(f64::to_bits).collect()
+                };
+                for got in all {
+                    assert_eq!((got.dims(), got.dtype()), (want.dims(), dtype));
+                    assert_eq!(bits(&got), bits(&want));
+                }
+                assert!(far.gather_on_device(&index, drop, &place).is_none());
+            }
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_on_the_device_goes_to_memory() {
+        let bytes = 10 * 6 * 4;
+        for (budget, fits) in [(bytes, true), (bytes - 1, false)] {
+            let (table, place) = features(budget, CachePrecision::Exact, DType::F32);
+            assert_eq!(matches!(table.rows, Rows::Device { .. }), fits);
+            drop(table);
+            assert!(place.budget.reserve(budget).is_some(), "given back");
+        }
+    }
 }

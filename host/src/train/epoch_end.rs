@@ -16,7 +16,8 @@ use crate::config::plan::PhasePlan;
 use crate::nn::Clock;
 use crate::{Error, ExitCode, Result};
 
-/// Steps between looks for NaN and infinity in the state of local layers.
+/// Steps between looks for NaN and infinity in the state of local layers, on the CPU. On a GPU a
+/// look waits for all that is enqueued, so there it happens only when metrics are read anyway.
 const CHECK_EVERY: u64 = 64;
 
 impl Trainer<'_> {
@@ -52,9 +53,11 @@ impl Trainer<'_> {
                 progress.rules(step, &metrics);
             }
         }
-        if self.position.step.is_multiple_of(CHECK_EVERY)
-            && self.network.diverged_block()?.is_some()
-        {
+        let look = match self.place.device.is_cpu() {
+            true => self.position.step.is_multiple_of(CHECK_EVERY),
+            false => log,
+        };
+        if look && self.network.diverged_block()?.is_some() {
             return Err(self.diverged()?);
         }
         Ok(())

@@ -9,6 +9,7 @@ use super::meter::Meter;
 use super::source::Samples;
 use crate::Result;
 use crate::config::plan::Loss;
+use crate::device::budget::Budget;
 use crate::nn::{Mode, Network, Pass};
 
 /// Samples in an evaluation batch.
@@ -53,13 +54,15 @@ impl From<SavedScores> for Scores {
     }
 }
 
-/// Where evaluation runs.
+/// Where a network lives.
 #[derive(Clone, Debug)]
 pub struct Place {
     /// Device of the network.
     pub device: Device,
     /// Its arithmetic.
     pub dtype: DType,
+    /// What data sets and kept features may still take on the device.
+    pub budget: Budget,
 }
 
 /// Scores of the whole network on `samples`, starting from kept features where

@@ -1,6 +1,8 @@
 //! The error at the output, from logits and whatever the data set has as answers.
 
-use candle_core::Tensor;
+use std::ops::Range;
+
+use candle_core::{Device, Tensor};
 
 use crate::config::plan::Loss;
 use crate::ops::loss as ops;
@@ -45,9 +47,28 @@ impl Answers {
 
     /// The same answers on the device of `like`.
     pub fn beside(&self, like: &Tensor) -> Result<Self> {
+        self.on(like.device())
+    }
+
+    /// The same answers on `device`.
+    pub fn on(&self, device: &Device) -> Result<Self> {
+        self.map(|t| t.to_device(device))
+    }
+
+    /// Those of the samples `index`: `[n]` of `u32`, on the answers' device.
+    pub fn at(&self, index: &Tensor) -> Result<Self> {
+        self.map(|t| t.index_select(index, 0))
+    }
+
+    /// Those of a range of samples, without a copy.
+    pub fn range(&self, range: Range<usize>) -> Result<Self> {
+        self.map(|t| t.narrow(0, range.start, range.len()))
+    }
+
+    fn map(&self, f: impl Fn(&Tensor) -> candle_core::Result<Tensor>) -> Result<Self> {
         Ok(match self {
-            Self::Classes(t) => Self::Classes(t.to_device(like.device())?),
-            Self::Values(t) => Self::Values(t.to_device(like.device())?),
+            Self::Classes(t) => Self::Classes(f(t)?),
+            Self::Values(t) => Self::Values(f(t)?),
         })
     }
 }

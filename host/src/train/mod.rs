@@ -19,12 +19,13 @@ pub mod phase;
 pub mod progress;
 pub mod run;
 pub mod schedule;
+mod sets;
 pub mod source;
 pub mod state;
 pub mod step;
 pub mod stop;
 
-pub use evaluate::Scores;
+pub use evaluate::{Place, Scores};
 pub use progress::{EpochEvent, PhaseEvent, Progress, StepEvent};
 pub use run::{Job, Outcome, SegmentResult, run, score};
 pub use source::{Batch, EpochSpec, Samples, TrainData};

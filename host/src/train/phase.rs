@@ -2,9 +2,10 @@
 
 use std::time::Instant;
 
-use candle_core::Tensor;
+use candle_core::{Device, Tensor};
 
 use super::cache::Wanted;
+use super::loss::Answers;
 use super::meter::Meter;
 use super::optimizer::Optimizer;
 use super::progress::{PhaseEvent, Progress, StepEvent};
@@ -43,7 +44,32 @@ pub(super) struct Running {
 /// Where the batches of an epoch come from.
 enum Feed<'a> {
     Loader(Batches<'a>),
-    Kept(Vec<u32>),
+    Kept(Order),
+}
+
+/// The order of an epoch over kept features.
+struct Order {
+    samples: Vec<u32>,
+    /// The same on a GPU, and the answers in this order: copied there once, so
+    /// that a step copies nothing.
+    on_device: Option<(Tensor, Answers)>,
+}
+
+impl Order {
+    fn new(spec: &EpochSpec, samples: &dyn Samples, device: &Device) -> Result<Self> {
+        let order = samples.order(spec.seed, spec.epoch, spec.shuffle);
+        let on_device = match device.is_cpu() {
+            true => None,
+            false => {
+                let index = Tensor::new(order.as_slice(), device)?;
+                Some((index, samples.answers(&order)?.on(device)?))
+            }
+        };
+        Ok(Self {
+            samples: order,
+            on_device,
+        })
+    }
 }
 
 impl Trainer<'_> {
@@ -247,7 +273,7 @@ impl Trainer<'_> {
     ) -> Result<Flow> {
         let spec = self.spec(plan);
         let mut feed = if running.cached {
-            Feed::Kept(samples.order(spec.seed, spec.epoch, spec.shuffle))
+            Feed::Kept(Order::new(&spec, samples, &self.place.device)?)
         } else {
             Feed::Loader(samples.epoch(&spec)?)
         };
@@ -301,7 +327,7 @@ impl Trainer<'_> {
                 })
             }
             Feed::Kept(order) => {
-                let indices = &order[spec.range(self.position.batch, order.len())];
+                let range = spec.range(self.position.batch, order.samples.len());
                 let mut pass = Pass::inference();
                 pass.clock = clock.clone();
                 let drop = self.network.leading_dropout(first, &pass);
@@ -309,11 +335,23 @@ impl Trainer<'_> {
                     .cache
                     .peek(&plan.data, first)
                     .ok_or_else(|| Error::internal("the kept features are gone"))?;
+                let dropped = drop.is_some();
+                if let Some((index, answers)) = &order.on_device {
+                    let index = index.narrow(0, range.start, range.len())?;
+                    if let Some(x) = features.gather_on_device(&index, drop, &self.place) {
+                        return Ok(StepInput {
+                            answers: answers.range(range)?,
+                            x: x?,
+                            dropped,
+                        });
+                    }
+                }
+                let indices = &order.samples[range];
                 let x = features.gather(indices, drop, &self.place)?;
                 Ok(StepInput {
                     answers: samples.answers(indices)?.beside(&x)?,
                     x,
-                    dropped: drop.is_some(),
+                    dropped,
                 })
             }
         }

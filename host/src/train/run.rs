@@ -11,9 +11,11 @@ use super::cache::FeatureCache;
 use super::evaluate::{Place, SavedScores, Scores, evaluate};
 use super::phase::Flow;
 use super::progress::Progress;
+use super::sets::Sets;
 use super::source::{Samples, TrainData};
 use super::state::{Checkpoint, Position, Saved};
 use crate::config::plan::{Loss, Precision, RunPlan};
+use crate::device::budget::Budget;
 use crate::nn::build::Placement;
 use crate::nn::{InputShape, Network, RuleSource};
 use crate::threads::in_pool;
@@ -62,7 +64,7 @@ pub struct Outcome {
 pub(super) struct Trainer<'a> {
     pub(super) plan: &'a RunPlan,
     pub(super) seed: u64,
-    pub(super) data: &'a TrainData,
+    pub(super) data: &'a Sets<'a>,
     pub(super) place: Place,
     pub(super) segment: &'a Segment,
     pub(super) network: Network,
@@ -92,6 +94,8 @@ pub fn run(
     resume: Option<Checkpoint>,
 ) -> Result<Outcome> {
     let segments = baseline::segments(job.plan);
+    let place = place(job)?;
+    let sets = Sets::new(job.data, &place)?;
     let mut resume = resume
         .map(|c| {
             Ok::<_, Error>(Resume {
@@ -108,7 +112,7 @@ pub fn run(
         _ => Vec::new(),
     };
     while let Some(segment) = segments.get(position.segment) {
-        let mut trainer = open(job, segment, position, resume.as_ref())?;
+        let mut trainer = open(job, &sets, &place, segment, (position, resume.as_ref()))?;
         trainer.carried = std::mem::take(&mut carried);
         trainer.results = results;
         let from = resume.take().filter(|_| !position.is_segment_start());
@@ -164,7 +168,9 @@ pub fn score(
     let segment = segments
         .first()
         .ok_or_else(|| Error::usage("the plan has no network"))?;
-    let mut trainer = open(job, segment, Position::default(), None)?;
+    let place = place(job)?;
+    let given = Sets::given(job.data);
+    let mut trainer = open(job, &given, &place, segment, (Position::default(), None))?;
     trainer
         .network
         .load(&|name: &str| tensors.get(name).cloned())?;
@@ -172,24 +178,32 @@ pub fn score(
     in_pool(|| evaluate(&mut trainer.network, samples, None, loss, &trainer.place))
 }
 
+fn place(job: &Job<'_>) -> Result<Place> {
+    Ok(Place {
+        device: job.device.clone(),
+        dtype: match job.plan.dtype {
+            Precision::F32 => DType::F32,
+            Precision::F64 => DType::F64,
+        },
+        budget: Budget::of(&job.device, job.plan.gpu_memory_share)?,
+    })
+}
+
 /// Builds a segment's network and puts the checkpoint's values into it.
 fn open<'a>(
     job: &Job<'a>,
+    data: &'a Sets<'a>,
+    place: &Place,
     segment: &'a Segment,
-    position: Position,
-    resume: Option<&Resume>,
+    (position, resume): (Position, Option<&Resume>),
 ) -> Result<Trainer<'a>> {
-    let dtype = match job.plan.dtype {
-        Precision::F32 => DType::F32,
-        Precision::F64 => DType::F64,
-    };
     let input = InputShape {
         dims: job.data.train.dims(),
         outputs: job.data.train.outputs(),
     };
     let placement = Placement {
-        device: job.device.clone(),
-        dtype,
+        device: place.device.clone(),
+        dtype: place.dtype,
         seed: job.seed,
     };
     let mut network = Network::build(&segment.blocks, &input, job.rules, &placement)?;
@@ -202,11 +216,8 @@ fn open<'a>(
     Ok(Trainer {
         plan: job.plan,
         seed: job.seed,
-        data: job.data,
-        place: Place {
-            device: job.device.clone(),
-            dtype,
-        },
+        data,
+        place: place.clone(),
         segment,
         network,
         cache: FeatureCache::default(),

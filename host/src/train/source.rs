@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 
 use candle_core::Tensor;
 
+use super::evaluate::Place;
 use super::loss::Answers;
-use crate::{Error, Result};
+use crate::Result;
 
-/// Samples and their answers, on the CPU.
+/// Samples and their answers, on the CPU or, of resident samples, on the device.
 #[derive(Clone, Debug)]
 pub struct Batch {
-    /// `[B, C, H, W]` or `[B, D]`, `f32`.
+    /// `[B, C, H, W]` or `[B, D]`, `f32`; of resident samples in the type of the network.
     pub x: Tensor,
     /// What is to be predicted.
     pub answers: Answers,
@@ -87,6 +88,16 @@ pub trait Samples: Send + Sync {
     /// # Errors
     /// Data errors.
     fn answers(&self, indices: &[u32]) -> Result<Answers>;
+    /// The same samples kept on the device of `place`, where that is a GPU, they
+    /// can be and its budget has room: the same batches bit for bit, without a
+    /// copy to the device in a step.
+    ///
+    /// # Errors
+    /// The device refuses.
+    fn resident(&self, place: &Place) -> Result<Option<Box<dyn Samples>>> {
+        let _ = place;
+        Ok(None)
+    }
     /// The batches of an epoch, prepared ahead where that pays.
     ///
     /// # Errors
@@ -104,28 +115,4 @@ pub struct TrainData {
     pub test: Box<dyn Samples>,
     /// Further sets that phases name.
     pub extra: BTreeMap<String, Box<dyn Samples>>,
-}
-
-impl TrainData {
-    /// The set that a phase calls `name`.
-    ///
-    /// # Errors
-    /// A usage error for an unknown name.
-    pub fn get(&self, name: &str) -> Result<&dyn Samples> {
-        if name == "train" {
-            return Ok(&*self.train);
-        }
-        self.extra.get(name).map(|s| &**s).ok_or_else(|| {
-            Error::usage(format!("no data set `{name}` for a phase"))
-                .hint("`train`, or a name under `extra_data`")
-        })
-    }
-
-    /// What is evaluated between epochs: validation where there is one, or test.
-    pub fn held_out(&self) -> (&'static str, &dyn Samples) {
-        match &self.validation {
-            Some(validation) => ("validation", &**validation),
-            None => ("test", &*self.test),
-        }
-    }
 }

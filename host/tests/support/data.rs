@@ -224,6 +224,7 @@ pub fn plan(blocks: Vec<BlockPlan>, phases: Vec<PhasePlan>) -> RunPlan {
         device: "cpu".into(),
         dtype: Precision::F32,
         tf32: false,
+        gpu_memory_share: 0.5,
         threads: 0,
         data: biorule::data::DataPlan::default(),
         extra_data: BTreeMap::new(),

@@ -13,7 +13,7 @@ use biorule::nn::rule::{
 };
 use candle_core::{DType, Device, Tensor};
 
-/// What passed through a layer in the last pass.
+/// What passed through a layer in the last pass; tensors on the CPU.
 #[derive(Clone, Debug, Default)]
 pub struct Heard {
     /// Input.
@@ -103,12 +103,12 @@ impl Rule for Listener {
         let mut tape = locked(&self.tape);
         for (name, kept) in &mut out.kept {
             if let Some(golden) = tape.kept.get(&(self.block.clone(), name.clone())) {
-                *kept = golden.clone();
+                *kept = golden.to_device(x.device())?;
             }
         }
         let heard = Heard {
-            x: Some(x.clone()),
-            y: Some(out.y.clone()),
+            x: Some(x.to_device(&Device::Cpu)?),
+            y: Some(out.y.to_device(&Device::Cpu)?),
             ..Heard::default()
         };
         tape.heard.insert(self.block.clone(), heard);
@@ -131,8 +131,9 @@ impl Rule for Listener {
         let out = self.inner.backward(call, state, errors)?;
         let mut tape = locked(&self.tape);
         let heard = tape.heard.entry(self.block.clone()).or_default();
-        heard.grad_y = Some(errors.grad_y.clone());
-        heard.grad_x = out.grad_x.clone();
+        heard.grad_y = Some(errors.grad_y.to_device(&Device::Cpu)?);
+        let below = out.grad_x.as_ref().map(|g| g.to_device(&Device::Cpu));
+        heard.grad_x = below.transpose()?;
         Ok(out)
     }
     fn metrics(&self, call: &RuleCall, state: &[StateTensor]) -> Result<Vec<(String, f64)>> {

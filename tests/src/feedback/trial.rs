@@ -17,7 +17,7 @@ use candle_core::{DType, Device, Tensor};
 use super::record::{Heard, Recorder, Tape, locked};
 use crate::Result;
 
-/// One pass there and back.
+/// One pass there and back; tensors on the CPU.
 pub struct Walk {
     /// Output of the network.
     pub output: Tensor,
@@ -60,7 +60,7 @@ impl Trial {
             outputs,
         };
         let place = Placement {
-            device: Device::Cpu,
+            device: crate::device(),
             dtype: x.dtype(),
             seed: 7,
         };
@@ -75,8 +75,8 @@ impl Trial {
             tape: recorder.tape(),
             optimizer,
             loss,
-            x,
-            answers,
+            x: x.to_device(&place.device)?,
+            answers: answers.on(&place.device)?,
         })
     }
 
@@ -101,12 +101,12 @@ impl Trial {
             .insert((block.into(), name.into()), tensor);
     }
 
-    /// A tensor of the network, a copy.
+    /// A tensor of the network, a copy on the CPU.
     ///
     /// # Errors
     /// There is none of this name.
     pub fn tensor(&self, name: &str) -> Result<Tensor> {
-        Ok(self.slot(name)?.copy()?)
+        Ok(self.slot(name)?.copy()?.to_device(&Device::Cpu)?)
     }
     /// Whether there is a tensor of this name.
     pub fn has(&self, name: &str) -> bool {
@@ -122,7 +122,8 @@ impl Trial {
             let (have, want) = (slot.dims(), value.dims());
             return Err(format!("`{name}` has shape {have:?}, given {want:?}").into());
         }
-        copy_in_place(&slot, &value.to_dtype(slot.dtype())?.contiguous()?)?;
+        let value = value.to_device(slot.device())?.to_dtype(slot.dtype())?;
+        copy_in_place(&slot, &value.contiguous()?)?;
         Ok(())
     }
     fn slot(&self, name: &str) -> Result<Tensor> {
@@ -185,18 +186,21 @@ impl Trial {
         }
         let blocks = 0..self.network.len();
         self.network.backward(&mut pass, &scored.grad, blocks)?;
-        let named = (pass.gradients.iter()).map(|(name, g)| (name.to_string(), g.clone()));
-        let gradients = named.collect();
+        let cpu = &Device::Cpu;
+        let named = pass.gradients.iter();
+        let gradients = named
+            .map(|(name, g)| -> Result<_> { Ok((name.to_string(), g.to_device(cpu)?)) })
+            .collect::<Result<_>>()?;
         if let Some(rate) = rate {
             self.optimizer.step(pass.gradients, rate)?;
             self.network.end_step();
         }
         let sums = scored.sums.to_dtype(DType::F64)?.to_vec1::<f64>()?;
         Ok(Walk {
-            output,
+            output: output.to_device(cpu)?,
             loss: sums[0] / self.answers.len() as f64,
             right: sums[1],
-            error: scored.grad,
+            error: scored.grad.to_device(cpu)?,
             gradients,
         })
     }

@@ -100,6 +100,7 @@ pub fn resolve_table(table: Table, context: &dyn PlanContext) -> Result<Resolved
     check_device(&device)?;
     let dtype = top.choice("dtype")?;
     let tf32 = top.flag("tf32")?;
+    let gpu_memory_share = top.number("gpu_memory_share")?;
     let threads = top.whole("threads")? as usize;
     let plugin_folders = top
         .texts("plugin_folders")?
@@ -127,6 +128,7 @@ pub fn resolve_table(table: Table, context: &dyn PlanContext) -> Result<Resolved
         device,
         dtype,
         tf32,
+        gpu_memory_share,
         threads,
         data,
         extra_data,

@@ -153,6 +153,13 @@ pub const TOP: &[Setting] = &[
         "TF32 matrix products on CUDA; changes results at the 1e-3 level",
     ),
     Setting::new(
+        "gpu_memory_share",
+        Kind::Number,
+        "0.5",
+        "share of the GPU's free memory for data sets and kept features; what does not fit there stays in the machine's memory. Changes no result",
+    )
+    .range(0.0, 1.0),
+    Setting::new(
         "threads",
         Kind::Whole,
         "0",

@@ -9,6 +9,7 @@ use candle_core::cuda_backend::{CudaDevice, DeviceId};
 use candle_core::{Device, Storage, Tensor};
 
 use super::gpu::address;
+use super::times;
 use crate::{Error, Result};
 
 /// One argument of a foreign kernel.
@@ -72,7 +73,9 @@ pub fn launch(kernel: &Kernel<'_>, grid: &Grid, values: &[Value<'_>]) -> Result<
     // SAFETY: addresses are of live tensors of this device, and memory they
     // may give up meanwhile is freed in stream order. That the kernel keeps to
     // them is its author's promise, as with any code of a plugin.
-    unsafe { call.launch(config) }.map_err(|e| wrong(kernel, e))?;
+    let enqueue = || unsafe { call.launch(config) };
+    let name = || format!("{} of `{}`", kernel.function, kernel.module);
+    times::timed(&stream, name, enqueue).map_err(|e| wrong(kernel, e))?;
     Ok(())
 }
 
@@ -120,7 +123,8 @@ fn word(value: &Value<'_>) -> Result<u64> {
 
 /// Loads a text once; another text under the same name is another module.
 fn function(device: &CudaDevice, kernel: &Kernel<'_>) -> Result<CudaFunction> {
-    type Loaded = HashMap<(DeviceId, String, String), (Arc<str>, CudaFunction)>;
+    // By module, function, and number of the text under that name.
+    type Loaded = HashMap<(DeviceId, String, String), (usize, Arc<str>, CudaFunction)>;
     static LOADED: OnceLock<Mutex<Loaded>> = OnceLock::new();
     let mut loaded = LOADED
         .get_or_init(Mutex::default)
@@ -131,16 +135,16 @@ fn function(device: &CudaDevice, kernel: &Kernel<'_>) -> Result<CudaFunction> {
         kernel.module.to_owned(),
         kernel.function.to_owned(),
     );
-    if let Some((text, function)) = loaded.get(&key)
-        && **text == *kernel.ptx
-    {
-        return Ok(function.clone());
-    }
-    let module = format!("rule-{}-{}", kernel.module, loaded.len());
+    let number = match loaded.get(&key) {
+        Some((_, text, function)) if **text == *kernel.ptx => return Ok(function.clone()),
+        Some((number, ..)) => number + 1,
+        None => 0,
+    };
+    let module = format!("rule-{}-{}-{number}", kernel.module, kernel.function);
     let function = device
         .get_or_load_custom_func(kernel.function, &module, kernel.ptx)
         .map_err(|e| wrong(kernel, e))?
         .into_cuda_function();
-    loaded.insert(key, (kernel.ptx.into(), function.clone()));
+    loaded.insert(key, (number, kernel.ptx.into(), function.clone()));
     Ok(function)
 }

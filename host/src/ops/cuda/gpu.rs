@@ -17,6 +17,7 @@ use candle_core::{CudaStorage, DType};
 
 use super::machine::{Arg, Gemm, INTS, Launch, Matrix};
 use super::source::Source;
+use super::times;
 use crate::{Error, Result};
 
 fn wrong(what: &str, error: impl std::fmt::Debug) -> Error {
@@ -66,7 +67,9 @@ pub(super) fn launch(device: &CudaDevice, dtype: DType, launch: &Launch<'_>) -> 
     // SAFETY: every argument has at least the size the kernel declares, in its
     // order (checked by running the same launches in tests), and pointers are of
     // tensors alive until this is enqueued.
-    unsafe { call.launch(config) }.map_err(|e| wrong(launch.kernel, e))?;
+    let enqueue = || unsafe { call.launch(config) };
+    times::timed(&stream, || launch.kernel.to_owned(), enqueue)
+        .map_err(|e| wrong(launch.kernel, e))?;
     Ok(())
 }
 
@@ -160,36 +163,40 @@ pub(super) fn gemm(device: &CudaDevice, dtype: DType, gemm: &Gemm) -> Result<()>
     // cuBLAS counts columns first: our row-major c = a b is its cᵀ = bᵀ aᵀ.
     let (first, second, out) = (&gemm.b, &gemm.a, &gemm.c);
     let handle = device.cublas_handle();
+    let [m, n, k, batch] = [gemm.m, gemm.n, gemm.k, gemm.batch];
+    let sizes = [size(m)?, size(n)?, size(k)?, size(batch)?];
+    let leads = [size(first.ld)?, size(second.ld)?, size(out.ld)?];
     // SAFETY: addresses are of device memory that holds the matrices described,
     // on this handle's device and stream; scales live through the call.
-    unsafe {
+    let enqueue = || unsafe {
         gemm_strided_batched_ex(
             *handle.handle(),
             turn(first),
             turn(second),
-            size(gemm.n)?,
-            size(gemm.m)?,
-            size(gemm.k)?,
+            sizes[1],
+            sizes[0],
+            sizes[2],
             scale(0),
             first.at as *const c_void,
             kind,
-            size(first.ld)?,
+            leads[0],
             first.stride as c_longlong,
             second.at as *const c_void,
             kind,
-            size(second.ld)?,
+            leads[1],
             second.stride as c_longlong,
             scale(1),
             out.at as *mut c_void,
             kind,
-            size(out.ld)?,
+            leads[2],
             out.stride as c_longlong,
-            size(gemm.batch)?,
+            sizes[3],
             compute,
             blas::cublasGemmAlgo_t::CUBLAS_GEMM_DEFAULT,
         )
-    }
-    .map_err(|e| wrong("a matrix product", e))
+    };
+    let name = || format!("gemm {m}x{n}x{k}, {batch} of them");
+    times::timed(&device.cuda_stream(), name, enqueue).map_err(|e| wrong("a matrix product", e))
 }
 
 /// Memory of the device's pool, in stream order.

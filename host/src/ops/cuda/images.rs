@@ -1,4 +1,4 @@
-//! Batches from a dataset that is kept on the device as bytes.
+//! Batches from a data set, and from kept features, that stay on the device.
 
 use candle_core::{DType, Tensor};
 
@@ -6,38 +6,60 @@ use super::machine::{Machine, int};
 use super::source::Source;
 use crate::{Error, Result};
 
-/// Output size, border and the map from bytes to values.
-#[derive(Clone, Copy, Debug)]
-pub struct ImageMap<'a> {
-    /// `[P, Q]`.
-    pub size: [usize; 2],
-    /// Byte that stands outside the image.
-    pub border: u8,
-    /// value = byte·scale + offset; both `[C]`, of the type of the result.
-    pub scale: &'a Tensor,
-    /// See `scale`.
-    pub offset: &'a Tensor,
-}
-
-/// Images `picks` of `data`, shifted, mirrored and standardised: `[B, C, P, Q]`.
+/// Images `picks` of `data`, shifted, mirrored and scaled: `[B, C, H, W]`.
 /// `data: [count, C, H, W]` (`u8`); `picks: [B, 4]` (`i32`): image, row shift,
-/// column shift, whether mirrored. Pixel (p, q) reads (p + row, q + column);
-/// shifts may be negative. Indices are not checked on the device.
-pub fn gather(data: &Tensor, picks: &Tensor, map: &ImageMap<'_>) -> Result<Tensor> {
+/// column shift, whether mirrored; `table: [C, 256]`: the value of each byte, of
+/// the type of the result. Pixel (h, w) reads (h + row, w + column), a mirrored
+/// one counts w from the right; outside stands byte 0, or with `reflect` what a
+/// mirror at the edge pixel shows. Indices are not checked on the device.
+///
+/// # Errors
+/// Internal errors for tensors of other shapes or types.
+pub fn gather(data: &Tensor, picks: &Tensor, table: &Tensor, reflect: bool) -> Result<Tensor> {
     let ((_, c, h, w), (b, fields)) = (data.dims4()?, picks.dims2()?);
     if data.dtype() != DType::U8 || picks.dtype() != DType::I32 || fields != 4 {
         return Err(Error::internal(
             "images are gathered from bytes by rows of four i32",
         ));
     }
-    let [p, q] = map.size;
-    let m = Machine::of(map.scale)?;
-    let (data, picks) = (m.any_input(data)?, m.any_input(picks)?);
-    let (scale, offset) = (m.input(map.scale)?, m.input(map.offset)?);
-    let y = m.output(b * c * p * q)?;
-    let sizes = [b, c, h, w, p, q, usize::from(map.border)].map(int);
-    let tensors = [data.arg(), picks.arg(), scale.arg(), offset.arg(), y.arg()];
+    if table.dims() != [c, 256] {
+        return Err(Error::internal(format!(
+            "{c} channels of bytes and a table {:?}",
+            table.dims()
+        )));
+    }
+    let m = Machine::of(table)?;
+    let (data, picks, table) = (m.any_input(data)?, m.any_input(picks)?, m.input(table)?);
+    let y = m.output(b * c * h * w)?;
+    // ZEROS and REFLECT of `prelude.cuh`.
+    let mode = usize::from(reflect);
+    let sizes = [b, c, h, w, mode].map(int);
+    let tensors = [data.arg(), picks.arg(), table.arg(), y.arg()];
     let args: Vec<_> = sizes.into_iter().chain(tensors).collect();
-    m.over(Source::Images, "gather_images", [p * q, b * c], &args)?;
-    Ok(y.tensor(&[b, c, p, q]))
+    m.over(Source::Images, "gather_images", [h * w, b * c], &args)?;
+    Ok(y.tensor(&[b, c, h, w]))
+}
+
+/// Rows `index` (`[n]`, `u32`) of `table: [count, ..]`, `[n, ..]`. Indices are
+/// not checked on the device. (Candle's own index-select copies its dims and
+/// strides to the device at every call.)
+///
+/// # Errors
+/// Internal errors for tensors of other types.
+pub fn rows(table: &Tensor, index: &Tensor) -> Result<Tensor> {
+    let n = index.dims1()?;
+    if index.dtype() != DType::U32 {
+        return Err(Error::internal("rows are gathered by u32"));
+    }
+    let width: usize = table.dims()[1..].iter().product();
+    let m = Machine::of(table)?;
+    let (index, table_at) = (m.any_input(index)?, m.input(table)?);
+    let y = m.output(n * width)?;
+    let sizes = [int(n), int(width)];
+    let tensors = [index.arg(), table_at.arg(), y.arg()];
+    let args: Vec<_> = sizes.into_iter().chain(tensors).collect();
+    m.over(Source::Images, "gather_rows", [width, n], &args)?;
+    let mut dims = table.dims().to_vec();
+    dims[0] = n;
+    Ok(y.tensor(&dims))
 }

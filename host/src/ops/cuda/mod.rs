@@ -31,3 +31,7 @@ mod emulate;
 mod gpu;
 #[cfg(test)]
 mod tests;
+#[cfg(feature = "cuda")]
+pub mod times;
+#[cfg(test)]
+pub(crate) use tests::places as test_places;

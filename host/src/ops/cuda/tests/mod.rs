@@ -12,7 +12,7 @@ use candle_core::{DType, Device, Tensor};
 use super::emulate;
 
 /// Where kernels can run here: emulated, and `cuda:0`.
-fn places() -> Vec<Device> {
+pub(crate) fn places() -> Vec<Device> {
     let mut places = Vec::new();
     if emulate::available() {
         places.push(Device::Cpu);

@@ -223,43 +223,65 @@ fn whole_samples_are_the_reference() {
 }
 
 #[test]
-fn images_are_shifted_mirrored_and_scaled() {
+fn images_are_shifted_mirrored_and_looked_up() {
     let (c, h, w) = (2, 4, 5);
     let bytes: Vec<u8> = (0..3 * c * h * w).map(|i| (i * 37 % 251) as u8).collect();
-    let picks = [[2i32, -1, 1, 0], [0, 0, 0, 1], [1, 2, -2, 1]];
-    let (scale, offset) = ([0.5f64, 0.25], [-1.0, 2.0]);
-    let (p, q) = (3, 6);
-    let mut want = Vec::new();
-    for [image, row, column, mirror] in picks {
-        for k in 0..c {
-            for i in 0..p {
-                for j in 0..q {
-                    let j = if mirror == 1 { q - 1 - j } else { j };
-                    let (y, x) = (i as i32 + row, j as i32 + column);
-                    let inside = (0..h as i32).contains(&y) && (0..w as i32).contains(&x);
-                    let at =
-                        ((image as usize * c + k) * h + y.max(0) as usize) * w + x.max(0) as usize;
-                    let byte = if inside { bytes[at] } else { 9 };
-                    want.push(f64::from(byte) * scale[k] + offset[k]);
+    let picks = [[2i32, -1, 1, 0], [0, 0, 0, 1], [1, 2, -3, 1]];
+    let value = |k: usize, byte: u8| f64::from(byte) * [0.5, 0.25][k] - [1.0, -2.0][k];
+    // The pixel of an axis of n at `i`, or none.
+    let pixel = |i: i32, n: usize, reflect: bool| match (i, n as i32 - 1) {
+        (i, last) if (0..=last).contains(&i) => Some(i as usize),
+        (i, last) if reflect => Some(if i < 0 { -i } else { 2 * last - i } as usize),
+        _ => None,
+    };
+    let table: Vec<f64> = (0..c)
+        .flat_map(|k| (0..=255).map(move |byte| value(k, byte)))
+        .collect();
+    for reflect in [false, true] {
+        let mut want = Vec::new();
+        for [image, row, column, mirror] in picks {
+            for k in 0..c {
+                for i in 0..h {
+                    for j in 0..w {
+                        let j = if mirror == 1 { w - 1 - j } else { j };
+                        let y = pixel(i as i32 + row, h, reflect);
+                        let x = pixel(j as i32 + column, w, reflect);
+                        let plane = (image as usize * c + k) * h;
+                        let byte = match (y, x) {
+                            (Some(y), Some(x)) => bytes[(plane + y) * w + x],
+                            _ => 0,
+                        };
+                        want.push(value(k, byte));
+                    }
                 }
             }
         }
+        let want = Tensor::from_vec(want, (3, c, h, w), &Device::Cpu).expect("want");
+        for place in places() {
+            let data = Tensor::from_vec(bytes.clone(), (3, c, h, w), &place).expect("bytes");
+            let picks = Tensor::from_vec(picks.concat(), (3, 4), &place).expect("picks");
+            let table = Tensor::from_vec(table.clone(), (c, 256), &place).expect("table");
+            let got = cuda::images::gather(&data, &picks, &table, reflect);
+            agree("images", &got.expect("gather"), &want);
+        }
     }
-    let want = Tensor::from_vec(want, (3, c, p, q), &Device::Cpu).expect("want");
+}
+
+#[test]
+fn rows_are_index_select() {
     for place in places() {
-        let data = Tensor::from_vec(bytes.clone(), (3, c, h, w), &place).expect("bytes");
-        let picks = Tensor::from_vec(picks.concat(), (3, 4), &place).expect("picks");
-        let [scale, offset] = [scale, offset].map(|v| Tensor::new(&v, &place).expect("channel"));
-        let map = cuda::images::ImageMap {
-            size: [p, q],
-            border: 9,
-            scale: &scale,
-            offset: &offset,
-        };
-        agree(
-            "images",
-            &cuda::images::gather(&data, &picks, &map).expect("gather"),
-            &want,
-        );
+        for dtype in TYPES {
+            for dims in [vec![9, 3, 5, 7], vec![4, 1], vec![300, 2]] {
+                let table = values(1, &dims, dtype);
+                let picked: Vec<u32> = (0..11).map(|i| i * 5 % dims[0] as u32).collect();
+                let index = Tensor::new(picked, &Device::Cpu).expect("index");
+                // A view that does not begin at the first element.
+                let view = index.narrow(0, 3, 7).expect("view");
+                let want = table.index_select(&view, 0).expect("reference");
+                let index = to(&index, &place).narrow(0, 3, 7).expect("view");
+                let got = cuda::images::rows(&to(&table, &place), &index).expect("rows");
+                agree("rows", &got, &want);
+            }
+        }
     }
 }
