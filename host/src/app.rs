@@ -10,12 +10,7 @@ use crate::config::{
     DataShape, ParamKind, ParamSchema, ParamValue, PlanContext, PluginInfo, RuleSchema, RunPlan,
 };
 use crate::data::DataPlan;
-<<<<<<< HEAD
-use crate::device::Placement;
-=======
 use crate::device::{DeviceChoice, Placement};
-use crate::nn::rule;
->>>>>>> work-d
 use crate::plugins::{Registry, RuleEntry};
 use crate::run::identity::DeviceRecord;
 use crate::run::{Bridge, CheckpointStore, Metrics, Outcome, Reporter, RunFolder, StopFlag};
@@ -51,6 +46,7 @@ impl App {
     pub fn discover(folders: &[PathBuf]) -> Self {
         Self {
             registry: Registry::discover(folders),
+            opened: Mutex::new(None),
         }
     }
 
@@ -66,14 +62,7 @@ impl App {
 /// # Errors
 /// None: plugins that are refused are told by [`Host::refused`].
 pub fn open(folders: &[PathBuf]) -> Result<Box<dyn Host>> {
-<<<<<<< HEAD
     Ok(Box::new(App::discover(folders)))
-=======
-    Ok(Box::new(App {
-        registry: Registry::discover(folders),
-        opened: Mutex::new(None),
-    }))
->>>>>>> work-d
 }
 
 impl PlanContext for App {

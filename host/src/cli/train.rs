@@ -12,12 +12,8 @@ use super::options::ConfigArgs;
 use super::{Host, Open};
 use crate::config::{Resolved, shapes};
 use crate::run::folder::{self, Resume};
-<<<<<<< HEAD
-use crate::run::summary::{self, Experiment};
-=======
 use crate::run::identity::DeviceRecord;
-use crate::run::summary;
->>>>>>> work-d
+use crate::run::summary::{self, Experiment};
 use crate::run::{Metrics, Outcome, Reporter, ReporterOptions, RunFolder, StopCause, StopFlag};
 use crate::{Error, ExitCode, Result};
 
@@ -212,13 +208,8 @@ struct Session<'a> {
     args: &'a TrainArgs,
     config: &'a ConfigArgs,
     host: &'a dyn Host,
-<<<<<<< HEAD
-    device: String,
-    stop: &'a StopFlag,
-=======
     device: DeviceRecord,
-    stop: StopFlag,
->>>>>>> work-d
+    stop: &'a StopFlag,
     root: PathBuf,
 }
 

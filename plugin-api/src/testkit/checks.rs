@@ -284,7 +284,8 @@ fn input_gradient(subject: &dyn Subject) -> Result<Outcome> {
         let Some(grad) = chain.input_gradient(index, x, &c)? else {
             return Ok(Skipped("the plugin is older than this question".into()));
         };
-        let at = |h: f64| chain.weighted(index, &x.zip(&along, |x, a| x + h * a)?.to(x.dtype()), &c);
+        let at =
+            |h: f64| chain.weighted(index, &x.zip(&along, |x, a| x + h * a)?.to(x.dtype()), &c);
         let slope = (at(DIFFERENCE)? - at(-DIFFERENCE)?) / (2.0 * DIFFERENCE);
         let (dot, size) = (product(&grad, &along), product(&grad, &grad).sqrt());
         // `along` has entries of size 1, so the product is of this size.

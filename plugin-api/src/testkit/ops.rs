@@ -210,12 +210,19 @@ fn row_len(t: &Array) -> usize {
 pub(super) fn scale_rows(t: &Array, factors: &Array) -> Result<Array> {
     let mut shape = vec![1; t.shape().len()];
     shape[0] = factors.values().len();
-    t.zip(&factors.reshape(&shape)?.broadcast(t.shape())?, |t, f| t * f)
+    t.zip(&factors.reshape(&shape)?.broadcast(t.shape())?, |t, f| {
+        t * f
+    })
 }
 
 /// `(Σ|t|ᵖ)^(1/p)` of each row.
 pub(super) fn row_norms(t: &Array, p: f64) -> Array {
-    let norm = |row: &[f64]| row.iter().map(|v| v.abs().powf(p)).sum::<f64>().powf(1.0 / p);
+    let norm = |row: &[f64]| {
+        row.iter()
+            .map(|v| v.abs().powf(p))
+            .sum::<f64>()
+            .powf(1.0 / p)
+    };
     let norms: Vec<f64> = t.values().chunks(row_len(t)).map(norm).collect();
     Array::of(t.dtype(), &[norms.len()], norms)
 }

@@ -17,10 +17,9 @@ use crate::train::optimizer::Optimizer;
 use crate::train::step::{StepInput, gradient_step, local_step};
 use crate::{Error, ExitCode, Result};
 
-/// BioTorch's network and its data, as this project's configuration has them.
-const LENET: &str = include_str!("../../../../configs/reproduce/biotorch/cifar10-lenet-bp.toml");
-/// BioTorch's default optimiser for it.
-const LENET_SGD: &str = "training.gradient.optimizer={ kind = \"sgd\", lr = 0.1, momentum = 0.9, weight_decay = 0.0001 }";
+/// BioTorch's network with its optimiser, as this project's configuration has them.
+const LENET: &str =
+    include_str!("../../../../configs/reproduce/biotorch/cifar10-lenet-sgd/bp.toml");
 
 /// Classes of CIFAR-10.
 const CLASSES: usize = 10;
@@ -30,7 +29,6 @@ struct Net {
     name: String,
     /// The configuration, without data.
     toml: String,
-    set: Option<&'static str>,
     /// `[C, H, W]`.
     dims: [usize; 3],
     batch: usize,
@@ -52,7 +50,6 @@ pub fn cases() -> Vec<Case> {
     nets.push(Net {
         name: "lenet-step-b128".into(),
         toml: LENET.into(),
-        set: Some(LENET_SGD),
         dims: [3, 32, 32],
         batch: 128,
         torch: "lenet-step",
@@ -89,7 +86,6 @@ fn softhebb(layer: &Layer, batch: usize) -> Net {
     Net {
         name: format!("softhebb-step-{}-b{batch}", layer.name),
         toml: local(layer, batch, "reflect", &rule),
-        set: None,
         dims: [layer.channels, layer.size, layer.size],
         batch,
         torch: "softhebb-step",
@@ -110,7 +106,6 @@ fn krotov(layer: &Layer, batch: usize) -> Net {
             "zeros",
             &format!("name = \"krotov\", lr = {RATE:?}"),
         ),
-        set: None,
         dims: [layer.channels, layer.size, layer.size],
         batch,
         torch: "krotov-step",
@@ -158,7 +153,6 @@ optimizer = {{ kind = "adam", lr = 0.001 }}
     Net {
         name: format!("bp-step-b{batch}"),
         toml,
-        set: None,
         dims: [3, 32, 32],
         batch,
         torch: "bp-step",
@@ -188,12 +182,7 @@ impl Net {
         std::fs::write(&file, &self.toml).map_err(|e| Error::io(ExitCode::Internal, &file, &e))?;
         let sources = Sources {
             files: vec![file],
-            sets: self
-                .set
-                .map(str::to_owned)
-                .into_iter()
-                .chain(bench.sets.to_vec())
-                .collect(),
+            sets: bench.sets.to_vec(),
             ..Sources::default()
         };
         let context = Shaped {
