@@ -149,6 +149,24 @@ impl Report {
 }
 
 impl Row {
+    /// For who waits for the rest.
+    #[must_use]
+    pub fn line(&self) -> String {
+        let mut text = format!("{}: {}", self.name, duration(self.seconds));
+        for (value, what) in [
+            (self.vs_pytorch_plain, "plain"),
+            (self.vs_pytorch_best, "best"),
+        ] {
+            if let Some(ratio) = value {
+                text.push_str(&format!(", {ratio:.2} × {what}"));
+            }
+        }
+        if let Some(note) = &self.note {
+            text.push_str(&format!(" ({note})"));
+        }
+        text
+    }
+
     fn cells(&self) -> Vec<String> {
         let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".into());
         let ratio = |v: Option<f64>| or_dash(v.map(|v| format!("{v:.2}")));

@@ -127,9 +127,7 @@ pub(super) fn run(args: &BenchArgs) -> Result<ExitCode> {
         let text = json!({"peak": memory.peak, "prepared": memory.prepared});
         return super::print(&format!("{text}\n")).map(|()| ExitCode::Done);
     }
-    let report = bench::run(&options, &mut |row| {
-        eprintln!("{}: {:.3} ms", row.name, row.seconds * 1e3);
-    })?;
+    let report = bench::run(&options, &mut |row| eprintln!("{}", row.line()))?;
     if let Some(why) = &report.pytorch_absent {
         eprintln!("no figures of PyTorch: {why}");
     }
