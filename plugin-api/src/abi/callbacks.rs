@@ -47,8 +47,52 @@ pub(crate) fn competition<C: Competition>(competition: &C) -> (*const c_void, Ra
     (std::ptr::from_ref(competition).cast(), call::<C>)
 }
 
+/// The competition compiled for wide vectors, where the machine has them: plugins are built for any
+/// machine of their kind, and a competition is loops over lanes. All it calls has to be inlined
+/// (`#[inline(always)]`) for that. No operation is fused or reordered, so the results are the same.
+#[cfg(target_arch = "x86_64")]
+mod wide {
+    use super::{Competition, Real, Tile};
+
+    /// # Safety
+    /// The machine has AVX2 and FMA.
+    #[target_feature(enable = "avx2,fma")]
+    pub unsafe fn avx2<T: Real, C: Competition>(competition: &C, tile: &mut Tile<'_, T>) {
+        competition.compete(tile);
+    }
+
+    /// # Safety
+    /// The machine has AVX-512 F, DQ, BW and VL, AVX2 and FMA.
+    #[target_feature(enable = "avx512f,avx512dq,avx512bw,avx512vl,avx2,fma")]
+    pub unsafe fn avx512<T: Real, C: Competition>(competition: &C, tile: &mut Tile<'_, T>) {
+        competition.compete(tile);
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+fn compete<T: Real, C: Competition>(competition: &C, tile: &mut Tile<'_, T>) {
+    // The detection is a load and a comparison after the first call.
+    let fma = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
+    let wide = is_x86_feature_detected!("avx512f")
+        && is_x86_feature_detected!("avx512dq")
+        && is_x86_feature_detected!("avx512bw")
+        && is_x86_feature_detected!("avx512vl");
+    match (fma, wide) {
+        // SAFETY: the machine has what the function needs, as just seen.
+        (true, true) => unsafe { wide::avx512(competition, tile) },
+        // SAFETY: as above.
+        (true, false) => unsafe { wide::avx2(competition, tile) },
+        _ => competition.compete(tile),
+    }
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn compete<T: Real, C: Competition>(competition: &C, tile: &mut Tile<'_, T>) {
+    competition.compete(tile);
+}
+
 fn run<T: Real, C: Competition>(mut tile: Tile<'_, T>, competition: &C) {
-    if catch_unwind(AssertUnwindSafe(|| competition.compete(&mut tile))).is_err() {
+    if catch_unwind(AssertUnwindSafe(|| compete(competition, &mut tile))).is_err() {
         for k in 0..tile.k {
             tile.y(k).fill(T::of(f64::NAN));
         }

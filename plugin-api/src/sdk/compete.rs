@@ -94,14 +94,17 @@ pub struct Tile<'a, T> {
 
 impl<T: Real> Tile<'_, T> {
     /// Pre-activations of unit `k` at all positions.
+    #[inline(always)]
     pub fn u(&self, k: usize) -> &[T] {
         &self.u[k * self.stride..k * self.stride + self.lanes]
     }
     /// Factors of unit `k` at all positions.
+    #[inline(always)]
     pub fn y(&mut self, k: usize) -> &mut [T] {
         &mut self.y[k * self.stride..k * self.stride + self.lanes]
     }
     /// Both at once.
+    #[inline(always)]
     pub fn uy(&mut self, k: usize) -> (&[T], &mut [T]) {
         let range = k * self.stride..k * self.stride + self.lanes;
         (&self.u[range.clone()], &mut self.y[range])
@@ -123,6 +126,10 @@ impl<'a, T> Tile<'a, T> {
 
 /// How pre-activations become post-synaptic factors. May not panic, and may not
 /// use tensors: it runs on the host's threads, many tiles at a time.
+///
+/// The SDK compiles it several times, for the vector instructions that machines may have. What
+/// `compete` calls takes part in that only where it is inlined: mark its helpers
+/// `#[inline(always)]`, and let their innermost loops run over lanes.
 pub trait Competition: Sync {
     /// Writes `y` of the tile from its `u`.
     fn compete<T: Real>(&self, tile: &mut Tile<'_, T>);

@@ -39,53 +39,68 @@ impl Ranking {
     }
 }
 
+/// Lanes worked on at a time.
+const LANES: usize = 16;
+
 impl Competition for Ranking {
+    #[inline(always)]
     fn compete<T: Real>(&self, tile: &mut Tile<'_, T>) {
-        let lanes = tile.lanes;
-        let top = largest(self.rank, tile);
-        let (first, kth) = (&top[..lanes], &top[(self.rank - 1) * lanes..]);
+        let mut from = 0;
+        while from + LANES <= tile.lanes {
+            self.rank::<T, LANES>(tile, from);
+            from += LANES;
+        }
+        // The host fills tiles up; what is left over has no need to be fast.
+        while from < tile.lanes {
+            self.rank::<T, 1>(tile, from);
+            from += 1;
+        }
+    }
+}
+
+impl Ranking {
+    /// Writes the factors of the lanes `from..from + N`.
+    #[inline(always)]
+    fn rank<T: Real, const N: usize>(&self, tile: &mut Tile<'_, T>, from: usize) {
+        let top = largest::<T, N>(self.rank, tile, from);
+        let (first, kth) = (top[0], top[self.rank - 1]);
         let (zero, one, punished) = (T::default(), T::of(1.0), T::of(-self.delta));
         // Units of the same value still to be passed over; below zero once one was taken.
-        let mut before_first = vec![zero; lanes];
-        let mut before_kth = ties_above(self.rank, lanes, &top);
+        let mut before_first = [zero; N];
+        let mut before_kth = ties_above(&top);
         for unit in 0..tile.k {
             let (u, y) = tile.uy(unit);
-            for lane in 0..lanes {
-                let is_first = u[lane] == first[lane] && before_first[lane] == zero;
-                let is_kth = u[lane] == kth[lane] && before_kth[lane] == zero;
-                y[lane] = if is_first {
-                    one
-                } else if is_kth {
-                    punished
-                } else {
-                    zero
-                };
-                before_first[lane] = step_down(before_first[lane], u[lane] == first[lane]);
-                before_kth[lane] = step_down(before_kth[lane], u[lane] == kth[lane]);
+            let (u, y) = (&u[from..from + N], &mut y[from..from + N]);
+            for lane in 0..N {
+                let (is_best, is_equal) = (u[lane] == first[lane], u[lane] == kth[lane]);
+                let wins = is_best && before_first[lane] == zero;
+                let loses = is_equal && before_kth[lane] == zero;
+                let other = if loses { punished } else { zero };
+                y[lane] = if wins { one } else { other };
+                before_first[lane] = step_down(before_first[lane], is_best);
+                before_kth[lane] = step_down(before_kth[lane], is_equal);
             }
         }
     }
 }
 
+#[inline(always)]
 fn step_down<T: Real>(count: T, hit: bool) -> T {
-    if hit { count - T::of(1.0) } else { count }
+    count - if hit { T::of(1.0) } else { T::default() }
 }
 
-/// The `rank` largest values of each lane in falling order, `[rank, lanes]`.
-fn largest<T: Real>(rank: usize, tile: &Tile<'_, T>) -> Vec<T> {
-    let lanes = tile.lanes;
-    let mut top = vec![T::of(f64::NEG_INFINITY); rank * lanes];
-    let mut sinking = vec![T::default(); lanes];
+/// The `rank` largest values of each lane in falling order.
+#[inline(always)]
+fn largest<T: Real, const N: usize>(rank: usize, tile: &Tile<'_, T>, from: usize) -> Vec<[T; N]> {
+    let mut top = vec![[T::of(f64::NEG_INFINITY); N]; rank];
     for unit in 0..tile.k {
-        sinking.copy_from_slice(tile.u(unit));
-        for row in top.chunks_exact_mut(lanes) {
-            for (held, value) in row.iter_mut().zip(&mut sinking) {
-                let (high, low) = if *held < *value {
-                    (*value, *held)
-                } else {
-                    (*held, *value)
-                };
-                (*held, *value) = (high, low);
+        let mut sinking = [T::default(); N];
+        sinking.copy_from_slice(&tile.u(unit)[from..from + N]);
+        for held in &mut top {
+            for lane in 0..N {
+                let (a, b) = (held[lane], sinking[lane]);
+                held[lane] = if a < b { b } else { a };
+                sinking[lane] = if a < b { a } else { b };
             }
         }
     }
@@ -93,11 +108,14 @@ fn largest<T: Real>(rank: usize, tile: &Tile<'_, T>) -> Vec<T> {
 }
 
 /// How many units share the k-th value and rank above the k-th unit, by lane.
-fn ties_above<T: Real>(rank: usize, lanes: usize, top: &[T]) -> Vec<T> {
-    let kth = &top[(rank - 1) * lanes..];
-    let mut ties = vec![T::default(); lanes];
-    for row in top[..(rank - 1) * lanes].chunks_exact(lanes) {
-        for lane in 0..lanes {
+#[inline(always)]
+fn ties_above<T: Real, const N: usize>(top: &[[T; N]]) -> [T; N] {
+    let mut ties = [T::default(); N];
+    let Some((kth, above)) = top.split_last() else {
+        return ties;
+    };
+    for row in above {
+        for lane in 0..N {
             if row[lane] == kth[lane] {
                 ties[lane] += T::of(1.0);
             }

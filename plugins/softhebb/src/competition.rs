@@ -81,33 +81,43 @@ impl Contest {
 }
 
 impl Competition for Contest {
+    #[inline(always)]
     fn compete<T: Real>(&self, tile: &mut Tile<'_, T>) {
         let mut from = 0;
+        while from + LANES <= tile.lanes {
+            self.decide(&mut Block::<T, LANES> { tile, from });
+            from += LANES;
+        }
+        // The host fills tiles up; what is left over has no need to be fast.
         while from < tile.lanes {
-            let to = (from + LANES).min(tile.lanes);
-            let mut block = Block { tile, from, to };
-            match self.kind {
-                Kind::Hard => block.hard(),
-                Kind::HardKrotov => self.hard_krotov(&mut block),
-                Kind::Soft => {
-                    block.soft(T::of(self.gain), false);
-                }
-                Kind::SoftKrotov if self.mode == 0 => {
-                    let winner = block.soft(T::of(self.gain), true);
-                    // All came out negative; the winner's is put right.
-                    block.change(&winner, |s| -s);
-                }
-                Kind::SoftKrotov => self.soft_krotov_ranked(&mut block),
-                // `knows` keeps this one from the fused path.
-                Kind::Supervised => {}
-            }
-            from = to;
+            self.decide(&mut Block::<T, 1> { tile, from });
+            from += 1;
         }
     }
 }
 
 impl Contest {
-    fn hard_krotov<T: Real>(&self, block: &mut Block<'_, '_, T>) {
+    #[inline(always)]
+    fn decide<T: Real, const N: usize>(&self, block: &mut Block<'_, '_, T, N>) {
+        match self.kind {
+            Kind::Hard => block.hard(),
+            Kind::HardKrotov => self.hard_krotov(block),
+            Kind::Soft => {
+                block.soft(T::of(self.gain), false);
+            }
+            Kind::SoftKrotov if self.mode == 0 => {
+                let winner = block.soft(T::of(self.gain), true);
+                // All came out negative; the winner's is put right.
+                block.change(&winner, |s| -s);
+            }
+            Kind::SoftKrotov => self.soft_krotov_ranked(block),
+            // `knows` keeps this one from the fused path.
+            Kind::Supervised => {}
+        }
+    }
+
+    #[inline(always)]
+    fn hard_krotov<T: Real, const N: usize>(&self, block: &mut Block<'_, '_, T, N>) {
         let punished = block.ranked(self.rank);
         let delta = T::of(self.delta);
         block.hard();
@@ -118,7 +128,8 @@ impl Contest {
         }
     }
 
-    fn soft_krotov_ranked<T: Real>(&self, block: &mut Block<'_, '_, T>) {
+    #[inline(always)]
+    fn soft_krotov_ranked<T: Real, const N: usize>(&self, block: &mut Block<'_, '_, T, N>) {
         let punished = block.ranked(self.rank);
         let delta = T::of(self.delta);
         block.soft(T::of(self.gain), false);
@@ -130,91 +141,99 @@ impl Contest {
     }
 }
 
-/// A unit for each lane.
-type Units = [u32; LANES];
-
-/// At most [`LANES`] neighbouring lanes of a tile.
-struct Block<'b, 't, T> {
+/// `N` neighbouring lanes of a tile. Rows are arrays, so that loops over lanes have a length that the
+/// compiler knows.
+struct Block<'b, 't, T, const N: usize> {
     tile: &'b mut Tile<'t, T>,
     from: usize,
-    to: usize,
 }
 
-impl<T: Real> Block<'_, '_, T> {
+impl<T: Real, const N: usize> Block<'_, '_, T, N> {
+    /// Pre-activations of unit `k`.
+    #[inline(always)]
+    fn u(&self, k: usize) -> [T; N] {
+        let mut row = [T::default(); N];
+        row.copy_from_slice(&self.tile.u(k)[self.from..self.from + N]);
+        row
+    }
+
+    #[inline(always)]
+    fn set(&mut self, k: usize, y: [T; N]) {
+        self.tile.y(k)[self.from..self.from + N].copy_from_slice(&y);
+    }
+
     /// Largest value and the first unit that has it.
-    fn winner(&self) -> ([T; LANES], Units) {
-        let mut best = [T::of(f64::NEG_INFINITY); LANES];
-        let mut unit = [0u32; LANES];
+    #[inline(always)]
+    fn winner(&self) -> ([T; N], [u32; N]) {
+        let mut best = [T::of(f64::NEG_INFINITY); N];
+        let mut unit = [0u32; N];
         for k in 0..self.tile.k {
-            let u = &self.tile.u(k)[self.from..self.to];
-            for ((best, unit), &u) in best.iter_mut().zip(&mut unit).zip(u) {
-                let wins = u > *best;
-                *best = if wins { u } else { *best };
-                *unit = if wins { k as u32 } else { *unit };
+            let u = self.u(k);
+            for lane in 0..N {
+                let wins = u[lane] > best[lane];
+                best[lane] = if wins { u[lane] } else { best[lane] };
+                unit[lane] = if wins { k as u32 } else { unit[lane] };
             }
         }
         (best, unit)
     }
 
     /// One for the winner, else zero.
+    #[inline(always)]
     fn hard(&mut self) {
         let (_, unit) = self.winner();
         for k in 0..self.tile.k {
-            let y = &mut self.tile.y(k)[self.from..self.to];
-            for (y, &unit) in y.iter_mut().zip(&unit) {
-                *y = if unit == k as u32 {
-                    T::of(1.0)
-                } else {
-                    T::of(0.0)
-                };
+            let mut y = [T::of(0.0); N];
+            for lane in 0..N {
+                if unit[lane] == k as u32 {
+                    y[lane] = T::of(1.0);
+                }
             }
+            self.set(k, y);
         }
     }
 
     /// `softmax(gain·u)`, all with the other sign where `negative`; returns the winners.
-    fn soft(&mut self, gain: T, negative: bool) -> Units {
+    #[inline(always)]
+    fn soft(&mut self, gain: T, negative: bool) -> [u32; N] {
         let (best, unit) = self.winner();
-        let mut sum = [T::of(0.0); LANES];
+        let mut sum = [T::of(0.0); N];
         for k in 0..self.tile.k {
-            let (from, to) = (self.from, self.to);
-            let (u, y) = self.tile.uy(k);
-            for (((y, &u), sum), &best) in y[from..to]
-                .iter_mut()
-                .zip(&u[from..to])
-                .zip(&mut sum)
-                .zip(&best)
-            {
-                *y = (gain * (u - best)).exp();
-                *sum += *y;
+            let mut y = self.u(k);
+            for lane in 0..N {
+                y[lane] = (gain * (y[lane] - best[lane])).exp();
+                sum[lane] += y[lane];
             }
+            self.set(k, y);
         }
         let sign = T::of(if negative { -1.0 } else { 1.0 });
         let share = sum.map(|sum| sign / sum);
         for k in 0..self.tile.k {
-            let y = &mut self.tile.y(k)[self.from..self.to];
-            for (y, &share) in y.iter_mut().zip(&share) {
-                *y = *y * share;
+            let y = &mut self.tile.y(k)[self.from..self.from + N];
+            for lane in 0..N {
+                y[lane] = y[lane] * share[lane];
             }
         }
         unit
     }
 
     /// The unit of rank `rank`, from 1 to [`RANKS`]; earlier units rank higher on ties.
-    fn ranked(&self, rank: usize) -> Units {
-        let mut best = [[T::of(f64::NEG_INFINITY); LANES]; RANKS];
-        let mut unit = [[0u32; LANES]; RANKS];
+    #[inline(always)]
+    fn ranked(&self, rank: usize) -> [u32; N] {
+        let mut best = [[T::of(f64::NEG_INFINITY); N]; RANKS];
+        let mut unit = [[0u32; N]; RANKS];
         for k in 0..self.tile.k {
-            let u = &self.tile.u(k)[self.from..self.to];
-            for (lane, &u) in u.iter().enumerate() {
-                // Insertion: from the place of the first whom the newcomer beats, all move down.
-                let (mut value, mut who, mut moves) = (u, k as u32, false);
-                for place in 0..rank.min(RANKS) {
+            // Insertion: from the place of the first whom the newcomer beats, all move down.
+            let (mut value, mut who) = (self.u(k), [k as u32; N]);
+            let mut moves = [false; N];
+            for place in 0..rank.min(RANKS) {
+                for lane in 0..N {
                     let (held, holder) = (best[place][lane], unit[place][lane]);
-                    moves |= value > held;
-                    best[place][lane] = if moves { value } else { held };
-                    unit[place][lane] = if moves { who } else { holder };
-                    value = if moves { held } else { value };
-                    who = if moves { holder } else { who };
+                    moves[lane] |= value[lane] > held;
+                    if moves[lane] {
+                        (best[place][lane], unit[place][lane]) = (value[lane], who[lane]);
+                        (value[lane], who[lane]) = (held, holder);
+                    }
                 }
             }
         }
@@ -222,9 +241,10 @@ impl<T: Real> Block<'_, '_, T> {
     }
 
     /// Changes the factor of one unit in each lane.
-    fn change(&mut self, units: &Units, change: impl Fn(T) -> T) {
-        for lane in self.from..self.to {
-            let y = &mut self.tile.y(units[lane - self.from] as usize)[lane];
+    #[inline(always)]
+    fn change(&mut self, units: &[u32; N], change: impl Fn(T) -> T) {
+        for (lane, &unit) in units.iter().enumerate() {
+            let y = &mut self.tile.y(unit as usize)[self.from + lane];
             *y = change(*y);
         }
     }
