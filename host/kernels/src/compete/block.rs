@@ -1,7 +1,7 @@
 //! The competition over a block of positions: gather tiles, compete, sum up, pack `y`.
 
 use super::{Competition, LANES, Tile};
-use crate::conv::Pack;
+use crate::conv::{Pack, Turn};
 use crate::real::Real;
 use crate::scratch::Buffer;
 use crate::simd::{Job, Simd};
@@ -59,8 +59,18 @@ impl<T: Real> Pass<'_, T> {
         runs
     }
 
-    /// All groups of block number `block`, the positions `positions` of the pass.
-    pub(super) fn run(&self, block: usize, positions: Range<usize>) {
+    /// All groups of block number `block`, the positions `positions` of the pass. `fresh` are their
+    /// pre-activations where they come straight from the product
+    /// (`[panels of all groups][position][width]`) and `u` is still to be written.
+    pub(super) fn run(&self, block: usize, positions: Range<usize>, fresh: Option<&[T]>) {
+        let plain = self.bias.is_none() && !self.pre_triangle;
+        let fresh = match fresh {
+            Some(fresh) if !plain => {
+                self.unpack(positions.clone(), fresh);
+                None
+            }
+            fresh => fresh,
+        };
         self.prepare(positions.clone());
         let (groups, units, _) = self.shape;
         let mut memory = Buffer::new(4 * units * LANES);
@@ -68,7 +78,20 @@ impl<T: Real> Pass<'_, T> {
         for group in 0..groups {
             sums.fill(T::ZERO);
             for start in positions.clone().step_by(LANES) {
-                self.tile(group, start..positions.end.min(start + LANES), tiles, sums);
+                let tile = start..positions.end.min(start + LANES);
+                let (u, _) = tiles.split_at_mut(units * LANES);
+                let u = u.as_chunks_mut::<LANES>().0;
+                if tile.len() < LANES {
+                    u.as_flattened_mut().fill(T::ZERO);
+                }
+                match fresh {
+                    Some(fresh) => {
+                        self.turn(group, positions.clone(), tile.clone(), fresh, u);
+                        self.store(group, tile.clone(), u);
+                    }
+                    None => self.gather(group, tile.clone(), u),
+                }
+                self.tile(group, tile, tiles, sums);
             }
             // SAFETY: the sums of a block are written by its task alone.
             let out = |which| unsafe {
@@ -87,22 +110,71 @@ impl<T: Real> Pass<'_, T> {
         }
     }
 
+    /// Pre-activations of a tile from `u`.
+    fn gather(&self, group: usize, tile: Range<usize>, to: &mut [[T; LANES]]) {
+        let (_, units, size) = self.shape;
+        for run in self.runs(tile) {
+            for (k, to) in to.iter_mut().enumerate() {
+                // SAFETY: only this task touches these positions of `u`, and here it only reads.
+                let from = unsafe { self.u.part(run.from + (group * units + k) * size, run.len) };
+                copy(&mut to[run.lane..run.lane + run.len], from);
+            }
+        }
+    }
+
+    /// Pre-activations of a tile from the sums of its block.
+    fn turn(
+        &self,
+        group: usize,
+        block: Range<usize>,
+        tile: Range<usize>,
+        fresh: &[T],
+        to: &mut [[T; LANES]],
+    ) {
+        let (width, panels, _) = self.packing;
+        for (i, to) in to.chunks_mut(width).enumerate() {
+            let panel = &fresh[(group * panels + i) * block.len() * width..];
+            T::vectorised(Turn {
+                size: (tile.len(), to.len()),
+                from: &panel[(tile.start - block.start) * width..],
+                from_stride: width,
+                to: to.as_flattened_mut(),
+                to_stride: LANES,
+            });
+        }
+    }
+
+    /// Writes the pre-activations of a tile to `u`.
+    fn store(&self, group: usize, tile: Range<usize>, from: &[[T; LANES]]) {
+        let (_, units, size) = self.shape;
+        for run in self.runs(tile) {
+            for (k, from) in from.iter().enumerate() {
+                // SAFETY: only this task touches these positions of `u`.
+                let to = unsafe { self.u.part(run.from + (group * units + k) * size, run.len) };
+                copy(to, &from[run.lane..run.lane + run.len]);
+            }
+        }
+    }
+
+    /// Writes the sums of a block to `u`.
+    fn unpack(&self, block: Range<usize>, fresh: &[T]) {
+        let (groups, units, _) = self.shape;
+        let mut memory = Buffer::new(units * LANES);
+        let tile = memory.as_chunks_mut::<LANES>().0;
+        for group in 0..groups {
+            for start in block.clone().step_by(LANES) {
+                let positions = start..block.end.min(start + LANES);
+                self.turn(group, block.clone(), positions.clone(), fresh, tile);
+                self.store(group, positions, tile);
+            }
+        }
+    }
+
     fn tile(&self, group: usize, positions: Range<usize>, tiles: &mut [T], sums: &mut [T]) {
         let (_, units, size) = self.shape;
         let (u, y) = tiles.split_at_mut(units * LANES);
-        let (u, y) = (u.as_chunks_mut::<LANES>().0, y.as_chunks_mut::<LANES>().0);
-        let runs = self.runs(positions.clone());
+        let (u, y) = (u.as_chunks::<LANES>().0, y.as_chunks_mut::<LANES>().0);
         let lanes = positions.len();
-        if lanes < LANES {
-            u.as_flattened_mut().fill(T::ZERO);
-        }
-        for run in &runs {
-            for (k, u) in u.iter_mut().enumerate() {
-                // SAFETY: only this task touches these positions of `u`, and here it only reads.
-                let from = unsafe { self.u.part(run.from + (group * units + k) * size, run.len) };
-                copy(&mut u[run.lane..run.lane + run.len], from);
-            }
-        }
         (self.competition)(&mut Tile {
             u,
             y,
@@ -127,7 +199,8 @@ impl<T: Real> Pass<'_, T> {
             });
         }
         if let Some(out) = &self.y {
-            for (run, (k, y)) in runs
+            for (run, (k, y)) in self
+                .runs(positions)
                 .iter()
                 .flat_map(|run| y.iter().enumerate().map(move |unit| (run, unit)))
             {

@@ -105,10 +105,8 @@ fn run_pass<T: Real>(map: &Map<'_, T>, block: usize, pass: &Pass<'_, T>) {
     let total = map.positions.len();
     threads::for_each(total.div_ceil(block), |i| {
         let positions = i * block..total.min((i + 1) * block);
-        if fused {
-            map.all_panels(positions.clone(), &pass.u);
-        }
-        pass.run(i, positions);
+        let sums = fused.then(|| map.sums(positions.clone()));
+        pass.run(i, positions, sums.as_deref());
     });
 }
 

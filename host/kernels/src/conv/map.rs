@@ -192,26 +192,37 @@ impl<T: Real> Map<'_, T> {
         });
     }
 
-    /// Every output of some positions.
-    pub(crate) fn all_panels(&self, positions: Range<usize>, out: &Shared<'_, T>) {
-        self.block(0..self.panels(), positions, out);
+    /// Every output of some positions, as `[panels of all groups][position][PANEL]`.
+    pub(crate) fn sums(&self, positions: Range<usize>) -> Buffer<T> {
+        let size = positions.len() * self.packed.panel;
+        let mut sums = Buffer::new(self.panels() * size);
+        for (panel, acc) in sums.chunks_exact_mut(size).enumerate() {
+            self.product(panel, positions.clone(), acc);
+        }
+        sums
     }
 
     fn block(&self, panels: Range<usize>, positions: Range<usize>, out: &Shared<'_, T>) {
         let width = self.packed.panel;
         let mut acc = Buffer::new(positions.len() * width);
         for panel in panels {
+            self.product(panel, positions.clone(), &mut acc);
             let (group, panel) = (panel / self.packed.panels, panel % self.packed.panels);
-            T::vectorised(Product {
-                x: &self.x[group * self.group_step..],
-                rows: &self.positions[positions.clone()],
-                steps: self.steps,
-                packed: self.packed.panel(group, panel),
-                acc: &mut acc,
-                add: false,
-            });
             self.write(group, panel * width, positions.clone(), &acc, out);
         }
+    }
+
+    /// The sums of panel number `panel` of all groups, `[position][PANEL]`.
+    fn product(&self, panel: usize, positions: Range<usize>, acc: &mut [T]) {
+        let (group, panel) = (panel / self.packed.panels, panel % self.packed.panels);
+        T::vectorised(Product {
+            x: &self.x[group * self.group_step..],
+            rows: &self.positions[positions],
+            steps: self.steps,
+            packed: self.packed.panel(group, panel),
+            acc,
+            add: false,
+        });
     }
 
     /// Writes the sums of one panel, image by image.

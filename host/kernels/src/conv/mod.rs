@@ -13,5 +13,5 @@ pub(crate) mod weight;
 
 pub use forward::forward;
 pub use input::input_grad;
-pub(crate) use product::Pack;
+pub(crate) use product::{Pack, Turn};
 pub use weight::weight_grad;
