@@ -6,6 +6,7 @@ use crate::check::assert_len;
 use crate::geometry::Conv;
 use crate::real::Real;
 use crate::threads::Shared;
+use std::ops::Range;
 
 /// The offsets of one pass of a convolution.
 pub(crate) struct Layout {
@@ -15,6 +16,8 @@ pub(crate) struct Layout {
     pub group_step: usize,
     pub positions: Vec<u32>,
     pub taps: Vec<u32>,
+    /// All taps.
+    whole: [Range<usize>; 1],
 }
 
 impl Layout {
@@ -26,11 +29,13 @@ impl Layout {
             (0..p).map(|i| i * g.stride[0]),
             (0..q).map(|j| j * g.stride[1]),
         );
+        let taps = tap_offsets(g, (hp, wp));
         Self {
             size: p * q,
             group_step: g.group_channels() * hp * wp,
             positions: position_offsets(images, image, wp, rows, cols),
-            taps: tap_offsets(g, (hp, wp)),
+            whole: [0..taps.len()],
+            taps,
         }
     }
 
@@ -47,6 +52,7 @@ impl Layout {
             group_step: self.group_step,
             positions: &self.positions[..images * self.size],
             steps: &self.taps,
+            segments: &self.whole,
             packed,
             groups: g.groups,
             per_image: self.size,

@@ -14,6 +14,7 @@ use crate::pad::unpad_grad;
 use crate::real::Real;
 use crate::scratch::Buffer;
 use crate::threads::{self, Shared};
+use std::ops::Range;
 
 /// One axis of the padded input, seen from the output.
 struct Axis {
@@ -23,8 +24,9 @@ struct Axis {
     /// First pixel of the padded input whose gradient is wanted, and how many.
     first: usize,
     count: usize,
-    /// Zeros in front of `dy`, and its size with zeros on both sides.
+    /// Zeros in front of `dy`, its size, and its size with zeros on both sides.
     before: usize,
+    out: usize,
     size: usize,
 }
 
@@ -45,6 +47,7 @@ impl Axis {
             first,
             count,
             before,
+            out,
             size: before + out + after,
         }
     }
@@ -58,13 +61,43 @@ impl Axis {
             .collect()
     }
 
-    /// The wanted pixels of a phase: number in the phase and place among the wanted pixels.
-    fn pixels(&self, phase: usize) -> Vec<(usize, usize)> {
-        (self.first..self.first + self.count)
-            .filter(|pixel| pixel % self.stride == phase)
-            .map(|pixel| (pixel / self.stride, pixel - self.first))
-            .collect()
+    /// The wanted pixels of a phase. With `split` those are together that the same taps reach from
+    /// `dy` and not from the zeros around it: in the middle all taps, near a border a few.
+    fn zones(&self, phase: usize, split: bool) -> Vec<Zone> {
+        let taps = self.taps(phase);
+        let inside = self.before..self.before + self.out;
+        let mut zones: Vec<Zone> = Vec::new();
+        let wanted = self.first..self.first + self.count;
+        for pixel in wanted.filter(|pixel| pixel % self.stride == phase) {
+            let number = pixel / self.stride;
+            // Later taps read earlier rows, so those that reach `dy` follow each other.
+            let reaches = |tap: &&(usize, usize)| inside.contains(&(number + tap.1));
+            let skipped = taps.iter().take_while(|tap| !reaches(tap)).count();
+            let many = taps[skipped..].iter().take_while(reaches).count();
+            let taps = match (split, many) {
+                (false, _) => 0..taps.len(),
+                (true, 0) => 0..0,
+                (true, many) => skipped..skipped + many,
+            };
+            let pixel = (number, pixel - self.first);
+            match zones.last_mut() {
+                Some(zone) if zone.taps == taps => zone.pixels.push(pixel),
+                _ => zones.push(Zone {
+                    taps,
+                    pixels: vec![pixel],
+                }),
+            }
+        }
+        zones
     }
+}
+
+/// Neighbouring pixels of an axis that the same taps reach.
+struct Zone {
+    /// Which of the phase's taps.
+    taps: Range<usize>,
+    /// Number in the phase, and place among the wanted pixels.
+    pixels: Vec<(usize, usize)>,
 }
 
 /// Gradient with respect to the input, `dx[B, C, H, W]`, from `dy[B, K, P, Q]`; the gradient of
@@ -237,6 +270,31 @@ impl<T: Real> Phase<T> {
     }
 }
 
+/// The steps of the taps `rows` x `cols` of a phase that has `wide` columns of taps and `taps` in all.
+fn segments(
+    units: usize,
+    (taps, wide): (usize, usize),
+    rows: &Range<usize>,
+    cols: &Range<usize>,
+) -> Vec<Range<usize>> {
+    let mut out: Vec<Range<usize>> = Vec::new();
+    if rows.is_empty() || cols.is_empty() {
+        return out;
+    }
+    for first in (0..units).step_by(UNITS) {
+        let many = UNITS.min(units - first);
+        for row in rows.clone() {
+            let at = |col: usize| first * taps + (row * wide + col) * many;
+            let steps = at(cols.start)..at(cols.end);
+            match out.last_mut() {
+                Some(last) if last.end == steps.start => last.end = steps.end,
+                _ => out.push(steps),
+            }
+        }
+    }
+    out
+}
+
 /// Number of the step of unit `k` and tap `tap`.
 fn step(units: usize, taps: usize, k: usize, tap: usize) -> usize {
     let first = k / UNITS * UNITS;
@@ -255,27 +313,40 @@ fn run_phases<T: Real>(
     let image = g.out * axes[0].size * axes[1].size;
     let out = Shared::new(dx);
     for phase in phases {
-        let (rows, cols) = (axes[0].pixels(phase.at[0]), axes[1].pixels(phase.at[1]));
-        let places: Vec<u32> = rows
-            .iter()
-            .flat_map(|r| cols.iter().map(move |c| (r.1 * axes[1].count + c.1) as u32))
-            .collect();
-        if places.is_empty() {
-            continue;
+        // The gradient of a border that copies pixels is wanted too: there the zeros are many. Without
+        // one they are few, and one large zone is faster than several small ones (measured).
+        let split = g.pad_mode != PadMode::Zeros;
+        let [rows, cols] = [0, 1].map(|axis| axes[axis].zones(phase.at[axis], split));
+        let taps = [0, 1].map(|axis| axes[axis].taps(phase.at[axis]).len());
+        for (row, col) in rows.iter().flat_map(|r| cols.iter().map(move |c| (r, c))) {
+            let places: Vec<u32> = row
+                .pixels
+                .iter()
+                .flat_map(|r| {
+                    let start = r.1 * axes[1].count;
+                    col.pixels.iter().map(move |c| (start + c.1) as u32)
+                })
+                .collect();
+            let numbers = (
+                row.pixels.iter().map(|r| r.0),
+                col.pixels.iter().map(|c| c.0 * g.out),
+            );
+            let positions =
+                position_offsets(images, image, axes[1].size * g.out, numbers.0, numbers.1);
+            let taps = (taps[0] * taps[1], taps[1]);
+            Map {
+                x: dy,
+                group_step: g.group_out(),
+                positions: &positions,
+                steps: &phase.steps,
+                segments: &segments(g.group_out(), taps, &row.taps, &col.taps),
+                packed: &phase.packed,
+                groups: g.groups,
+                per_image: places.len(),
+                plane,
+                places: Some(&places),
+            }
+            .run(&out);
         }
-        let numbers = (rows.iter().map(|r| r.0), cols.iter().map(|c| c.0 * g.out));
-        let positions = position_offsets(images, image, axes[1].size * g.out, numbers.0, numbers.1);
-        let map = Map {
-            x: dy,
-            group_step: g.group_out(),
-            positions: &positions,
-            steps: &phase.steps,
-            packed: &phase.packed,
-            groups: g.groups,
-            per_image: places.len(),
-            plane,
-            places: (g.stride != [1, 1]).then_some(&places),
-        };
-        map.run(&out);
     }
 }

@@ -154,6 +154,8 @@ pub(crate) struct Map<'a, T: Real> {
     pub positions: &'a [u32],
     /// Taps.
     pub steps: &'a [u32],
+    /// The steps that count for these positions, as ranges in order; the others would multiply zeros.
+    pub segments: &'a [Range<usize>],
     pub packed: &'a Packed<T>,
     pub groups: usize,
     /// Positions of one image.
@@ -215,14 +217,36 @@ impl<T: Real> Map<'_, T> {
     /// The sums of panel number `panel` of all groups, `[position][PANEL]`.
     fn product(&self, panel: usize, positions: Range<usize>, acc: &mut [T]) {
         let (group, panel) = (panel / self.packed.panels, panel % self.packed.panels);
+        let (packed, width) = (self.packed.panel(group, panel), self.packed.panel);
+        let x = &self.x[group * self.group_step..];
+        let rows = &self.positions[positions];
+        let Some((first, rest)) = self.segments.split_first() else {
+            return acc.fill(T::ZERO);
+        };
+        let steps = |range: &Range<usize>| {
+            let packed = &packed[range.start * width..range.end * width];
+            (&self.steps[range.clone()], packed)
+        };
+        let (some, packed) = steps(first);
         T::vectorised(Product {
-            x: &self.x[group * self.group_step..],
-            rows: &self.positions[positions],
-            steps: self.steps,
-            packed: self.packed.panel(group, panel),
+            x,
+            rows,
+            steps: some,
+            packed,
             acc,
             add: false,
         });
+        for range in rest {
+            let (steps, packed) = steps(range);
+            T::vectorised(Product {
+                x,
+                rows,
+                steps,
+                packed,
+                acc,
+                add: true,
+            });
+        }
     }
 
     /// Writes the sums of one panel, image by image.
@@ -253,17 +277,28 @@ impl<T: Real> Map<'_, T> {
                     add: false,
                 }),
                 Some(places) => {
-                    for (acc, &place) in acc.chunks_exact(width).zip(&places[i..]) {
-                        for (lane, &v) in acc[..lanes].iter().enumerate() {
-                            let at = from + lane * self.plane + place as usize;
-                            // SAFETY: each output belongs to one position and one panel, hence to one task.
-                            let to = unsafe { out.part(at, 1) };
-                            to[0] = v;
-                        }
+                    let mut first = 0;
+                    while first < rows {
+                        let run = run_len(&places[i + first..i + rows]);
+                        T::vectorised(Unpack {
+                            acc: &acc[first * width..(first + run) * width],
+                            lanes,
+                            to: out,
+                            from: from + places[i + first] as usize,
+                            stride: self.plane,
+                            add: false,
+                        });
+                        first += run;
                     }
                 }
             }
             at += rows;
         }
     }
+}
+
+/// How many of the places, from the first, follow each other.
+fn run_len(places: &[u32]) -> usize {
+    let together = places.windows(2).take_while(|pair| pair[1] == pair[0] + 1);
+    together.count() + 1
 }
