@@ -158,7 +158,8 @@ fn a_plugin_built_with_panic_abort_is_refused_and_a_run_that_needs_it_exits_4() 
         let mut train = Command::new(folder.path().join("biorule"));
         train
             .current_dir(folder.path())
-            .args(["train", "c.toml", "--set", "training.epochs=1", "--plugins"])
+            .args(["train", "c.toml", "--set", "training.local.epochs=1"])
+            .args(["--set", "training.gradient.epochs=1", "--plugins"])
             .arg(&plugins)
             .env_remove("BIORULE_PLUGIN_PATH");
         let ran = patiently(&mut train);

@@ -107,7 +107,9 @@ fn every_rule_trains_alike_on_both_devices() -> Result<()> {
     let gpu = gpu();
     let other = gpu.clone().unwrap_or(Device::Cpu);
     let host = biorule::app::open(&[plugin_folder().into()])?;
-    let rules: Vec<RuleSchema> = host.rules();
+    // The folder holds specimens of broken plugins too.
+    let mut rules: Vec<RuleSchema> = host.rules();
+    rules.retain(|rule| registry().get(&rule.name).is_ok());
     assert!(rules.len() > 10, "{} rules", rules.len());
     let mut bad = Vec::new();
     for rule in &rules {

@@ -96,7 +96,7 @@ fn hebb_and_oja_equal_their_equations_on_a_grouped_convolution() -> Result<()> {
         let w = driven.get("weight")?.copy()?;
         let step = driven.learn(&x, None)?;
         let want = slow(&conv(), &x, &w, one)?;
-        assert_close(&rows(step.change("weight")?)?, &want, 0.3, rule);
+        assert_close(&rows(&step.change("weight")?)?, &want, 0.3, rule);
     }
     Ok(())
 }

@@ -79,20 +79,18 @@ impl<T: Real> DerefMut for Buffer<T> {
 ///
 /// Zeroing it first would cost a memory-bound kernel half as much again. Debug builds fill it with
 /// not-a-numbers, so that an element that was not written shows in every test.
+#[expect(
+    clippy::uninit_vec,
+    reason = "kernels write every element of their output"
+)]
 pub fn unwritten<T: Real>(n: usize) -> Vec<T> {
     if cfg!(debug_assertions) {
-        return vec![T::ZERO / T::ZERO; n];
+        return vec![T::from_f64(f64::NAN); n];
     }
     let mut memory = Vec::with_capacity(n);
     // SAFETY: the capacity is `n`; every bit pattern is a value of `f32` and `f64`, and the callers
     // write before they read.
-    #[expect(
-        clippy::uninit_vec,
-        reason = "kernels write every element of their output"
-    )]
-    unsafe {
-        memory.set_len(n)
-    };
+    unsafe { memory.set_len(n) };
     memory
 }
 

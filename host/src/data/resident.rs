@@ -4,7 +4,7 @@
 //! batches are the same bit for bit; an epoch's draws go to the device in one
 //! copy at its start, and a step copies nothing.
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::{Device, Tensor};
 use rayon::prelude::*;
 
 use super::augment::Shift;
@@ -238,6 +238,7 @@ impl Samples for Resident {
 mod tests {
     use std::sync::Arc;
 
+    use candle_core::DType;
     use proptest::prelude::*;
 
     use super::super::dataset::{Dataset, Provenance, Shape, Split, Targets};

@@ -17,7 +17,7 @@ pub(crate) struct Layout {
     pub positions: Vec<u32>,
     pub taps: Vec<u32>,
     /// All taps.
-    whole: [Range<usize>; 1],
+    whole: Range<usize>,
 }
 
 impl Layout {
@@ -34,7 +34,7 @@ impl Layout {
             size: p * q,
             group_step: g.group_channels() * hp * wp,
             positions: position_offsets(images, image, wp, rows, cols),
-            whole: [0..taps.len()],
+            whole: 0..taps.len(),
             taps,
         }
     }
@@ -52,7 +52,7 @@ impl Layout {
             group_step: self.group_step,
             positions: &self.positions[..images * self.size],
             steps: &self.taps,
-            segments: &self.whole,
+            segments: std::slice::from_ref(&self.whole),
             packed,
             groups: g.groups,
             per_image: self.size,

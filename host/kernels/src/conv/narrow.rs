@@ -202,6 +202,10 @@ impl<T: Real> Strip<'_, T> {
     /// `N` vectors from every tap of every plane are readable, and `weight` has `C` elements for each
     /// unit and tap.
     #[inline(always)]
+    #[expect(
+        clippy::needless_range_loop,
+        reason = "the inner loop is over the outer axis"
+    )]
     unsafe fn run<S: Simd<E = T>, const C: usize, const N: usize>(
         &self,
         s: S,
@@ -219,6 +223,7 @@ impl<T: Real> Strip<'_, T> {
                     for (c, factor) in factors.iter_mut().enumerate() {
                         *factor = s.splat(*weight.add(c));
                     }
+                    // One vector at a time: with the sums and factors the registers are full.
                     for n in 0..N {
                         let v = s.read(from.add(n * S::LANES));
                         for c in 0..C {
