@@ -94,6 +94,15 @@ const OPS: &[(&str, Op)] = &[
         a.narrow(0, 0, 1)?.matmul(&a.permute(&[0, 2, 1])?)
     }),
     ("softmax", |a, _| a.softmax(1, 2.5)),
+    ("row_norms", |a, _| a.row_norms(2.0)),
+    ("row_norms of another order", |a, _| a.row_norms(3.0)),
+    ("row_norms of a broken order", |a, _| a.row_norms(2.5)),
+    ("sub_rows", |a, b| {
+        Ok(a.sub_rows(&b.narrow(0, 0, 2)?, &a.sqr()?)?.0)
+    }),
+    ("sub_rows, largest", |a, b| {
+        Ok(a.sub_rows(&b.narrow(0, 0, 2)?, &a.sqr()?)?.1)
+    }),
     ("view_f32", |a, _| {
         let single = a.to_dtype(DType::F32)?.reshape(&[24])?;
         let values: Vec<f64> = single.view_f32()?.iter().map(|v| f64::from(*v)).collect();
@@ -105,13 +114,15 @@ const OPS: &[(&str, Op)] = &[
     ("a shape that does not fit", |a, _| a.reshape(&[5])),
     ("an index outside", |a, _| a.narrow(1, 2, 2)),
     ("mixed types", |a, b| a.add(&b.to_dtype(DType::U32)?)),
+    ("rows of another number", |a, b| Ok(a.sub_rows(b, a)?.0)),
 ];
 
 /// Names of ops above that must fail on both.
-const FAILING: [&str; 3] = [
+const FAILING: [&str; 4] = [
     "a shape that does not fit",
     "an index outside",
     "mixed types",
+    "rows of another number",
 ];
 
 /// Layers for the maps.
