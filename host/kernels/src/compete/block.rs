@@ -59,18 +59,16 @@ impl<T: Real> Pass<'_, T> {
         runs
     }
 
+    /// Whether the products are the pre-activations: no bias, no triangle.
+    pub(super) fn is_plain(&self) -> bool {
+        self.bias.is_none() && !self.pre_triangle
+    }
+
     /// All groups of block number `block`, the positions `positions` of the pass. `fresh` are their
     /// pre-activations where they come straight from the product
     /// (`[panels of all groups][position][width]`) and `u` is still to be written.
+    /// Only a plain pass ([`Pass::is_plain`]) takes them.
     pub(super) fn run(&self, block: usize, positions: Range<usize>, fresh: Option<&[T]>) {
-        let plain = self.bias.is_none() && !self.pre_triangle;
-        let fresh = match fresh {
-            Some(fresh) if !plain => {
-                self.unpack(positions.clone(), fresh);
-                None
-            }
-            fresh => fresh,
-        };
         self.prepare(positions.clone());
         let (groups, units, _) = self.shape;
         let mut memory = Buffer::new(4 * units * LANES);
@@ -156,20 +154,6 @@ impl<T: Real> Pass<'_, T> {
         }
     }
 
-    /// Writes the sums of a block to `u`.
-    fn unpack(&self, block: Range<usize>, fresh: &[T]) {
-        let (groups, units, _) = self.shape;
-        let mut memory = Buffer::new(units * LANES);
-        let tile = memory.as_chunks_mut::<LANES>().0;
-        for group in 0..groups {
-            for start in block.clone().step_by(LANES) {
-                let positions = start..block.end.min(start + LANES);
-                self.turn(group, block.clone(), positions.clone(), fresh, tile);
-                self.store(group, positions, tile);
-            }
-        }
-    }
-
     fn tile(&self, group: usize, positions: Range<usize>, tiles: &mut [T], sums: &mut [T]) {
         let (_, units, size) = self.shape;
         let (u, y) = tiles.split_at_mut(units * LANES);
@@ -213,7 +197,7 @@ impl<T: Real> Pass<'_, T> {
 
     /// Adds the bias and applies the triangle to the block's `u`.
     fn prepare(&self, positions: Range<usize>) {
-        if self.bias.is_none() && !self.pre_triangle {
+        if self.is_plain() {
             return;
         }
         let size = self.shape.2;

@@ -95,10 +95,10 @@ pub fn step<T: Real>(
     }
 }
 
-/// Forward and competition. Where the weights fit into a cache, a block competes as soon as its
-/// pre-activations are there; else each panel of weights visits all positions first.
+/// Forward and competition. Where the weights fit into a cache and the products need nothing more, a
+/// block competes as soon as they are there; else each panel of weights visits all positions first.
 fn run_pass<T: Real>(map: &Map<'_, T>, block: usize, pass: &Pass<'_, T>) {
-    let fused = map.fits_one_task();
+    let fused = map.fits_one_task() && pass.is_plain();
     if !fused {
         map.run(&pass.u);
     }
