@@ -4,7 +4,8 @@
 //! window is a vector of consecutive elements. Average pooling is a depthwise convolution with ones.
 
 use crate::check::assert_len;
-use crate::conv::depthwise::{self, Plane, planes_per_task};
+use crate::conv::depthwise;
+use crate::conv::plane::{Plane, planes_per_task};
 use crate::geometry::{Conv, PadMode, Pool};
 use crate::real::Real;
 use crate::reference;
@@ -43,15 +44,12 @@ pub fn max_forward<T: Real>(
         Shared::new(places)
     });
     let conv = window(g);
-    let (hp, wp) = conv.padded_size(h, w);
-    let plane = Plane::new(&conv, (hp, wp), (p, q));
-    let taps = plane.taps();
-    let offsets = offsets(g, w);
-    let exact = offsets.last().is_none_or(|&last| last < EXACT);
-    let many = planes_per_task(hp * wp);
+    let plane = Plane::new(&conv, h, w);
+    let (taps, offsets) = (plane.taps(), offsets(g, w));
+    let exact = (h + g.kernel[0]) * w + g.kernel[1] < EXACT;
+    let many = planes_per_task(h * w);
     threads::for_each_chunk(y, many * p * q, |task, y| {
-        let (mut padded, mut cut) = (Buffer::new(hp * wp), Buffer::new(plane.len()));
-        padded.fill(T::NEG_INFINITY);
+        let mut cut = plane.memory(T::NEG_INFINITY);
         for (i, y) in y.chunks_exact_mut(p * q).enumerate() {
             let number = task * many + i;
             let x = &x[number * h * w..][..h * w];
@@ -59,19 +57,10 @@ pub fn max_forward<T: Real>(
             let places = places
                 .as_ref()
                 .map(|places| unsafe { places.part(number * p * q, p * q) });
-            // No short cut, so that it compiles to vector code: an infinity or a not-a-number
-            // times 0 is not 0.
-            let odd = x
-                .iter()
-                .fold(false, |odd, &v| odd | (v * T::ZERO != T::ZERO));
-            if odd || !exact {
+            if !plane.load(x, &mut cut) || !exact {
                 reference::pool::max_forward(g, 1, h, w, x, y, places);
                 continue;
             }
-            for (row, x) in x.chunks_exact(w).enumerate() {
-                padded[(row + g.padding[0]) * wp + g.padding[1]..][..w].copy_from_slice(x);
-            }
-            plane.split(wp, &padded, &mut cut);
             let at = Reading {
                 x: &cut,
                 step: plane.row_step(),
@@ -82,8 +71,8 @@ pub fn max_forward<T: Real>(
                 Some(places) => T::vectorised(Places {
                     at,
                     offsets: &offsets,
-                    first: -((g.padding[0] * w + g.padding[1]) as i32),
-                    steps: [(g.stride[0] * w) as i32, g.stride[1] as i32],
+                    first: -((g.padding[0] * w + g.padding[1]) as f64),
+                    steps: [(g.stride[0] * w) as f64, g.stride[1] as f64],
                     y,
                     places,
                 }),
@@ -97,11 +86,10 @@ pub fn max_forward<T: Real>(
 const EXACT: usize = 1 << 24;
 
 /// Pixels of a window in a plane of `w` columns, counted from its first.
-fn offsets(g: &Pool, w: usize) -> Vec<usize> {
+fn offsets<T: Real>(g: &Pool, w: usize) -> Vec<T> {
     let [_, columns] = g.kernel;
-    (0..g.kernel[0] * columns)
-        .map(|tap| tap / columns * w + tap % columns)
-        .collect()
+    let pixels = (0..g.kernel[0] * columns).map(|tap| tap / columns * w + tap % columns);
+    pixels.map(|pixel| T::from_f64(pixel as f64)).collect()
 }
 
 /// A padded plane by column phases, whose values are finite, or the minus infinity of the padding.
@@ -172,11 +160,11 @@ impl<T: Real> Job<T> for Largest<'_, T> {
 struct Places<'a, T> {
     at: Reading<'a, T>,
     /// Pixel of each tap, from the window's first.
-    offsets: &'a [usize],
+    offsets: &'a [T],
     /// Pixel (outside the plane where there is padding) at which the first window starts.
-    first: i32,
+    first: f64,
     /// Pixels from window to window, down and right.
-    steps: [i32; 2],
+    steps: [f64; 2],
     y: &'a mut [T],
     places: &'a mut [u32],
 }
@@ -188,6 +176,8 @@ impl<T: Real> Job<T> for Places<'_, T> {
     fn run<S: Simd<E = T>>(self, s: S) {
         self.at.check::<S>(self.y.len());
         let cols = self.at.cols;
+        let lane: [T; 16] = std::array::from_fn(|lane| T::from_f64(lane as f64 * self.steps[1]));
+        let lane = s.load(&lane);
         let rows = self.y.chunks_exact_mut(cols);
         for (i, (y, places)) in rows.zip(self.places.chunks_exact_mut(cols)).enumerate() {
             let vectors = y.chunks_mut(S::LANES).zip(places.chunks_mut(S::LANES));
@@ -196,17 +186,19 @@ impl<T: Real> Job<T> for Places<'_, T> {
                 for (&tap, &offset) in self.at.taps.iter().zip(self.offsets) {
                     // SAFETY: checked above; the vector starts at an output of the row.
                     let v = unsafe { self.at.at(s, i, j * S::LANES, tap) };
-                    won = s.gt(v, most, s.splat(T::from_f64(offset as f64)), won);
+                    won = s.gt(v, most, s.splat(offset), won);
                     most = s.max(v, most);
                 }
                 store(s, y, most);
-                let mut offset = [0; 16];
-                s.store_whole(&mut offset, won);
-                let mut window =
-                    self.first + i as i32 * self.steps[0] + (j * S::LANES) as i32 * self.steps[1];
-                for (place, offset) in places.iter_mut().zip(offset) {
-                    *place = (window + offset) as u32;
-                    window += self.steps[1];
+                let window = i as f64 * self.steps[0] + (j * S::LANES) as f64 * self.steps[1];
+                let window = s.splat(T::from_f64(self.first + window));
+                let place = s.add(s.add(won, lane), window);
+                if places.len() == S::LANES {
+                    s.store_whole(places, place);
+                } else {
+                    let mut whole = [0; 16];
+                    s.store_whole(&mut whole, place);
+                    places.copy_from_slice(&whole[..places.len()]);
                 }
             }
         }

@@ -27,7 +27,8 @@ use crate::run::{Bridge, Reporter, ReporterOptions, RunFolder, StopFlag};
 use crate::train::loss::Answers;
 use crate::train::source::Batches;
 use crate::train::{
-    self, Batch, EpochEvent, EpochSpec, Job, PhaseEvent, Progress, Samples, StepEvent, TrainData,
+    self, Batch, EpochEvent, EpochSpec, Job, PhaseEvent, Place, Progress, Samples, StepEvent,
+    TrainData,
 };
 use crate::{Error, ExitCode, Result};
 
@@ -267,6 +268,15 @@ impl Samples for Watched {
     }
     fn answers(&self, indices: &[u32]) -> Result<Answers> {
         clocked(&self.waited, || self.inner.answers(indices))
+    }
+    fn resident(&self, place: &Place) -> Result<Option<Box<dyn Samples>>> {
+        let kept = self.inner.resident(place)?;
+        Ok(kept.map(|inner| -> Box<dyn Samples> {
+            Box::new(Self {
+                inner,
+                waited: Arc::clone(&self.waited),
+            })
+        }))
     }
     fn epoch(&self, spec: &EpochSpec) -> Result<Batches<'_>> {
         let mut batches = clocked(&self.waited, || self.inner.epoch(spec))?;

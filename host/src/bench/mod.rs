@@ -113,12 +113,12 @@ impl Options {
     }
 }
 
-/// Measures; `say` hears each row when it is done.
+/// Measures; `say` gets what there is after each row, so that a run that is cut short leaves its rows.
 ///
 /// # Errors
 /// Usage and plugin errors, and failures of our own side. Whatever is wrong with
 /// PyTorch is told in the report.
-pub fn run(options: &Options, say: &mut dyn FnMut(&Row)) -> Result<Report> {
+pub fn run(options: &Options, say: &mut dyn FnMut(&Report, &Row) -> Result<()>) -> Result<Report> {
     let cases = options.cases()?;
     let placement = options.placement()?;
     let device = placement.device.clone();
@@ -132,23 +132,6 @@ pub fn run(options: &Options, say: &mut dyn FnMut(&Row)) -> Result<Report> {
         sets: &options.sets,
         scratch: scratch.path(),
     };
-    let mut products = torch.sgemm(&device, options.effort.seconds)?;
-    let mut copied = peak::copy(&device, options.effort.seconds)?;
-    let mut rows = Vec::new();
-    for case in &cases {
-        let row = rows::measure(options, &bench, case, &mut torch)
-            .map_err(|e| e.within(format_args!("row `{}`", case.name)))?;
-        say(&row);
-        rows.push(row);
-    }
-    if options.kind == Kind::Experiment {
-        let row = experiment::measure(options, &bench, &placement, &mut torch)?;
-        say(&row);
-        rows.push(row);
-    }
-    // Virtual machines change pace: a peak is the best of before and after.
-    products.extend(torch.sgemm(&device, options.effort.seconds)?);
-    copied = copied.max(peak::copy(&device, options.effort.seconds)?);
     let mut report = Report {
         machine: Machine::here(&placement.name),
         versions: Versions {
@@ -157,13 +140,32 @@ pub fn run(options: &Options, say: &mut dyn FnMut(&Row)) -> Result<Report> {
         },
         date,
         command: std::env::args().collect(),
-        sgemm_gflops: peak::best(&products),
-        sgemm: products,
-        copy_gbytes_per_s: copied,
+        sgemm_gflops: 0.0,
+        sgemm: Vec::new(),
+        copy_gbytes_per_s: 0.0,
         pytorch_absent: torch.absent(),
-        rows,
+        rows: Vec::new(),
     };
-    report.relate();
+    let seconds = options.effort.seconds;
+    report.meet_peaks(
+        torch.sgemm(&device, seconds)?,
+        peak::copy(&device, seconds)?,
+    );
+    for case in &cases {
+        let row = rows::measure(options, &bench, case, &mut torch)
+            .map_err(|e| e.within(format_args!("row `{}`", case.name)))?;
+        report.add(row, say)?;
+    }
+    if options.kind == Kind::Experiment {
+        let row = experiment::measure(options, &bench, &placement, &mut torch)?;
+        report.add(row, say)?;
+    }
+    // Virtual machines change pace: a peak is the best of before and after.
+    report.meet_peaks(
+        torch.sgemm(&device, seconds)?,
+        peak::copy(&device, seconds)?,
+    );
+    report.pytorch_absent = torch.absent();
     Ok(report)
 }
 

@@ -5,8 +5,9 @@ use serde_json::Value;
 
 use super::case::Cost;
 use super::machine::Machine;
-use super::peak::Product;
+use super::peak::{self, Product};
 use super::torch::About;
+use crate::Result;
 
 /// A whole measurement.
 #[derive(Clone, Debug, Serialize)]
@@ -93,8 +94,26 @@ pub struct Row {
 }
 
 impl Report {
+    /// Another look at what the machine can do: the best of all counts.
+    pub fn meet_peaks(&mut self, products: Vec<Product>, copied: f64) {
+        self.sgemm.extend(products);
+        self.sgemm_gflops = peak::best(&self.sgemm);
+        self.copy_gbytes_per_s = self.copy_gbytes_per_s.max(copied);
+        self.relate();
+    }
+
+    /// One more row, of which `say` is told.
+    ///
+    /// # Errors
+    /// Those of `say`.
+    pub fn add(&mut self, row: Row, say: &mut dyn FnMut(&Self, &Row) -> Result<()>) -> Result<()> {
+        self.rows.push(row);
+        self.relate();
+        self.rows.last().map_or(Ok(()), |row| say(self, row))
+    }
+
     /// Puts every row beside the run's peaks.
-    pub fn relate(&mut self) {
+    fn relate(&mut self) {
         for row in &mut self.rows {
             let rate = |amount: f64| (amount > 0.0).then(|| 1e-9 * amount / row.seconds);
             row.gflops = rate(row.cost.flop);

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use serde_json::json;
 
+use crate::bench::report::Report;
 use crate::bench::timing::Effort;
 use crate::bench::{self, Kind, Options};
 use crate::{Error, ExitCode, Result};
@@ -127,15 +128,14 @@ pub(super) fn run(args: &BenchArgs) -> Result<ExitCode> {
         let text = json!({"peak": memory.peak, "prepared": memory.prepared});
         return super::print(&format!("{text}\n")).map(|()| ExitCode::Done);
     }
-    let report = bench::run(&options, &mut |row| eprintln!("{}", row.line()))?;
+    let report = bench::run(&options, &mut |report, row| {
+        eprintln!("{}", row.line());
+        args.keep(report).map(drop)
+    })?;
     if let Some(why) = &report.pytorch_absent {
         eprintln!("no figures of PyTorch: {why}");
     }
-    let json = serde_json::to_value(&report).map_err(|e| Error::internal(format!("JSON: {e}")))?;
-    if let Some(path) = &args.out {
-        let text = serde_json::to_string_pretty(&json).unwrap_or_default() + "\n";
-        std::fs::write(path, text).map_err(|e| Error::io(ExitCode::Usage, path, &e))?;
-    }
+    let json = args.keep(&report)?;
     if args.json {
         super::print_json(&json)?;
     } else {
@@ -145,6 +145,17 @@ pub(super) fn run(args: &BenchArgs) -> Result<ExitCode> {
 }
 
 impl BenchArgs {
+    /// Writes what there is to `--out`; the same as JSON.
+    fn keep(&self, report: &Report) -> Result<serde_json::Value> {
+        let json =
+            serde_json::to_value(report).map_err(|e| Error::internal(format!("JSON: {e}")))?;
+        if let Some(path) = &self.out {
+            let text = serde_json::to_string_pretty(&json).unwrap_or_default() + "\n";
+            std::fs::write(path, text).map_err(|e| Error::io(ExitCode::Usage, path, &e))?;
+        }
+        Ok(json)
+    }
+
     fn options(&self) -> Options {
         Options {
             kind: match self.what {

@@ -34,10 +34,17 @@ impl Block {
 
     /// The forward pass up to the last module that changes in it, for local
     /// phases: nobody looks at what comes after.
-    pub fn forward_while_acting(&mut self, pass: &mut Pass, x: &Tensor) -> Result<Tensor> {
-        let last = self.modules.iter().rposition(|m| m.acts());
-        let count = last.map_or(0, |i| i + 1);
-        forward_all(self.modules[..count].iter_mut(), pass, x).map_err(|e| self.here(e))
+    pub fn forward_while_acting(&mut self, pass: &mut Pass, x: &Tensor) -> Result<()> {
+        let Some(last) = self.modules.iter().rposition(|m| m.acts()) else {
+            return Ok(());
+        };
+        let done = forward_all(self.modules[..last].iter_mut(), pass, x).and_then(|x| {
+            pass.unread = true;
+            let done = self.modules[last].forward(pass, &x);
+            pass.unread = false;
+            done
+        });
+        done.map(drop).map_err(|e| self.here(e))
     }
 
     /// The forward pass up to the rule's layer: what its units answer, before anything is

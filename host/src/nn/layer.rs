@@ -9,8 +9,8 @@ use super::map::LayerMap;
 use super::module::{MetricsVisitor, Mode, Module, NamedTensor};
 use super::pass::{Kept, Pass};
 use super::rule::{
-    Activity, Change, Credit, Errors, Forwarded, LayerShape, Role, Rule, RuleCall, RuleGradients,
-    StateTensor,
+    Activity, Change, Credit, Errors, Forwarded, LayerShape, Named, Role, Rule, RuleCall,
+    RuleGradients, StateTensor,
 };
 use crate::config::plan::Drive;
 use crate::ops::dense;
@@ -237,6 +237,14 @@ impl Module for RuleLayer {
     fn forward(&mut self, pass: &mut Pass, x: &Tensor) -> Result<Tensor> {
         let local = self.local && pass.learn;
         let call = self.call(pass, local || (self.gradient && pass.keep));
+        if local && pass.unread && !pass.keep && self.rule.learns_from_input() {
+            let none = Forwarded {
+                y: Tensor::zeros(0, x.dtype(), x.device())?,
+                kept: Named::default(),
+            };
+            self.pending = self.local_changes(&call, x, &none, pass.target.as_ref())?;
+            return Ok(none.y);
+        }
         let out = self.rule.forward(&call, &self.state, x)?;
         self.check_output(x, &out.y)?;
         if local {

@@ -107,8 +107,7 @@ impl Network {
             return Ok(());
         };
         let x = self.forward(pass, x, from..last.max(from))?;
-        self.blocks[last].forward_while_acting(pass, &x)?;
-        Ok(())
+        self.blocks[last].forward_while_acting(pass, &x)
     }
 
     /// What the units of block `of` answer to `x`, the input of block `from`; see

@@ -74,6 +74,8 @@ pub struct Pass {
     pub in_evaluation: bool,
     /// Modules push what backward needs (within what learns).
     pub keep: bool,
+    /// Nobody reads the output of the module at work.
+    pub unread: bool,
     /// Something below the current module wants its gradient.
     pub below: bool,
     /// Gradients by full tensor name, filled by the backward pass.

@@ -202,6 +202,11 @@ pub trait Rule: Send + Sync {
         false
     }
 
+    /// `learn` reads neither the output nor what `forward` kept, so that it can be called without.
+    fn learns_from_input(&self) -> bool {
+        false
+    }
+
     /// Fresh state from `seed`; the same numbers on every device.
     ///
     /// # Errors

@@ -80,16 +80,21 @@ impl Claims {
     pub const NO_WEIGHT_TRANSPORT: Self = Self(4);
     /// The same inputs and seed give the same bits.
     pub const DETERMINISTIC: Self = Self(8);
+    /// [`LearningRule::learn`] reads neither the output nor what `forward` kept. The host relies on
+    /// it: where nobody else reads the output, it learns without calling `forward`, and
+    /// [`Activity::y`] is then an empty tensor.
+    pub const FROM_INPUT: Self = Self(16);
     /// Whether all of `other` is claimed.
     pub fn contains(self, other: Self) -> bool {
         self.0 & other.0 == other.0
     }
     /// Claims with the names that `rules check` uses.
-    pub const NAMED: [(Self, &'static str); 4] = [
+    pub const NAMED: [(Self, &'static str); 5] = [
         (Self::UNSUPERVISED, "unsupervised"),
         (Self::LOCAL, "local"),
         (Self::NO_WEIGHT_TRANSPORT, "no-weight-transport"),
         (Self::DETERMINISTIC, "deterministic"),
+        (Self::FROM_INPUT, "from-input"),
     ];
 }
 
@@ -219,7 +224,7 @@ impl Forward {
 pub struct Activity<'a> {
     /// Input.
     pub x: ManuallyDrop<Tensor>,
-    /// Output of `forward`.
+    /// Output of `forward`; empty for a rule that claims [`Claims::FROM_INPUT`] and is not read above.
     pub y: ManuallyDrop<Tensor>,
     /// What `forward` kept.
     pub kept: State<'a>,

@@ -37,6 +37,21 @@ pub(super) struct Trace {
     kept: Vec<Named>,
 }
 
+impl Trace {
+    /// The same inputs; of outputs and what was kept, nothing.
+    pub(super) fn without_outputs(&self) -> Self {
+        Self {
+            x: self.x.clone(),
+            y: self
+                .x
+                .iter()
+                .map(|x| Array::of(x.dtype(), &[0], Vec::new()))
+                .collect(),
+            kept: self.x.iter().map(|_| Named::default()).collect(),
+        }
+    }
+}
+
 impl Chain {
     /// Fresh layers; `rate` is handed to local rules.
     pub(super) fn new(subject: &dyn Subject, rate: Option<f64>) -> Result<Self> {

@@ -4,7 +4,7 @@
 use std::marker::PhantomData;
 
 use super::Array;
-use super::bound::{Held, Subject};
+use super::bound::{Changed, Held, Subject};
 use super::chain::{Chain, product, sample};
 use super::trial::WithDefaults;
 use crate::sdk::{Claims, Credit, LearningRule, Result, Role};
@@ -35,6 +35,8 @@ pub enum Check {
     NoWeightTransport,
     /// The same inputs and seed give the same bits.
     Deterministic,
+    /// Local changes are the same without an output.
+    FromInput,
     /// Saved and reloaded state goes on as if nothing had happened.
     StateRoundTrip,
     /// Rate 0 changes no weight.
@@ -45,12 +47,13 @@ pub enum Check {
 
 impl Check {
     /// All of them, in the order they run.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Steps,
         Self::Unsupervised,
         Self::Local,
         Self::NoWeightTransport,
         Self::Deterministic,
+        Self::FromInput,
         Self::StateRoundTrip,
         Self::ZeroRate,
         Self::InputGradient,
@@ -65,6 +68,7 @@ impl Check {
             Self::Local => "local",
             Self::NoWeightTransport => "no-weight-transport",
             Self::Deterministic => "deterministic",
+            Self::FromInput => "from-input",
             Self::StateRoundTrip => "state-round-trip",
             Self::ZeroRate => "zero-rate",
             Self::InputGradient => "input-gradient",
@@ -93,6 +97,7 @@ impl Check {
             Self::Local => local(subject),
             Self::NoWeightTransport => no_weight_transport(subject),
             Self::Deterministic => deterministic(subject),
+            Self::FromInput => from_input(subject),
             Self::StateRoundTrip => state_round_trip(subject),
             Self::ZeroRate => zero_rate(subject),
             Self::InputGradient => input_gradient(subject),
@@ -233,6 +238,28 @@ fn no_weight_transport(subject: &dyn Subject) -> Result<Outcome> {
 fn deterministic(subject: &dyn Subject) -> Result<Outcome> {
     let (a, b) = (trained(subject, 0..4, 0)?, trained(subject, 0..4, 0)?);
     Ok(compare(&a, &b, "in a second run from the same seed"))
+}
+
+fn from_input(subject: &dyn Subject) -> Result<Outcome> {
+    let facts = subject.facts();
+    if facts.credit != Credit::Local && !facts.also_local {
+        return Ok(Skipped("the rule learns from an error alone".into()));
+    }
+    let chain = trained(subject, 0..2, 0)?;
+    let (x, target) = sample(2, 0);
+    let with = chain.forward(&x)?;
+    let without = with.without_outputs();
+    for index in 0..chain.links.len() {
+        let [a, b] = [&with, &without].map(|trace| chain.learn(index, trace, &target));
+        let (a, b) = (a?, b?);
+        let same = |a: &Changed, b: &Changed| a.name == b.name && bits(&a.value) == bits(&b.value);
+        if a.len() != b.len() || !a.iter().zip(&b).all(|(a, b)| same(a, b)) {
+            return Ok(Failed(format!(
+                "the changes of layer {index} are others without its output"
+            )));
+        }
+    }
+    Ok(Passed("the same changes without an output".into()))
 }
 
 fn state_round_trip(subject: &dyn Subject) -> Result<Outcome> {

@@ -93,7 +93,8 @@ impl LearningRule for Krotov {
                 Claims::LOCAL
                     | Claims::UNSUPERVISED
                     | Claims::NO_WEIGHT_TRANSPORT
-                    | Claims::DETERMINISTIC,
+                    | Claims::DETERMINISTIC
+                    | Claims::FROM_INPUT,
             )
     }
 

@@ -95,6 +95,9 @@ impl Rule for Listener {
     fn learns_in_evaluation(&self) -> bool {
         self.inner.learns_in_evaluation()
     }
+    fn learns_from_input(&self) -> bool {
+        self.inner.learns_from_input()
+    }
     fn init(&self, seed: u64, device: &Device, dtype: DType) -> Result<Vec<StateTensor>> {
         self.inner.init(seed, device, dtype)
     }

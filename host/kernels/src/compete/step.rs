@@ -5,6 +5,7 @@ use super::{Competition, Outputs};
 use crate::check::assert_len;
 use crate::conv::forward::Layout;
 use crate::conv::map::{Map, POSITIONS, Packed, Padded, images_per_pass};
+use crate::conv::patches;
 use crate::conv::weight::{PackedY, correlate};
 use crate::geometry::Conv;
 use crate::real::Real;
@@ -44,7 +45,7 @@ pub fn step<T: Real>(
     if b == 0 {
         return out.correlation.fill(T::ZERO);
     }
-    let weights = Packed::forward(g, weight);
+    let weights = (!patches::serves(g, b * size)).then(|| Packed::forward(g, weight));
     let (hp, wp) = g.padded_size(h, w);
     let pass = images_per_pass(b, (g.channels * hp * wp).max(g.out * size));
     let layout = Layout::new(g, pass, h, w);
@@ -57,29 +58,31 @@ pub fn step<T: Real>(
         let part = first * g.out * size..(first + images) * g.out * size;
         let mut packed = PackedY::new(g, images * size);
         let packing = (packed.width, packed.panels, packed.positions);
-        let map = layout.map(g, images, x.data(), &weights);
-        let block = if map.fits_one_task() {
-            POSITIONS
-        } else {
-            COMPETE
+        let map = weights
+            .as_ref()
+            .map(|weights| layout.map(g, images, x.data(), weights));
+        let block = match &map {
+            Some(map) if map.fits_one_task() => POSITIONS,
+            _ => COMPETE,
         };
         let mut sums = Buffer::new((images * size).div_ceil(block) * 2 * g.out);
-        run_pass(
-            &map,
-            block,
-            &Pass {
-                shape: (g.groups, g.group_out(), size),
-                bias,
-                pre_triangle,
-                competition,
-                u: Shared::new(&mut out.u[part.clone()]),
-                y: y.as_mut().map(|y| Shared::new(&mut y[part])),
-                packed: Shared::new(&mut packed.data),
-                packing,
-                sums: Shared::new(&mut sums),
-                first: first * size,
-            },
-        );
+        let positions = images * size;
+        let pass = Pass {
+            shape: (g.groups, g.group_out(), size),
+            bias,
+            pre_triangle,
+            competition,
+            u: Shared::new(&mut out.u[part.clone()]),
+            y: y.as_mut().map(|y| Shared::new(&mut y[part])),
+            packed: Shared::new(&mut packed.data),
+            packing,
+            sums: Shared::new(&mut sums),
+            first: first * size,
+        };
+        if map.is_none() {
+            patches::forward(g, &layout, images, x.data(), weight, &pass.u);
+        }
+        run_pass(map.as_ref(), positions, block, &pass);
         correlate(g, &layout, x.data(), &packed, first > 0, &correlation);
         for sums in sums.chunks_exact(2 * g.out) {
             let (decays, activities) = sums.split_at(g.out);
@@ -95,17 +98,17 @@ pub fn step<T: Real>(
     }
 }
 
-/// Forward and competition. Where the weights fit into a cache and the products need nothing more, a
-/// block competes as soon as they are there; else each panel of weights visits all positions first.
-fn run_pass<T: Real>(map: &Map<'_, T>, block: usize, pass: &Pass<'_, T>) {
-    let fused = map.fits_one_task() && pass.is_plain();
-    if !fused {
+/// Forward and competition; without a `map` the forward map has run. Where the weights fit into a cache
+/// and the products need nothing more, a block competes as soon as they are there; else each panel of
+/// weights visits all positions first.
+fn run_pass<T: Real>(map: Option<&Map<'_, T>>, total: usize, block: usize, pass: &Pass<'_, T>) {
+    let fused = map.filter(|map| map.fits_one_task() && pass.is_plain());
+    if let (Some(map), None) = (map, fused) {
         map.run(&pass.u);
     }
-    let total = map.positions.len();
     threads::for_each(total.div_ceil(block), |i| {
         let positions = i * block..total.min((i + 1) * block);
-        let sums = fused.then(|| map.sums(positions.clone()));
+        let sums = fused.map(|map| map.sums(positions.clone()));
         pass.run(i, positions, sums.as_deref());
     });
 }

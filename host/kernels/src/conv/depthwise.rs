@@ -1,151 +1,15 @@
 //! Depthwise convolution: every input channel is a group of its own.
 //!
-//! Lanes are pixels of a row. The padded plane is cut into its column phases (columns 0, s, 2s, … then
-//! 1, s+1, …), so that every tap of every stride reads consecutive pixels. One plane fits in the
-//! level-1 cache.
+//! Lanes are pixels of a row of a [`Plane`], which fits in the level-1 cache.
 
+use super::axis::Axis;
+use super::plane::{Place, Plane, SLACK, planes_per_task};
 use crate::geometry::{Conv, PadMode};
-use crate::pad::pad_plane;
+use crate::pad::unpad_plane;
 use crate::real::Real;
 use crate::scratch::Buffer;
 use crate::simd::{Job, Simd};
 use crate::threads;
-
-/// Elements that are read beyond the last row by whole vectors.
-pub(crate) const SLACK: usize = 16;
-
-/// A padded plane by column phases.
-pub(crate) struct Plane {
-    rows: usize,
-    /// Columns of a phase.
-    wide: usize,
-    stride: [usize; 2],
-    dilation: [usize; 2],
-    kernel: [usize; 2],
-    /// Output rows and columns.
-    out: (usize, usize),
-}
-
-impl Plane {
-    pub(crate) fn new(g: &Conv, (hp, wp): (usize, usize), out: (usize, usize)) -> Self {
-        let wide = wp.div_ceil(g.stride[1]);
-        Self {
-            rows: hp,
-            wide,
-            stride: g.stride,
-            dilation: g.dilation,
-            kernel: g.kernel,
-            out,
-        }
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.stride[1] * self.rows * self.wide + SLACK
-    }
-
-    /// Element of the window of output row 0, column 0 that tap `(r, s)` reads.
-    fn tap(&self, r: usize, s: usize) -> usize {
-        let col = s * self.dilation[1];
-        let (phase, col) = (col % self.stride[1], col / self.stride[1]);
-        (phase * self.rows + r * self.dilation[0]) * self.wide + col
-    }
-
-    pub(crate) fn taps(&self) -> Vec<usize> {
-        let taps = (0..self.kernel[0]).flat_map(|r| (0..self.kernel[1]).map(move |s| (r, s)));
-        taps.map(|(r, s)| self.tap(r, s)).collect()
-    }
-
-    /// Elements from one output row to the next.
-    pub(crate) fn row_step(&self) -> usize {
-        self.stride[0] * self.wide
-    }
-
-    /// Cuts a padded plane `[rows, wp]` into phases.
-    pub(crate) fn split<T: Real>(&self, wp: usize, padded: &[T], to: &mut [T]) {
-        let s = self.stride[1];
-        let (body, slack) = to.split_at_mut(s * self.rows * self.wide);
-        slack.fill(T::ZERO);
-        if s == 1 {
-            return body.copy_from_slice(padded);
-        }
-        if s == 2 {
-            let (even, odd) = body.split_at_mut(self.rows * self.wide);
-            return T::vectorised(Halves {
-                from: padded,
-                width: wp,
-                wide: self.wide,
-                even,
-                odd,
-            });
-        }
-        for (phase, rows) in body.chunks_exact_mut(self.rows * self.wide).enumerate() {
-            for (to, from) in rows
-                .chunks_exact_mut(self.wide)
-                .zip(padded.chunks_exact(wp))
-            {
-                to.fill(T::ZERO);
-                for (to, &v) in to.iter_mut().zip(from[phase.min(wp)..].iter().step_by(s)) {
-                    *to = v;
-                }
-            }
-        }
-    }
-
-    /// Pads one plane of `x` and cuts it.
-    fn load<T: Real>(
-        &self,
-        g: &Conv,
-        (h, w): (usize, usize),
-        x: &[T],
-        padded: &mut [T],
-        to: &mut [T],
-    ) {
-        let (_, wp) = g.padded_size(h, w);
-        if self.stride[1] == 1 {
-            let len = padded.len();
-            pad_plane(g.pad_mode, g.padding, (h, w), x, &mut to[..len]);
-            return to[len..].fill(T::ZERO);
-        }
-        pad_plane(g.pad_mode, g.padding, (h, w), x, padded);
-        self.split(wp, padded, to);
-    }
-}
-
-/// Cuts rows of `width` elements into their even and odd columns.
-struct Halves<'a, T> {
-    from: &'a [T],
-    width: usize,
-    /// Columns of `even` and `odd`.
-    wide: usize,
-    even: &'a mut [T],
-    odd: &'a mut [T],
-}
-
-impl<T: Real> Job<T> for Halves<'_, T> {
-    type Out = ();
-
-    #[inline(always)]
-    fn run<S: Simd<E = T>>(self, _: S) {
-        let halves = self
-            .even
-            .chunks_exact_mut(self.wide)
-            .zip(self.odd.chunks_exact_mut(self.wide));
-        for (from, (even, odd)) in self.from.chunks_exact(self.width).zip(halves) {
-            let (pairs, rest) = from.as_chunks::<2>();
-            for ((even, odd), pair) in even.iter_mut().zip(odd.iter_mut()).zip(pairs) {
-                (*even, *odd) = (pair[0], pair[1]);
-            }
-            if let [last] = rest {
-                (even[pairs.len()], odd[pairs.len()]) = (*last, T::ZERO);
-            }
-        }
-    }
-}
-
-/// Planes that one thread takes at a time.
-pub(crate) fn planes_per_task(plane: usize) -> usize {
-    (32_768 / plane.max(1)).max(1)
-}
 
 /// `y[B, K, P, Q]`, K a multiple of C.
 pub(crate) fn forward<T: Real>(
@@ -157,17 +21,16 @@ pub(crate) fn forward<T: Real>(
     weight: &[T],
     y: &mut [T],
 ) {
-    let (hp, wp) = g.padded_size(h, w);
-    let plane = Plane::new(g, (hp, wp), g.expect_out(h, w));
+    let plane = Plane::new(g, h, w);
     let (taps, size) = (plane.taps(), plane.out.0 * plane.out.1);
     let units = g.group_out();
-    let many = planes_per_task(hp * wp);
+    let many = planes_per_task(h * w);
     debug_assert_eq!(y.len(), b * g.out * size);
     threads::for_each_chunk(y, many * units * size, |task, y| {
-        let (mut padded, mut cut) = (Buffer::new(hp * wp), Buffer::new(plane.len()));
+        let mut cut = plane.memory(T::ZERO);
         for (i, y) in y.chunks_exact_mut(units * size).enumerate() {
             let n = task * many + i;
-            plane.load(g, (h, w), &x[n * h * w..][..h * w], &mut padded, &mut cut);
+            plane.load(&x[n * h * w..][..h * w], &mut cut);
             for (k, y) in y.chunks_exact_mut(size).enumerate() {
                 let channel = n % g.channels * units + k;
                 let weight = &weight[channel * taps.len()..][..taps.len()];
@@ -264,7 +127,42 @@ unsafe fn strip<S: Simd, const N: usize>(
     N
 }
 
-/// `dx[B, C, H, W]`: `dy` spread over the stride grid, convolved with the flipped kernel.
+/// The wanted pixels of one stride phase: a convolution of stride 1 of the padded `dy`.
+struct Phase<T> {
+    /// Where in the padded `dy` pixel 0 reads each tap.
+    taps: Vec<usize>,
+    /// `[K][taps]`.
+    weight: Vec<T>,
+    /// Rows and columns of the phase.
+    size: (usize, usize),
+    /// Row and column of its first pixel among all that are wanted.
+    first: (usize, usize),
+}
+
+impl<T: Real> Phase<T> {
+    /// `None` where no wanted pixel belongs to the phase.
+    fn new(axes: &[Axis; 2], at: [usize; 2], weight: &[T]) -> Option<Self> {
+        let [rows, cols] = [0, 1].map(|axis| axes[axis].taps(at[axis]));
+        let [down, right] = [0, 1].map(|axis| axes[axis].zones(at[axis], false).pop());
+        let (down, right) = (down?.pixels, right?.pixels);
+        let all = || rows.iter().flat_map(|r| cols.iter().map(move |c| (r, c)));
+        let (kernel, wide) = (axes[1].kernel, axes[1].size);
+        let wanted: Vec<usize> = all().map(|(r, c)| r.0 * kernel + c.0).collect();
+        let units = weight.chunks_exact(axes[0].kernel * kernel);
+        Some(Self {
+            taps: all()
+                .map(|(r, c)| (down[0].0 + r.1) * wide + right[0].0 + c.1)
+                .collect(),
+            weight: units
+                .flat_map(|unit| wanted.iter().map(|&tap| unit[tap]))
+                .collect(),
+            size: (down.len(), right.len()),
+            first: (down[0].1, right[0].1),
+        })
+    }
+}
+
+/// `dx[B, C, H, W]`: each stride phase of the input sees the same taps of the padded `dy`.
 pub(crate) fn input_grad<T: Real>(
     g: &Conv,
     b: usize,
@@ -276,61 +174,84 @@ pub(crate) fn input_grad<T: Real>(
 ) {
     let (p, q) = g.expect_out(h, w);
     let (hp, wp) = g.padded_size(h, w);
-    let before = [0, 1].map(|axis| (g.kernel[axis] - 1) * g.dilation[axis]);
-    let wide = wp + before[1];
-    let back = Conv {
-        stride: [1; 2],
-        ..*g
-    };
-    let spread = Plane::new(&back, (hp + before[0], wide), (hp, wp));
-    let (taps, units) = (spread.taps(), g.group_out());
-    let flipped: Vec<T> = weight
-        .chunks_exact(taps.len())
-        .flat_map(|k| k.iter().rev().copied())
-        .collect();
-    let many = planes_per_task(hp * wp);
-    debug_assert_eq!(dx.len(), b * g.channels * h * w);
+    // Where the border's gradient goes nowhere it is not computed.
     let folds = g.pad_mode != PadMode::Zeros && g.padding != [0; 4];
+    let want = if folds {
+        [(0, hp), (0, wp)]
+    } else {
+        [(g.padding[0], h), (g.padding[2], w)]
+    };
+    let axes = [
+        Axis::new(g, 0, (hp, p), want[0]),
+        Axis::new(g, 1, (wp, q), want[1]),
+    ];
+    let phases = (0..g.stride[0]).flat_map(|i| (0..g.stride[1]).map(move |j| [i, j]));
+    let phases: Vec<_> = phases
+        .filter_map(|at| Phase::new(&axes, at, weight))
+        .collect();
+    let (rows, wide) = (axes[0].size, axes[1].size);
+    let (wanted, strided) = (want[0].1 * want[1].1, g.stride != [1, 1]);
+    let (units, many) = (g.group_out(), planes_per_task(h * w));
+    debug_assert_eq!(dx.len(), b * g.channels * h * w);
     threads::for_each_chunk(dx, many * h * w, |task, dx| {
-        let (mut grid, mut whole) = (Buffer::new(spread.len()), Buffer::new(hp * wp));
+        let mut grid = Buffer::new(rows * wide + SLACK);
         grid.fill(T::ZERO);
+        let (mut whole, mut cut) = (Buffer::new(wanted), Buffer::new(wanted));
         for (i, dx) in dx.chunks_exact_mut(h * w).enumerate() {
             let n = task * many + i;
+            let all = if folds { &mut whole[..] } else { &mut *dx };
             for k in 0..units {
                 let channel = n % g.channels * units + k;
-                let from = &dy[(n / g.channels * g.out + channel) * p * q..][..p * q];
-                for (row, from) in from.chunks_exact(q).enumerate() {
-                    let to = &mut grid[(before[0] + row * g.stride[0]) * wide + before[1]..];
-                    if g.stride[1] == 1 {
-                        to[..q].copy_from_slice(from);
-                        continue;
-                    }
-                    to.iter_mut()
-                        .step_by(g.stride[1])
-                        .zip(from)
-                        .for_each(|(to, &v)| *to = v);
-                }
-                // Where the border's gradient goes nowhere it is not computed.
-                let (x, cols, y) = if folds {
-                    (&grid[..], wp, &mut whole[..])
-                } else {
-                    (&grid[g.padding[0] * wide + g.padding[2]..], w, &mut *dx)
-                };
-                T::vectorised(Rows {
-                    x,
-                    step: wide,
-                    cols,
-                    taps: &taps,
-                    weight: &flipped[channel * taps.len()..][..taps.len()],
-                    y,
-                    add: k > 0,
+                T::vectorised(Place {
+                    x: &dy[(n / g.channels * g.out + channel) * p * q..][..p * q],
+                    size: (p, q),
+                    at: (axes[0].before, axes[1].before),
+                    phases: 1,
+                    plane: (rows, wide),
+                    to: &mut grid,
                 });
+                let mut rest = if strided { &mut cut[..] } else { &mut *all };
+                for phase in &phases {
+                    let (y, behind) = rest.split_at_mut(phase.size.0 * phase.size.1);
+                    rest = behind;
+                    T::vectorised(Rows {
+                        x: &grid,
+                        step: wide,
+                        cols: phase.size.1,
+                        taps: &phase.taps,
+                        weight: &phase.weight[channel * phase.taps.len()..][..phase.taps.len()],
+                        y,
+                        add: k > 0,
+                    });
+                }
+            }
+            if strided {
+                join(g.stride, want[1].1, &phases, &cut, all);
             }
             if folds {
-                crate::pad::unpad_plane(g.pad_mode, g.padding, (h, w), &whole, dx);
+                unpad_plane(g.pad_mode, g.padding, (h, w), &whole, dx);
             }
         }
     });
+}
+
+/// Puts the pixels of the phases, one after the other in `cut`, where they belong in rows of `wide`.
+fn join<T: Real>(
+    stride: [usize; 2],
+    wide: usize,
+    phases: &[Phase<T>],
+    mut cut: &[T],
+    to: &mut [T],
+) {
+    for phase in phases {
+        let (pixels, behind) = cut.split_at(phase.size.0 * phase.size.1);
+        cut = behind;
+        for (row, pixels) in pixels.chunks_exact(phase.size.1).enumerate() {
+            let row = &mut to[(phase.first.0 + row * stride[0]) * wide..][..wide];
+            let places = row[phase.first.1..].iter_mut().step_by(stride[1]);
+            places.zip(pixels).for_each(|(to, &v)| *to = v);
+        }
+    }
 }
 
 /// `dw[K, 1, R, S]`; images in order, so that the sums do not depend on threads.
@@ -343,16 +264,14 @@ pub(super) fn weight_grad<T: Real>(
     dy: &[T],
     dw: &mut [T],
 ) {
-    let (hp, wp) = g.padded_size(h, w);
-    let plane = Plane::new(g, (hp, wp), g.expect_out(h, w));
+    let plane = Plane::new(g, h, w);
     let (taps, size, units) = (plane.taps(), plane.out.0 * plane.out.1, g.group_out());
     threads::for_each_chunk(dw, units * taps.len(), |channel, dw| {
-        let (mut padded, mut cut) = (Buffer::new(hp * wp), Buffer::new(plane.len()));
+        let mut cut = plane.memory(T::ZERO);
         let mut sums = Buffer::new(dw.len() * SLACK);
         sums.fill(T::ZERO);
         for n in 0..b {
-            let from = &x[(n * g.channels + channel) * h * w..][..h * w];
-            plane.load(g, (h, w), from, &mut padded, &mut cut);
+            plane.load(&x[(n * g.channels + channel) * h * w..][..h * w], &mut cut);
             for (k, sums) in sums.chunks_exact_mut(taps.len() * SLACK).enumerate() {
                 let dy = &dy[(n * g.out + channel * units + k) * size..][..size];
                 T::vectorised(Dots {

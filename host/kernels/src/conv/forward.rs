@@ -1,7 +1,7 @@
 //! The forward map on packed weights.
 
-use super::depthwise;
 use super::map::{Map, Packed, Padded, images_per_pass, position_offsets, tap_offsets};
+use super::{depthwise, patches};
 use crate::check::assert_len;
 use crate::geometry::Conv;
 use crate::real::Real;
@@ -82,16 +82,19 @@ pub fn forward<T: Real>(
     if g.is_depthwise() {
         return depthwise::forward(g, b, h, w, x, weight, y);
     }
-    let packed = Packed::forward(g, weight);
     let (hp, wp) = g.padded_size(h, w);
     let pass = images_per_pass(b, g.channels * hp * wp);
     let layout = Layout::new(g, pass, h, w);
+    let few = patches::serves(g, b * p * q);
+    let packed = (!few).then(|| Packed::forward(g, weight));
     let inputs = x.chunks(pass * g.channels * h * w);
     for (x, y) in inputs.zip(y.chunks_mut(pass * g.out * p * q)) {
         let images = y.len() / (g.out * p * q);
         let x = Padded::new(g, images, h, w, x);
-        layout
-            .map(g, images, x.data(), &packed)
-            .run(&Shared::new(y));
+        let y = Shared::new(y);
+        match &packed {
+            Some(packed) => layout.map(g, images, x.data(), packed).run(&y),
+            None => patches::forward(g, &layout, images, x.data(), weight, &y),
+        }
     }
 }

@@ -5,6 +5,7 @@
 //! is ever computed. The padded `dy` has its channels innermost: a step of the inner loop then reads
 //! the next element of each row, however many output channels there are.
 
+use super::axis::Axis;
 use super::map::{Map, Packed, images_per_pass, position_offsets};
 use super::product::{Pack, Turn, panel_width};
 use super::{depthwise, narrow};
@@ -15,90 +16,6 @@ use crate::real::Real;
 use crate::scratch::Buffer;
 use crate::threads::{self, Shared};
 use std::ops::Range;
-
-/// One axis of the padded input, seen from the output.
-struct Axis {
-    stride: usize,
-    dilation: usize,
-    kernel: usize,
-    /// First pixel of the padded input whose gradient is wanted, and how many.
-    first: usize,
-    count: usize,
-    /// Zeros in front of `dy`, its size, and its size with zeros on both sides.
-    before: usize,
-    out: usize,
-    size: usize,
-}
-
-impl Axis {
-    fn new(
-        g: &Conv,
-        axis: usize,
-        (padded, out): (usize, usize),
-        (first, count): (usize, usize),
-    ) -> Self {
-        let (stride, dilation, kernel) = (g.stride[axis], g.dilation[axis], g.kernel[axis]);
-        let before = (kernel - 1) * dilation / stride;
-        let after = ((padded - 1) / stride + 1).saturating_sub(out);
-        Self {
-            stride,
-            dilation,
-            kernel,
-            first,
-            count,
-            before,
-            out,
-            size: before + out + after,
-        }
-    }
-
-    /// Taps that reach the pixels of a phase, each with the row of the padded `dy` it reads for pixel
-    /// number 0 of the phase.
-    fn taps(&self, phase: usize) -> Vec<(usize, usize)> {
-        (0..self.kernel)
-            .filter(|r| r * self.dilation % self.stride == phase)
-            .map(|r| (r, self.before - (r * self.dilation - phase) / self.stride))
-            .collect()
-    }
-
-    /// The wanted pixels of a phase. With `split` those are together that the same taps reach from
-    /// `dy` and not from the zeros around it: in the middle all taps, near a border a few.
-    fn zones(&self, phase: usize, split: bool) -> Vec<Zone> {
-        let taps = self.taps(phase);
-        let inside = self.before..self.before + self.out;
-        let mut zones: Vec<Zone> = Vec::new();
-        let wanted = self.first..self.first + self.count;
-        for pixel in wanted.filter(|pixel| pixel % self.stride == phase) {
-            let number = pixel / self.stride;
-            // Later taps read earlier rows, so those that reach `dy` follow each other.
-            let reaches = |tap: &&(usize, usize)| inside.contains(&(number + tap.1));
-            let skipped = taps.iter().take_while(|tap| !reaches(tap)).count();
-            let many = taps[skipped..].iter().take_while(reaches).count();
-            let taps = match (split, many) {
-                (false, _) => 0..taps.len(),
-                (true, 0) => 0..0,
-                (true, many) => skipped..skipped + many,
-            };
-            let pixel = (number, pixel - self.first);
-            match zones.last_mut() {
-                Some(zone) if zone.taps == taps => zone.pixels.push(pixel),
-                _ => zones.push(Zone {
-                    taps,
-                    pixels: vec![pixel],
-                }),
-            }
-        }
-        zones
-    }
-}
-
-/// Neighbouring pixels of an axis that the same taps reach.
-struct Zone {
-    /// Which of the phase's taps.
-    taps: Range<usize>,
-    /// Number in the phase, and place among the wanted pixels.
-    pixels: Vec<(usize, usize)>,
-}
 
 /// Gradient with respect to the input, `dx[B, C, H, W]`, from `dy[B, K, P, Q]`; the gradient of
 /// padding that copies pixels goes back to the pixels it copied.

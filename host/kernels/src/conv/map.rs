@@ -111,7 +111,7 @@ impl<'a, T: Real> Padded<'a, T> {
     }
 }
 
-fn offset(value: usize) -> u32 {
+pub(crate) fn offset(value: usize) -> u32 {
     u32::try_from(value).expect("an image of more than 2^32 elements")
 }
 

@@ -3,11 +3,14 @@
 //! A dense layer is the 1x1 convolution of 1x1 images ([`crate::Conv::dense`]); [`crate::gemm`]
 //! serves it too. Depthwise convolutions have kernels of their own.
 
+mod axis;
 pub(crate) mod depthwise;
 pub(crate) mod forward;
 mod input;
 pub(crate) mod map;
 mod narrow;
+pub(crate) mod patches;
+pub(crate) mod plane;
 mod product;
 pub(crate) mod weight;
 

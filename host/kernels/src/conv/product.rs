@@ -23,7 +23,7 @@ pub(crate) struct Product<'a, T> {
 }
 
 /// Bytes of packed weights that are used by all rows before the next: half of a small level-1 cache.
-const BLOCK_BYTES: usize = 16 << 10;
+pub(crate) const BLOCK_BYTES: usize = 16 << 10;
 
 impl<T: Real> Job<T> for Product<'_, T> {
     type Out = ();

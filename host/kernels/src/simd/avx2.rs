@@ -97,8 +97,20 @@ impl Simd for Avx2 {
         math::powf(self, a, power)
     }
     #[inline(always)]
-    fn store_whole(self, to: &mut [i32; 16], v: __m256) {
-        // The array has room for the vector.
+    fn halves(self, a: __m256, b: __m256) -> (__m256, __m256) {
+        // Each half of the shuffle holds two elements of `a`, then two of `b`.
+        intrinsic!({
+            let even = _mm256_castps_pd(_mm256_shuffle_ps::<0x88>(a, b));
+            let odd = _mm256_castps_pd(_mm256_shuffle_ps::<0xdd>(a, b));
+            (
+                _mm256_castpd_ps(_mm256_permute4x64_pd::<0xd8>(even)),
+                _mm256_castpd_ps(_mm256_permute4x64_pd::<0xd8>(odd)),
+            )
+        })
+    }
+    #[inline(always)]
+    fn store_whole(self, to: &mut [u32], v: __m256) {
+        let to = &mut to[..Self::LANES];
         intrinsic!(_mm256_storeu_si256(
             to.as_mut_ptr().cast(),
             _mm256_cvttps_epi32(v)

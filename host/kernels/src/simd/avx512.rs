@@ -92,8 +92,19 @@ impl Simd for Avx512 {
         math::powf(self, a, power)
     }
     #[inline(always)]
-    fn store_whole(self, to: &mut [i32; 16], v: __m512) {
-        // The array has room for the vector.
+    fn halves(self, a: __m512, b: __m512) -> (__m512, __m512) {
+        intrinsic!({
+            let even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+            let odd = _mm512_or_si512(even, _mm512_set1_epi32(1));
+            (
+                _mm512_permutex2var_ps(a, even, b),
+                _mm512_permutex2var_ps(a, odd, b),
+            )
+        })
+    }
+    #[inline(always)]
+    fn store_whole(self, to: &mut [u32], v: __m512) {
+        let to = &mut to[..Self::LANES];
         intrinsic!(_mm512_storeu_si512(
             to.as_mut_ptr().cast(),
             _mm512_cvttps_epi32(v)

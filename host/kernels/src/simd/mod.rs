@@ -124,14 +124,27 @@ pub trait Simd: Copy + 'static {
         to[..n].copy_from_slice(&full[..n]);
     }
 
-    /// Writes the lanes, whole numbers of at most 2^24, as integers (32 bit, with sign).
+    /// Writes the lanes, whole numbers from 0 to 2^24, as integers.
     #[inline(always)]
-    fn store_whole(self, to: &mut [i32; 16], v: Self::V) {
+    fn store_whole(self, to: &mut [u32], v: Self::V) {
         let mut lanes = [Self::E::ZERO; 16];
         self.store(&mut lanes, v);
-        for (to, v) in to.iter_mut().zip(lanes) {
-            *to = v.to_f64() as i32;
+        for (to, v) in to[..Self::LANES].iter_mut().zip(lanes) {
+            *to = v.to_f64() as u32;
         }
+    }
+
+    /// The elements of even and of odd number of `a` followed by `b`.
+    #[inline(always)]
+    fn halves(self, a: Self::V, b: Self::V) -> (Self::V, Self::V) {
+        let mut all = [Self::E::ZERO; 32];
+        self.store(&mut all, a);
+        self.store(&mut all[Self::LANES..], b);
+        let (mut even, mut odd) = ([Self::E::ZERO; 16], [Self::E::ZERO; 16]);
+        for (i, pair) in all.as_chunks::<2>().0.iter().enumerate() {
+            (even[i], odd[i]) = (pair[0], pair[1]);
+        }
+        (self.load(&even), self.load(&odd))
     }
 
     /// Sum of the lanes, always in the same order.

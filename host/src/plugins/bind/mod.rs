@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use abi_stable::std_types::{RResult, RVec};
 use biorule_plugin_api::abi::root::*;
 use biorule_plugin_api::abi::types::*;
-use biorule_plugin_api::sdk::ParamValue;
+use biorule_plugin_api::sdk::{Claims, ParamValue};
 use candle_core::{DType, Device, Tensor};
 
 use self::answers::{Answer, initial};
@@ -33,6 +33,7 @@ pub struct BoundRule {
     wants_target: bool,
     stochastic: bool,
     learns_in_evaluation: bool,
+    learns_from_input: bool,
     calls: AtomicU64,
     leaked: AtomicU64,
 }
@@ -83,6 +84,7 @@ impl BoundRule {
             wants_target: entry.wants_target,
             stochastic: entry.stochastic,
             learns_in_evaluation: entry.learns_in_evaluation,
+            learns_from_input: entry.claims.contains(Claims::FROM_INPUT),
             calls: AtomicU64::new(0),
             leaked: AtomicU64::new(0),
         })
@@ -143,6 +145,9 @@ impl Rule for BoundRule {
     }
     fn learns_in_evaluation(&self) -> bool {
         self.learns_in_evaluation
+    }
+    fn learns_from_input(&self) -> bool {
+        self.learns_from_input
     }
 
     fn init(&self, seed: u64, device: &Device, dtype: DType) -> Result<Vec<StateTensor>> {
