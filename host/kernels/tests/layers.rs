@@ -65,6 +65,13 @@ fn check_pool<T: Real>(g: &Pool, n: usize, h: usize, w: usize, tied: bool, toler
 
 #[test]
 fn a_not_a_number_wins_its_windows() {
+    let x: Vec<f32> = (0..16)
+        .map(|i| if i == 5 { f32::NAN } else { i as f32 })
+        .collect();
+    let (mut y, mut at) = (vec![0.0; 4], vec![0; 4]);
+    pool::max_forward(&Pool::square(2, 2, 0), 1, 4, 4, &x, &mut y, Some(&mut at));
+    assert!(y[0].is_nan() && y[1..] == [7.0, 13.0, 15.0] && at == [5, 7, 13, 15]);
+
     let g = Pool::square(3, 2, 1);
     let mut x = noise::<f32>(1, 2 * 81);
     x[40] = f32::NAN;
@@ -209,6 +216,13 @@ proptest! {
     fn random_poolings_agree((g, n, h, w) in pooling(), tied: bool) {
         check_pool::<f32>(&g, n, h, w, tied, 2e-6);
         check_pool::<f64>(&g, n, h, w, tied, 1e-14);
+    }
+
+    #[test]
+    fn windows_side_by_side_agree(n in 1usize..4, h in 2usize..13, half in 1usize..21, odd: bool, tied: bool) {
+        let w = 2 * half + usize::from(odd);
+        check_pool::<f32>(&Pool::square(2, 2, 0), n, h, w, tied, 2e-6);
+        check_pool::<f64>(&Pool::square(2, 2, 0), n, h, w, tied, 1e-14);
     }
 
     #[test]

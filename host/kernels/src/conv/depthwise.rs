@@ -3,7 +3,7 @@
 //! Lanes are pixels of a row of a [`Plane`], which fits in the level-1 cache.
 
 use super::axis::Axis;
-use super::plane::{Place, Plane, SLACK, planes_per_task};
+use super::plane::{Place, Plane, SLACK, Zip, planes_per_task};
 use crate::geometry::{Conv, PadMode};
 use crate::pad::unpad_plane;
 use crate::real::Real;
@@ -186,9 +186,10 @@ pub(crate) fn input_grad<T: Real>(
         Axis::new(g, 1, (wp, q), want[1]),
     ];
     let phases = (0..g.stride[0]).flat_map(|i| (0..g.stride[1]).map(move |j| [i, j]));
-    let phases: Vec<_> = phases
+    let mut phases: Vec<_> = phases
         .filter_map(|at| Phase::new(&axes, at, weight))
         .collect();
+    phases.sort_by_key(|phase| phase.first);
     let (rows, wide) = (axes[0].size, axes[1].size);
     let (wanted, strided) = (want[0].1 * want[1].1, g.stride != [1, 1]);
     let (units, many) = (g.group_out(), planes_per_task(h * w));
@@ -235,7 +236,8 @@ pub(crate) fn input_grad<T: Real>(
     });
 }
 
-/// Puts the pixels of the phases, one after the other in `cut`, where they belong in rows of `wide`.
+/// Puts the pixels of the phases, one after the other in `cut` and sorted by their first pixel, where
+/// they belong in rows of `wide`.
 fn join<T: Real>(
     stride: [usize; 2],
     wide: usize,
@@ -243,13 +245,32 @@ fn join<T: Real>(
     mut cut: &[T],
     to: &mut [T],
 ) {
-    for phase in phases {
+    let mut take = |phase: &Phase<T>| {
         let (pixels, behind) = cut.split_at(phase.size.0 * phase.size.1);
         cut = behind;
-        for (row, pixels) in pixels.chunks_exact(phase.size.1).enumerate() {
-            let row = &mut to[(phase.first.0 + row * stride[0]) * wide..][..wide];
-            let places = row[phase.first.1..].iter_mut().step_by(stride[1]);
-            places.zip(pixels).for_each(|(to, &v)| *to = v);
+        pixels.chunks_exact(phase.size.1)
+    };
+    let mut rest = phases;
+    while let [phase, others @ ..] = rest {
+        let row_at = |row: usize| (phase.first.0 + row * stride[0]) * wide;
+        let rows = take(phase);
+        match others {
+            // Two phases that share rows fill them together.
+            [next, others @ ..] if stride[1] == 2 && next.first.0 == phase.first.0 => {
+                for (row, (even, odd)) in rows.zip(take(next)).enumerate() {
+                    let to = &mut to[row_at(row)..][..wide];
+                    T::vectorised(Zip { even, odd, to });
+                }
+                rest = others;
+            }
+            _ => {
+                for (row, pixels) in rows.enumerate() {
+                    let row = &mut to[row_at(row) + phase.first.1..];
+                    let places = row.iter_mut().step_by(stride[1]);
+                    places.zip(pixels).for_each(|(to, &v)| *to = v);
+                }
+                rest = others;
+            }
         }
     }
 }

@@ -202,3 +202,31 @@ fn halves<S: Simd>(
         test.rest += v * S::E::ZERO;
     }
 }
+
+/// Elements of `even` and `odd` in turn: what stride 2 took apart. `even` may have one more.
+pub(crate) struct Zip<'a, T> {
+    pub even: &'a [T],
+    pub odd: &'a [T],
+    pub to: &'a mut [T],
+}
+
+impl<T: Real> Job<T> for Zip<'_, T> {
+    type Out = ();
+
+    #[inline(always)]
+    fn run<S: Simd<E = T>>(self, s: S) {
+        assert!(self.to.len() == self.even.len() + self.odd.len());
+        let whole = self.odd.len() / S::LANES * S::LANES;
+        let vectors = self.to.chunks_exact_mut(2 * S::LANES);
+        let from = (self.even.chunks_exact(S::LANES)).zip(self.odd.chunks_exact(S::LANES));
+        for (to, (even, odd)) in vectors.zip(from) {
+            let (first, second) = s.zip(s.load(even), s.load(odd));
+            s.store(to, first);
+            s.store(&mut to[S::LANES..], second);
+        }
+        for (i, to) in self.to[2 * whole..].iter_mut().enumerate() {
+            let from = if i % 2 == 0 { self.even } else { self.odd };
+            *to = from[whole + i / 2];
+        }
+    }
+}

@@ -109,6 +109,16 @@ impl Simd for Avx2 {
         })
     }
     #[inline(always)]
+    fn zip(self, a: __m256, b: __m256) -> (__m256, __m256) {
+        intrinsic!({
+            let (low, high) = (_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b));
+            (
+                _mm256_permute2f128_ps::<0x20>(low, high),
+                _mm256_permute2f128_ps::<0x31>(low, high),
+            )
+        })
+    }
+    #[inline(always)]
     fn store_whole(self, to: &mut [u32], v: __m256) {
         let to = &mut to[..Self::LANES];
         intrinsic!(_mm256_storeu_si256(

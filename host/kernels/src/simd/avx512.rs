@@ -103,6 +103,17 @@ impl Simd for Avx512 {
         })
     }
     #[inline(always)]
+    fn zip(self, a: __m512, b: __m512) -> (__m512, __m512) {
+        intrinsic!({
+            let first = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+            let second = _mm512_add_epi32(first, _mm512_set1_epi32(8));
+            (
+                _mm512_permutex2var_ps(a, first, b),
+                _mm512_permutex2var_ps(a, second, b),
+            )
+        })
+    }
+    #[inline(always)]
     fn store_whole(self, to: &mut [u32], v: __m512) {
         let to = &mut to[..Self::LANES];
         intrinsic!(_mm512_storeu_si512(

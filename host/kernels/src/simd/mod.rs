@@ -147,6 +147,19 @@ pub trait Simd: Copy + 'static {
         (self.load(&even), self.load(&odd))
     }
 
+    /// The elements of `a` and `b` in turn: the inverse of [`Simd::halves`].
+    #[inline(always)]
+    fn zip(self, a: Self::V, b: Self::V) -> (Self::V, Self::V) {
+        let (mut even, mut odd) = ([Self::E::ZERO; 16], [Self::E::ZERO; 16]);
+        self.store(&mut even, a);
+        self.store(&mut odd, b);
+        let mut all = [Self::E::ZERO; 32];
+        for (i, pair) in all.as_chunks_mut::<2>().0.iter_mut().enumerate() {
+            *pair = [even[i], odd[i]];
+        }
+        (self.load(&all), self.load(&all[Self::LANES..]))
+    }
+
     /// Sum of the lanes, always in the same order.
     #[inline(always)]
     fn sum(self, v: Self::V) -> Self::E {
