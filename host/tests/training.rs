@@ -95,6 +95,19 @@ fn successive_phases_learn_to_tell_patterns_apart() {
 }
 
 #[test]
+fn a_rule_that_learns_from_its_input_is_not_asked_for_an_output() {
+    let recorded = |rule| {
+        let mut blocks = blocks();
+        blocks[1].layer = conv_layer(rule, 8, [3, 3], [1; 4], "reflect");
+        let mut recorder = Recorder::default();
+        let plan = plan(blocks, successive(1));
+        train(&plan, &data(), &mut recorder, None).unwrap();
+        recorder
+    };
+    same(&recorded("hebb"), &recorded("blind"), "with and without");
+}
+
+#[test]
 fn kept_features_change_nothing() {
     let data = data();
     let mut reference = Recorder::default();

@@ -31,9 +31,13 @@ pub enum Kind {
     Alignment,
     Direct,
     Hebb,
+    /// Hebb, from its input alone; computes no output while it learns.
+    Blind,
     Supervised,
     Broken,
 }
+
+const SOFT: ActivationPlan = ActivationPlan::Softmax { gain: 4.0 };
 
 /// A rule bound to a layer.
 pub struct Toy {
@@ -73,7 +77,7 @@ impl Rule for Toy {
         match self.kind {
             Kind::Backprop | Kind::Alignment | Kind::Broken => Credit::Feedback,
             Kind::Direct => Credit::Direct,
-            Kind::Hebb | Kind::Supervised => Credit::Local,
+            Kind::Hebb | Kind::Blind | Kind::Supervised => Credit::Local,
         }
     }
     fn also_local(&self) -> bool {
@@ -82,13 +86,16 @@ impl Rule for Toy {
     fn stochastic(&self) -> bool {
         false
     }
+    fn learns_from_input(&self) -> bool {
+        self.kind == Kind::Blind
+    }
     fn wants_target(&self) -> bool {
         self.kind == Kind::Supervised
     }
     fn init(&self, seed: u64, _: &Device, dtype: DType) -> Result<Vec<StateTensor>> {
         let map = &self.map;
         let dims = map.weight_dims();
-        let plastic = matches!(self.kind, Kind::Hebb | Kind::Supervised);
+        let plastic = matches!(self.kind, Kind::Hebb | Kind::Blind | Kind::Supervised);
         let role = if plastic { Role::Plastic } else { Role::Weight };
         let mut out = vec![self.tensor("weight", role, seed, &dims, dtype)];
         if self.bias && !plastic {
@@ -103,7 +110,11 @@ impl Rule for Toy {
         }
         Ok(out)
     }
-    fn forward(&self, _: &RuleCall, s: &[StateTensor], x: &Tensor) -> Result<Forwarded> {
+    fn forward(&self, c: &RuleCall, s: &[StateTensor], x: &Tensor) -> Result<Forwarded> {
+        assert!(
+            self.kind != Kind::Blind || !c.learning,
+            "an output nobody reads"
+        );
         let mut y = self.map.forward(x, state(s, "weight"))?;
         if let Some(bias) = s.iter().find(|s| s.name == "bias") {
             y = dense::add_bias(&y, &bias.tensor)?;
@@ -119,8 +130,12 @@ impl Rule for Toy {
             Kind::Supervised => {
                 biorule::ops::loss::one_hot(a.target.expect("labels"), self.map.units(), a.y)?
             }
+            Kind::Blind => {
+                assert_eq!(a.y.elem_count(), 0);
+                activate(&SOFT, &self.map.forward(a.x, w)?)?
+            }
             // Soft competition over units, so that they come to differ.
-            _ => activate(&ActivationPlan::Softmax { gain: 4.0 }, a.y)?,
+            _ => activate(&SOFT, a.y)?,
         };
         let scale = (post.elem_count() as f64 / self.map.units() as f64).recip();
         let hebb = (self.map.correlate(a.x, &post)? * scale)?;
@@ -158,7 +173,7 @@ impl Rule for Toy {
     }
 }
 
-/// Toys by name: `backprop`, `fa`, `dfa`, `hebb`, `supervised`, `broken`.
+/// Toys by name: `backprop`, `fa`, `dfa`, `hebb`, `blind`, `supervised`, `broken`.
 pub struct Toys;
 
 impl RuleSource for Toys {
@@ -168,6 +183,7 @@ impl RuleSource for Toys {
             "fa" => Kind::Alignment,
             "dfa" => Kind::Direct,
             "hebb" => Kind::Hebb,
+            "blind" => Kind::Blind,
             "supervised" => Kind::Supervised,
             "broken" => Kind::Broken,
             other => return Err(biorule::Error::plugin(format!("no rule `{other}`"))),
