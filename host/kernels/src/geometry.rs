@@ -77,6 +77,11 @@ pub struct Conv {
 }
 
 impl Conv {
+    /// Whether there is a border, and it is copied from the image: its gradient then goes back there.
+    pub(crate) fn copies_border(&self) -> bool {
+        self.pad_mode != PadMode::Zeros && self.padding != [0; 4]
+    }
+
     /// A dense kernel of `size` x `size`, stride 1, no padding.
     pub fn square(channels: usize, out: usize, size: usize) -> Self {
         Self {

@@ -221,13 +221,17 @@ struct Watched {
     waited: Arc<AtomicU64>,
 }
 
-fn watched(data: TrainData, waited: &Arc<AtomicU64>) -> TrainData {
-    let watch = |inner| -> Box<dyn Samples> {
-        Box::new(Watched {
+impl Watched {
+    fn over(inner: Box<dyn Samples>, waited: &Arc<AtomicU64>) -> Box<dyn Samples> {
+        Box::new(Self {
             inner,
             waited: Arc::clone(waited),
         })
-    };
+    }
+}
+
+fn watched(data: TrainData, waited: &Arc<AtomicU64>) -> TrainData {
+    let watch = |inner| Watched::over(inner, waited);
     TrainData {
         train: watch(data.train),
         validation: data.validation.map(watch),
@@ -271,12 +275,7 @@ impl Samples for Watched {
     }
     fn resident(&self, place: &Place) -> Result<Option<Box<dyn Samples>>> {
         let kept = self.inner.resident(place)?;
-        Ok(kept.map(|inner| -> Box<dyn Samples> {
-            Box::new(Self {
-                inner,
-                waited: Arc::clone(&self.waited),
-            })
-        }))
+        Ok(kept.map(|inner| Self::over(inner, &self.waited)))
     }
     fn epoch(&self, spec: &EpochSpec) -> Result<Batches<'_>> {
         let mut batches = clocked(&self.waited, || self.inner.epoch(spec))?;

@@ -3,9 +3,8 @@
 use super::block::Pass;
 use super::{Competition, Outputs};
 use crate::check::assert_len;
-use crate::conv::forward::Layout;
-use crate::conv::map::{Map, POSITIONS, Packed, Padded, images_per_pass};
-use crate::conv::patches;
+use crate::conv::forward::{Layout, Weights};
+use crate::conv::map::{POSITIONS, Padded, images_per_pass};
 use crate::conv::weight::{PackedY, correlate};
 use crate::geometry::Conv;
 use crate::real::Real;
@@ -45,7 +44,7 @@ pub fn step<T: Real>(
     if b == 0 {
         return out.correlation.fill(T::ZERO);
     }
-    let weights = (!patches::serves(g, b * size)).then(|| Packed::forward(g, weight));
+    let weights = Weights::new(g, b * size, weight);
     let (hp, wp) = g.padded_size(h, w);
     let pass = images_per_pass(b, (g.channels * hp * wp).max(g.out * size));
     let layout = Layout::new(g, pass, h, w);
@@ -58,15 +57,15 @@ pub fn step<T: Real>(
         let part = first * g.out * size..(first + images) * g.out * size;
         let mut packed = PackedY::new(g, images * size);
         let packing = (packed.width, packed.panels, packed.positions);
-        let map = weights
-            .as_ref()
-            .map(|weights| layout.map(g, images, x.data(), weights));
-        let block = match &map {
-            Some(map) if map.fits_one_task() => POSITIONS,
-            _ => COMPETE,
+        // The map whose blocks can compete at once, since all its weights fit into a cache.
+        let small = match &weights {
+            Weights::Packed(packed) => Some(layout.map(g, images, x.data(), packed)),
+            Weights::InPlace(_) => None,
         };
-        let mut sums = Buffer::new((images * size).div_ceil(block) * 2 * g.out);
+        let small = small.filter(|map| map.fits_one_task());
+        let block = if small.is_some() { POSITIONS } else { COMPETE };
         let positions = images * size;
+        let mut sums = Buffer::new(positions.div_ceil(block) * 2 * g.out);
         let pass = Pass {
             shape: (g.groups, g.group_out(), size),
             bias,
@@ -79,10 +78,17 @@ pub fn step<T: Real>(
             sums: Shared::new(&mut sums),
             first: first * size,
         };
-        if map.is_none() {
-            patches::forward(g, &layout, images, x.data(), weight, &pass.u);
+        // It does so where the products need nothing more; else the map comes first, in which each
+        // panel of weights visits all positions.
+        let fused = small.filter(|_| pass.is_plain());
+        if fused.is_none() {
+            weights.run(g, &layout, images, x.data(), &pass.u);
         }
-        run_pass(map.as_ref(), positions, block, &pass);
+        threads::for_each(positions.div_ceil(block), |i| {
+            let positions = i * block..positions.min((i + 1) * block);
+            let sums = fused.as_ref().map(|map| map.sums(positions.clone()));
+            pass.run(i, positions, sums.as_deref());
+        });
         correlate(g, &layout, x.data(), &packed, first > 0, &correlation);
         for sums in sums.chunks_exact(2 * g.out) {
             let (decays, activities) = sums.split_at(g.out);
@@ -96,21 +102,6 @@ pub fn step<T: Real>(
                 .for_each(|(to, &v)| *to += v);
         }
     }
-}
-
-/// Forward and competition; without a `map` the forward map has run. Where the weights fit into a cache
-/// and the products need nothing more, a block competes as soon as they are there; else each panel of
-/// weights visits all positions first.
-fn run_pass<T: Real>(map: Option<&Map<'_, T>>, total: usize, block: usize, pass: &Pass<'_, T>) {
-    let fused = map.filter(|map| map.fits_one_task() && pass.is_plain());
-    if let (Some(map), None) = (map, fused) {
-        map.run(&pass.u);
-    }
-    threads::for_each(total.div_ceil(block), |i| {
-        let positions = i * block..total.min((i + 1) * block);
-        let sums = fused.map(|map| map.sums(positions.clone()));
-        pass.run(i, positions, sums.as_deref());
-    });
 }
 
 fn check<T: Real>(

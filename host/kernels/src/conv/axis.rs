@@ -17,8 +17,29 @@ pub(crate) struct Axis {
     pub size: usize,
 }
 
+/// First pixel of the padded input whose gradient is wanted and how many, for rows and columns: where
+/// the border's gradient goes nowhere it is not computed.
+pub(crate) fn wanted(g: &Conv, h: usize, w: usize) -> [(usize, usize); 2] {
+    if g.copies_border() {
+        let (hp, wp) = g.padded_size(h, w);
+        [(0, hp), (0, wp)]
+    } else {
+        [(g.padding[0], h), (g.padding[2], w)]
+    }
+}
+
 impl Axis {
-    pub(crate) fn new(
+    /// Rows and columns of inputs of `h` x `w`.
+    pub(crate) fn both(g: &Conv, h: usize, w: usize) -> [Self; 2] {
+        let ((p, q), (hp, wp)) = (g.expect_out(h, w), g.padded_size(h, w));
+        let [rows, cols] = wanted(g, h, w);
+        [
+            Self::new(g, 0, (hp, p), rows),
+            Self::new(g, 1, (wp, q), cols),
+        ]
+    }
+
+    fn new(
         g: &Conv,
         axis: usize,
         (padded, out): (usize, usize),

@@ -4,7 +4,7 @@
 
 use super::axis::Axis;
 use super::plane::{Place, Plane, SLACK, Zip, planes_per_task};
-use crate::geometry::{Conv, PadMode};
+use crate::geometry::Conv;
 use crate::pad::unpad_plane;
 use crate::real::Real;
 use crate::scratch::Buffer;
@@ -173,25 +173,14 @@ pub(crate) fn input_grad<T: Real>(
     dx: &mut [T],
 ) {
     let (p, q) = g.expect_out(h, w);
-    let (hp, wp) = g.padded_size(h, w);
-    // Where the border's gradient goes nowhere it is not computed.
-    let folds = g.pad_mode != PadMode::Zeros && g.padding != [0; 4];
-    let want = if folds {
-        [(0, hp), (0, wp)]
-    } else {
-        [(g.padding[0], h), (g.padding[2], w)]
-    };
-    let axes = [
-        Axis::new(g, 0, (hp, p), want[0]),
-        Axis::new(g, 1, (wp, q), want[1]),
-    ];
+    let (axes, folds) = (Axis::both(g, h, w), g.copies_border());
     let phases = (0..g.stride[0]).flat_map(|i| (0..g.stride[1]).map(move |j| [i, j]));
     let mut phases: Vec<_> = phases
         .filter_map(|at| Phase::new(&axes, at, weight))
         .collect();
     phases.sort_by_key(|phase| phase.first);
     let (rows, wide) = (axes[0].size, axes[1].size);
-    let (wanted, strided) = (want[0].1 * want[1].1, g.stride != [1, 1]);
+    let (wanted, strided) = (axes[0].count * axes[1].count, g.stride != [1, 1]);
     let (units, many) = (g.group_out(), planes_per_task(h * w));
     debug_assert_eq!(dx.len(), b * g.channels * h * w);
     threads::for_each_chunk(dx, many * h * w, |task, dx| {
@@ -227,7 +216,7 @@ pub(crate) fn input_grad<T: Real>(
                 }
             }
             if strided {
-                join(g.stride, want[1].1, &phases, &cut, all);
+                join(g.stride, axes[1].count, &phases, &cut, all);
             }
             if folds {
                 unpad_plane(g.pad_mode, g.padding, (h, w), &whole, dx);

@@ -5,7 +5,7 @@
 //! is ever computed. The padded `dy` has its channels innermost: a step of the inner loop then reads
 //! the next element of each row, however many output channels there are.
 
-use super::axis::Axis;
+use super::axis::{Axis, wanted};
 use super::map::{Map, Packed, images_per_pass, position_offsets};
 use super::product::{Pack, Turn, panel_width};
 use super::{depthwise, narrow};
@@ -38,20 +38,10 @@ pub fn input_grad<T: Real>(
     if g.is_depthwise() {
         return depthwise::input_grad(g, b, h, w, dy, weight, dx);
     }
-    let folds = g.pad_mode != PadMode::Zeros && g.padding != [0; 4];
-    let (hp, wp) = g.padded_size(h, w);
-    let want = if folds {
-        [(0, hp), (0, wp)]
-    } else {
-        [(g.padding[0], h), (g.padding[2], w)]
-    };
     if narrow::serves(g) {
-        return few_channels(g, (h, w), want, dy, weight, dx);
+        return few_channels(g, (h, w), wanted(g, h, w), dy, weight, dx);
     }
-    let axes = [
-        Axis::new(g, 0, (hp, p), want[0]),
-        Axis::new(g, 1, (wp, q), want[1]),
-    ];
+    let axes = Axis::both(g, h, w);
     let phases = Phase::all(g, &axes, weight);
     let pass = images_per_pass(b, g.out * axes[0].size * axes[1].size);
     for (dy, dx) in dy
@@ -60,8 +50,8 @@ pub fn input_grad<T: Real>(
     {
         let images = dx.len() / (g.channels * h * w);
         let padded = pad_output(g, &axes, (p, q), images, dy);
-        if folds {
-            let mut whole = Buffer::new(images * g.channels * hp * wp);
+        if g.copies_border() {
+            let mut whole = Buffer::new(images * g.channels * axes[0].count * axes[1].count);
             run_phases(g, &axes, &phases, images, &padded, &mut whole);
             unpad_grad(g.pad_mode, g.padding, images * g.channels, h, w, &whole, dx);
         } else {

@@ -6,7 +6,7 @@
 
 use super::forward::Layout;
 use super::map::offset;
-use super::product::{BLOCK_BYTES, Product, panel_width};
+use super::product::{BLOCK_BYTES, Product, largest, panel_width};
 use crate::geometry::Conv;
 use crate::real::Real;
 use crate::scratch::Buffer;
@@ -124,10 +124,9 @@ impl<T: Real> Job<T> for Gather<'_, T> {
 
     #[inline(always)]
     fn run<S: Simd<E = T>>(self, s: S) {
-        let most = |of: &[u32]| of.iter().fold(0, |most, &o| most.max(o)) as usize;
         assert!(self.positions.len() <= S::PANEL);
         assert!(self.to.len() == self.taps.len() * S::PANEL);
-        assert!(most(self.positions) + most(self.taps) < self.x.len());
+        assert!(largest(self.positions) + largest(self.taps) < self.x.len());
         if self.positions.len() < S::PANEL {
             for lanes in self.to.chunks_exact_mut(S::PANEL) {
                 lanes[self.positions.len()..].fill(T::ZERO);

@@ -3,7 +3,7 @@
 //! Their lanes are pixels of a row. Columns 0, s, 2s, … lie together, then 1, s + 1, …, so that every
 //! tap of every stride reads consecutive pixels.
 
-use crate::geometry::{Conv, PadMode};
+use crate::geometry::Conv;
 use crate::pad::pad_plane;
 use crate::real::Real;
 use crate::scratch::Buffer;
@@ -82,7 +82,7 @@ impl Plane {
                 to,
             })
         };
-        if self.g.pad_mode == PadMode::Zeros || self.g.padding == [0; 4] {
+        if !self.g.copies_border() {
             return place(x, self.image, (top, left), to);
         }
         let mut whole = Buffer::new(self.padded.0 * self.padded.1);
@@ -114,10 +114,7 @@ impl<T: Real> Job<T> for Place<'_, T> {
         assert!(self.x.len() == h * w && self.at.0 + h <= rows);
         assert!((self.at.1 + w).div_ceil(self.phases) <= wide);
         let (phase, col) = (self.at.1 % self.phases, self.at.1 / self.phases);
-        let mut test = Test {
-            lanes: s.splat(T::ZERO),
-            rest: T::ZERO,
-        };
+        let mut test = Test::new(s);
         for (i, from) in self.x.chunks_exact(w.max(1)).enumerate() {
             let row = (self.at.0 + i) * wide;
             match self.phases {
@@ -141,33 +138,58 @@ impl<T: Real> Job<T> for Place<'_, T> {
                     for (j, &v) in from.iter().enumerate() {
                         let at = self.at.1 + j;
                         self.to[at % phases * rows * wide + row + at / phases] = v;
-                        test.rest += v * T::ZERO;
+                        test.one(v);
                     }
                 }
             }
         }
-        !s.max_lane(test.lanes).is_nan() && !test.rest.is_nan()
+        test.is_finite(s)
     }
 }
 
 /// Sums of zeros times elements: not a number as soon as one of them is not finite.
-struct Test<S: Simd> {
+pub(crate) struct Test<S: Simd> {
     lanes: S::V,
     rest: S::E,
 }
 
+impl<S: Simd> Test<S> {
+    #[inline(always)]
+    pub(crate) fn new(s: S) -> Self {
+        Self {
+            lanes: s.splat(S::E::ZERO),
+            rest: S::E::ZERO,
+        }
+    }
+
+    #[inline(always)]
+    pub(crate) fn vector(&mut self, s: S, v: S::V) {
+        self.lanes = s.fma(v, s.splat(S::E::ZERO), self.lanes);
+    }
+
+    #[inline(always)]
+    pub(crate) fn one(&mut self, v: S::E) {
+        self.rest += v * S::E::ZERO;
+    }
+
+    /// Whether all that was shown is finite.
+    #[inline(always)]
+    pub(crate) fn is_finite(&self, s: S) -> bool {
+        !s.sum(self.lanes).is_nan() && !self.rest.is_nan()
+    }
+}
+
 #[inline(always)]
 fn straight<S: Simd>(s: S, from: &[S::E], to: &mut [S::E], test: &mut Test<S>) {
-    let zero = s.splat(S::E::ZERO);
     let (mut vectors, mut places) = (from.chunks_exact(S::LANES), to.chunks_exact_mut(S::LANES));
     for (from, to) in vectors.by_ref().zip(places.by_ref()) {
         let v = s.load(from);
-        test.lanes = s.fma(v, zero, test.lanes);
+        test.vector(s, v);
         s.store(to, v);
     }
     for (&from, to) in vectors.remainder().iter().zip(places.into_remainder()) {
         *to = from;
-        test.rest += from * S::E::ZERO;
+        test.one(from);
     }
 }
 
@@ -180,13 +202,13 @@ fn halves<S: Simd>(
     second: &mut [S::E],
     test: &mut Test<S>,
 ) {
-    let zero = s.splat(S::E::ZERO);
     let mut vectors = from.chunks_exact(2 * S::LANES);
     let mut places = (first.chunks_exact_mut(S::LANES)).zip(second.chunks_exact_mut(S::LANES));
     let mut done = 0;
     for (from, (first, second)) in vectors.by_ref().zip(places.by_ref()) {
         let (a, b) = (s.load(from), s.load(&from[S::LANES..]));
-        test.lanes = s.fma(a, zero, s.fma(b, zero, test.lanes));
+        test.vector(s, a);
+        test.vector(s, b);
         let (a, b) = s.halves(a, b);
         s.store(first, a);
         s.store(second, b);
@@ -199,7 +221,7 @@ fn halves<S: Simd>(
             &mut *second
         };
         to[done + j / 2] = v;
-        test.rest += v * S::E::ZERO;
+        test.one(v);
     }
 }
 

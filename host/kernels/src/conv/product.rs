@@ -75,7 +75,7 @@ impl<T: Real> Job<T> for Product<'_, T> {
 }
 
 #[inline(always)]
-fn largest(offsets: &[u32]) -> usize {
+pub(crate) fn largest(offsets: &[u32]) -> usize {
     offsets.iter().fold(0, |most, &o| most.max(o)) as usize
 }
 

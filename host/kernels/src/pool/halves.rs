@@ -4,7 +4,8 @@
 //! over rows, and small planes fill them as well as large ones.
 
 use super::EXACT;
-use crate::conv::plane::Zip;
+use super::Maxima;
+use crate::conv::plane::{Test, Zip};
 use crate::geometry::Pool;
 use crate::real::Real;
 use crate::scratch::Buffer;
@@ -35,28 +36,6 @@ impl<T: Real> Halves<T> {
         }
     }
 
-    /// Working memory of one task.
-    pub(super) fn memory(&self) -> Buffer<T> {
-        Buffer::new(self.size.0 * self.size.1)
-    }
-
-    /// Maxima of one plane; false, and nothing of use written, where not all of it is finite.
-    pub(super) fn max(
-        &self,
-        memory: &mut [T],
-        x: &[T],
-        y: &mut [T],
-        places: Option<&mut [u32]>,
-    ) -> bool {
-        T::vectorised(Largest {
-            x: &x[..self.size.0 * self.size.1],
-            w: self.size.1,
-            rows: memory,
-            places: places.map(|places| (&self.starts[..], places)),
-            y,
-        })
-    }
-
     /// Means of one plane.
     pub(super) fn mean(&self, memory: &mut [T], x: &[T], y: &mut [T]) {
         T::vectorised(Mean {
@@ -85,6 +64,22 @@ impl<T: Real> Halves<T> {
             up.copy_from_slice(row);
             down.copy_from_slice(row);
         }
+    }
+}
+
+impl<T: Real> Maxima<T> for Halves<T> {
+    fn memory(&self) -> Buffer<T> {
+        Buffer::new(self.size.0 * self.size.1)
+    }
+
+    fn max(&self, memory: &mut [T], x: &[T], y: &mut [T], places: Option<&mut [u32]>) -> bool {
+        T::vectorised(Largest {
+            x: &x[..self.size.0 * self.size.1],
+            w: self.size.1,
+            rows: memory,
+            places: places.map(|places| (&self.starts[..], places)),
+            y,
+        })
     }
 }
 
@@ -203,14 +198,10 @@ fn pairs<'a, S: Simd>(
 
 #[inline(always)]
 fn finite<S: Simd>(s: S, x: &[S::E]) -> bool {
-    let (zero, mut test) = (s.splat(S::E::ZERO), s.splat(S::E::ZERO));
-    let vectors = x.chunks_exact(S::LANES);
-    let mut rest = S::E::ZERO;
-    for &v in vectors.remainder() {
-        rest += v * S::E::ZERO;
-    }
+    let (vectors, mut test) = (x.chunks_exact(S::LANES), Test::new(s));
+    vectors.remainder().iter().for_each(|&v| test.one(v));
     for v in vectors {
-        test = s.fma(s.load(v), zero, test);
+        test.vector(s, s.load(v));
     }
-    !s.sum(test).is_nan() && !rest.is_nan()
+    test.is_finite(s)
 }

@@ -41,6 +41,31 @@ pub fn max_forward<T: Real>(
     y: &mut [T],
     places: Option<&mut [u32]>,
 ) {
+    if halves::serves(g, h, w) {
+        max_planes(&Halves::new(h, w), g, n, (h, w), x, y, places);
+    } else {
+        max_planes(&Windows::new(g, h, w), g, n, (h, w), x, y, places);
+    }
+}
+
+/// A way to take the maxima of finite planes of one size.
+trait Maxima<T: Real>: Sync {
+    /// Working memory of one task.
+    fn memory(&self) -> Buffer<T>;
+
+    /// One plane; false, and nothing of use written, where not all of it is finite.
+    fn max(&self, memory: &mut [T], x: &[T], y: &mut [T], places: Option<&mut [u32]>) -> bool;
+}
+
+fn max_planes<T: Real>(
+    way: &impl Maxima<T>,
+    g: &Pool,
+    n: usize,
+    (h, w): (usize, usize),
+    x: &[T],
+    y: &mut [T],
+    places: Option<&mut [u32]>,
+) {
     let (p, q) = g.expect_out(h, w);
     assert_len("x", x, n * h * w);
     assert_len("y", y, n * p * q);
@@ -49,13 +74,8 @@ pub fn max_forward<T: Real>(
         Shared::new(places)
     });
     let many = planes_per_task(h * w);
-    let by_halves = halves::serves(g, h, w).then(|| Halves::new(h, w));
-    let by_windows = Windows::new(g, h, w);
     threads::for_each_chunk(y, many * p * q, |task, y| {
-        let mut memory = match &by_halves {
-            Some(halves) => halves.memory(),
-            None => by_windows.memory(),
-        };
+        let mut memory = way.memory();
         for (i, y) in y.chunks_exact_mut(p * q).enumerate() {
             let number = task * many + i;
             let x = &x[number * h * w..][..h * w];
@@ -63,12 +83,7 @@ pub fn max_forward<T: Real>(
             let mut places = places
                 .as_ref()
                 .map(|places| unsafe { places.part(number * p * q, p * q) });
-            let wanted = places.as_deref_mut();
-            let done = match &by_halves {
-                Some(halves) => halves.max(&mut memory, x, y, wanted),
-                None => by_windows.max(&mut memory, x, y, wanted),
-            };
-            if !done {
+            if !way.max(&mut memory, x, y, places.as_deref_mut()) {
                 reference::pool::max_forward(g, 1, h, w, x, y, places);
             }
         }

@@ -1,6 +1,6 @@
 //! Maxima of any windows, on planes padded with minus infinity and cut into column phases.
 
-use super::{EXACT, window};
+use super::{EXACT, Maxima, window};
 use crate::conv::plane::Plane;
 use crate::geometry::Pool;
 use crate::real::Real;
@@ -32,20 +32,14 @@ impl<T: Real> Windows<T> {
             exact: (h + g.kernel[0]) * w + g.kernel[1] < EXACT,
         }
     }
+}
 
-    /// Working memory of one task.
-    pub(super) fn memory(&self) -> Buffer<T> {
+impl<T: Real> Maxima<T> for Windows<T> {
+    fn memory(&self) -> Buffer<T> {
         self.plane.memory(T::NEG_INFINITY)
     }
 
-    /// One plane; false, and nothing of use written, where not all of it is finite.
-    pub(super) fn max(
-        &self,
-        memory: &mut [T],
-        x: &[T],
-        y: &mut [T],
-        places: Option<&mut [u32]>,
-    ) -> bool {
+    fn max(&self, memory: &mut [T], x: &[T], y: &mut [T], places: Option<&mut [u32]>) -> bool {
         if !self.plane.load(x, memory) || !self.exact {
             return false;
         }
