@@ -21,6 +21,9 @@ pub enum ExitCode {
     Diverged = 5,
     /// The run folder is locked by a live process.
     Locked = 6,
+    /// The disk, a right or a path refuses what has to be written or read; room, rights or
+    /// another folder help.
+    Storage = 7,
     /// Stopped on request after writing a checkpoint; start again to go on.
     Stopped = 75,
     /// A defect in BioRule itself (also the code of a Rust panic).
@@ -64,6 +67,10 @@ impl Error {
     /// A plugin refused, missing or out of contract.
     pub fn plugin(text: impl Into<String>) -> Self {
         Self::new(ExitCode::Plugin, text)
+    }
+    /// A disk, right or path that refuses.
+    pub fn storage(text: impl Into<String>) -> Self {
+        Self::new(ExitCode::Storage, text)
     }
     /// A defect of ours.
     pub fn internal(text: impl Into<String>) -> Self {

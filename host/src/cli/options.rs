@@ -89,13 +89,17 @@ impl ConfigArgs {
         Ok((table, open(&folders)?))
     }
 
-    /// The checked plan and the plugins it was checked against.
+    /// The checked plan and the plugins it was checked against. Warnings about it go to standard
+    /// error.
     ///
     /// # Errors
     /// Usage, data or plugin error.
     pub fn resolve(&self, open: Open) -> Result<(Resolved, Box<dyn Host>)> {
         let (table, host) = self.open(open)?;
         let resolved = config::resolve_table(table, &*host)?;
+        for text in resolved.warnings.iter() {
+            eprintln!("warning: {text}");
+        }
         Ok((resolved, host))
     }
 }

@@ -10,15 +10,17 @@ use super::plan::{BlockPlan, Drive, MapPlan, ParamValue, PhasePlan, RunPlan};
 use super::resolve::every_block;
 use super::section::unknown_among;
 use super::value;
-use super::{section, shapes};
+use super::{Warnings, section, shapes};
 use crate::{Error, Result};
 
-/// Checks a whole plan: names, phases, data, shapes.
+/// Checks a whole plan: names, phases, data, shapes. What is allowed but should be known goes to
+/// `warnings`.
 ///
 /// # Errors
 /// Usage, data or plugin error.
-pub fn plan(plan: &RunPlan, context: &dyn PlanContext) -> Result<()> {
+pub fn plan(plan: &RunPlan, context: &dyn PlanContext, warnings: &mut Warnings) -> Result<()> {
     let names = block_names(&plan.blocks)?;
+    let _ = &warnings;
     phases(plan, &names, context)?;
     let Some(data) = context.dataset(&plan.data)? else {
         return Ok(());

@@ -18,6 +18,7 @@ pub mod shapes;
 mod shorthand;
 pub mod shown;
 mod value;
+mod warnings;
 
 pub use context::{Credit, DataShape, ParamKind, ParamSchema, PlanContext, PluginInfo, RuleSchema};
 pub use layers::{ENVIRONMENT, Sources, merge};
@@ -25,6 +26,7 @@ pub use offline::{Offline, dataset_shape};
 pub use plan::*;
 pub use resolve::{Resolved, every_block, plugin_folders, resolve, resolve_table};
 pub use value::{Table, make, nearest, typed};
+pub use warnings::Warnings;
 
 #[cfg(test)]
 mod tests;

@@ -118,6 +118,11 @@ impl Progress for Bridge<'_> {
         self.keep(told);
     }
 
+    fn warn(&mut self, code: &str, text: &str, hint: Option<&str>) {
+        let told = self.reporter.warn(code, text, hint);
+        self.keep(told);
+    }
+
     fn step(&mut self, event: &StepEvent) {
         let told = self.reporter.step(&StepRecord {
             step: event.step,

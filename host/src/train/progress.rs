@@ -71,6 +71,11 @@ pub trait Progress: Send {
     fn phase(&mut self, event: &PhaseEvent<'_>) {
         let _ = event;
     }
+    /// Something that does not end the run but should be known; `code` is a short fixed word
+    /// for programs.
+    fn warn(&mut self, code: &str, text: &str, hint: Option<&str>) {
+        let _ = (code, text, hint);
+    }
     /// A step has ended.
     fn step(&mut self, event: &StepEvent) {
         let _ = event;

@@ -19,7 +19,7 @@ use super::section::Section;
 use super::settings::{OUTPUT, TOP};
 use super::shown::{self, Row, Shown};
 use super::value::{self, Table, make};
-use super::{check, layers};
+use super::{Warnings, check, layers};
 use crate::{Error, Result};
 
 /// A checked plan and how it came about.
@@ -29,6 +29,8 @@ pub struct Resolved {
     pub plan: RunPlan,
     /// Every setting of it with its origin.
     pub shown: Vec<(String, Shown)>,
+    /// What it allows but a user should know.
+    pub warnings: Warnings,
 }
 
 impl Resolved {
@@ -138,10 +140,12 @@ pub fn resolve_table(table: Table, context: &dyn PlanContext) -> Result<Resolved
         plugin_folders,
         baselines,
     };
-    check::plan(&plan, context)?;
+    let mut warnings = Warnings::default();
+    check::plan(&plan, context, &mut warnings)?;
     Ok(Resolved {
         plan,
         shown: top.close(),
+        warnings,
     })
 }
 
