@@ -325,3 +325,109 @@ fn exact_pass_replaces_every_feedback() {
     }
     assert!(distance(&truth.last().unwrap().1, &aligned.last().unwrap().1) > 1e-3);
 }
+
+/// Conv-activation block on an edge of a graph.
+fn on_edge(name: &str, out: usize, stride: usize) -> BlockPlan {
+    let mut block = conv([3, 3], [stride, stride], [1; 4], "zeros");
+    block.name = name.into();
+    if let Some(layer) = &mut block.layer {
+        layer.out = out;
+    }
+    block.activation = Some(ActivationPlan::Tanh { gain: 1.0 });
+    block
+}
+
+fn node(name: &str, join: Join, from: Vec<(&str, Vec<BlockPlan>)>) -> NodePlan {
+    let edge = |(source, blocks): (&str, _)| EdgePlan {
+        source: source.into(),
+        blocks,
+    };
+    NodePlan {
+        name: name.into(),
+        join,
+        from: from.into_iter().map(edge).collect(),
+    }
+}
+
+/// A cell: two nodes that read the input and each other, joined by a concatenation and a skip.
+fn cell() -> Vec<BlockPlan> {
+    let a = vec![
+        ("input", vec![on_edge("one", 3, 1)]),
+        ("input", vec![on_edge("two", 3, 1)]),
+    ];
+    let b = vec![
+        ("input", vec![on_edge("three", 3, 1), on_edge("four", 3, 1)]),
+        ("a", Vec::new()),
+    ];
+    let c = vec![
+        ("a", vec![on_edge("five", 2, 2)]),
+        ("b", vec![on_edge("six", 4, 2)]),
+        ("input", vec![on_edge("seven", 1, 2)]),
+    ];
+    let graph = GraphPlan {
+        nodes: vec![
+            node("a", Join::Sum, a),
+            node("b", Join::Sum, b),
+            node("c", Join::Concat, c),
+        ],
+    };
+    vec![BlockPlan {
+        graph: Some(graph),
+        ..empty("cell")
+    }]
+}
+
+#[test]
+fn graphs_with_sums_and_concatenations() {
+    check(&cell(), &[2, 5, 4]);
+}
+
+/// Where only one edge learns, the tape still fits, and other edges get no gradients.
+#[test]
+fn one_edge_of_a_graph_learns() {
+    for learning in ["one", "four", "six", "seven"] {
+        let mut network = build(&cell(), &[2, 5, 4], 3, DType::F64);
+        network.set_mode(&biorule::nn::Mode {
+            blocks: vec![learning.into()],
+            drive: Some(Drive::Gradient),
+        });
+        let x = noise(11, &[4, 2, 5, 4], DType::F64);
+        let mut pass = Pass::gradient(clock());
+        let y = network.forward_all(&mut pass, &x).unwrap();
+        let c = noise(12, y.dims(), DType::F64);
+        let blocks = network.len();
+        assert!(
+            network
+                .backward(&mut pass, &c, 0..blocks)
+                .unwrap()
+                .is_none()
+        );
+        assert_eq!(pass.depth(), 0, "the tape must be used up");
+        let (name, grad) = &pass.gradients[0];
+        assert!(name.contains(learning) && pass.gradients.len() == 1);
+        let tensors = network.tensors();
+        let held = tensors.iter().find(|t| t.name == *name).unwrap();
+        close(name, grad, &differences(&mut network, &x, &c, &held.tensor));
+    }
+}
+
+/// One more edge changes no other edge's initial values: they follow the names.
+#[test]
+fn an_edge_more_initialises_no_other_anew() {
+    let before = build(&cell(), &[2, 5, 4], 3, DType::F64);
+    let mut wider = cell();
+    let nodes = &mut wider[0].graph.as_mut().unwrap().nodes;
+    nodes[0].from.insert(
+        0,
+        EdgePlan {
+            source: "input".into(),
+            blocks: vec![on_edge("more", 3, 1)],
+        },
+    );
+    let after = build(&wider, &[2, 5, 4], 3, DType::F64).tensors();
+    for old in before.tensors() {
+        let new = after.iter().find(|t| t.name == old.name).unwrap();
+        assert_eq!(values(&new.tensor), values(&old.tensor), "{}", old.name);
+    }
+    assert!(after.iter().any(|t| t.name.contains(".a.more.")));
+}

@@ -17,20 +17,7 @@ use crate::plugins::registry;
 
 /// A block of nothing, to be filled in.
 pub fn block(name: &str) -> BlockPlan {
-    BlockPlan {
-        name: name.into(),
-        norm: None,
-        flatten: false,
-        divide_by_max: false,
-        unit_length: false,
-        dropout: 0.0,
-        layer: None,
-        activation: None,
-        norm_after: None,
-        norm_inner: None,
-        pool: None,
-        residual: None,
-    }
+    BlockPlan::new(name)
 }
 
 /// A block of one rule layer.

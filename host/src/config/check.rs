@@ -94,11 +94,9 @@ fn driven(phase: &PhasePlan, path: &str, plan: &RunPlan, context: &dyn PlanConte
         if let (true, Some(layer)) = (listed, &block.layer) {
             credits.push(context.rule(&layer.rule)?.credit);
         }
-        if let (true, Some(residual)) = (listed, &block.residual) {
-            for inner in every_block(&residual.blocks) {
-                if let Some(layer) = &inner.layer {
-                    credits.push(context.rule(&layer.rule)?.credit);
-                }
+        for inner in block.inside().filter(|_| listed).flat_map(every_block) {
+            if let Some(layer) = &inner.layer {
+                credits.push(context.rule(&layer.rule)?.credit);
             }
         }
     }

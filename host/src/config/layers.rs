@@ -338,7 +338,7 @@ fn prepare(key: &str, path: &str, mut incoming: Value) -> Result<Value> {
         && let ValueKind::Array(items) = &mut incoming.kind
     {
         let prefix = inner_prefix(path);
-        name_blocks(items, &prefix);
+        name_blocks(items, &prefix, &mut Counts::new());
     }
     if key.is_empty()
         && let ValueKind::Table(t) = &incoming.kind
@@ -360,8 +360,10 @@ fn inner_prefix(path: &str) -> String {
     }
 }
 
-fn name_blocks(items: &mut [Value], prefix: &str) {
-    let mut counts = std::collections::BTreeMap::<String, usize>::new();
+/// Blocks named so far, by kind.
+type Counts = std::collections::BTreeMap<String, usize>;
+
+fn name_blocks(items: &mut [Value], prefix: &str, counts: &mut Counts) {
     for item in items {
         let ValueKind::Table(table) = &mut item.kind else {
             continue;
@@ -369,6 +371,7 @@ fn name_blocks(items: &mut [Value], prefix: &str) {
         let kind = match table.get("layer").and_then(value::text) {
             Some(layer) => layer.to_owned(),
             None if table.contains_key("residual") => "residual".into(),
+            None if table.contains_key("graph") => "graph".into(),
             None => "block".into(),
         };
         let count = counts.entry(kind.clone()).or_default();
@@ -378,10 +381,12 @@ fn name_blocks(items: &mut [Value], prefix: &str) {
             .entry("name".into())
             .or_insert_with(|| make(name, value::DEFAULT));
         let inner_prefix = format!("{}_", value::text(name).unwrap_or_default());
-        if let Some(ValueKind::Table(residual)) = table.get_mut("residual").map(|r| &mut r.kind)
-            && let Some(ValueKind::Array(inner)) = residual.get_mut("blocks").map(|b| &mut b.kind)
-        {
-            name_blocks(inner, &inner_prefix);
-        }
+        // Lists of one graph share their names' prefix, so they are counted as one.
+        let mut counts = Counts::new();
+        value::each_inside(table, &mut |inner| {
+            if let ValueKind::Array(inner) = &mut inner.kind {
+                name_blocks(inner, &inner_prefix, &mut counts);
+            }
+        });
     }
 }

@@ -92,6 +92,89 @@ pub struct BlockPlan {
     pub pool: Option<PoolPlan>,
     /// Inner blocks of a residual block: `y = activation(inner(x) + shortcut(x))`.
     pub residual: Option<ResidualPlan>,
+    /// Nodes and edges in place of a layer.
+    #[serde(default)]
+    pub graph: Option<GraphPlan>,
+}
+
+impl BlockPlan {
+    /// A block that hands its input on unchanged, to be given a layer and what else it needs.
+    #[must_use]
+    pub fn new(name: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            norm: None,
+            flatten: false,
+            divide_by_max: false,
+            unit_length: false,
+            dropout: 0.0,
+            layer: None,
+            activation: None,
+            norm_after: None,
+            norm_inner: None,
+            pool: None,
+            residual: None,
+            graph: None,
+        }
+    }
+
+    /// The lists of blocks inside this one: the inner path of a residual block, the edges of a
+    /// graph.
+    pub fn inside(&self) -> impl Iterator<Item = &[Self]> {
+        let residual = self.residual.iter().map(|r| r.blocks.as_slice());
+        let nodes = self.graph.iter().flat_map(|g| &g.nodes);
+        let edges = nodes.flat_map(|n| &n.from).map(|e| e.blocks.as_slice());
+        residual.chain(edges)
+    }
+
+    /// Rule layers in this block, inner ones included.
+    #[must_use]
+    pub fn layers(&self) -> usize {
+        let inside: usize = self.inside().flatten().map(Self::layers).sum();
+        usize::from(self.layer.is_some()) + inside
+    }
+}
+
+/// A directed acyclic graph between a block's input and its output. Layers inside draw their
+/// initial values by the names of their tensors, so that one more edge changes no other's.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GraphPlan {
+    /// In topological order: an edge starts at `input` or at a node listed before. The last node
+    /// is the output.
+    pub nodes: Vec<NodePlan>,
+}
+
+/// A node of a graph: what its edges bring, joined.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NodePlan {
+    /// Name, unique in the graph; part of the names of its tensors.
+    pub name: String,
+    /// How the edges' values become one.
+    pub join: Join,
+    /// The edges, at least one.
+    pub from: Vec<EdgePlan>,
+}
+
+/// An edge of a graph.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EdgePlan {
+    /// `input`, or a node listed before.
+    pub source: String,
+    /// What stands on it, in order; none hands the value on unchanged.
+    pub blocks: Vec<BlockPlan>,
+}
+
+/// How the values that arrive at a node become one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Join {
+    /// Element by element; shapes are equal.
+    Sum,
+    /// Along the channels, in the order of the edges.
+    Concat,
 }
 
 /// Inner path and shortcut of a residual block.

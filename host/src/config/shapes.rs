@@ -2,8 +2,13 @@
 //! is that of one sample: `[C, H, W]` or `[features]`.
 
 use super::context::DataShape;
-use super::plan::{BlockPlan, LayerPlan, MapPlan, PoolPlan, ResidualPlan, Shortcut};
+use super::plan::{
+    BlockPlan, GraphPlan, Join, LayerPlan, MapPlan, NodePlan, PoolPlan, ResidualPlan, Shortcut,
+};
 use crate::{Error, Result};
+
+/// Name of a block's own input among the nodes of its graph.
+pub const INPUT: &str = "input";
 
 /// What arrives at a block and what leaves it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,7 +21,7 @@ pub struct BlockShape {
     pub layer_input: Vec<usize>,
     /// Shape of a sample at its output.
     pub output: Vec<usize>,
-    /// Shapes of inner blocks, for residual blocks.
+    /// Shapes of the blocks inside, those of a graph edge by edge.
     pub inner: Vec<BlockShape>,
 }
 
@@ -48,6 +53,9 @@ fn through(block: &BlockPlan, input: &[usize], classes: usize) -> Result<BlockSh
     let mut inner = Vec::new();
     if let Some(residual) = &block.residual {
         (inner, shape) = joined(&block.name, residual, &shape, classes)?;
+    }
+    if let Some(graph) = &block.graph {
+        (inner, shape) = graph_output(&block.name, graph, &shape, classes)?;
     }
     if let Some(pool) = &block.pool {
         shape = pooled(&block.name, pool, &shape)?;
@@ -210,4 +218,85 @@ fn joined(
         .hint("change the last inner block, or `residual.shortcut`"));
     }
     Ok((inner, output))
+}
+
+/// Shapes inside a graph, edge by edge, and that of its last node.
+fn graph_output(
+    block: &str,
+    graph: &GraphPlan,
+    input: &[usize],
+    classes: usize,
+) -> Result<(Vec<BlockShape>, Vec<usize>)> {
+    let mut inner = Vec::new();
+    let mut values: Vec<(&str, Vec<usize>)> = vec![(INPUT, input.to_vec())];
+    let mut unread: Vec<&str> = Vec::new();
+    for node in &graph.nodes {
+        if values.iter().any(|(name, _)| *name == node.name) {
+            let text = format!("block `{block}`: two nodes are named `{}`", node.name);
+            return Err(Error::usage(text).hint("`input` is the block's input"));
+        }
+        let mut brought = Vec::new();
+        for edge in &node.from {
+            let source = values.iter().find(|(name, _)| *name == edge.source);
+            let (name, sample) =
+                source.ok_or_else(|| no_source(block, node, &edge.source, &values))?;
+            unread.retain(|n| n != name);
+            let data = DataShape {
+                sample: sample.clone(),
+                classes,
+            };
+            let shapes = propagate(&edge.blocks, &data)?;
+            brought.push(
+                shapes
+                    .last()
+                    .map_or(data.sample, |last| last.output.clone()),
+            );
+            inner.extend(shapes);
+        }
+        values.push((&node.name, node_output(block, node, &brought)?));
+        unread.push(&node.name);
+    }
+    match (values.last(), unread.as_slice()) {
+        (Some((_, output)), [_]) => Ok((inner, output.clone())),
+        (_, [first, _, ..]) => Err(Error::usage(format!(
+            "block `{block}`: nothing reads node `{first}`"
+        ))
+        .hint("every node but the last has to be the source of an edge")),
+        _ => Err(Error::usage(format!(
+            "block `{block}`: the graph has no nodes"
+        ))),
+    }
+}
+
+fn no_source(block: &str, node: &NodePlan, source: &str, values: &[(&str, Vec<usize>)]) -> Error {
+    let names: Vec<&str> = values.iter().map(|(name, _)| *name).collect();
+    Error::usage(format!(
+        "block `{block}`: an edge of node `{}` starts at `{source}`, which is not a node before it",
+        node.name
+    ))
+    .hint(format!("`{}`", names.join("`, `")))
+}
+
+/// Shape of a node from those that its edges bring.
+fn node_output(block: &str, node: &NodePlan, brought: &[Vec<usize>]) -> Result<Vec<usize>> {
+    let Some((first, rest)) = brought.split_first() else {
+        let text = format!("block `{block}`: node `{}` has no edges", node.name);
+        return Err(Error::usage(text));
+    };
+    let fits = |other: &Vec<usize>| match node.join {
+        Join::Sum => other == first,
+        Join::Concat => other.len() == first.len() && other[1..] == first[1..],
+    };
+    if let Some(other) = rest.iter().find(|other| !fits(other)) {
+        let text = format!(
+            "block `{block}`: node `{}` cannot join {first:?} and {other:?}",
+            node.name
+        );
+        return Err(Error::usage(text));
+    }
+    let mut output = first.clone();
+    if node.join == Join::Concat {
+        output[0] = brought.iter().map(|b| b[0]).sum();
+    }
+    Ok(output)
 }

@@ -384,6 +384,61 @@ fn residual_blocks_check_their_sum() {
     );
 }
 
+#[test]
+fn graphs_check_their_edges() {
+    let graph = |edges: &str| {
+        Case::new(&format!(
+            r#"
+            rule = "backprop"
+            [[blocks]]
+            graph = [{edges}]
+            [[blocks]]
+            layer = "dense"
+            out = "classes"
+            "#
+        ))
+    };
+    let conv =
+        |out: usize| format!("[{{ layer = \"conv\", kernel = 3, padding = 1, out = {out} }}]");
+    let (one, two) = (conv(1), conv(2));
+    let sum = format!(
+        r#"{{ name = "a", from = [{{ source = "input", blocks = {one} }}, {{ source = "input" }}] }},
+           {{ name = "b", join = "concat", from = [{{ source = "a", blocks = {two} }}, {{ source = "input" }}] }}"#
+    );
+    let resolved = graph(&sum).resolve().unwrap();
+    let nodes = &resolved.plan.blocks[0].graph.as_ref().unwrap().nodes;
+    assert_eq!(nodes[0].from[0].blocks[0].name, "graph1_conv1");
+    assert_eq!(nodes[1].from[0].blocks[0].name, "graph1_conv2");
+    assert_eq!(nodes[1].join, Join::Concat);
+    // What is shown is a configuration of the same plan.
+    let again = Case::new(&resolved.to_toml(false)).resolve().unwrap();
+    assert_eq!(again.plan, resolved.plan);
+    let refused = |edges: &str, text: &str| {
+        let e = graph(edges).error();
+        assert!(e.text.contains(text), "{e}");
+    };
+    refused(
+        r#"{ name = "a", from = [{ source = "b" }] }"#,
+        "starts at `b`, which is not a node before it",
+    );
+    refused(
+        &format!(
+            r#"{{ name = "a", from = [{{ source = "input" }}, {{ source = "input", blocks = {two} }}] }}"#
+        ),
+        "cannot join [1, 8, 8] and [2, 8, 8]",
+    );
+    refused(r#"{ name = "a", from = [] }"#, "node `a` has no edges");
+    refused(
+        r#"{ name = "a", from = [{ source = "input" }] }, { name = "b", from = [{ source = "input" }] }"#,
+        "nothing reads node `a`",
+    );
+    refused(
+        r#"{ name = "input", from = [{ source = "input" }] }"#,
+        "two nodes are named `input`",
+    );
+    refused("", "the graph has no nodes");
+}
+
 /// A number as a TOML float.
 fn float(x: f64) -> String {
     format!("{x:?}")

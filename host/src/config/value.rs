@@ -168,3 +168,30 @@ pub fn nearest<'a>(word: &str, names: impl IntoIterator<Item = &'a str>) -> Opti
         .min_by_key(|(distance, name)| (*distance, name.len()))
         .map(|(_, name)| name)
 }
+
+/// Shows `visit` each list of blocks inside the table of a block, before it is read: the inner path
+/// of a residual block, the edges of a graph.
+pub fn each_inside(block: &mut Table, visit: &mut dyn FnMut(&mut Value)) {
+    let mut list = |table: &mut Table| {
+        if let Some(blocks) = table.get_mut("blocks") {
+            visit(blocks);
+        }
+    };
+    if let Some(ValueKind::Table(residual)) = block.get_mut("residual").map(|r| &mut r.kind) {
+        list(residual);
+    }
+    each_table(block, "graph", &mut |node| {
+        each_table(node, "from", &mut list)
+    });
+}
+
+/// Shows `visit` the tables of the list `key`.
+fn each_table(table: &mut Table, key: &str, visit: &mut dyn FnMut(&mut Table)) {
+    if let Some(ValueKind::Array(items)) = table.get_mut(key).map(|v| &mut v.kind) {
+        for item in items {
+            if let ValueKind::Table(table) = &mut item.kind {
+                visit(table);
+            }
+        }
+    }
+}

@@ -1,11 +1,12 @@
 //! A block: norm → flatten → scaling → dropout → rule layer (or residual sum) →
 //! inner norm → activation → norm after → pool, each optional (softhebb.md 2.1).
 
+use std::borrow::{Borrow, BorrowMut};
+
 use candle_core::Tensor;
 
-use super::module::{MetricsVisitor, Mode, Module, NamedTensor, backward_all, forward_all};
+use super::module::{Mode, Module, backward_all, forward_all};
 use super::pass::Pass;
-use super::rule::RuleCall;
 use crate::Result;
 
 /// Named modules that learn and freeze together.
@@ -38,7 +39,7 @@ impl Block {
         let Some(last) = self.modules.iter().rposition(|m| m.acts()) else {
             return Ok(());
         };
-        let done = forward_all(self.modules[..last].iter_mut(), pass, x).and_then(|x| {
+        let done = forward_all(&mut self.modules[..last], pass, x).and_then(|x| {
             pass.unread = true;
             let done = self.modules[last].forward(pass, &x);
             pass.unread = false;
@@ -53,7 +54,7 @@ impl Block {
         let Some(layer) = self.modules.iter().position(|m| m.is_layer()) else {
             return Ok(None);
         };
-        let done = forward_all(self.modules[..=layer].iter_mut(), pass, x);
+        let done = forward_all(&mut self.modules[..=layer], pass, x);
         done.map(Some).map_err(|e| self.here(e))
     }
 
@@ -63,7 +64,27 @@ impl Block {
     }
 }
 
+impl Borrow<dyn Module> for Block {
+    fn borrow(&self) -> &(dyn Module + 'static) {
+        self
+    }
+}
+
+impl BorrowMut<dyn Module> for Block {
+    fn borrow_mut(&mut self) -> &mut (dyn Module + 'static) {
+        self
+    }
+}
+
 impl Module for Block {
+    fn parts<'a>(&'a self, visit: &mut dyn FnMut(&'a dyn Module)) {
+        self.modules.iter().for_each(|m| visit(&**m));
+    }
+
+    fn parts_mut(&mut self, visit: &mut dyn FnMut(&mut dyn Module)) {
+        self.modules.iter_mut().for_each(|m| visit(&mut **m));
+    }
+
     fn set_mode(&mut self, mode: &Mode, listed: bool) {
         let listed = listed || mode.blocks.contains(&self.name);
         self.modules
@@ -71,20 +92,8 @@ impl Module for Block {
             .for_each(|m| m.set_mode(mode, listed));
     }
 
-    fn learns(&self) -> bool {
-        self.modules.iter().any(|m| m.learns())
-    }
-
-    fn acts(&self) -> bool {
-        self.modules.iter().any(|m| m.acts())
-    }
-
-    fn is_restless(&self) -> bool {
-        self.modules.iter().any(|m| m.is_restless())
-    }
-
     fn forward(&mut self, pass: &mut Pass, x: &Tensor) -> Result<Tensor> {
-        forward_all(self.modules.iter_mut(), pass, x).map_err(|e| self.here(e))
+        forward_all(&mut self.modules, pass, x).map_err(|e| self.here(e))
     }
 
     fn backward(&mut self, pass: &mut Pass, grad: &Tensor, want: bool) -> Result<Option<Tensor>> {
@@ -94,29 +103,5 @@ impl Module for Block {
     fn apply_changes(&mut self) -> Result<()> {
         let done = self.modules.iter_mut().try_for_each(|m| m.apply_changes());
         done.map_err(|e| self.here(e))
-    }
-
-    fn start_phase(&mut self) {
-        self.modules.iter_mut().for_each(|m| m.start_phase());
-    }
-
-    fn end_step(&mut self) {
-        self.modules.iter_mut().for_each(|m| m.end_step());
-    }
-
-    fn tensors(&self, out: &mut Vec<NamedTensor>) {
-        self.modules.iter().for_each(|m| m.tensors(out));
-    }
-
-    fn counters(&mut self, visit: &mut dyn FnMut(&str, &mut u64)) {
-        self.modules.iter_mut().for_each(|m| m.counters(visit));
-    }
-
-    fn metrics(&self, call: &RuleCall, visit: &mut MetricsVisitor<'_>) -> Result<()> {
-        self.modules.iter().try_for_each(|m| m.metrics(call, visit))
-    }
-
-    fn wants_target(&self) -> bool {
-        self.modules.iter().any(|m| m.wants_target())
     }
 }

@@ -8,16 +8,20 @@ use candle_core::{DType, Device};
 use super::activation::Activation;
 use super::block::Block;
 use super::dropout::Dropout;
+use super::graph::{Edge, Graph, Node, SubsamplePad};
 use super::layer::RuleLayer;
 use super::map::LayerMap;
 use super::module::Module;
 use super::network::Network;
 use super::norm::BatchNorm;
 use super::pool::Pool;
-use super::residual::Residual;
 use super::rule::{LayerShape, RuleSource};
 use super::transform::{DivideByMax, Flatten, UnitLength};
-use crate::config::plan::{BlockPlan, LayerPlan, NormPlan, PoolPlan, Shortcut};
+use crate::config::plan::{
+    BlockPlan, EdgePlan, GraphPlan, Join, LayerPlan, NodePlan, NormPlan, PoolPlan, ResidualPlan,
+    Shortcut,
+};
+use crate::config::shapes::INPUT;
 use crate::ops::Window;
 use crate::ops::dropout::mix;
 use crate::{Error, Result};
@@ -59,13 +63,17 @@ impl Network {
             rules,
             place,
             layers: 0,
-            total: count_layers(blocks),
             normalised: false,
             dropouts: 0,
+            in_graph: false,
             names: HashSet::new(),
         };
         let mut dims = input.dims.clone();
-        let built = builder.blocks("blocks", blocks, &mut dims)?;
+        let ends = Ends {
+            first: true,
+            last: true,
+        };
+        let built = builder.blocks("blocks", blocks, &mut dims, ends)?;
         let outputs = match dims[..] {
             [n] => n,
             _ => dims.iter().product(),
@@ -74,16 +82,26 @@ impl Network {
     }
 }
 
+/// Where a list of blocks stands between the input and the output of the network.
+#[derive(Clone, Copy)]
+struct Ends {
+    /// No rule layer stands below.
+    first: bool,
+    /// No rule layer stands above.
+    last: bool,
+}
+
 struct Builder<'a> {
     outputs: usize,
     rules: &'a dyn RuleSource,
     place: &'a Placement,
     layers: usize,
-    /// Rule layers in the whole network.
-    total: usize,
     /// A normalisation stands in front of the layer being built.
     normalised: bool,
     dropouts: u64,
+    /// Inside a graph, seeds follow names: one more edge changes no other edge's draws. In a chain
+    /// they follow the position.
+    in_graph: bool,
     names: HashSet<String>,
 }
 
@@ -93,23 +111,45 @@ impl Builder<'_> {
         prefix: &str,
         plans: &[BlockPlan],
         dims: &mut Vec<usize>,
+        ends: Ends,
     ) -> Result<Vec<Block>> {
-        plans
-            .iter()
-            .map(|plan| {
-                if !self.names.insert(plan.name.clone()) {
-                    return Err(Error::usage(format!(
-                        "two blocks are named `{}`",
-                        plan.name
-                    )));
-                }
-                self.block(&format!("{prefix}.{}", plan.name), plan, dims)
-                    .map_err(|e| e.within(format_args!("block `{}`", plan.name)))
-            })
-            .collect()
+        let mut above: usize = plans.iter().map(BlockPlan::layers).sum();
+        let mut first = ends.first;
+        let mut blocks = Vec::with_capacity(plans.len());
+        for plan in plans {
+            if !self.names.insert(plan.name.clone()) {
+                return Err(Error::usage(format!(
+                    "two blocks are named `{}`",
+                    plan.name
+                )));
+            }
+            above -= plan.layers();
+            let ends = Ends {
+                first,
+                last: ends.last && above == 0,
+            };
+            let block = self.block(&format!("{prefix}.{}", plan.name), plan, dims, ends);
+            blocks.push(block.map_err(|e| e.within(format_args!("block `{}`", plan.name)))?);
+            first &= plan.layers() == 0;
+        }
+        Ok(blocks)
     }
 
-    fn block(&mut self, prefix: &str, plan: &BlockPlan, dims: &mut Vec<usize>) -> Result<Block> {
+    /// Seed of what is drawn for `name`, the `position`-th of its kind in a chain.
+    fn seed(&self, name: &str, position: u64) -> u64 {
+        match self.in_graph {
+            false => mix(&[self.place.seed, position]),
+            true => mix(&[&[self.place.seed], words(name).as_slice()].concat()),
+        }
+    }
+
+    fn block(
+        &mut self,
+        prefix: &str,
+        plan: &BlockPlan,
+        dims: &mut Vec<usize>,
+        ends: Ends,
+    ) -> Result<Block> {
         let mut modules: Vec<Box<dyn Module>> = Vec::new();
         self.norm(&mut modules, prefix, "norm", plan.norm.as_ref(), dims)?;
         if plan.flatten {
@@ -129,18 +169,22 @@ impl Builder<'_> {
                     plan.dropout
                 )));
             }
-            modules.push(Box::new(Dropout::new(plan.dropout, self.dropouts)));
+            let key = match self.in_graph {
+                false => self.dropouts,
+                true => mix(&words(prefix)),
+            };
+            modules.push(Box::new(Dropout::new(plan.dropout, key)));
             self.dropouts += 1;
         }
         self.normalised = plan.norm.is_some();
         if let Some(layer) = &plan.layer {
-            modules.push(self.layer(prefix, &plan.name, layer, dims)?);
+            modules.push(self.layer(prefix, &plan.name, layer, dims, ends)?);
         }
         if let Some(residual) = &plan.residual {
-            let before = dims.clone();
-            let inner = self.blocks(&format!("{prefix}.inner"), &residual.blocks, dims)?;
-            check_shortcut(residual.shortcut, &before, dims)?;
-            modules.push(Box::new(Residual::new(inner, residual.shortcut)));
+            modules.push(Box::new(self.residual(prefix, residual, dims, ends)?));
+        }
+        if let Some(graph) = &plan.graph {
+            modules.push(Box::new(self.graph(prefix, graph, dims, ends)?));
         }
         self.norm(
             &mut modules,
@@ -163,6 +207,108 @@ impl Builder<'_> {
             modules.push(pool_module(pool, dims)?);
         }
         Ok(Block::new(&plan.name, modules))
+    }
+
+    /// A residual block as a graph: one node, the sum of the inner path and the shortcut.
+    fn residual(
+        &mut self,
+        prefix: &str,
+        plan: &ResidualPlan,
+        dims: &mut Vec<usize>,
+        ends: Ends,
+    ) -> Result<Graph> {
+        let before = dims.clone();
+        let inner = self.blocks(&format!("{prefix}.inner"), &plan.blocks, dims, ends)?;
+        check_shortcut(plan.shortcut, &before, dims)?;
+        let width = dims[0];
+        let shortcut: Vec<Box<dyn Module>> = match plan.shortcut {
+            Shortcut::Identity => Vec::new(),
+            Shortcut::SubsamplePad => vec![Box::new(SubsamplePad { channels: width })],
+        };
+        let edge = |modules| Edge {
+            from: 0,
+            modules,
+            width,
+        };
+        Graph::new(vec![Node {
+            join: Join::Sum,
+            edges: vec![edge(boxed(inner)), edge(shortcut)],
+        }])
+    }
+
+    fn graph(
+        &mut self,
+        prefix: &str,
+        plan: &GraphPlan,
+        dims: &mut Vec<usize>,
+        ends: Ends,
+    ) -> Result<Graph> {
+        let in_chain = !std::mem::replace(&mut self.in_graph, true);
+        let mut values = vec![Value {
+            name: INPUT,
+            dims: dims.clone(),
+            first: ends.first,
+        }];
+        let mut nodes = Vec::with_capacity(plan.nodes.len());
+        for (i, node) in plan.nodes.iter().enumerate() {
+            let mut above = plan.nodes[i + 1..].iter().flat_map(|n| &n.from);
+            let last = ends.last && !above.any(has_layer);
+            let (value, edges) = self.node(prefix, node, &values, last)?;
+            values.push(value);
+            nodes.push(Node {
+                join: node.join,
+                edges,
+            });
+        }
+        if let Some(output) = values.pop() {
+            *dims = output.dims;
+        }
+        self.in_graph = !in_chain;
+        Graph::new(nodes)
+    }
+
+    /// A node and its edges; `values` are those of the input and of earlier nodes.
+    fn node<'p>(
+        &mut self,
+        prefix: &str,
+        plan: &'p NodePlan,
+        values: &[Value<'_>],
+        last: bool,
+    ) -> Result<(Value<'p>, Vec<Edge>)> {
+        let mut out = Value {
+            name: &plan.name,
+            dims: Vec::new(),
+            first: true,
+        };
+        let mut edges = Vec::with_capacity(plan.from.len());
+        for edge in &plan.from {
+            let from = values.iter().position(|v| v.name == edge.source);
+            let from = from.ok_or_else(|| {
+                Error::usage(format!(
+                    "`{}` is not a node before `{}`",
+                    edge.source, plan.name
+                ))
+            })?;
+            let mut dims = values[from].dims.clone();
+            let ends = Ends {
+                first: values[from].first,
+                last,
+            };
+            let prefix = format!("{prefix}.{}", plan.name);
+            let blocks = self.blocks(&prefix, &edge.blocks, &mut dims, ends)?;
+            out.first &= ends.first && !has_layer(edge);
+            edges.push(Edge {
+                from,
+                modules: boxed(blocks),
+                width: dims[0],
+            });
+            match (out.dims.is_empty(), plan.join) {
+                (true, _) => out.dims = dims,
+                (false, Join::Sum) => {}
+                (false, Join::Concat) => out.dims[0] += dims[0],
+            }
+        }
+        Ok((out, edges))
     }
 
     fn norm(
@@ -188,6 +334,7 @@ impl Builder<'_> {
         block: &str,
         plan: &LayerPlan,
         dims: &mut Vec<usize>,
+        ends: Ends,
     ) -> Result<Box<dyn Module>> {
         let out = if plan.out == 0 {
             self.outputs
@@ -201,27 +348,47 @@ impl Builder<'_> {
             input: dims.clone(),
             output: map.output_dims(),
             classes: self.outputs,
-            first: self.layers == 0,
-            last: self.layers + 1 == self.total,
+            first: ends.first,
+            last: ends.last,
             normalised: self.normalised,
         };
         dims.clone_from(&shape.output);
         let rule = self.rules.bind(plan, &shape, self.place.dtype)?;
-        let seed = mix(&[self.place.seed, self.layers as u64]);
+        let prefix = format!("{prefix}.layer");
+        let seed = self.seed(&prefix, self.layers as u64);
         let state = rule.init(seed, &self.place.device, self.place.dtype)?;
         self.layers += 1;
-        let mut layer = RuleLayer::new(&format!("{prefix}.layer"), shape, map, rule, state, seed);
+        let mut layer = RuleLayer::new(&prefix, shape, map, rule, state, seed);
         layer.see_whether_restless()?;
         Ok(Box::new(layer))
     }
 }
 
-fn count_layers(blocks: &[BlockPlan]) -> usize {
-    let of = |b: &BlockPlan| {
-        let inner = b.residual.as_ref().map_or(0, |r| count_layers(&r.blocks));
-        usize::from(b.layer.is_some()) + inner
+/// A value inside a graph: its input or a node.
+struct Value<'p> {
+    name: &'p str,
+    dims: Vec<usize>,
+    /// No rule layer stands below.
+    first: bool,
+}
+
+fn has_layer(edge: &EdgePlan) -> bool {
+    edge.blocks.iter().any(|b| b.layers() > 0)
+}
+
+/// A name as numbers to draw a seed from.
+fn words(name: &str) -> Vec<u64> {
+    let chunk = |bytes: &[u8]| {
+        let mut word = [0; 8];
+        word[..bytes.len()].copy_from_slice(bytes);
+        u64::from_le_bytes(word)
     };
-    blocks.iter().map(of).sum()
+    name.as_bytes().chunks(8).map(chunk).collect()
+}
+
+fn boxed(blocks: Vec<Block>) -> Vec<Box<dyn Module>> {
+    let one = |block| Box::new(block) as Box<dyn Module>;
+    blocks.into_iter().map(one).collect()
 }
 
 fn pool_module(plan: &PoolPlan, dims: &mut [usize]) -> Result<Box<dyn Module>> {

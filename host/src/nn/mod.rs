@@ -8,6 +8,7 @@ pub mod activation;
 pub mod block;
 pub mod build;
 pub mod dropout;
+pub mod graph;
 pub mod layer;
 pub mod map;
 pub mod module;
@@ -15,7 +16,6 @@ pub mod network;
 pub mod norm;
 pub mod pass;
 pub mod pool;
-pub mod residual;
 pub mod rule;
 pub mod transform;
 

@@ -1,5 +1,6 @@
 //! The module: a forward that says what it keeps, a backward that uses it.
 
+use std::borrow::BorrowMut;
 use std::sync::Arc;
 
 use candle_core::Tensor;
@@ -35,23 +36,35 @@ pub struct NamedTensor {
 pub type MetricsVisitor<'a> = dyn FnMut(&str, Vec<(String, f64)>) + 'a;
 
 /// A part of a network.
+///
+/// A module that holds others (a block, a graph, the network) names them in [`Module::parts`]
+/// and [`Module::parts_mut`]; every walk over a network is then written once, as a default method
+/// below. A module without parts answers for itself.
 pub trait Module: Send {
+    /// Shows `visit` the modules inside this one, input first.
+    fn parts<'a>(&'a self, visit: &mut dyn FnMut(&'a dyn Module)) {
+        let _ = visit;
+    }
+    /// As [`Module::parts`], to change them.
+    fn parts_mut(&mut self, visit: &mut dyn FnMut(&mut dyn Module)) {
+        let _ = visit;
+    }
     /// Takes on a mode; `listed` says whether the enclosing block learns.
     fn set_mode(&mut self, mode: &Mode, listed: bool) {
-        let _ = (mode, listed);
+        self.parts_mut(&mut |part| part.set_mode(mode, listed));
     }
     /// Has gradients of its own in the current mode.
     fn learns(&self) -> bool {
-        false
+        self.any(&|part| part.learns())
     }
     /// Changes in a forward pass in the current mode (learns locally, or moves
     /// running statistics), so a pass must reach it.
     fn acts(&self) -> bool {
-        false
+        self.any(&|part| part.acts())
     }
     /// Changes in evaluation too: what comes after it is not the same in every pass.
     fn is_restless(&self) -> bool {
-        false
+        self.any(&|part| part.is_restless())
     }
     /// Output for `x`; pushes exactly one entry where the pass keeps.
     ///
@@ -69,31 +82,46 @@ pub trait Module: Send {
     /// # Errors
     /// Changes that fit no state tensor, as plugin errors.
     fn apply_changes(&mut self) -> Result<()> {
-        Ok(())
+        let mut done = Ok(());
+        self.parts_mut(&mut |part| {
+            if done.is_ok() {
+                done = part.apply_changes();
+            }
+        });
+        done
     }
     /// A phase begins: steps count from 0 again.
-    fn start_phase(&mut self) {}
+    fn start_phase(&mut self) {
+        self.parts_mut(&mut |part| part.start_phase());
+    }
     /// Counts the step that has just ended.
-    fn end_step(&mut self) {}
+    fn end_step(&mut self) {
+        self.parts_mut(&mut |part| part.end_step());
+    }
     /// Every tensor that a checkpoint needs.
     fn tensors(&self, out: &mut Vec<NamedTensor>) {
-        let _ = out;
+        self.parts(&mut |part| part.tensors(out));
     }
     /// Every counter that a checkpoint needs.
     fn counters(&mut self, visit: &mut dyn FnMut(&str, &mut u64)) {
-        let _ = visit;
+        self.parts_mut(&mut |part| part.counters(visit));
     }
     /// Numbers reported by rules, by block.
     ///
     /// # Errors
     /// Failures of rules.
     fn metrics(&self, call: &RuleCall, visit: &mut MetricsVisitor<'_>) -> Result<()> {
-        let _ = (call, visit);
-        Ok(())
+        let mut done = Ok(());
+        self.parts(&mut |part| {
+            if done.is_ok() {
+                done = part.metrics(call, visit);
+            }
+        });
+        done
     }
     /// A rule in the current mode needs targets in its local learning.
     fn wants_target(&self) -> bool {
-        false
+        self.any(&|part| part.wants_target())
     }
     /// Is a rule's layer.
     fn is_layer(&self) -> bool {
@@ -108,17 +136,27 @@ pub trait Module: Send {
         let _ = pass;
         None
     }
+    /// Whether `is` holds for one of the parts.
+    fn any(&self, is: &dyn Fn(&dyn Module) -> bool) -> bool {
+        let mut found = false;
+        self.parts(&mut |part| found = found || is(part));
+        found
+    }
 }
 
 /// Runs modules in order. Each keeps only where it or something below it learns.
-pub fn forward_all<'a>(
-    modules: impl Iterator<Item = &'a mut Box<dyn Module>>,
+///
+/// # Errors
+/// Failures of the modules.
+pub fn forward_all<M: BorrowMut<dyn Module>>(
+    modules: &mut [M],
     pass: &mut Pass,
     x: &Tensor,
 ) -> Result<Tensor> {
     let (keep, below) = (pass.keep, pass.below);
     let mut x = x.clone();
     for module in modules {
+        let module = module.borrow_mut();
         pass.keep = keep && (pass.below || module.learns());
         x = module.forward(pass, &x)?;
         pass.below |= module.learns();
@@ -127,20 +165,24 @@ pub fn forward_all<'a>(
     Ok(x)
 }
 
-/// The way back of [`forward_all`]: stops where nothing below learns.
-pub fn backward_all(
-    modules: &mut [Box<dyn Module>],
+/// Backward counterpart of [`forward_all`]: stops where nothing below learns.
+///
+/// # Errors
+/// Failures of the modules.
+pub fn backward_all<M: BorrowMut<dyn Module>>(
+    modules: &mut [M],
     pass: &mut Pass,
     grad: &Tensor,
     want: bool,
 ) -> Result<Option<Tensor>> {
     let mut grad = grad.clone();
     for i in (0..modules.len()).rev() {
-        let below = want || modules[..i].iter().any(|m| m.learns());
-        if !below && !modules[i].learns() {
+        let below = want || modules[..i].iter().any(|m| m.borrow().learns());
+        let module = modules[i].borrow_mut();
+        if !below && !module.learns() {
             return Ok(None);
         }
-        match modules[i].backward(pass, &grad, below)? {
+        match module.backward(pass, &grad, below)? {
             Some(next) => grad = next,
             None => return Ok(None),
         }

@@ -3,7 +3,7 @@
 use candle_core::{DType, Tensor};
 
 use super::block::Block;
-use super::module::{Mode, Module, NamedTensor};
+use super::module::{Mode, Module, NamedTensor, backward_all, forward_all};
 use super::pass::{Clock, Pass};
 use crate::{Error, Result};
 
@@ -85,15 +85,7 @@ impl Network {
         x: &Tensor,
         range: std::ops::Range<usize>,
     ) -> Result<Tensor> {
-        let (keep, below) = (pass.keep, pass.below);
-        let mut x = x.clone();
-        for block in &mut self.blocks[range] {
-            pass.keep = keep && (pass.below || block.learns());
-            x = block.forward(pass, &x)?;
-            pass.below |= block.learns();
-        }
-        (pass.keep, pass.below) = (keep, below);
-        Ok(x)
+        forward_all(&mut self.blocks[range], pass, x)
     }
 
     /// Output of the whole network.
@@ -122,9 +114,8 @@ impl Network {
         self.blocks[of].forward_to_layer(pass, &x)
     }
 
-    /// The way back through blocks `range`, the same as went forward, from the
-    /// gradient at the output. The result is the gradient at the input, where
-    /// the pass wants it.
+    /// Backward through blocks `range`, the same as went forward, from the gradient at the
+    /// output. The result is the gradient at the input, where the pass wants it.
     pub fn backward(
         &mut self,
         pass: &mut Pass,
@@ -132,19 +123,8 @@ impl Network {
         range: std::ops::Range<usize>,
     ) -> Result<Option<Tensor>> {
         let want = pass.below;
-        let mut grad = grad.clone();
-        for i in range.clone().rev() {
-            let below = want || self.blocks[range.start..i].iter().any(|b| b.learns());
-            let block = &mut self.blocks[i];
-            if !below && !block.learns() {
-                return Ok(None);
-            }
-            match block.backward(pass, &grad, below)? {
-                Some(next) => grad = next,
-                None => return Ok(None),
-            }
-        }
-        Ok(want.then_some(grad))
+        let grad = backward_all(&mut self.blocks[range], pass, grad, want)?;
+        Ok(grad.filter(|_| want))
     }
 
     /// Applies the changes that local rules found in the last pass.

@@ -64,12 +64,7 @@ fn random_weights(plan: &RunPlan, driven: &[PhasePlan]) -> Segment {
 /// A dense layer on the flattened input, trained as the last phase of the plan.
 fn linear_pixels(phase: &PhasePlan) -> Segment {
     let block = BlockPlan {
-        name: "linear".into(),
-        norm: None,
         flatten: true,
-        divide_by_max: false,
-        unit_length: false,
-        dropout: 0.0,
         layer: Some(LayerPlan {
             map: MapPlan::Dense,
             out: 0,
@@ -77,11 +72,7 @@ fn linear_pixels(phase: &PhasePlan) -> Segment {
             rule: "backprop".into(),
             params: Default::default(),
         }),
-        activation: None,
-        norm_after: None,
-        norm_inner: None,
-        pool: None,
-        residual: None,
+        ..BlockPlan::new("linear")
     };
     let phase = PhasePlan {
         blocks: vec![block.name.clone()],

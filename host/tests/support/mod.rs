@@ -199,20 +199,7 @@ impl RuleSource for Toys {
 
 /// A block with nothing in it.
 pub fn empty(name: &str) -> BlockPlan {
-    BlockPlan {
-        name: name.into(),
-        norm: None,
-        flatten: false,
-        divide_by_max: false,
-        unit_length: false,
-        dropout: 0.0,
-        layer: None,
-        activation: None,
-        norm_after: None,
-        norm_inner: None,
-        pool: None,
-        residual: None,
-    }
+    BlockPlan::new(name)
 }
 
 /// A dense layer.

@@ -42,20 +42,7 @@ pub fn word(value: &str) -> ParamValue {
 
 /// A block of nothing, to be filled in.
 pub fn block(name: &str) -> BlockPlan {
-    BlockPlan {
-        name: name.into(),
-        norm: None,
-        flatten: false,
-        divide_by_max: false,
-        unit_length: false,
-        dropout: 0.0,
-        layer: None,
-        activation: None,
-        norm_after: None,
-        norm_inner: None,
-        pool: None,
-        residual: None,
-    }
+    BlockPlan::new(name)
 }
 
 /// Geometry of a convolution with square kernels.

@@ -38,20 +38,7 @@ struct Row {
 const BATCH: usize = 10;
 
 fn nothing() -> BlockPlan {
-    BlockPlan {
-        name: "block".into(),
-        norm: None,
-        flatten: false,
-        divide_by_max: false,
-        unit_length: false,
-        dropout: 0.0,
-        layer: None,
-        activation: None,
-        norm_after: None,
-        norm_inner: None,
-        pool: None,
-        residual: None,
-    }
+    BlockPlan::new("block")
 }
 
 /// `batchnorm-{forward,backward}-{train,frozen}-…`.

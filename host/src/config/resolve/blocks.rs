@@ -6,10 +6,11 @@ use super::tagged;
 use crate::config::check;
 use crate::config::context::{Credit, PlanContext, RuleSchema};
 use crate::config::plan::{
-    BlockPlan, LayerPlan, MapPlan, NormPlan, ParamValue, PoolPlan, ResidualPlan,
+    BlockPlan, EdgePlan, GraphPlan, LayerPlan, MapPlan, NodePlan, NormPlan, ParamValue, PoolPlan,
+    ResidualPlan,
 };
 use crate::config::section::{Section, join};
-use crate::config::settings::{BLOCK, NORM, POOL, RESIDUAL};
+use crate::config::settings::{BLOCK, EDGE, NODE, NORM, POOL, RESIDUAL};
 use crate::config::shown::Shown;
 use crate::config::value::{self, DEFAULT, Table};
 use crate::{Error, Result};
@@ -47,13 +48,7 @@ type ShownTable = Vec<(String, Shown)>;
 fn block(path: &str, table: Table, context: &dyn PlanContext) -> Result<(BlockPlan, ShownTable)> {
     let mut s = Section::open(path, table, BLOCK)?;
     let name = s.text("name")?;
-    if name.is_empty() || name.contains(['.', '/']) || name.parse::<usize>().is_ok() {
-        return Err(Error::usage(format!(
-            "`{name}` cannot name a block (from {})",
-            s.origin("name")
-        ))
-        .hint("use a word without `.` and `/` that is not a number"));
-    }
+    check_name(&s, &name)?;
     let layer: Option<String> = s.opt_choice("layer")?;
     refuse_without(&s, path, layer.as_deref())?;
     let layer = layer
@@ -77,11 +72,15 @@ fn block(path: &str, table: Table, context: &dyn PlanContext) -> Result<(BlockPl
     let norm_after = read_norm(&mut s, "norm_after")?;
     let pool = read_pool(&mut s)?;
     let residual = read_residual(&mut s, context)?;
-    if residual.is_some() && layer.is_some() {
-        return Err(
-            Error::usage(format!("`{path}` has both `layer` and `residual`"))
-                .hint("put the layer into `residual.blocks`"),
-        );
+    let graph = read_graph(&mut s, context)?;
+    let insides = [
+        ("layer", layer.is_some()),
+        ("residual", residual.is_some()),
+        ("graph", graph.is_some()),
+    ];
+    if let [(a, _), (b, _), ..] = insides.iter().filter(|(_, is)| *is).collect::<Vec<_>>()[..] {
+        return Err(Error::usage(format!("`{path}` has both `{a}` and `{b}`"))
+            .hint("a block holds one of them; put a layer into `residual.blocks` or on an edge"));
     }
     let plan = BlockPlan {
         name,
@@ -96,8 +95,21 @@ fn block(path: &str, table: Table, context: &dyn PlanContext) -> Result<(BlockPl
         norm_inner,
         pool,
         residual,
+        graph,
     };
     Ok((plan, s.close()))
+}
+
+/// Names are parts of the names of tensors, and of paths to settings.
+fn check_name(s: &Section, name: &str) -> Result<()> {
+    if !name.is_empty() && !name.contains(['.', '/']) && name.parse::<usize>().is_err() {
+        return Ok(());
+    }
+    Err(Error::usage(format!(
+        "`{name}` cannot be a name (from {})",
+        s.origin("name")
+    ))
+    .hint("use a word without `.` and `/` that is not a number"))
 }
 
 /// A switch whose default depends on other settings.
@@ -309,4 +321,39 @@ fn read_residual(s: &mut Section, context: &dyn PlanContext) -> Result<Option<Re
     }
     s.show_table("residual", r.close());
     Ok(Some(ResidualPlan { blocks, shortcut }))
+}
+
+fn read_graph(s: &mut Section, context: &dyn PlanContext) -> Result<Option<GraphPlan>> {
+    if !s.has("graph") {
+        return Ok(None);
+    }
+    let list = s.at("graph");
+    let (mut nodes, mut shown) = (Vec::new(), Vec::new());
+    for (i, table) in s.tables("graph")?.into_iter().enumerate() {
+        let name = table.get("name").and_then(value::text).map(str::to_owned);
+        let path = join(&list, &name.unwrap_or_else(|| i.to_string()));
+        let mut n = Section::open(&path, table, NODE)?;
+        let name = n.text("name")?;
+        check_name(&n, &name)?;
+        let join = n.choice("join")?;
+        let from = read_edges(&mut n, context)?;
+        nodes.push(NodePlan { name, join, from });
+        shown.push(n.close());
+    }
+    s.show_tables("graph", shown);
+    Ok(Some(GraphPlan { nodes }))
+}
+
+fn read_edges(n: &mut Section, context: &dyn PlanContext) -> Result<Vec<EdgePlan>> {
+    let list = n.at("from");
+    let (mut edges, mut shown) = (Vec::new(), Vec::new());
+    for (i, table) in n.tables("from")?.into_iter().enumerate() {
+        let mut e = Section::open(&join(&list, &i.to_string()), table, EDGE)?;
+        let source = e.text("source")?;
+        let blocks = blocks(&mut e, context)?;
+        edges.push(EdgePlan { source, blocks });
+        shown.push(e.close());
+    }
+    n.show_tables("from", shown);
+    Ok(edges)
 }

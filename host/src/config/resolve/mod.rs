@@ -179,11 +179,7 @@ fn give(blocks: &mut config::Value, rule: &config::Value) {
         if block.contains_key("layer") && !block.contains_key("rule") {
             block.insert("rule".to_owned(), rule.clone());
         }
-        if let Some(ValueKind::Table(residual)) = block.get_mut("residual").map(|r| &mut r.kind)
-            && let Some(inner) = residual.get_mut("blocks")
-        {
-            give(inner, rule);
-        }
+        value::each_inside(block, &mut |inner| give(inner, rule));
     }
 }
 
@@ -247,14 +243,14 @@ fn output(top: &mut Section) -> Result<OutputPlan> {
     Ok(plan)
 }
 
-/// All blocks, inner blocks of residual blocks after their own.
+/// All blocks, those inside a block after their own.
 #[must_use]
 pub fn every_block(blocks: &[BlockPlan]) -> Vec<&BlockPlan> {
     let mut all = Vec::new();
     for block in blocks {
         all.push(block);
-        if let Some(residual) = &block.residual {
-            all.extend(every_block(&residual.blocks));
+        for inner in block.inside() {
+            all.extend(every_block(inner));
         }
     }
     all

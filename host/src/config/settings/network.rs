@@ -125,6 +125,12 @@ pub const BLOCK: &[Setting] = &[
         "",
         "makes this a residual block: `y = activation(inner(x) + shortcut(x))`",
     ),
+    Setting::new(
+        "graph",
+        Kind::Tables("blocks[].graph[]"),
+        "",
+        "makes this block a graph: its nodes, each after those it is made from; the last is the output",
+    ),
 ];
 
 /// The settings of a normalisation.
@@ -162,6 +168,44 @@ pub const POOL: &[Setting] = &[
     ),
     Setting::new("stride", Kind::Pair, "", "step; absent: the kernel").min(1.0),
     Setting::new("padding", Kind::Pair, "0", "pixels added around"),
+];
+
+/// The settings of one node of a graph.
+pub const NODE: &[Setting] = &[
+    Setting::new(
+        "name",
+        Kind::Text,
+        "",
+        "unique in the graph; `input` is the block's input",
+    ),
+    Setting::new(
+        "join",
+        Kind::Choice(&["sum", "concat"]),
+        "\"sum\"",
+        "how the edges' values become one: element by element, or along the channels",
+    ),
+    Setting::new(
+        "from",
+        Kind::Tables("blocks[].graph[].from[]"),
+        "",
+        "the edges that arrive here",
+    ),
+];
+
+/// The settings of one edge of a graph.
+pub const EDGE: &[Setting] = &[
+    Setting::new(
+        "source",
+        Kind::Text,
+        "",
+        "`input`, or a node listed before this one",
+    ),
+    Setting::new(
+        "blocks",
+        Kind::Tables("blocks[]"),
+        "",
+        "what stands on the edge, in order; absent: nothing, the value arrives unchanged",
+    ),
 ];
 
 /// The settings of a residual block's inside.
@@ -244,5 +288,11 @@ pub(super) fn sections() -> Vec<SectionDoc> {
         ),
         section("blocks[].pool", "Pooling.", POOL),
         section("blocks[].residual", "Inside of a residual block.", RESIDUAL),
+        section(
+            "blocks[].graph[]",
+            "A node of a block that is a graph.",
+            NODE,
+        ),
+        section("blocks[].graph[].from[]", "An edge of a graph.", EDGE),
     ]
 }
