@@ -10,8 +10,10 @@ pub mod device;
 pub mod error;
 pub mod nn;
 pub mod ops;
+pub mod plan;
 pub mod plugins;
 pub mod run;
+pub mod text;
 pub mod threads;
 pub mod train;
 

@@ -3,6 +3,7 @@
 
 pub mod feedback;
 pub mod golden;
+pub mod imports;
 pub mod network;
 pub mod plugins;
 pub mod windows;

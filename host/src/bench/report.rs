@@ -141,7 +141,7 @@ impl Report {
                 (None, None) => String::new(),
             }
         );
-        let mut table = crate::cli::table(&[
+        let mut table = crate::text::table(&[
             "row",
             "time",
             "rate",

@@ -8,7 +8,6 @@ mod config;
 mod data;
 pub mod doctor;
 mod eval;
-pub mod host;
 mod logs;
 mod options;
 mod rules;
@@ -16,13 +15,13 @@ mod rules_page;
 mod runs;
 mod train;
 
-use std::io::Write as _;
 use std::process;
 
 use clap::{Parser, Subcommand};
 
-pub use host::{Evaluation, Host, Open, open};
+pub use crate::app::{Evaluation, Host, Open};
 
+use crate::text::{print, print_json, table};
 use crate::{Error, ExitCode, Result};
 
 /// Trains and compares neural networks whose layers learn by different rules.
@@ -114,30 +113,4 @@ fn report(e: &Error) {
     if let Some(hint) = &e.hint {
         eprintln!("hint: {hint}");
     }
-}
-
-/// Writes a result to standard output. A reader that has seen enough and
-/// closed the pipe is a success.
-fn print(text: &str) -> Result<()> {
-    let mut out = std::io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => process::exit(0),
-        Err(e) => Err(Error::internal(format!("standard output: {e}"))),
-        Ok(()) => Ok(()),
-    }
-}
-
-/// Writes a value as JSON to standard output.
-fn print_json(value: &serde_json::Value) -> Result<()> {
-    let text =
-        serde_json::to_string_pretty(value).map_err(|e| Error::internal(format!("JSON: {e}")))?;
-    print(&format!("{text}\n"))
-}
-
-/// A table without lines.
-pub(crate) fn table(head: &[&str]) -> comfy_table::Table {
-    let mut table = comfy_table::Table::new();
-    table.load_style(comfy_table::presets::NOTHING);
-    table.set_header(head.to_vec());
-    table
 }

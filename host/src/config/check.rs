@@ -5,12 +5,13 @@ use std::collections::BTreeSet;
 
 use config::{Value, ValueKind};
 
-use super::context::{Credit, DataShape, ParamKind, ParamSchema, PlanContext, RuleSchema};
+use super::context::{Credit, ParamKind, ParamSchema, PlanContext, RuleSchema};
 use super::plan::{BlockPlan, Drive, MapPlan, ParamValue, PhasePlan, RunPlan};
 use super::resolve::every_block;
 use super::section::unknown_among;
 use super::value;
 use super::{Warnings, section, shapes};
+use crate::plan::DataShape;
 use crate::{Error, Result};
 
 /// Checks a whole plan: names, phases, data, shapes. What is allowed but should be known goes to

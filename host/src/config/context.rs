@@ -7,9 +7,9 @@ use std::path::PathBuf;
 
 pub use biorule_plugin_api::sdk::Credit;
 
-use super::plan::ParamValue;
 use crate::Result;
 use crate::data::DataPlan;
+use crate::plan::{DataShape, ParamValue};
 
 /// What a rule says of itself.
 #[derive(Clone, Debug)]
@@ -94,15 +94,6 @@ pub struct PluginInfo {
     pub sha256: String,
     /// Names of its rules.
     pub rules: Vec<String>,
-}
-
-/// Shape of one sample and number of classes of a data set.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DataShape {
-    /// `[C, H, W]` or `[features]`.
-    pub sample: Vec<usize>,
-    /// Number of classes, or of targets for regression.
-    pub classes: usize,
 }
 
 /// What a plan is checked against.

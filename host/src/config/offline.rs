@@ -2,9 +2,10 @@
 //! learn and what the registry says of data sets. Lets a configuration be read, shown and
 //! tested where nothing is built or downloaded; hyperparameters pass unchecked.
 
-use super::context::{Credit, DataShape, PlanContext, RuleSchema};
+use super::context::{Credit, PlanContext, RuleSchema};
 use super::value::nearest;
 use crate::data::DataPlan;
+use crate::plan::DataShape;
 use crate::{Error, Result};
 
 /// Rule name, credit, whether labels can teach it.

@@ -15,7 +15,7 @@ use super::plan::{Augment, Data};
 use super::random::{Purpose, permutation, stream};
 use super::samples::Samples;
 use crate::Result;
-use crate::config::plan::RunPlan;
+use crate::plan::RunPlan;
 use crate::train::loss::Answers;
 use crate::train::source::Batches;
 use crate::train::{Batch, EpochSpec, TrainData};

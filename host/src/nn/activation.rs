@@ -5,8 +5,8 @@ use candle_core::Tensor;
 use super::module::Module;
 use super::pass::{Kept, Pass};
 use crate::Result;
-use crate::config::plan::ActivationPlan;
 use crate::ops::activation::{activate, activate_backward, keeps_input};
+use crate::plan::ActivationPlan;
 
 /// Element-wise, or over axis 1 where the kind says so.
 pub struct Activation(pub ActivationPlan);

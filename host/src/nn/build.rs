@@ -10,20 +10,20 @@ use super::block::Block;
 use super::dropout::Dropout;
 use super::graph::{Edge, Graph, Node, SubsamplePad};
 use super::layer::RuleLayer;
-use super::map::LayerMap;
 use super::module::Module;
 use super::network::Network;
 use super::norm::BatchNorm;
 use super::pool::Pool;
 use super::rule::{LayerShape, RuleSource};
 use super::transform::{DivideByMax, Flatten, UnitLength};
-use crate::config::plan::{
+use crate::ops::LayerMap;
+use crate::ops::Window;
+use crate::ops::dropout::mix;
+use crate::plan::shapes::INPUT;
+use crate::plan::{
     BlockPlan, EdgePlan, GraphPlan, Join, LayerPlan, NodePlan, NormPlan, PoolPlan, ResidualPlan,
     Shortcut,
 };
-use crate::config::shapes::INPUT;
-use crate::ops::Window;
-use crate::ops::dropout::mix;
 use crate::{Error, Result};
 
 /// What enters a network.

@@ -9,8 +9,8 @@ use candle_core::Tensor;
 
 use super::module::{Module, backward_all, forward_all};
 use super::pass::{Kept, Pass};
-use crate::config::plan::Join;
 use crate::ops::shape::{subsample_pad, subsample_pad_backward};
+use crate::plan::Join;
 use crate::{Error, Result};
 
 /// Where an edge starts, and what stands on it.

@@ -5,15 +5,15 @@ use std::sync::Arc;
 
 use candle_core::Tensor;
 
-use super::map::LayerMap;
 use super::module::{MetricsVisitor, Mode, Module, NamedTensor};
 use super::pass::{Kept, Pass};
 use super::rule::{
     Activity, Change, Credit, Errors, Forwarded, LayerShape, Named, Role, Rule, RuleCall,
     RuleGradients, StateTensor,
 };
-use crate::config::plan::Drive;
+use crate::ops::LayerMap;
 use crate::ops::dense;
+use crate::plan::Drive;
 use crate::{Error, Result};
 
 /// A layer with its rule and state.

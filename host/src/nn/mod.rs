@@ -10,7 +10,6 @@ pub mod build;
 pub mod dropout;
 pub mod graph;
 pub mod layer;
-pub mod map;
 pub mod module;
 pub mod network;
 pub mod norm;
@@ -19,8 +18,8 @@ pub mod pool;
 pub mod rule;
 pub mod transform;
 
+pub use crate::ops::LayerMap;
 pub use build::InputShape;
-pub use map::LayerMap;
 pub use module::{Mode, Module, NamedTensor};
 pub use network::Network;
 pub use pass::{Clock, Pass};

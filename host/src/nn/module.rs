@@ -8,7 +8,7 @@ use candle_core::Tensor;
 use super::pass::Pass;
 use super::rule::{Role, RuleCall};
 use crate::Result;
-use crate::config::plan::Drive;
+use crate::plan::Drive;
 
 /// Which blocks learn and what drives them; the default is evaluation.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -9,8 +9,8 @@ use super::module::{Mode, Module, NamedTensor};
 use super::pass::{Kept, Pass};
 use super::rule::Role;
 use crate::Result;
-use crate::config::plan::{Drive, NormPlan};
 use crate::ops::norm::{Affine, batch_statistics, blend_in_place, normalise, normalise_backward};
+use crate::plan::{Drive, NormPlan};
 
 /// Normalises each channel of `[B, C]` or `[B, C, H, W]`.
 pub struct BatchNorm {

@@ -5,9 +5,9 @@ use candle_core::Tensor;
 use super::module::Module;
 use super::pass::{Kept, Pass};
 use crate::Result;
-use crate::config::plan::PoolKind;
 use crate::ops::Window;
 use crate::ops::pool::{avg_pool, avg_pool_backward, max_pool, max_pool_alone, max_pool_backward};
+use crate::plan::PoolKind;
 
 /// A pooling window over `[B, C, H, W]`.
 pub struct Pool {

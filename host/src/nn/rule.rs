@@ -5,8 +5,8 @@
 use candle_core::{DType, Device, Tensor};
 
 use crate::Result;
-use crate::config::plan::LayerPlan;
 use crate::ops::{optim, shape, synapses};
+use crate::plan::LayerPlan;
 
 pub use biorule_plugin_api::sdk::{Credit, Role};
 

@@ -4,7 +4,7 @@ use candle_core::Tensor;
 
 use super::{cpu, on_device};
 use crate::Result;
-use crate::config::plan::ActivationPlan;
+use crate::plan::ActivationPlan;
 
 /// `f(u)`, shape of `u`: `[B, K]` or `[B, K, P, Q]`.
 pub fn activate(kind: &ActivationPlan, u: &Tensor) -> Result<Tensor> {

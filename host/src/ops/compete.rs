@@ -4,10 +4,10 @@
 use biorule_kernels::{Conv, compete};
 use candle_core::{DType, Tensor, WithDType};
 
+use super::LayerMap;
 use super::cpu::conv::kernel_geometry;
 use super::cpu::real::{read, tensor, unwritten};
 use crate::Result;
-use crate::nn::LayerMap;
 
 /// Element types that both Candle and the kernels know.
 trait Element: WithDType + biorule_kernels::Real + Default {}

@@ -17,6 +17,7 @@ pub mod dense;
 pub mod dropout;
 pub mod geometry;
 pub mod loss;
+pub mod map;
 pub mod norm;
 pub mod optim;
 pub mod pool;
@@ -26,6 +27,7 @@ pub mod shape;
 pub mod synapses;
 
 pub use geometry::{ConvGeometry, PadMode, Window};
+pub use map::LayerMap;
 
 /// Runs the expression for the device the tensor is on.
 macro_rules! on_device {

@@ -13,8 +13,8 @@ use candle_core::{DType, Tensor};
 use super::loss::{Answers, score};
 use super::run::Trainer;
 use crate::Result;
-use crate::config::plan::{Drive, Loss, PhasePlan};
 use crate::nn::{Clock, Mode, NamedTensor, Network, Pass, Role};
+use crate::plan::{Drive, Loss, PhasePlan};
 
 /// Samples in the batch that alignment is measured on.
 const ALIGNMENT_BATCH: usize = 128;

@@ -4,8 +4,8 @@ use super::evaluate::EVALUATION_BATCH;
 use super::run::Trainer;
 use super::source::EpochSpec;
 use crate::Result;
-use crate::config::plan::{Baseline, BlockPlan, Drive, LayerPlan, MapPlan, PhasePlan, RunPlan};
 use crate::nn::{Mode, Pass};
+use crate::plan::{Baseline, BlockPlan, Drive, LayerPlan, MapPlan, PhasePlan, RunPlan};
 
 /// Steps that settle the running statistics of a network with random weights.
 const SETTLING_STEPS: u64 = 100;

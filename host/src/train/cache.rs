@@ -14,12 +14,12 @@ use rayon::prelude::*;
 use super::evaluate::Place;
 use super::mapped::{Mapped, Plain};
 use super::source::Samples;
-use crate::config::plan::{CachePlan, CachePrecision};
 use crate::device::budget::Reserved;
 use crate::nn::{Network, Pass};
 use crate::ops::cpu::real::read;
 use crate::ops::cpu::rows::to_bf16;
 use crate::ops::rows::{Drop, Table, gather, gather_on_device};
+use crate::plan::{CachePlan, CachePrecision};
 use crate::{Error, Result};
 
 /// Samples that go through the prefix at a time.

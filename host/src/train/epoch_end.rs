@@ -12,8 +12,8 @@ use super::progress::{EpochEvent, Progress};
 use super::run::{Trainer, named};
 use super::schedule::rate;
 use super::state::{Saved, VERSION};
-use crate::config::plan::PhasePlan;
 use crate::nn::Clock;
+use crate::plan::PhasePlan;
 use crate::{Error, ExitCode, Result};
 
 /// Steps between looks for NaN and infinity in the state of local layers, on the CPU. On a GPU a

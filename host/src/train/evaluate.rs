@@ -8,9 +8,9 @@ use super::loss::score;
 use super::meter::Meter;
 use super::source::Samples;
 use crate::Result;
-use crate::config::plan::Loss;
 use crate::device::budget::Budget;
 use crate::nn::{Mode, Network, Pass};
+use crate::plan::Loss;
 
 /// Samples in an evaluation batch.
 pub const EVALUATION_BATCH: usize = 250;

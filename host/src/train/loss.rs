@@ -4,8 +4,8 @@ use std::ops::Range;
 
 use candle_core::{Device, Tensor};
 
-use crate::config::plan::Loss;
 use crate::ops::loss as ops;
+use crate::plan::Loss;
 use crate::{Error, Result};
 
 /// Answers of a batch.

@@ -16,8 +16,8 @@ use super::loss::Answers;
 use super::phase::Running;
 use super::run::Trainer;
 use super::source::Samples;
-use crate::config::plan::{Drive, MapPlan, PhasePlan};
 use crate::nn::{Network, Pass};
+use crate::plan::{Drive, MapPlan, PhasePlan};
 use crate::{Error, Result};
 
 /// How often each neuron won a sample of each class, and how loud it was.

@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use candle_core::Tensor;
 
-use crate::config::plan::OptimizerPlan;
 use crate::nn::NamedTensor;
 use crate::ops::optim::{AdamRates, StepRates, adam_in_place, sgd_in_place};
+use crate::plan::OptimizerPlan;
 use crate::{Error, Result};
 
 /// An optimiser over the tensors that learn in a phase.

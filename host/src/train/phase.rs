@@ -14,8 +14,8 @@ use super::schedule::{local_rate, rate};
 use super::source::{Batches, EpochSpec, Samples};
 use super::step::{StepInput, gradient_step, local_step};
 use super::stop::StopState;
-use crate::config::plan::{Drive, PhasePlan};
 use crate::nn::{Clock, Mode, Pass};
+use crate::plan::{Drive, PhasePlan};
 use crate::{Error, Result};
 
 /// Whether to go on.

@@ -14,10 +14,10 @@ use super::progress::Progress;
 use super::sets::Sets;
 use super::source::{Samples, TrainData};
 use super::state::{Checkpoint, Position, Saved};
-use crate::config::plan::{Loss, Precision, RunPlan};
 use crate::device::budget::Budget;
 use crate::nn::build::Placement;
 use crate::nn::{InputShape, Network, RuleSource};
+use crate::plan::{Loss, Precision, RunPlan};
 use crate::threads::in_pool;
 use crate::{Error, Result};
 

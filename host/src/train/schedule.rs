@@ -1,7 +1,7 @@
 //! How rates move: the optimiser's by epoch, the local rules' by batch or epoch.
 //! Every rate is a function of where training stands, so a resumed run needs no state.
 
-use crate::config::plan::{LocalRatePlan, SchedulePlan};
+use crate::plan::{LocalRatePlan, SchedulePlan};
 
 /// Rate of epoch `epoch` (finished epochs, from 0) of `epochs`, from the base rate.
 pub fn rate(plan: &SchedulePlan, base: f64, epoch: u64, epochs: u64) -> f64 {

@@ -6,8 +6,8 @@ use candle_core::Tensor;
 use super::loss::{Answers, score};
 use super::optimizer::Optimizer;
 use crate::Result;
-use crate::config::plan::Loss;
 use crate::nn::{Clock, Network, Pass};
+use crate::plan::Loss;
 
 /// What a step works on.
 pub struct StepInput {

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::plan::StopPlan;
 use crate::nn::network::BlockMetrics;
+use crate::plan::StopPlan;
 
 /// What a stop rule has seen; part of a checkpoint. Values as bits, so that
 /// they survive text exactly.

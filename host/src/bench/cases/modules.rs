@@ -5,13 +5,13 @@ use candle_core::{DType, Tensor};
 use serde_json::{Value, json};
 
 use super::super::case::{Bench, Case, Cost, Named, Work, noise};
-use crate::config::plan::{
-    ActivationPlan, BlockPlan, Drive, LayerPlan, NormKind, NormPlan, PoolKind, PoolPlan,
-};
 use crate::nn::build::Placement;
 use crate::nn::pass::Kept;
 use crate::nn::{Clock, InputShape, LayerShape, Mode, Network, Pass, Rule, RuleSource};
 use crate::ops::{PadMode, conv};
+use crate::plan::{
+    ActivationPlan, BlockPlan, Drive, LayerPlan, NormKind, NormPlan, PoolKind, PoolPlan,
+};
 use crate::{Error, Result};
 
 /// Agreement of element-wise arithmetic and of sums over a channel in `f32`.

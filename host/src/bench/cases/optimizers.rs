@@ -7,8 +7,8 @@ use serde_json::json;
 
 use super::super::case::{Bench, Case, Cost, Named, Work, noise, snapshot};
 use crate::Result;
-use crate::config::plan::OptimizerPlan;
 use crate::nn::{NamedTensor, Role};
+use crate::plan::OptimizerPlan;
 use crate::train::optimizer::Optimizer;
 
 /// Weights of the three convolutions and the read-out.

@@ -5,14 +5,14 @@ use config::Value;
 use super::tagged;
 use crate::config::check;
 use crate::config::context::{Credit, PlanContext, RuleSchema};
-use crate::config::plan::{
-    BlockPlan, EdgePlan, GraphPlan, LayerPlan, MapPlan, NodePlan, NormPlan, ParamValue, PoolPlan,
-    ResidualPlan,
-};
 use crate::config::section::{Section, join};
 use crate::config::settings::{BLOCK, EDGE, NODE, NORM, POOL, RESIDUAL};
 use crate::config::shown::Shown;
 use crate::config::value::{self, DEFAULT, Table};
+use crate::plan::{
+    BlockPlan, EdgePlan, GraphPlan, LayerPlan, MapPlan, NodePlan, NormPlan, ParamValue, PoolPlan,
+    ResidualPlan,
+};
 use crate::{Error, Result};
 
 /// Settings that only a convolution has.

@@ -6,10 +6,10 @@ use config::Value;
 
 use super::every_block;
 use crate::config::context::{Credit, PlanContext};
-use crate::config::plan::BlockPlan;
 use crate::config::section::Section;
 use crate::config::settings::{GRADIENT, LOCAL, Setting, TRAINING};
 use crate::config::value::{DEFAULT, Table, make};
+use crate::plan::BlockPlan;
 use crate::{Error, Result};
 
 /// How the rules of one block learn.

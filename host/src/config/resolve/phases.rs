@@ -1,11 +1,11 @@
 //! The phases of a plan.
 
 use super::tagged;
-use crate::config::plan::{CachePlan, PhasePlan, StopPlan};
 use crate::config::section::{Section, join};
 use crate::config::settings::{CACHE_PLAN, PHASE, STOP_RULE};
 use crate::config::shown::Shown;
 use crate::config::value::{self, Table};
+use crate::plan::{CachePlan, PhasePlan, StopPlan};
 use crate::{Error, Result};
 
 /// Reads `tables`, the entries of `phases`.

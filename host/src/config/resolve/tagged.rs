@@ -3,11 +3,11 @@
 
 use config::ValueKind;
 
-use crate::config::plan::{ActivationPlan, LocalRatePlan, OptimizerPlan, SchedulePlan};
 use crate::config::section::Section;
 use crate::config::settings::{self, Setting};
 use crate::config::shown::Shown;
 use crate::config::value::{self, Table};
+use crate::plan::{ActivationPlan, LocalRatePlan, OptimizerPlan, SchedulePlan};
 use crate::{Error, Result};
 
 /// A table as it is shown.

@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 use super::real::{Real, by_dtype, dims4, filled, read, tensor, unwritten};
 use crate::Result;
-use crate::config::plan::ActivationPlan;
+use crate::plan::ActivationPlan;
 
 /// Elements a task takes at a time.
 const CHUNK: usize = 1 << 14;

@@ -5,8 +5,8 @@ use candle_core::Tensor;
 use super::machine::{Arg, Launch, Machine, int, wide};
 use super::source::Source;
 use crate::Result;
-use crate::config::plan::ActivationPlan;
 use crate::ops::cpu::real::dims4;
+use crate::plan::ActivationPlan;
 
 /// Positions and channel shares of a block (`ROWS` of the kernels).
 pub(super) const TILE: [u32; 2] = [32, 8];

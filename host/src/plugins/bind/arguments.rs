@@ -8,9 +8,9 @@ use biorule_plugin_api::abi::types::*;
 use candle_core::Tensor;
 
 use crate::Result;
-use crate::config::{LayerPlan, MapPlan};
 use crate::nn::rule::{LayerShape, RuleCall, StateTensor};
 use crate::ops::PadMode;
+use crate::plan::{LayerPlan, MapPlan};
 use crate::plugins::table::handle::{give, take};
 
 /// The layer as the plugin is told of it.

@@ -18,8 +18,8 @@ use self::arguments::{Inputs, pointer, raw_layer};
 use super::load::Plugin;
 use super::registry::RuleEntry;
 use super::table::handle::{live, take};
-use crate::config::LayerPlan;
 use crate::nn::rule::*;
+use crate::plan::LayerPlan;
 use crate::{Error, Result};
 
 /// A rule of a plugin, bound to a layer.

@@ -204,7 +204,7 @@ fn as_json(path: &Path, findings: &[Finding]) -> String {
 }
 
 fn as_table(findings: &[Finding]) -> String {
-    let mut table = crate::cli::table(&["rule", "check", "result", "what was seen"]);
+    let mut table = crate::text::table(&["rule", "check", "result", "what was seen"]);
     for f in findings {
         let verdict = match f.verdict {
             Verdict::Passed => "passed",

@@ -9,10 +9,10 @@ use biorule_plugin_api::testkit::{
 };
 use candle_core::{DType, Device, Tensor};
 
-use crate::config::{LayerPlan, MapPlan};
 use crate::nn::rule::{
     Activity, ChangeKind, Errors, LayerShape, Rule, RuleCall, RuleSource as _, StateTensor,
 };
+use crate::plan::{LayerPlan, MapPlan};
 use crate::plugins::Registry;
 use crate::plugins::registry::RuleEntry;
 

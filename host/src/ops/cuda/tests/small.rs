@@ -3,11 +3,11 @@
 use candle_core::{DType, Device, Tensor};
 
 use super::{TYPES, agree, places, values};
-use crate::config::plan::ActivationPlan;
 use crate::ops::cpu;
 use crate::ops::cuda;
 use crate::ops::norm::Affine;
 use crate::ops::optim::{AdamRates, StepRates};
+use crate::plan::ActivationPlan;
 
 fn to(t: &Tensor, place: &Device) -> Tensor {
     t.to_device(place).expect("copy")

@@ -1,11 +1,12 @@
 //! The host put together: plugins, data and trainer behind the command line.
 
+mod host;
+
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use biorule_plugin_api::sdk::{ParamSpec, ParamValue as SdkValue};
 
-use crate::cli::{Evaluation, Host};
 use crate::config::{
     DataShape, ParamKind, ParamSchema, ParamValue, PlanContext, PluginInfo, RuleSchema, RunPlan,
 };
@@ -16,6 +17,7 @@ use crate::run::identity::DeviceRecord;
 use crate::run::{Bridge, CheckpointStore, Metrics, Outcome, Reporter, RunFolder, StopFlag};
 use crate::train::{self, Job, TrainData};
 use crate::{Error, Result};
+pub use host::{Evaluation, Host, Open};
 
 /// Loaded plugins, with data and trainer.
 pub struct App {

@@ -1,11 +1,19 @@
 //! Shapes from block to block, checked before anything is allocated. A shape
 //! is that of one sample: `[C, H, W]` or `[features]`.
 
-use super::context::DataShape;
-use super::plan::{
+use super::{
     BlockPlan, GraphPlan, Join, LayerPlan, MapPlan, NodePlan, PoolPlan, ResidualPlan, Shortcut,
 };
 use crate::{Error, Result};
+
+/// Shape of one sample and number of classes of a data set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DataShape {
+    /// `[C, H, W]` or `[features]`.
+    pub sample: Vec<usize>,
+    /// Number of classes, or of targets for regression.
+    pub classes: usize,
+}
 
 /// Name of a block's own input among the nodes of its graph.
 pub const INPUT: &str = "input";

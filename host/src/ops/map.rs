@@ -3,8 +3,8 @@
 
 use candle_core::Tensor;
 
-use crate::config::plan::MapPlan;
-use crate::ops::{ConvGeometry, PadMode, conv, dense};
+use super::{ConvGeometry, PadMode, conv, dense};
+use crate::plan::MapPlan;
 use crate::{Error, Result};
 
 /// Dense or convolution, with every size known.

@@ -57,15 +57,6 @@ pub trait Host: PlanContext {
     fn evaluate(&self, plan: &RunPlan, what: &Evaluation) -> Result<Metrics>;
 }
 
-/// Opens nothing: configurations can be read, nothing can be trained.
-///
-/// # Errors
-/// None.
-pub fn open(folders: &[PathBuf]) -> Result<Box<dyn Host>> {
-    let _ = folders;
-    Ok(Box::new(crate::config::Offline))
-}
-
 impl Host for crate::config::Offline {
     fn rules(&self) -> Vec<RuleSchema> {
         Vec::new()

@@ -4,10 +4,14 @@
 //! What files, environment and flags say (with shorthands, presets and missing
 //! values) is the raw configuration; `resolve` turns it into this.
 
+pub mod shapes;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+
+pub use shapes::DataShape;
 
 /// A whole experiment.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -1,0 +1,39 @@
+//! Words on standard output: results as text, JSON and tables.
+
+use std::io::Write as _;
+use std::process;
+
+use crate::{Error, Result};
+
+/// Writes a result to standard output. A reader that has seen enough and
+/// closed the pipe is a success: the process ends.
+///
+/// # Errors
+/// Standard output refuses.
+pub fn print(text: &str) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => process::exit(0),
+        Err(e) => Err(Error::internal(format!("standard output: {e}"))),
+        Ok(()) => Ok(()),
+    }
+}
+
+/// Writes a value as JSON to standard output.
+///
+/// # Errors
+/// Standard output refuses.
+pub fn print_json(value: &serde_json::Value) -> Result<()> {
+    let text =
+        serde_json::to_string_pretty(value).map_err(|e| Error::internal(format!("JSON: {e}")))?;
+    print(&format!("{text}\n"))
+}
+
+/// A table without lines.
+#[must_use]
+pub fn table(head: &[&str]) -> comfy_table::Table {
+    let mut table = comfy_table::Table::new();
+    table.load_style(comfy_table::presets::NOTHING);
+    table.set_header(head.to_vec());
+    table
+}
