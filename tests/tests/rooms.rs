@@ -54,21 +54,30 @@ fn rooms_depend_in_one_direction() {
     println!("rooms, lowest first: {floors:?}; {} arrows", rooms.len());
 }
 
+/// Circles of the host, of its kernels and of the plugin interface; the last two are one room each.
 #[test]
 fn files_use_each_other_in_a_loop_in_few_places() {
     let mut circles = 0;
+    let mut wide = Vec::new();
     for source in ["host/src", "host/kernels/src", "plugin-api/src"] {
         let imports = Imports::read(&repository().join(source)).expect("source");
         for circle in imports.circles() {
             circles += 1;
-            let rooms: BTreeSet<&str> =
-                circle.iter().filter_map(|f| f.split("::").next()).collect();
             println!(
-                "{source}: {circle:?}\n  {}",
+                "{source}: {}\n  {}",
+                circle.join(" "),
                 imports.within(&circle).join("\n  ")
             );
-            assert!(rooms.len() == 1, "a circle through {rooms:?}: {circle:?}");
+            let room = |file: &String| file.split("::").next().map(str::to_owned);
+            let rooms: BTreeSet<_> = circle.iter().filter_map(room).collect();
+            if source == "host/src" && rooms.len() > 1 {
+                wide.push(circle);
+            }
         }
     }
+    assert!(
+        wide.is_empty(),
+        "circles through more than one room: {wide:?}"
+    );
     assert!(circles <= 6, "{circles} circles");
 }

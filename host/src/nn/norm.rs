@@ -9,7 +9,10 @@ use super::module::{Mode, Module, NamedTensor};
 use super::pass::{Kept, Pass};
 use super::rule::Role;
 use crate::Result;
-use crate::ops::norm::{Affine, batch_statistics, blend_in_place, normalise, normalise_backward};
+use crate::ops::norm::{
+    Affine, NormBackward, NormForward, batch_statistics, blend_in_place, normalise,
+    normalise_backward,
+};
 use crate::plan::{Drive, NormPlan};
 
 /// Normalises each channel of `[B, C]` or `[B, C, H, W]`.
@@ -91,7 +94,13 @@ impl Module for BatchNorm {
         } else {
             (self.mean.clone(), self.var.clone())
         };
-        let y = normalise(x, &mean, &var, self.plan.eps, self.affine.as_ref())?;
+        let y = normalise(&NormForward {
+            x,
+            mean: &mean,
+            var: &var,
+            eps: self.plan.eps,
+            affine: self.affine.as_ref(),
+        })?;
         pass.push(|| Kept {
             tensors: vec![x.clone(), mean, var],
             ..Kept::default()
@@ -106,9 +115,16 @@ impl Module for BatchNorm {
                 "a norm found another module's entry",
             ));
         };
-        let gain = self.affine.as_ref().map(|a| &a.gain);
-        let eps = self.plan.eps;
-        let out = normalise_backward(x, grad, mean, var, eps, gain, self.training, want)?;
+        let out = normalise_backward(&NormBackward {
+            x,
+            grad,
+            mean,
+            var,
+            eps: self.plan.eps,
+            gain: self.affine.as_ref().map(|a| &a.gain),
+            through_statistics: self.training,
+            want_x: want,
+        })?;
         if self.gradient {
             pass.gradients.push((self.name("weight"), out.gain));
             pass.gradients.push((self.name("bias"), out.shift));

@@ -8,6 +8,7 @@
 
 pub mod activation;
 pub mod along;
+pub mod args;
 pub mod compete;
 pub mod conv;
 pub mod cpu;

@@ -9,7 +9,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::types::{RawCompetition, RawFill, RawRange, RawTile, dtype};
-use crate::sdk::{Competition, Real, Tile};
+use crate::sdk::compete::{Competition, Real, Tile};
 
 /// `fill` as the callback of `build_f32`. After a panic the values are NaN, which
 /// the host notices.

@@ -6,6 +6,7 @@
 //! struct, field and op.
 
 pub(crate) mod callbacks;
+pub mod decl;
 pub mod glue;
 pub mod host;
 pub mod lock;

@@ -13,7 +13,7 @@ use abi_stable::package_version_strings;
 use abi_stable::sabi_types::VersionStrings;
 use abi_stable::std_types::{RSlice, RStr, RString, RVec};
 
-use super::lock::abi_struct;
+use super::decl::abi_struct;
 use super::ops::{HostArg, OpDecl};
 use super::types::*;
 use super::version::ApiVersion;

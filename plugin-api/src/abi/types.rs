@@ -10,7 +10,7 @@ use std::ffi::c_void;
 use abi_stable::StableAbi;
 use abi_stable::std_types::{RResult, RString, RVec};
 
-use super::lock::abi_struct;
+use super::decl::abi_struct;
 
 /// A transparent integer that stands for a variant.
 #[repr(transparent)]

@@ -4,8 +4,6 @@
 //! how pre-activations become post-synaptic factors. The host calls the function
 //! while a tile is in cache, on its threads, and accumulates the rest itself.
 
-use crate::sdk::Tensor;
-
 /// f32 or f64.
 pub trait Real:
     Copy
@@ -133,19 +131,6 @@ impl<'a, T> Tile<'a, T> {
 pub trait Competition: Sync {
     /// Writes `y` of the tile from its `u`.
     fn compete<T: Real>(&self, tile: &mut Tile<'_, T>);
-}
-
-/// What a competitive step yields.
-#[derive(Debug)]
-pub struct Competed {
-    /// Pre-activations `[B, K, P, Q]` or `[B, K]`, after `pre_triangle`.
-    pub u: Tensor,
-    /// `correlate(x, y)`, shaped as the weight.
-    pub correlation: Tensor,
-    /// `Σ y·u` per unit, `[K]`.
-    pub yu: Tensor,
-    /// `Σ y` per unit, `[K]`.
-    pub y_sum: Tensor,
 }
 
 #[cfg(test)]

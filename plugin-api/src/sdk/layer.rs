@@ -12,7 +12,8 @@
 use crate::abi::callbacks;
 use crate::abi::host::{lift, op};
 use crate::abi::types::{Code, RawLayer, layer};
-use crate::sdk::compete::{Competed, Competition};
+use crate::sdk::compete::Competition;
+use crate::sdk::competed::Competed;
 use crate::sdk::tensor::own;
 use crate::sdk::{Result, RuleError, Tensor};
 

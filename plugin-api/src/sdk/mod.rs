@@ -1,6 +1,7 @@
 //! The safe face of the boundary: tensors, layers, state, and the rule trait.
 
-mod compete;
+pub(crate) mod compete;
+mod competed;
 mod context;
 mod error;
 mod layer;
@@ -10,7 +11,8 @@ mod rule;
 mod state;
 mod tensor;
 
-pub use compete::{Competed, Competition, Real, Tile};
+pub use compete::{Competition, Real, Tile};
+pub use competed::Competed;
 pub use context::Context;
 pub use error::{Result, RuleError};
 pub use layer::{LayerKind, LayerSpec, PadMode};

@@ -14,7 +14,7 @@ use abi_stable::std_types::RSlice;
 use crate::abi::callbacks;
 use crate::abi::host::{lift, op};
 use crate::abi::types::{Code, RawArg, RawLaunch, RawTensor, arg, dtype};
-use crate::sdk::{Result, RuleError};
+use crate::sdk::error::{Result, RuleError};
 
 /// Element types.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,7 +3,8 @@
 use super::block::Pass;
 use super::{Competition, Outputs};
 use crate::check::assert_len;
-use crate::conv::forward::{Layout, Weights};
+use crate::conv::forward::Weights;
+use crate::conv::layout::Layout;
 use crate::conv::map::{POSITIONS, Padded, images_per_pass};
 use crate::conv::weight::{PackedY, correlate};
 use crate::geometry::Conv;

@@ -7,6 +7,7 @@ mod axis;
 pub(crate) mod depthwise;
 pub(crate) mod forward;
 mod input;
+pub(crate) mod layout;
 pub(crate) mod map;
 mod narrow;
 pub(crate) mod patches;

@@ -4,7 +4,7 @@
 //! 21 MB and 9 MB), and its weights change at every step. Here lanes are positions and rows are
 //! output channels, so that results come out as the planes of `y`.
 
-use super::forward::Layout;
+use super::layout::Layout;
 use super::map::offset;
 use super::product::{BLOCK_BYTES, Product, largest, panel_width};
 use crate::geometry::Conv;

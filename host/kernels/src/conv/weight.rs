@@ -4,7 +4,7 @@
 //! rows. Tasks own rectangles of the weight, so there are no per-thread sums to add up.
 
 use super::depthwise;
-use super::forward::Layout;
+use super::layout::Layout;
 use super::map::{Padded, images_per_pass};
 use super::product::{Pack, Product, Unpack, panel_width};
 use crate::check::assert_len;

@@ -3,8 +3,7 @@
 //! The two rows of each window are joined first. What is left of a plane is contiguous, so lanes run
 //! over rows, and small planes fill them as well as large ones.
 
-use super::EXACT;
-use super::Maxima;
+use super::maxima::{EXACT, Maxima};
 use crate::conv::plane::{Test, Zip};
 use crate::geometry::Pool;
 use crate::real::Real;

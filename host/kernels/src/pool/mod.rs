@@ -5,29 +5,20 @@
 //! Windows of 2x2 side by side have kernels of their own.
 
 mod halves;
+mod maxima;
 mod windows;
 
 use self::halves::Halves;
+use self::maxima::{Maxima, window};
 use self::windows::Windows;
 use crate::check::assert_len;
 use crate::conv::depthwise;
 use crate::conv::plane::planes_per_task;
-use crate::geometry::{Conv, Pool};
+use crate::geometry::Pool;
 use crate::real::Real;
 use crate::reference;
 use crate::scratch::Buffer;
 use crate::threads::{self, Shared};
-
-/// The window as a convolution of one channel.
-fn window(g: &Pool) -> Conv {
-    let [ph, pw] = g.padding;
-    Conv {
-        kernel: g.kernel,
-        stride: g.stride,
-        padding: [ph, ph, pw, pw],
-        ..Conv::square(1, 1, 1)
-    }
-}
 
 /// Largest pixel of each window of `n` planes `x: [n, H, W]`. Padding is minus infinity, ties go to the
 /// first pixel, a not-a-number wins. `y`, and `places` where wanted (index of the pixel in its plane):
@@ -46,15 +37,6 @@ pub fn max_forward<T: Real>(
     } else {
         max_planes(&Windows::new(g, h, w), g, n, (h, w), x, y, places);
     }
-}
-
-/// A way to take the maxima of finite planes of one size.
-trait Maxima<T: Real>: Sync {
-    /// Working memory of one task.
-    fn memory(&self) -> Buffer<T>;
-
-    /// One plane; false, and nothing of use written, where not all of it is finite.
-    fn max(&self, memory: &mut [T], x: &[T], y: &mut [T], places: Option<&mut [u32]>) -> bool;
 }
 
 fn max_planes<T: Real>(
@@ -89,9 +71,6 @@ fn max_planes<T: Real>(
         }
     });
 }
-
-/// Whole numbers below this are exact in every element type.
-const EXACT: usize = 1 << 24;
 
 /// Sends each `dy: [n, P, Q]` to the pixel that won. `dx: [n, H, W]` is overwritten.
 ///

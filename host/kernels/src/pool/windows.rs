@@ -1,6 +1,6 @@
 //! Maxima of any windows, on planes padded with minus infinity and cut into column phases.
 
-use super::{EXACT, Maxima, window};
+use super::maxima::{EXACT, Maxima, window};
 use crate::conv::plane::Plane;
 use crate::geometry::Pool;
 use crate::real::Real;

@@ -6,7 +6,7 @@ use candle_core::Tensor;
 
 use super::real::{Real, by_dtype, dims4, filled, read, tensor, unwritten};
 use crate::Result;
-use crate::ops::norm::{Affine, NormGradients};
+use crate::ops::args::{NormBackward, NormForward, NormGradients};
 
 fn planes(x: &Tensor) -> Result<Planes> {
     let [b, c, h, w] = dims4(x)?;
@@ -30,23 +30,18 @@ fn channels<T: Real>(t: &Tensor) -> Result<Vec<T>> {
 }
 
 /// See [`crate::ops::norm::normalise`].
-pub fn normalise(
-    x: &Tensor,
-    mean: &Tensor,
-    var: &Tensor,
-    eps: f64,
-    affine: Option<&Affine>,
-) -> Result<Tensor> {
-    by_dtype!(x, T => normalise_typed::<T>(x, mean, var, eps, affine))
+pub fn normalise(args: &NormForward<'_>) -> Result<Tensor> {
+    by_dtype!(args.x, T => normalise_typed::<T>(*args))
 }
 
-fn normalise_typed<T: Real>(
-    x: &Tensor,
-    mean: &Tensor,
-    var: &Tensor,
-    eps: f64,
-    affine: Option<&Affine>,
-) -> Result<Tensor> {
+fn normalise_typed<T: Real>(args: NormForward<'_>) -> Result<Tensor> {
+    let NormForward {
+        x,
+        mean,
+        var,
+        eps,
+        affine,
+    } = args;
     let d = planes(x)?;
     let (mean, var) = (channels::<T>(mean)?, channels::<T>(var)?);
     let affine = affine
@@ -61,29 +56,21 @@ fn normalise_typed<T: Real>(
 }
 
 /// See [`crate::ops::norm::normalise_backward`].
-#[allow(clippy::too_many_arguments)]
-pub fn backward(
-    x: &Tensor,
-    grad: &Tensor,
-    mean: &Tensor,
-    var: &Tensor,
-    eps: f64,
-    gain: Option<&Tensor>,
-    through_statistics: bool,
-    want_x: bool,
-) -> Result<NormGradients> {
-    let statistics = (mean, var, through_statistics);
-    by_dtype!(x, T => backward_typed::<T>(x, grad, statistics, eps, gain, want_x))
+pub fn backward(args: &NormBackward<'_>) -> Result<NormGradients> {
+    by_dtype!(args.x, T => backward_typed::<T>(*args))
 }
 
-fn backward_typed<T: Real>(
-    x: &Tensor,
-    grad: &Tensor,
-    (mean, var, through_statistics): (&Tensor, &Tensor, bool),
-    eps: f64,
-    gain: Option<&Tensor>,
-    want_x: bool,
-) -> Result<NormGradients> {
+fn backward_typed<T: Real>(args: NormBackward<'_>) -> Result<NormGradients> {
+    let NormBackward {
+        x,
+        grad,
+        mean,
+        var,
+        eps,
+        gain,
+        through_statistics,
+        want_x,
+    } = args;
     let d = planes(x)?;
     let (mean, var) = (channels::<T>(mean)?, channels::<T>(var)?);
     let gain = gain.map(channels::<T>).transpose()?;

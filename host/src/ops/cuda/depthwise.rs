@@ -1,7 +1,7 @@
 //! Convolutions with one input channel a group, by kernels of their own.
 
-use super::conv::Sizes;
 use super::machine::{Input, Machine, Output};
+use super::sizes::Sizes;
 use super::source::Source;
 use crate::Result;
 use crate::ops::ConvGeometry;

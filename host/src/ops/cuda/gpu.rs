@@ -15,7 +15,7 @@ use candle_core::cuda_backend::cudarc::nvrtc::{
 use candle_core::cuda_backend::{CudaDType, CudaDevice, DeviceId, gemm_reduced_precision_f32};
 use candle_core::{CudaStorage, DType};
 
-use super::machine::{Arg, Gemm, INTS, Launch, Matrix};
+use super::launch::{Arg, Gemm, INTS, Launch, Matrix};
 use super::source::Source;
 use super::times;
 use crate::{Error, Result};

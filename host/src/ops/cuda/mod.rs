@@ -15,6 +15,7 @@ pub mod custom;
 mod depthwise;
 pub mod dropout;
 pub mod images;
+mod launch;
 pub mod loss;
 mod machine;
 pub mod norm;
@@ -22,6 +23,7 @@ pub mod optim;
 pub mod pad;
 pub mod pool;
 pub mod shape;
+mod sizes;
 mod source;
 pub mod synapses;
 

@@ -5,8 +5,8 @@ use candle_core::Tensor;
 use super::machine::{Input, Machine, NULL, double, flag, int};
 use super::source::Source;
 use crate::Result;
+use crate::ops::args::{NormBackward, NormForward, NormGradients};
 use crate::ops::cpu::real::dims4;
-use crate::ops::norm::{Affine, NormGradients};
 
 /// See [`crate::ops::norm::batch_statistics`].
 pub fn statistics(x: &Tensor) -> Result<(Tensor, Tensor)> {
@@ -19,13 +19,14 @@ pub fn statistics(x: &Tensor) -> Result<(Tensor, Tensor)> {
 }
 
 /// See [`crate::ops::norm::normalise`].
-pub fn normalise(
-    x: &Tensor,
-    mean: &Tensor,
-    var: &Tensor,
-    eps: f64,
-    affine: Option<&Affine>,
-) -> Result<Tensor> {
+pub fn normalise(args: &NormForward<'_>) -> Result<Tensor> {
+    let NormForward {
+        x,
+        mean,
+        var,
+        eps,
+        affine,
+    } = *args;
     let [b, c, h, w] = dims4(x)?;
     let dims = x.dims().to_vec();
     let m = Machine::of(x)?;
@@ -50,17 +51,17 @@ pub fn normalise(
 }
 
 /// See [`crate::ops::norm::normalise_backward`].
-#[allow(clippy::too_many_arguments)]
-pub fn backward(
-    x: &Tensor,
-    grad: &Tensor,
-    mean: &Tensor,
-    var: &Tensor,
-    eps: f64,
-    gain: Option<&Tensor>,
-    through_statistics: bool,
-    want_x: bool,
-) -> Result<NormGradients> {
+pub fn backward(args: &NormBackward<'_>) -> Result<NormGradients> {
+    let NormBackward {
+        x,
+        grad,
+        mean,
+        var,
+        eps,
+        gain,
+        through_statistics,
+        want_x,
+    } = *args;
     let [b, c, h, w] = dims4(x)?;
     let dims = x.dims().to_vec();
     let m = Machine::of(x)?;

@@ -5,7 +5,7 @@ use candle_core::Tensor;
 use super::machine::{Arg, Machine, NULL, in_place, wide};
 use super::source::Source;
 use crate::Result;
-use crate::ops::optim::{AdamRates, StepRates};
+use biorule_kernels::optimise::{AdamRates, StepRates};
 
 /// See [`crate::ops::optim::sgd_in_place`].
 pub fn sgd(

@@ -2,8 +2,8 @@
 
 use candle_core::Tensor;
 
-use super::conv::Sizes;
 use super::machine::{Arg, Machine};
+use super::sizes::Sizes;
 use super::source::Source;
 use crate::Result;
 use crate::ops::cpu::real::dims4;

@@ -3,9 +3,9 @@
 use candle_core::{DType, Device, Tensor};
 
 use super::{TYPES, agree, places, values};
+use crate::ops::args::{Affine, NormBackward, NormForward};
 use crate::ops::cpu;
 use crate::ops::cuda;
-use crate::ops::norm::Affine;
 use crate::ops::optim::{AdamRates, StepRates};
 use crate::plan::ActivationPlan;
 
@@ -28,20 +28,46 @@ fn batch_norm_is_the_reference() {
                 agree("mean", &m, &mean);
                 agree("variance", &v, &var);
                 for affine in [None, Some(&affine)] {
-                    let y = cpu::norm::normalise(&x, &mean, &var, 1e-5, affine).expect("reference");
-                    let gain = affine.map(|a| &a.gain);
-                    let moved = affine.map(|a| Affine {
+                    let there = affine.map(|a| Affine {
                         gain: to(&a.gain, &place),
                         shift: to(&a.shift, &place),
                     });
-                    let got = cuda::norm::normalise(&xd, &md, &vd, 1e-5, moved.as_ref());
+                    let here = NormForward {
+                        x: &x,
+                        mean: &mean,
+                        var: &var,
+                        eps: 1e-5,
+                        affine,
+                    };
+                    let y = cpu::norm::normalise(&here).expect("reference");
+                    let got = cuda::norm::normalise(&NormForward {
+                        x: &xd,
+                        mean: &md,
+                        var: &vd,
+                        eps: 1e-5,
+                        affine: there.as_ref(),
+                    });
                     agree("normalise", &got.expect("normalise"), &y);
-                    let moved = moved.as_ref().map(|a| &a.gain);
-                    for through in [false, true] {
-                        let want =
-                            cpu::norm::backward(&x, &grad, &mean, &var, 1e-5, gain, through, true);
-                        let got =
-                            cuda::norm::backward(&xd, &gd, &md, &vd, 1e-5, moved, through, true);
+                    for through_statistics in [false, true] {
+                        let here = NormBackward {
+                            x: &x,
+                            grad: &grad,
+                            mean: &mean,
+                            var: &var,
+                            eps: 1e-5,
+                            gain: affine.map(|a| &a.gain),
+                            through_statistics,
+                            want_x: true,
+                        };
+                        let want = cpu::norm::backward(&here);
+                        let got = cuda::norm::backward(&NormBackward {
+                            x: &xd,
+                            grad: &gd,
+                            mean: &md,
+                            var: &vd,
+                            gain: there.as_ref().map(|a| &a.gain),
+                            ..here
+                        });
                         let (want, got) = (want.expect("reference"), got.expect("backward"));
                         agree("dx", &got.x.expect("dx"), &want.x.expect("dx"));
                         agree("gain", &got.gain, &want.gain);
