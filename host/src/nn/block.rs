@@ -83,6 +83,10 @@ impl Module for Block {
         self.modules.iter().any(|m| m.is_restless())
     }
 
+    fn restless(&self, out: &mut Vec<(String, String)>) {
+        self.modules.iter().for_each(|m| m.restless(out));
+    }
+
     fn forward(&mut self, pass: &mut Pass, x: &Tensor) -> Result<Tensor> {
         forward_all(self.modules.iter_mut(), pass, x).map_err(|e| self.here(e))
     }

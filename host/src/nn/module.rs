@@ -53,6 +53,10 @@ pub trait Module: Send {
     fn is_restless(&self) -> bool {
         false
     }
+    /// Names the layers that change in evaluation too: each one's block and rule.
+    fn restless(&self, out: &mut Vec<(String, String)>) {
+        let _ = out;
+    }
     /// Output for `x`; pushes exactly one entry where the pass keeps.
     ///
     /// # Errors

@@ -46,7 +46,13 @@ impl Module for Residual {
         self.inner.iter().any(|m| m.is_restless())
     }
 
+    fn restless(&self, out: &mut Vec<(String, String)>) {
+        self.inner.iter().for_each(|m| m.restless(out));
+    }
+
     fn forward(&mut self, pass: &mut Pass, x: &Tensor) -> Result<Tensor> {
+        // The sum reads the inner path, also where nobody reads the sum.
+        pass.unread = false;
         let y = forward_all(self.inner.iter_mut(), pass, x)?;
         pass.push(|| Kept {
             dims: x.dims().to_vec(),
