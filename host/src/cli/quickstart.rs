@@ -96,7 +96,7 @@ struct Row {
 /// What the table takes from a run's `metrics.csv`.
 #[derive(Debug, Default, PartialEq)]
 struct History {
-    /// Wall time of all epochs.
+    /// Wall time of all epochs, evaluation included.
     seconds: f64,
     /// Mean over the epochs of the angle between the first hidden layer's update and the true
     /// gradient, in degrees; absent where no error reaches that layer.
@@ -250,6 +250,7 @@ fn screen(rows: &[Row], root: &Path) -> String {
         "{table}\n\n\
          angle: between the first hidden layer's update and its true gradient, mean over the epochs\n\
          \x20      (90° is chance; – where that layer learns from no error)\n\
+         seconds: of training and evaluation, without writing checkpoints\n\
          run folders: {root}/EXPERIMENT\n\
          once more as a table: biorule runs compare {root}\n"
     )

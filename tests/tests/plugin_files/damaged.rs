@@ -133,7 +133,7 @@ fn a_file_that_may_not_be_read_is_refused() {
     let home = Home::new();
     let path = home.plugins().join("libsecret.so");
     std::fs::write(&path, whole()).unwrap();
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0)).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o000)).unwrap();
     if std::fs::read(&path).is_ok() {
         return println!("skipped: this user may read everything");
     }
