@@ -18,14 +18,23 @@ pub(super) fn open(
     flags: &[PathBuf],
     configured: &(Vec<PathBuf>, String),
 ) -> Result<Box<dyn Host>> {
+    check(flags, configured)?;
+    open(&[flags, &configured.0].concat())
+}
+
+/// Checks the folders that [`open`] would search.
+///
+/// # Errors
+/// As there.
+pub(super) fn check(flags: &[PathBuf], configured: &(Vec<PathBuf>, String)) -> Result<()> {
     let (configured, origin) = configured;
     flags
         .iter()
-        .try_for_each(|folder| require(folder, "`--plugins`"))?;
+        .try_for_each(|folder| require(folder, "`--plugins`", "correct or remove it"))?;
     let named = format!("`plugin_folders` ({origin})");
-    configured
-        .iter()
-        .try_for_each(|folder| require(folder, &named))?;
+    configured.iter().try_for_each(|folder| {
+        require(folder, &named, "correct it, or `--set plugin_folders=[]`")
+    })?;
     for folder in environment_folders() {
         if let Some(what) = unsearchable(&folder) {
             warn_once(&format!(
@@ -34,20 +43,20 @@ pub(super) fn open(
             ));
         }
     }
-    open(&[flags, configured].concat())
+    Ok(())
 }
 
-fn require(folder: &Path, named: &str) -> Result<()> {
+fn require(folder: &Path, named: &str, advice: &str) -> Result<()> {
     let Some(what) = unsearchable(folder) else {
         return Ok(());
     };
     let text = format!("{named}: folder `{}` {what}", folder.display());
     let hint = match std::env::current_dir() {
         Ok(here) if folder.is_relative() => format!(
-            "a relative path starts at the working folder, `{}`; correct or remove it",
+            "a relative path starts at the working folder, `{}`; {advice}",
             here.display()
         ),
-        _ => "correct or remove it".to_owned(),
+        _ => advice.to_owned(),
     };
     Err(Error::usage(text).hint(hint))
 }

@@ -45,14 +45,12 @@ pub struct QuickstartArgs {
     quiet: bool,
 }
 
-/// An experiment: its name, how the network learns, and what is laid over the network.
+/// An experiment: its name, how the network learns, and its configuration.
 struct Experiment {
     name: &'static str,
     learned_by: &'static str,
     text: &'static str,
 }
-
-const NETWORK: &str = include_str!("../../../configs/quickstart/network.toml");
 
 macro_rules! experiments {
     ($($name:literal: $learned_by:literal),* $(,)?) => {
@@ -162,10 +160,7 @@ pub(super) fn run(args: &QuickstartArgs, open: Open) -> Result<ExitCode> {
 impl QuickstartArgs {
     fn config(&self, experiment: &Experiment) -> ConfigArgs {
         ConfigArgs {
-            embedded: vec![
-                ("configs/quickstart/network.toml", NETWORK),
-                (experiment.name, experiment.text),
-            ],
+            embedded: vec![(experiment.name, experiment.text)],
             seed: Some(self.seed),
             device: self.device.clone(),
             plugins: self.plugins.clone(),

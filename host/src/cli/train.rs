@@ -95,8 +95,9 @@ pub enum Events {
 /// Runs the command.
 pub(super) fn run(args: &TrainArgs, open: Open) -> Result<ExitCode> {
     if args.config.files.is_empty() && args.config.preset.is_empty() {
-        return Err(Error::usage("no configuration given")
-            .hint("try `biorule train configs/quickstart.toml`, or `--preset NAME`"));
+        return Err(Error::usage("no configuration given").hint(
+            "try `biorule quickstart`, `biorule train configs/quickstart.toml`, or `--preset NAME`",
+        ));
     }
     let configs = match args.each {
         true => separate(&args.config),

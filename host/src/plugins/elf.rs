@@ -8,6 +8,9 @@ use object::read::elf::{Dyn as _, FileHeader as _, ProgramHeader as _, SectionHe
 
 type Header = FileHeader64<Endianness>;
 
+/// The smallest page of a file system.
+const PAGE: usize = 4096;
+
 /// Bytes of a 64-bit file header.
 const HEADER: usize = std::mem::size_of::<Header>();
 
@@ -184,8 +187,21 @@ fn sections(bytes: &[u8], header: &Header, endian: Endianness) -> Result<(), Str
         if stored && size > 0 && end > bytes.len() as u64 {
             return Err(cut("a section", end, bytes));
         }
+        let runs = section.sh_flags(endian) & u64::from(elf::SHF_EXECINSTR) != 0;
+        if stored && runs && has_empty_page(bytes, section.sh_offset(endian) as usize, end as usize)
+        {
+            return Err("is only partly written: a page of its code is nothing but zeros".into());
+        }
     }
     Ok(())
+}
+
+/// Whether one of the file's pages that lie wholly in `start..end` holds nothing but zeros. Holes
+/// of a copy are whole pages, and no instruction is zeros for so long.
+fn has_empty_page(bytes: &[u8], start: usize, end: usize) -> bool {
+    let first = start.next_multiple_of(PAGE);
+    let pages = bytes.get(first..end).unwrap_or_default().chunks_exact(PAGE);
+    pages.into_iter().any(|page| page.iter().all(|b| *b == 0))
 }
 
 fn cut(what: &str, end: u64, bytes: &[u8]) -> String {
@@ -241,6 +257,22 @@ mod tests {
             check(&bytes).expect_err("a tail of zeros");
         }
         check(&vec![0; 5000]).expect_err("only zeros");
+    }
+
+    #[test]
+    fn a_hole_in_the_code_is_found() {
+        let mut bytes = library();
+        let header = Header::parse(bytes.as_slice()).unwrap();
+        let endian = header.endian().unwrap();
+        let sections = header.section_headers(endian, bytes.as_slice()).unwrap();
+        let code = sections
+            .iter()
+            .filter(|s| s.sh_flags(endian) & u64::from(elf::SHF_EXECINSTR) != 0)
+            .max_by_key(|s| s.sh_size(endian))
+            .unwrap();
+        let middle = (code.sh_offset(endian) + code.sh_size(endian) / 2) as usize / PAGE * PAGE;
+        bytes[middle..middle + PAGE].fill(0);
+        assert!(check(&bytes).expect_err("a hole").contains("its code"));
     }
 
     #[test]

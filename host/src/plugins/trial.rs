@@ -9,8 +9,8 @@
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::OnceLock;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::{LazyLock, OnceLock};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::candidate::Candidate;
@@ -188,9 +188,19 @@ fn describe(status: ExitStatus) -> String {
 }
 
 fn limit() -> Duration {
-    let given = std::env::var(SECONDS_VARIABLE).ok();
-    let given = given.and_then(|s| s.parse().ok()).filter(|s| *s > 0);
-    Duration::from_secs(given.unwrap_or(SECONDS))
+    static LIMIT: LazyLock<Duration> = LazyLock::new(|| {
+        let seconds = match std::env::var(SECONDS_VARIABLE) {
+            Err(_) => SECONDS,
+            Ok(text) => text.parse().ok().filter(|s| *s > 0).unwrap_or_else(|| {
+                tracing::warn!(
+                    "`{SECONDS_VARIABLE}` is `{text}`, expected whole seconds from 1; {SECONDS} s are used"
+                );
+                SECONDS
+            }),
+        };
+        Duration::from_secs(seconds)
+    });
+    *LIMIT
 }
 
 /// The child's part: opens `files` in order and says `mark` after each. A file that is refused

@@ -24,6 +24,7 @@ fn a_folder_named_by_a_flag_must_be_there_in_every_command() {
         &["config", "show", "c.toml"],
         &["doctor"],
         &["quickstart"],
+        &["bench", "step"],
     ];
     for command in commands {
         for (folder, what) in [("absent", "is not there"), ("file", "is a file")] {
