@@ -5,6 +5,7 @@ use biorule::nn::Pass;
 use biorule_tests::Result;
 use biorule_tests::golden::Driven;
 use biorule_tests::network::{TestNetwork, layer, layer_block};
+use biorule_tests::plugins::Run;
 use biorule_tests::windows::{noise, windows};
 use candle_core::{DType, Tensor};
 
@@ -299,4 +300,50 @@ fn shapes_the_reference_lacks_belong_to_the_corrected_mode() {
         ..layer("hebbian/oja", conv(), 6, &[])
     };
     assert!(refusal(&bias).contains("bias = false"));
+}
+
+/// A configuration with a layer by `hebbian/bionas` in this mode, whose read-out learns for an
+/// epoch.
+fn bionas_config(dir: &std::path::Path, mode: &str) -> Result<()> {
+    let text = format!(
+        "name = \"t\"\ndevice = \"cpu\"\n\
+         data = {{ set = \"digits\", limit_train = 60, limit_test = 40 }}\n\
+         [[blocks]]\nname = \"hebbian\"\nlayer = \"conv\"\nkernel = 3\nout = 4\n\
+         rule = {{ name = \"hebbian/bionas\", mode = \"{mode}\" }}\n\
+         [[blocks]]\nname = \"readout\"\nlayer = \"dense\"\nout = \"classes\"\nrule = \"backprop\"\n\
+         [training.gradient]\nepochs = 2\nbatch = 20\n"
+    );
+    Ok(std::fs::write(dir.join("c.toml"), text)?)
+}
+
+/// A rule that trains on test images says so: in the run once, in `eval`, and in its description.
+#[test]
+fn learning_in_evaluation_is_told_where_it_happens_and_nowhere_else() -> Result<()> {
+    let told = "learns in evaluation too";
+    for (mode, warned) in [("faithful", 1), ("corrected", 0), ("plain", 0)] {
+        let home = tempfile::tempdir()?;
+        bionas_config(home.path(), mode)?;
+        let train = ["train", "c.toml", "--run-dir", "r", "--quiet"];
+        for arguments in [&train[..], &["eval", "r"][..]] {
+            let ran = Run::new(arguments.iter().copied())
+                .dir(home.path())
+                .finish();
+            assert_eq!(ran.code, Some(0), "{mode}: {}", ran.stderr);
+            let seen = ran.stderr.matches(told).count();
+            assert_eq!(seen, warned, "{mode} {arguments:?}: {}", ran.stderr);
+            if warned > 0 {
+                for words in ["`hebbian` (`hebbian/bionas`)", "hint: ", "rules describe"] {
+                    assert!(ran.stderr.contains(words), "`{words}`: {}", ran.stderr);
+                }
+            }
+        }
+        let events = std::fs::read_to_string(home.path().join("r/events.jsonl"))?;
+        let coded = events.matches("\"learns-in-evaluation\"").count();
+        assert_eq!(coded, warned, "{mode}: {events}");
+    }
+    let page = Run::new(["rules", "describe", "hebbian/bionas"]).stdout();
+    assert!(page.contains("evaluation"), "{page}");
+    let other = Run::new(["rules", "describe", "hebbian/oja"]).stdout();
+    assert!(!other.contains("evaluation"), "{other}");
+    Ok(())
 }

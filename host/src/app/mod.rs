@@ -178,7 +178,10 @@ impl Host for App {
             data: &data,
             device: self.placement(plan)?.device,
         };
-        let scores = train::score(&job, &checkpoint.tensors, &**samples)?;
+        let mut warn = |w: &train::Warning| {
+            eprintln!("warning: {}\nhint: {}", w.text, w.hint);
+        };
+        let scores = train::score(&job, &checkpoint.tensors, &**samples, &mut warn)?;
         let mut metrics = Metrics::new();
         metrics.insert(format!("{}/loss", what.split), scores.loss);
         if let Some(accuracy) = scores.accuracy {
@@ -195,6 +198,7 @@ fn schema(entry: &RuleEntry) -> RuleSchema {
         source: entry.paper.clone(),
         credit: entry.credit,
         needs_target: entry.wants_target,
+        learns_in_evaluation: entry.learns_in_evaluation,
         dense: entry.dense,
         conv: entry.conv,
         params: Some(entry.params.iter().map(param).collect()),

@@ -122,6 +122,7 @@ pub(super) fn run(args: &BenchArgs) -> Result<ExitCode> {
     if let Some(threads) = args.threads.filter(|n| *n != rayon::current_num_threads()) {
         return with_threads(threads);
     }
+    super::plugin_folders::check(&args.plugins, &Default::default())?;
     let options = args.options();
     if let Some(name) = &args.memory_of {
         let memory = bench::memory_of(&options, name)?;

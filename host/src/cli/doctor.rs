@@ -12,6 +12,8 @@ use serde::Serialize;
 use super::{Host, Open};
 use crate::Result;
 use crate::device::libraries::{self, Probed};
+use crate::plugins::PLUGIN_PATH_VARIABLE;
+use crate::plugins::discover::{environment_folders, unsearchable};
 
 /// Options of `biorule doctor`.
 #[derive(Debug, Default, clap::Args)]
@@ -121,7 +123,7 @@ pub struct Section {
 
 /// Runs the command: the machine, its GPU, the plugins found by `open`, the folders.
 pub(super) fn command(args: &DoctorArgs, open: Open) -> Result<()> {
-    let host = open(&args.plugins)?;
+    let host = super::plugin_folders::open(open, &args.plugins, &Default::default())?;
     let folders = Section {
         title: "folders".into(),
         rows: vec![Row::writable_folder("runs", Path::new("runs"))],
@@ -146,14 +148,19 @@ pub fn run(args: &DoctorArgs, further: Vec<Section>) -> Result<()> {
 
 /// Each plugin file found, loaded or refused, and the folders searched.
 fn plugins(host: &dyn Host, configured: &[PathBuf]) -> Section {
+    let in_environment = environment_folders();
     let mut rows: Vec<Row> = crate::plugins::search_folders(configured)
         .iter()
         .map(|folder| {
             let shown = folder.path.display().to_string();
-            if folder.path.is_dir() {
-                Row::ok("folder", shown)
-            } else {
-                Row::ok("folder", format!("{shown} (not there)"))
+            match unsearchable(&folder.path) {
+                None => Row::ok("folder", shown),
+                Some(what) if in_environment.contains(&folder.path) => Row::broken(
+                    "folder",
+                    format!("{shown} {what}"),
+                    format!("correct or remove it in `{PLUGIN_PATH_VARIABLE}`"),
+                ),
+                Some(_) => Row::ok("folder", format!("{shown} (not there)")),
             }
         })
         .collect();

@@ -10,12 +10,16 @@ pub mod doctor;
 mod eval;
 mod logs;
 mod options;
+mod plugin_folders;
+mod quickstart;
 mod rules;
 mod rules_page;
 mod runs;
 mod train;
 
+use std::collections::BTreeSet;
 use std::process;
+use std::sync::{Mutex, PoisonError};
 
 use clap::{Parser, Subcommand};
 
@@ -34,6 +38,7 @@ struct Cli {
 
 const EXAMPLES: &str = "\
 Examples:
+  biorule quickstart                                one network, eleven ways to learn, in seconds
   biorule train configs/quickstart.toml             train a small network on embedded data
   biorule train configs/quickstart.toml --set training.gradient.epochs=5 --seed 3
   biorule train --preset softhebb/2SoftHebbCnnCIFAR --dry-run
@@ -46,6 +51,8 @@ Exit codes: 0 done, 2 usage, 3 data, 4 plugin, 5 diverged, 6 locked,
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Train one small network by each kind of rule on embedded data, and compare them
+    Quickstart(quickstart::QuickstartArgs),
     /// Train a network as configurations say, or go on with a stopped run
     Train(train::TrainArgs),
     /// Evaluate a trained network
@@ -80,6 +87,7 @@ pub fn main(open: Open) -> ! {
         }
     };
     logs::start();
+    crate::plugins::trial::enable();
     let code = match dispatch(cli.command, open) {
         Ok(code) => code,
         Err(e) => {
@@ -94,6 +102,7 @@ pub fn main(open: Open) -> ! {
 
 fn dispatch(command: Command, open: Open) -> Result<ExitCode> {
     match command {
+        Command::Quickstart(args) => return quickstart::run(&args, open),
         Command::Train(args) => return train::run(&args, open),
         Command::Bench(args) => return bench::run(&args),
         Command::Eval(args) => eval::run(&args, open),
@@ -112,5 +121,14 @@ fn report(e: &Error) {
     eprintln!("error: {}", e.text);
     if let Some(hint) = &e.hint {
         eprintln!("hint: {hint}");
+    }
+}
+
+/// Prints `warning: text`, once however often it is found.
+fn warn_once(text: &str) {
+    static SAID: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+    let mut said = SAID.lock().unwrap_or_else(PoisonError::into_inner);
+    if said.insert(text.to_owned()) {
+        eprintln!("warning: {text}");
     }
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{Host, Open};
+use super::{Host, Open, plugin_folders, warn_once};
 use crate::Result;
 use crate::config::{self, Resolved, Sources, Table};
 
@@ -22,6 +22,10 @@ pub struct ConfigArgs {
     /// Set one value, as `training.gradient.epochs=20` or `blocks.conv1.dropout=0.1`
     #[arg(long = "set", value_name = "PATH=VALUE")]
     pub sets: Vec<String>,
+
+    /// Texts in the program, laid under the files, with their names
+    #[arg(skip)]
+    pub embedded: Vec<(&'static str, &'static str)>,
 
     /// Train with this one seed
     #[arg(long)]
@@ -51,6 +55,7 @@ impl ConfigArgs {
         }
         Sources {
             presets: self.preset.clone(),
+            embedded: self.embedded.clone(),
             files: self.files.clone(),
             environment: std::env::vars().collect(),
             sets: self.sets.clone(),
@@ -66,6 +71,11 @@ impl ConfigArgs {
             .iter()
             .map(|p| format!("--preset {p}"))
             .collect();
+        words.extend(
+            self.embedded
+                .iter()
+                .map(|(name, _)| format!("embedded {name}")),
+        );
         words.extend(self.files.iter().map(|f| f.display().to_string()));
         for (name, value) in std::env::vars() {
             if name.starts_with(config::ENVIRONMENT) {
@@ -84,9 +94,8 @@ impl ConfigArgs {
     /// Usage error in a layer; plugin error where nothing can be opened.
     pub fn open(&self, open: Open) -> Result<(Table, Box<dyn Host>)> {
         let table = config::merge(&self.sources())?;
-        let mut folders = self.plugins.clone();
-        folders.extend(config::plugin_folders(&table)?);
-        Ok((table, open(&folders)?))
+        let host = plugin_folders::open(open, &self.plugins, &config::plugin_folders(&table)?)?;
+        Ok((table, host))
     }
 
     /// The checked plan and the plugins it was checked against. Warnings about it go to standard
@@ -99,6 +108,10 @@ impl ConfigArgs {
         let resolved = config::resolve_table(table, &*host)?;
         for text in resolved.warnings.iter() {
             eprintln!("warning: {text}");
+        }
+        for (path, e) in host.refused() {
+            let text = format!("plugin `{}` is not used: {}", path.display(), e.text);
+            warn_once(&text);
         }
         Ok((resolved, host))
     }

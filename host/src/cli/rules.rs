@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{Host, Open};
 use crate::config::{ParamKind, ParamSchema, ParamValue, RuleSchema, nearest};
-use crate::plugins::check;
+use crate::plugins::{check, trial};
 use crate::{Error, ExitCode, Result};
 
 /// `biorule rules …`
@@ -19,6 +19,14 @@ pub enum RulesCommand {
     Describe(DescribeArgs),
     /// Verify what a plugin's rules claim of themselves
     Check(CheckArgs),
+    /// Open library files on trial, in a process that may crash; other commands start it
+    #[command(hide = true)]
+    Trial {
+        /// Printed with the number of each file that is open
+        mark: String,
+        /// The files
+        files: Vec<PathBuf>,
+    },
 }
 
 /// `biorule rules list`
@@ -78,13 +86,23 @@ struct Folders {
     plugins: Vec<PathBuf>,
 }
 
+impl Folders {
+    fn open(&self, open: Open) -> Result<Box<dyn Host>> {
+        super::plugin_folders::open(open, &self.plugins, &Default::default())
+    }
+}
+
 /// Runs the command.
 pub(super) fn run(command: &RulesCommand, open: Open) -> Result<()> {
     match command {
-        RulesCommand::List(args) => list(&*open(&args.folders.plugins)?, args.json),
+        RulesCommand::List(args) => list(&*args.folders.open(open)?, args.json),
         RulesCommand::Describe(args) => {
-            let host = open(&args.folders.plugins)?;
+            let host = args.folders.open(open)?;
             describe(&*host, args)
+        }
+        RulesCommand::Trial { mark, files } => {
+            trial::in_this_process(mark, files);
+            Ok(())
         }
         RulesCommand::Check(args) => {
             let options = check::Options {
@@ -176,6 +194,10 @@ pub(super) fn layers(rule: &RuleSchema) -> String {
     .to_owned()
 }
 
+/// Of a rule that says so of itself.
+pub(super) const LEARNS_IN_EVALUATION: &str = "learns there too, as its settings below say: test images then \
+     train the network, and results depend on how often it is evaluated";
+
 /// A rule as text.
 fn page(rule: &RuleSchema) -> String {
     let mut text = format!("{}  {}\n", rule.name, rule.summary);
@@ -187,6 +209,9 @@ fn page(rule: &RuleSchema) -> String {
         rule.credit.word(),
         layers(rule)
     ));
+    if rule.learns_in_evaluation {
+        text.push_str(&format!("  evaluation  {LEARNS_IN_EVALUATION}\n"));
+    }
     let mut table = super::table(&["hyperparameter", "value", "default", "meaning"]);
     for p in rule.params.iter().flatten() {
         let mut meaning = p.doc.clone();
@@ -246,5 +271,5 @@ fn rule_json(rule: &RuleSchema) -> Value {
         .collect();
     json!({"name": rule.name, "summary": rule.summary, "source": rule.source,
            "credit": rule.credit.word(), "dense": rule.dense, "conv": rule.conv,
-           "needs_target": rule.needs_target, "plugin": rule.plugin, "params": params})
+           "needs_target": rule.needs_target, "learns_in_evaluation": rule.learns_in_evaluation, "plugin": rule.plugin, "params": params})
 }

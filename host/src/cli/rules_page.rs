@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use super::rules::{kind_text, layers, value_text};
+use super::rules::{LEARNS_IN_EVALUATION, kind_text, layers, value_text};
 use crate::config::RuleSchema;
 
 /// The page.
@@ -34,6 +34,9 @@ pub(super) fn markdown(rules: &[&RuleSchema]) -> String {
         );
         if !rule.source.is_empty() {
             let _ = write!(text, "\nSource: {}.\n", rule.source.trim_end_matches('.'));
+        }
+        if rule.learns_in_evaluation {
+            let _ = write!(text, "\nIn evaluation it {LEARNS_IN_EVALUATION}.\n");
         }
         let params: Vec<_> = rule.params.iter().flatten().collect();
         if params.is_empty() {

@@ -68,6 +68,23 @@ pub struct TrainArgs {
     exit_with_parent: bool,
 }
 
+impl TrainArgs {
+    /// A quiet training of `config` in `run_dir`, going on where it holds a run.
+    pub(super) fn quietly(config: ConfigArgs, run_dir: PathBuf) -> Self {
+        Self {
+            config,
+            each: true,
+            run_dir: Some(run_dir),
+            resume: Resume::Auto,
+            quiet: true,
+            events: None,
+            plain: true,
+            dry_run: false,
+            exit_with_parent: false,
+        }
+    }
+}
+
 /// How events are written.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub enum Events {
@@ -78,8 +95,9 @@ pub enum Events {
 /// Runs the command.
 pub(super) fn run(args: &TrainArgs, open: Open) -> Result<ExitCode> {
     if args.config.files.is_empty() && args.config.preset.is_empty() {
-        return Err(Error::usage("no configuration given")
-            .hint("try `biorule train configs/quickstart.toml`, or `--preset NAME`"));
+        return Err(Error::usage("no configuration given").hint(
+            "try `biorule quickstart`, `biorule train configs/quickstart.toml`, or `--preset NAME`",
+        ));
     }
     let configs = match args.each {
         true => separate(&args.config),
@@ -203,14 +221,14 @@ fn dry_run(resolved: &Resolved, host: &dyn Host) -> Result<ExitCode> {
     Ok(ExitCode::Done)
 }
 
-/// One experiment of the command.
-struct Session<'a> {
-    args: &'a TrainArgs,
-    config: &'a ConfigArgs,
-    host: &'a dyn Host,
-    device: DeviceRecord,
-    stop: &'a StopFlag,
-    root: PathBuf,
+/// One experiment of a command.
+pub(super) struct Session<'a> {
+    pub(super) args: &'a TrainArgs,
+    pub(super) config: &'a ConfigArgs,
+    pub(super) host: &'a dyn Host,
+    pub(super) device: DeviceRecord,
+    pub(super) stop: &'a StopFlag,
+    pub(super) root: PathBuf,
 }
 
 impl Session<'_> {
@@ -236,7 +254,8 @@ impl Session<'_> {
         Ok((ExitCode::Done, runs))
     }
 
-    fn one_seed(&self, path: &Path, resolved: &Resolved) -> Result<(ExitCode, Metrics)> {
+    /// Trains the one seed of `resolved` in the folder `path`, or goes on there.
+    pub(super) fn one_seed(&self, path: &Path, resolved: &Resolved) -> Result<(ExitCode, Metrics)> {
         let overrides = self.config.overrides();
         let mut folder = RunFolder::enter(path, resolved, &overrides, self.args.resume)?;
         let options = ReporterOptions {
@@ -256,7 +275,9 @@ impl Session<'_> {
         let result = self
             .host
             .train(&resolved.plan, &folder, &mut reporter, self.stop);
-        finish(&mut folder, &mut reporter, result)
+        // The folder that the same command takes to go on.
+        let again = self.args.run_dir.as_ref().unwrap_or(&self.root);
+        finish(&mut folder, &mut reporter, result, again)
     }
 
     fn say_results(&self, runs: &[(u64, Metrics)]) -> Result<()> {
@@ -274,6 +295,7 @@ fn finish(
     folder: &mut RunFolder,
     reporter: &mut Reporter,
     result: Result<Outcome>,
+    again: &Path,
 ) -> Result<(ExitCode, Metrics)> {
     match result {
         Ok(outcome) => {
@@ -287,7 +309,7 @@ fn finish(
             if code == ExitCode::Stopped {
                 eprintln!(
                     "stopped after a checkpoint; go on with `--run-dir {}`",
-                    folder.path().display()
+                    again.display()
                 );
             }
             Ok((code, outcome.results))

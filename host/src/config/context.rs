@@ -25,6 +25,8 @@ pub struct RuleSchema {
     /// A local rule that can be taught by the labels: where one of its
     /// hyperparameters is the word `supervised`.
     pub needs_target: bool,
+    /// May learn in evaluation too; whether it does, its hyperparameters decide.
+    pub learns_in_evaluation: bool,
     /// Works on dense layers.
     pub dense: bool,
     /// Works on convolutions.

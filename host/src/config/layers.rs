@@ -16,6 +16,8 @@ use crate::{Error, ExitCode, Result};
 pub struct Sources {
     /// Presets named by `--preset`.
     pub presets: Vec<String>,
+    /// Texts embedded in the program with their names, laid under the files.
+    pub embedded: Vec<(&'static str, &'static str)>,
     /// Configuration files, later ones on top.
     pub files: Vec<PathBuf>,
     /// Environment variables; only those with the prefix count.
@@ -65,6 +67,10 @@ type Layer = (String, Value);
 
 fn collect(sources: &Sources) -> Result<Vec<Layer>> {
     let mut layers = Vec::new();
+    for (name, text) in &sources.embedded {
+        let origin = format!("embedded `{name}`");
+        layers.push((String::new(), make(value::parse(text, &origin)?, &origin)));
+    }
     for file in &sources.files {
         layers.push((String::new(), read_file(file)?));
     }

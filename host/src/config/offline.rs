@@ -45,6 +45,7 @@ impl PlanContext for Offline {
             summary: String::new(),
             source: String::new(),
             credit: *credit,
+            learns_in_evaluation: *name == "hebbian/bionas",
             needs_target: *needs_target,
             dense: true,
             conv: true,

@@ -234,6 +234,12 @@ impl Module for RuleLayer {
         self.restless
     }
 
+    fn restless(&self, out: &mut Vec<(String, String)>) {
+        if self.restless {
+            out.push((self.shape.name.clone(), self.rule.name().to_owned()));
+        }
+    }
+
     fn forward(&mut self, pass: &mut Pass, x: &Tensor) -> Result<Tensor> {
         let local = self.local && pass.learn;
         let call = self.call(pass, local || (self.gradient && pass.keep));

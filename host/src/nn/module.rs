@@ -66,6 +66,10 @@ pub trait Module: Send {
     fn is_restless(&self) -> bool {
         self.any(&|part| part.is_restless())
     }
+    /// Names the layers that change in evaluation too: each one's block and rule.
+    fn restless(&self, out: &mut Vec<(String, String)>) {
+        self.parts(&mut |part| part.restless(out));
+    }
     /// Output for `x`; pushes exactly one entry where the pass keeps.
     ///
     /// # Errors

@@ -58,6 +58,14 @@ impl Network {
             .unwrap_or(self.blocks.len())
     }
 
+    /// Layers that change in evaluation too, as block and rule, input first.
+    #[must_use]
+    pub fn restless(&self) -> Vec<(String, String)> {
+        let mut out = Vec::new();
+        self.blocks.iter().for_each(|b| b.restless(&mut out));
+        out
+    }
+
     /// Whether anything learns or acts in this mode.
     pub fn is_active(&self) -> bool {
         self.blocks.iter().any(|b| b.acts() || b.learns())

@@ -24,13 +24,7 @@ pub fn search_folders(configured: &[PathBuf]) -> Vec<Folder> {
         ours_only: false,
     };
     let mut folders: Vec<Folder> = configured.iter().cloned().map(any).collect();
-    if let Some(paths) = std::env::var_os(PLUGIN_PATH_VARIABLE) {
-        folders.extend(
-            std::env::split_paths(&paths)
-                .filter(|p| !p.as_os_str().is_empty())
-                .map(any),
-        );
-    }
+    folders.extend(environment_folders().into_iter().map(any));
     if let Some(own) = std::env::current_exe()
         .ok()
         .and_then(|exe| exe.parent().map(Path::to_path_buf))
@@ -44,7 +38,26 @@ pub fn search_folders(configured: &[PathBuf]) -> Vec<Folder> {
     folders
 }
 
-/// Library files in these folders, sorted by name within each, each file once.
+/// Why `folder` cannot be searched, in words that follow its name; `None` where it can.
+pub fn unsearchable(folder: &Path) -> Option<String> {
+    match std::fs::read_dir(folder) {
+        Ok(_) => None,
+        Err(_) if folder.is_file() => Some("is a file, not a folder".into()),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Some("is not there".into()),
+        Err(e) => Some(format!("cannot be searched: {e}")),
+    }
+}
+
+/// The folders that the environment names.
+pub fn environment_folders() -> Vec<PathBuf> {
+    let paths = std::env::var_os(PLUGIN_PATH_VARIABLE).unwrap_or_default();
+    std::env::split_paths(&paths)
+        .filter(|p| !p.as_os_str().is_empty())
+        .collect()
+}
+
+/// Everything in these folders that is named as a library, sorted by name within each, each file
+/// once. What is none in spite of its name is refused when it is looked at.
 pub fn library_files(folders: &[Folder]) -> Vec<PathBuf> {
     let mut seen = HashSet::new();
     let mut files = Vec::new();
@@ -69,7 +82,7 @@ pub fn library_files(folders: &[Folder]) -> Vec<PathBuf> {
 }
 
 fn is_library(path: &Path) -> bool {
-    path.is_file() && path.extension() == Some(OsStr::new(std::env::consts::DLL_EXTENSION))
+    path.extension() == Some(OsStr::new(std::env::consts::DLL_EXTENSION))
 }
 
 fn is_ours(path: &Path) -> bool {

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use super::candidate::{Candidate, inspect};
+use super::table;
 use abi_stable::library::{
     AbiHeaderRef, LibraryError, ROOT_MODULE_LOADER_NAME_WITH_NUL, RootModuleError,
 };
@@ -11,9 +13,6 @@ use biorule_plugin_api::abi::{
     API_VERSION, ApiVersion, HostArg, OPS, OpDecl, RootModuleRef, abi_stable,
 };
 use libloading::Library;
-use sha2::{Digest as _, Sha256};
-
-use super::table;
 
 /// The check at which a plugin failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,19 +105,27 @@ impl fmt::Debug for Plugin {
     }
 }
 
-/// Opens and checks `path`; on success also its rules, still in the plugin's words.
+/// Opens and checks `path` in this process; on success also its rules, still in the plugin's
+/// words.
 ///
 /// # Errors
 /// The first check that fails.
 pub fn load(path: &Path) -> Result<(Plugin, Vec<RawRuleInfo>), LoadError> {
+    open(&inspect(path)?)
+}
+
+/// As [`load`], for a file that was looked at before.
+///
+/// # Errors
+/// The first check that fails.
+pub fn open(file: &Candidate) -> Result<(Plugin, Vec<RawRuleInfo>), LoadError> {
+    let path = file.path.as_path();
     let at = |stage: Stage, reason: String, hint: &str| LoadError {
         path: path.to_path_buf(),
         stage,
         reason,
         hint: hint.to_string(),
     };
-    let bytes = std::fs::read(path)
-        .map_err(|e| at(Stage::Open, e.to_string(), "check the file's permissions"))?;
     let header = header(path, &at)?;
     let module = header
         .upgrade()
@@ -161,7 +168,7 @@ pub fn load(path: &Path) -> Result<(Plugin, Vec<RawRuleInfo>), LoadError> {
     }
     let plugin = Plugin {
         path: path.to_path_buf(),
-        sha256: hex(&Sha256::digest(&bytes)),
+        sha256: file.sha256.clone(),
         api: module.api(),
         sdk: module.sdk().to_string(),
         module,
@@ -177,10 +184,12 @@ fn header(
     path: &Path,
     at: &impl Fn(Stage, String, &str) -> LoadError,
 ) -> Result<AbiHeaderRef, LoadError> {
+    // Absolute: a bare name would be looked for in the system's folders.
+    let whole = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
     // SAFETY: loading runs the library's constructors, as loading any plugin does; the user put
     // the file into a plugin folder for that. Local binding keeps two plugins from seeing each
     // other's symbols.
-    let library = unsafe { Library::new(path) }.map_err(|e| {
+    let library = unsafe { Library::new(&whole) }.map_err(|e| {
         at(
             Stage::Open,
             source_text(&e),

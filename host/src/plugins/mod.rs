@@ -7,12 +7,16 @@
 //! place with `unsafe`.
 
 pub mod bind;
+pub mod candidate;
 pub mod check;
 pub mod discover;
+mod elf;
 pub mod init;
 pub mod load;
 pub mod registry;
 pub mod table;
+pub mod trial;
+mod verdicts;
 
 pub use discover::{PLUGIN_PATH_VARIABLE, search_folders};
 pub use load::{LoadError, Plugin, Stage};

@@ -9,8 +9,11 @@ use biorule_plugin_api::sdk::{Claims, ParamSpec, ParamValue};
 use candle_core::DType;
 
 use super::bind::BoundRule;
+use super::candidate::{Candidate, inspect};
 use super::discover::{Folder, library_files, search_folders};
-use super::load::{LoadError, Plugin, Stage, load};
+use super::load::{LoadError, Plugin, Stage, open};
+use super::trial;
+use super::verdicts::Verdict;
 use crate::config::{LayerPlan, MapPlan, ParamValue as PlanValue, nearest};
 use crate::nn::rule::{Credit, LayerShape, Rule, RuleSource};
 use crate::{Error, Result};
@@ -69,8 +72,18 @@ impl Registry {
             folders,
             ..Self::default()
         };
-        for path in library_files(&registry.folders) {
-            if let Err(error) = registry.add(&path) {
+        let paths = library_files(&registry.folders);
+        let files: Vec<_> = paths.iter().map(|path| inspect(path)).collect();
+        let whole: Vec<&Candidate> = files.iter().flatten().collect();
+        let mut verdicts = trial::verdicts(&whole).into_iter();
+        for file in &files {
+            let done = match file {
+                Ok(file) => {
+                    survived(file, verdicts.next().flatten()).and_then(|()| registry.admit(file))
+                }
+                Err(error) => Err(error.clone()),
+            };
+            if let Err(error) = done {
                 tracing::debug!("{error}");
                 registry.broken.push(error);
             }
@@ -83,7 +96,31 @@ impl Registry {
     /// # Errors
     /// The check that it fails, or a rule name that is taken.
     pub fn add(&mut self, path: &Path) -> Result<(), LoadError> {
-        let (plugin, rules) = load(path)?;
+        let file = inspect(path)?;
+        survived(&file, trial::verdicts(&[&file]).pop().flatten())?;
+        self.admit(&file)
+    }
+
+    /// As [`Registry::add`]; a file that was opened on trial before is tried again.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn add_afresh(&mut self, path: &Path) -> Result<(), LoadError> {
+        trial::again(&inspect(path)?);
+        self.add(path)
+    }
+
+    /// As [`Registry::add`], opened in this process without a trial.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn add_untried(&mut self, path: &Path) -> Result<(), LoadError> {
+        self.admit(&inspect(path)?)
+    }
+
+    fn admit(&mut self, file: &Candidate) -> Result<(), LoadError> {
+        let path = file.path.as_path();
+        let (plugin, rules) = open(file)?;
         let plugin = Arc::new(plugin);
         let at = |reason: String, hint: &str| LoadError {
             path: path.to_path_buf(),
@@ -207,6 +244,23 @@ impl RuleSource for Registry {
         let params = self.params(&plan.rule, &plan.params)?;
         Ok(Box::new(BoundRule::new(entry, plan, layer, &params)?))
     }
+}
+
+/// Refuses a file whose trial ended badly.
+fn survived(file: &Candidate, verdict: Option<Verdict>) -> Result<(), LoadError> {
+    let Some(Verdict::Died(how)) = verdict else {
+        return Ok(());
+    };
+    let path = file.path.clone();
+    Err(LoadError {
+        hint: format!(
+            "copy or build the file again, or remove it; `biorule rules check {}` tries it anew",
+            path.display()
+        ),
+        path,
+        stage: Stage::Open,
+        reason: format!("a trial process that opened it {how}"),
+    })
 }
 
 fn entry(raw: &RawRuleInfo, number: u32, plugin: &Arc<Plugin>) -> Result<RuleEntry, String> {

@@ -17,6 +17,7 @@ pub mod neurons;
 pub mod optimizer;
 pub mod phase;
 pub mod progress;
+pub mod restless;
 pub mod run;
 pub mod schedule;
 mod sets;
@@ -27,6 +28,7 @@ pub mod stop;
 
 pub use evaluate::{Place, Scores};
 pub use progress::{EpochEvent, PhaseEvent, Progress, StepEvent};
+pub use restless::Warning;
 pub use run::{Job, Outcome, SegmentResult, run, score};
 pub use source::{Batch, EpochSpec, Samples, TrainData};
 pub use state::Checkpoint;

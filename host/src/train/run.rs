@@ -11,6 +11,7 @@ use super::cache::FeatureCache;
 use super::evaluate::{Place, SavedScores, Scores, evaluate};
 use super::phase::Flow;
 use super::progress::Progress;
+use super::restless::{self, Warning};
 use super::sets::Sets;
 use super::source::{Samples, TrainData};
 use super::state::{Checkpoint, Position, Saved};
@@ -111,8 +112,13 @@ pub fn run(
         Some(r) if position.segment > 0 => finished(&r.tensors),
         _ => Vec::new(),
     };
+    let mut warned = false;
     while let Some(segment) = segments.get(position.segment) {
         let mut trainer = open(job, &sets, &place, segment, (position, resume.as_ref()))?;
+        if let Some(w) = restless::warning(&trainer.network).filter(|_| !warned) {
+            progress.warn(w.code, &w.text, Some(&w.hint));
+            warned = true;
+        }
         trainer.carried = std::mem::take(&mut carried);
         trainer.results = results;
         let from = resume.take().filter(|_| !position.is_segment_start());
@@ -155,7 +161,8 @@ pub(super) fn named(network: &Network, prefix: &str) -> Vec<(String, Tensor)> {
         .collect()
 }
 
-/// Scores of a finished run's network, its values in `tensors`, on `samples`.
+/// Scores of a finished run's network, its values in `tensors`, on `samples`; what should be
+/// known of them goes to `warn`.
 ///
 /// # Errors
 /// As for [`run`], and a data error where `tensors` lacks one of the network's.
@@ -163,6 +170,7 @@ pub fn score(
     job: &Job<'_>,
     tensors: &HashMap<String, Tensor>,
     samples: &dyn Samples,
+    warn: &mut dyn FnMut(&Warning),
 ) -> Result<Scores> {
     let segments = baseline::segments(job.plan);
     let segment = segments
@@ -174,6 +182,7 @@ pub fn score(
     trainer
         .network
         .load(&|name: &str| tensors.get(name).cloned())?;
+    restless::warning(&trainer.network).iter().for_each(warn);
     let loss = segment.phases.last().map_or(Loss::CrossEntropy, |p| p.loss);
     in_pool(|| evaluate(&mut trainer.network, samples, None, loss, &trainer.place))
 }

@@ -44,7 +44,7 @@ use crate::plain::samples;
 hyperparameters! {
     /// `BioNAS`'s Hebbian convolution.
     pub struct BioNas {
-        /// `faithful` is the reference with its defects, `corrected` obeys the flags below, `plain` is the layer without the rule
+        /// `faithful` is the reference with its defects, learning in evaluation among them; `corrected` obeys the flags below; `plain` is the layer without the rule
         mode: String = "faithful", one_of ["faithful", "corrected", "plain"], source "krotov_hebbian.md section 9.5";
         /// step size where the phase sets no `local_rate`; 0 takes the mode's: 1e-4 faithful, 1e-2 corrected
         hebbian_scale: f64 = 0.0, range 0.0 => 1e6, source "BioNAS README, HebbianConv";

@@ -1,6 +1,7 @@
 //! Built-in configurations, named `family/name`.
 
 pub mod biotorch;
+pub mod quickstart;
 pub mod softhebb;
 pub mod softhebb_data;
 
@@ -21,6 +22,7 @@ pub struct Preset {
 pub fn list() -> Vec<Preset> {
     let mut all = softhebb::list();
     all.extend(biotorch::list());
+    all.extend(quickstart::list());
     all
 }
 
@@ -29,7 +31,10 @@ pub fn list() -> Vec<Preset> {
 /// # Errors
 /// Usage error with the nearest name.
 pub fn text(name: &str) -> Result<String> {
-    if let Some(text) = softhebb::text(name).or_else(|| biotorch::text(name)) {
+    if let Some(text) = softhebb::text(name)
+        .or_else(|| biotorch::text(name))
+        .or_else(|| quickstart::text(name))
+    {
         return Ok(text);
     }
     let names = list();

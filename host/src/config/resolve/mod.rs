@@ -68,17 +68,19 @@ impl Resolved {
     }
 }
 
-/// Folders with plugins that merged layers name, needed before the rules can be known.
+/// Folders with plugins that merged layers name, needed before the rules can be known, and where
+/// they are named.
 ///
 /// # Errors
 /// Usage error for anything but a list of texts.
-pub fn plugin_folders(table: &Table) -> Result<Vec<PathBuf>> {
+pub fn plugin_folders(table: &Table) -> Result<(Vec<PathBuf>, String)> {
     let Some(value) = table.get("plugin_folders") else {
-        return Ok(Vec::new());
+        return Ok((Vec::new(), String::new()));
     };
+    let origin = value::origin(value);
     let one = Table::from_iter([("plugin_folders".to_owned(), value.clone())]);
     let folders = Section::open("", one, TOP)?.texts("plugin_folders")?;
-    Ok(folders.into_iter().map(PathBuf::from).collect())
+    Ok((folders.into_iter().map(PathBuf::from).collect(), origin))
 }
 
 /// Merges `sources` and checks the result against `context`.

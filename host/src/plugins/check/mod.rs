@@ -72,9 +72,12 @@ pub struct Options {
 /// Exit 4 where the file is refused or a check does not pass.
 pub fn run(path: &Path, options: &Options) -> Result<String> {
     let mut registry = Registry::default();
-    registry
-        .add(path)
-        .map_err(|e| Error::plugin(e.to_string()).hint(e.hint))?;
+    // The children of a check open what their parent has tried; and a debugger wants the crash.
+    let added = match options.in_process {
+        true => registry.add_untried(path),
+        false => registry.add_afresh(path),
+    };
+    added.map_err(|e| Error::plugin(e.to_string()).hint(e.hint))?;
     let mut findings = Vec::new();
     for entry in registry
         .rules()
