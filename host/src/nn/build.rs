@@ -13,9 +13,10 @@ use super::map::LayerMap;
 use super::module::Module;
 use super::network::Network;
 use super::norm::BatchNorm;
+use super::outline::{Outline, Part, PartKind, elements};
 use super::pool::Pool;
 use super::residual::Residual;
-use super::rule::{LayerShape, RuleSource};
+use super::rule::{Credit, LayerShape, Role, RuleSource, StateOutline};
 use super::transform::{DivideByMax, Flatten, UnitLength};
 use crate::config::plan::{BlockPlan, LayerPlan, NormPlan, PoolPlan, Shortcut};
 use crate::ops::Window;
@@ -54,16 +55,7 @@ impl Network {
         rules: &dyn RuleSource,
         place: &Placement,
     ) -> Result<Self> {
-        let mut builder = Builder {
-            outputs: input.outputs,
-            rules,
-            place,
-            layers: 0,
-            total: count_layers(blocks),
-            normalised: false,
-            dropouts: 0,
-            names: HashSet::new(),
-        };
+        let mut builder = Builder::new(blocks, input, rules, place);
         let mut dims = input.dims.clone();
         let built = builder.blocks("blocks", blocks, &mut dims)?;
         let outputs = match dims[..] {
@@ -74,7 +66,7 @@ impl Network {
     }
 }
 
-struct Builder<'a> {
+pub(super) struct Builder<'a> {
     outputs: usize,
     rules: &'a dyn RuleSource,
     place: &'a Placement,
@@ -85,26 +77,94 @@ struct Builder<'a> {
     normalised: bool,
     dropouts: u64,
     names: HashSet<String>,
+    /// Where only an outline is wanted: what was seen so far. No tensor is made then.
+    outline: Option<Outline>,
+    /// Names of the blocks around, outermost first, and the position of the outermost.
+    around: Vec<String>,
+    block: usize,
+}
+
+impl<'a> Builder<'a> {
+    fn new(
+        blocks: &[BlockPlan],
+        input: &InputShape,
+        rules: &'a dyn RuleSource,
+        place: &'a Placement,
+    ) -> Self {
+        Self {
+            outputs: input.outputs,
+            rules,
+            place,
+            layers: 0,
+            total: count_layers(blocks),
+            normalised: false,
+            dropouts: 0,
+            names: HashSet::new(),
+            outline: None,
+            around: Vec::new(),
+            block: 0,
+        }
+    }
+
+    /// See [`Outline::of`].
+    pub(super) fn outline(
+        blocks: &[BlockPlan],
+        input: &InputShape,
+        rules: &dyn RuleSource,
+        dtype: DType,
+    ) -> Result<Outline> {
+        let place = Placement {
+            device: Device::Cpu,
+            dtype,
+            seed: 0,
+        };
+        let mut builder = Builder::new(blocks, input, rules, &place);
+        builder.outline = Some(Outline::default());
+        builder.blocks("blocks", blocks, &mut input.dims.clone())?;
+        Ok(builder.outline.unwrap_or_default())
+    }
 }
 
 impl Builder<'_> {
+    /// Notes a module whose output has the shape `dims`, where an outline is wanted.
+    fn note(&mut self, kind: PartKind, dims: &[usize], state: Vec<StateOutline>, least: usize) {
+        if let Some(outline) = &mut self.outline {
+            outline.parts.push(Part {
+                block: self.block,
+                names: self.around.clone(),
+                kind,
+                output: dims.to_vec(),
+                state,
+                least_batch: least,
+                copy: 0,
+            });
+        }
+    }
+
     fn blocks(
         &mut self,
         prefix: &str,
         plans: &[BlockPlan],
         dims: &mut Vec<usize>,
     ) -> Result<Vec<Block>> {
+        let outermost = self.around.is_empty();
         plans
             .iter()
-            .map(|plan| {
+            .enumerate()
+            .map(|(i, plan)| {
+                if outermost {
+                    self.block = i;
+                }
                 if !self.names.insert(plan.name.clone()) {
                     return Err(Error::usage(format!(
                         "two blocks are named `{}`",
                         plan.name
                     )));
                 }
-                self.block(&format!("{prefix}.{}", plan.name), plan, dims)
-                    .map_err(|e| e.within(format_args!("block `{}`", plan.name)))
+                self.around.push(plan.name.clone());
+                let built = self.block(&format!("{prefix}.{}", plan.name), plan, dims);
+                self.around.pop();
+                built.map_err(|e| e.within(format_args!("block `{}`", plan.name)))
             })
             .collect()
     }
@@ -134,13 +194,14 @@ impl Builder<'_> {
         }
         self.normalised = plan.norm.is_some();
         if let Some(layer) = &plan.layer {
-            modules.push(self.layer(prefix, &plan.name, layer, dims)?);
+            modules.extend(self.layer(prefix, &plan.name, layer, dims)?);
         }
         if let Some(residual) = &plan.residual {
             let before = dims.clone();
             let inner = self.blocks(&format!("{prefix}.inner"), &residual.blocks, dims)?;
             check_shortcut(residual.shortcut, &before, dims)?;
             modules.push(Box::new(Residual::new(inner, residual.shortcut)));
+            self.note(PartKind::Transform, dims, Vec::new(), 1);
         }
         self.norm(
             &mut modules,
@@ -151,6 +212,7 @@ impl Builder<'_> {
         )?;
         if let Some(activation) = &plan.activation {
             modules.push(Box::new(Activation(activation.clone())));
+            self.note(PartKind::Transform, dims, Vec::new(), 1);
         }
         self.norm(
             &mut modules,
@@ -161,12 +223,13 @@ impl Builder<'_> {
         )?;
         if let Some(pool) = &plan.pool {
             modules.push(pool_module(pool, dims)?);
+            self.note(PartKind::Transform, dims, Vec::new(), 1);
         }
         Ok(Block::new(&plan.name, modules))
     }
 
     fn norm(
-        &self,
+        &mut self,
         modules: &mut Vec<Box<dyn Module>>,
         prefix: &str,
         part: &str,
@@ -174,6 +237,20 @@ impl Builder<'_> {
         dims: &[usize],
     ) -> Result<()> {
         let Some(plan) = plan else { return Ok(()) };
+        if self.outline.is_some() {
+            // A variance needs two values of a channel: samples, or positions of one sample.
+            let least = if elements(&dims[1..]) > 1 { 1 } else { 2 };
+            let held = |role| StateOutline {
+                shape: vec![dims[0]],
+                role,
+            };
+            let mut state = vec![held(Role::Statistic), held(Role::Statistic)];
+            if plan.affine {
+                state.extend([held(Role::Weight), held(Role::Bias)]);
+            }
+            self.note(PartKind::Norm, dims, state, least);
+            return Ok(());
+        }
         let (device, dtype) = (&self.place.device, self.place.dtype);
         let prefix = format!("{prefix}.{part}");
         modules.push(Box::new(BatchNorm::new(
@@ -188,7 +265,7 @@ impl Builder<'_> {
         block: &str,
         plan: &LayerPlan,
         dims: &mut Vec<usize>,
-    ) -> Result<Box<dyn Module>> {
+    ) -> Result<Option<Box<dyn Module>>> {
         let out = if plan.out == 0 {
             self.outputs
         } else {
@@ -207,12 +284,44 @@ impl Builder<'_> {
         };
         dims.clone_from(&shape.output);
         let rule = self.rules.bind(plan, &shape, self.place.dtype)?;
+        if self.outline.is_some() {
+            self.layers += 1;
+            let credit = rule.credit();
+            let kind = PartKind::Layer {
+                rule: rule.name().to_owned(),
+                local: credit == Credit::Local || rule.also_local(),
+                error_driven: credit != Credit::Local,
+                in_evaluation: rule.learns_in_evaluation(),
+            };
+            self.note(kind, dims, rule.outline()?, rule.least_batch());
+            if let Some(part) = self.outline.as_mut().and_then(|o| o.parts.last_mut()) {
+                part.copy = padded(&map);
+            }
+            return Ok(None);
+        }
         let seed = mix(&[self.place.seed, self.layers as u64]);
         let state = rule.init(seed, &self.place.device, self.place.dtype)?;
         self.layers += 1;
         let mut layer = RuleLayer::new(&format!("{prefix}.layer"), shape, map, rule, state, seed);
         layer.see_whether_restless()?;
-        Ok(Box::new(layer))
+        Ok(Some(Box::new(layer)))
+    }
+}
+
+/// Numbers in the padded input of one sample; 0 where nothing is padded.
+fn padded(map: &LayerMap) -> u128 {
+    match map {
+        LayerMap::Conv {
+            geometry, input, ..
+        } if geometry.padding != [0; 4] => {
+            let [t, b, l, r] = geometry.padding;
+            let sides = [
+                input[0].saturating_add(t).saturating_add(b),
+                input[1].saturating_add(l).saturating_add(r),
+            ];
+            elements(&[geometry.in_channels, sides[0], sides[1]])
+        }
+        _ => 0,
     }
 }
 

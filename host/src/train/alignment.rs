@@ -17,7 +17,7 @@ use crate::config::plan::{Drive, Loss, PhasePlan};
 use crate::nn::{Clock, Mode, NamedTensor, Network, Pass, Role};
 
 /// Samples in the batch that alignment is measured on.
-const ALIGNMENT_BATCH: usize = 128;
+pub(super) const ALIGNMENT_BATCH: usize = 128;
 
 /// How a network's gradients compare with the true ones.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -23,7 +23,7 @@ use crate::ops::rows::{Drop, Table, gather, gather_on_device};
 use crate::{Error, Result};
 
 /// Samples that go through the prefix at a time.
-const FILL_BATCH: usize = 100;
+pub(super) const FILL_BATCH: usize = 100;
 
 /// A slice in memory or in a file.
 enum Store<T> {
