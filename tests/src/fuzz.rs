@@ -3,8 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
-use biorule::config::presets;
 use biorule::config::settings::{self, Kind, Setting};
+use biorule::config::{self, Offline, Sources, presets};
 use toml::{Table, Value};
 
 use crate::repository;
@@ -53,17 +53,13 @@ impl Bases {
             folders.extend(std::env::split_paths(&more));
         }
         let mut all = Vec::new();
-        let mut add = |name: String, text: &str| {
-            let parsed: Table = text.parse().unwrap_or_else(|e| panic!("{name}: {e}"));
-            all.push((name, at_hand(parsed)));
-        };
         for path in folders.iter().flat_map(|folder| files(folder)) {
             let text = std::fs::read_to_string(&path).expect("a readable file");
-            add(path.display().to_string(), &text);
+            all.extend(forms(&path.display().to_string(), &text));
         }
         for preset in presets::list() {
             let text = presets::text(&preset.name).expect("a listed preset");
-            add(preset.name, &text);
+            all.extend(forms(&preset.name, &text));
         }
         let mut words = Vec::new();
         for (_, table) in &all {
@@ -74,10 +70,14 @@ impl Bases {
         Self { all, words }
     }
 
-    /// One of them with a few edits.
-    pub fn edited(&self, random: &mut Random) -> Table {
-        let mut table = self.all[random.below(self.all.len())].1.clone();
-        for _ in 0..=random.below(3) {
+    /// The one at `base` with an edit or two.
+    ///
+    /// # Panics
+    /// There is none.
+    pub fn edited(&self, base: usize, random: &mut Random) -> Table {
+        let mut table = self.all[base].1.clone();
+        // Mostly one: several hide behind the first that is refused.
+        for _ in 0..=random.below(4) / 3 {
             self.edit(&mut table, random);
         }
         table
@@ -153,7 +153,7 @@ impl Bases {
 
     /// Something else in the place of `value`.
     fn other(&self, value: &Value, random: &mut Random) -> Value {
-        if random.below(8) == 0 {
+        if random.below(12) == 0 {
             return match random.below(4) {
                 0 => Value::Table(Table::new()),
                 1 => Value::Array(vec![value.clone()]),
@@ -284,7 +284,7 @@ fn extreme(random: &mut Random) -> Value {
         f64::INFINITY,
         f64::NEG_INFINITY,
     ];
-    match random.below(3) {
+    match random.below(4) {
         0 => Value::Float(REAL[random.below(REAL.len())]),
         _ => Value::Integer(WHOLE[random.below(WHOLE.len())]),
     }
@@ -347,21 +347,48 @@ fn gather(value: &Value, words: &mut Vec<String>) {
     }
 }
 
-/// The same on data that every machine has, a part of them, and on the CPU.
-fn at_hand(mut table: Table) -> Table {
-    let set = match table.get("data") {
-        Some(Value::String(set)) => Some(set.as_str()),
-        Some(Value::Table(data)) => data.get("set").and_then(Value::as_str),
+/// A network for what is only a data set.
+const NETWORK: &str = "\n[[blocks]]\nname = \"hidden\"\nlayer = \"dense\"\nout = 16\nrule = \"softhebb\"\n\
+    [[blocks]]\nname = \"readout\"\nlayer = \"dense\"\nout = \"classes\"\nrule = \"backprop\"\n";
+
+/// A configuration as it was written, and with every setting written out, on data that every
+/// machine has and on the CPU.
+fn forms(name: &str, text: &str) -> Vec<(String, Table)> {
+    let parse = |text: &str| -> Table { text.parse().unwrap_or_else(|e| panic!("{name}: {e}")) };
+    let whole = match parse(text) {
+        table if table.contains_key("blocks") || table.contains_key("preset") => text.to_owned(),
+        _ => text.to_owned() + NETWORK,
+    };
+    let home = tempfile::tempdir().expect("a folder");
+    let file = home.path().join("base.toml");
+    std::fs::write(&file, &whole).expect("a file");
+    let sources = Sources {
+        files: vec![file],
+        ..Sources::default()
+    };
+    let written = parse(&whole);
+    let Ok(resolved) = config::resolve(&sources, &Offline) else {
+        return vec![(name.to_owned(), written)];
+    };
+    let set = resolved.plan.data.set.as_str();
+    vec![
+        (name.to_owned(), at_hand(written, set)),
+        (
+            format!("{name}, written out"),
+            at_hand(parse(&resolved.to_toml(false)), set),
+        ),
+    ]
+}
+
+/// The same on the embedded images, as large as those of `set`, where that is not at hand.
+fn at_hand(mut table: Table, set: &str) -> Table {
+    let side = match set {
+        "cifar10" | "cifar100" => Some(32),
+        "mnist" | "fashion-mnist" => Some(28),
+        "stl10" | "imagenet" | "imagenette" => Some(96),
         _ => None,
     };
-    let sides = match set {
-        Some("cifar10" | "cifar100") => Some(32),
-        Some("mnist" | "fashion-mnist") => Some(28),
-        Some("stl10") => Some(96),
-        Some("imagenet" | "imagenette") => Some(64),
-        _ => None,
-    };
-    if let Some(side) = sides {
+    if let Some(side) = side {
         let text = format!(
             "set = \"digits\"\nresize = [{side}, {side}]\nlimit_train = 200\nlimit_test = 50\n"
         );
