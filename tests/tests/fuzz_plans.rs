@@ -110,6 +110,11 @@ fn edit_in_process(file: &Path) {
             continue;
         }
         *codes.entry(code).or_default() += 1;
+        let done = i + 1 - untouched;
+        if done.is_multiple_of(10_000) {
+            let seconds = started.elapsed().as_secs_f64();
+            println!("{done} edits in {seconds:.0} s; by exit code: {codes:?}");
+        }
     }
     let seconds = started.elapsed().as_secs_f64();
     assert!(2 * sound > untouched, "{sound} of {untouched} are sound");
