@@ -182,8 +182,10 @@ fn end_of(arguments: &[&str], dir: &Path) -> Result<(Option<i32>, String)> {
         .stderr(errors)
         .process_group(0)
         .spawn()?;
+    let trains = !arguments.contains(&"--dry-run");
     let status = match wait(&mut child, Duration::from_secs(1))? {
         Some(status) => Some(status),
+        None if !trains => wait(&mut child, PATIENCE)?,
         None => {
             // SAFETY: a signal to a child that has not been waited for.
             unsafe { libc::kill(child.id() as i32, libc::SIGTERM) };
@@ -196,6 +198,10 @@ fn end_of(arguments: &[&str], dir: &Path) -> Result<(Option<i32>, String)> {
         child.wait()?;
         return Ok((None, format!("it hangs\n{words}")));
     };
+    // Before it listens to signals it has nothing to keep.
+    if trains && status.signal() == Some(libc::SIGTERM) {
+        return Ok((Some(75), words));
+    }
     let signal = status.signal().map(|s| format!("signal {s}\n"));
     Ok((status.code(), signal.unwrap_or_default() + &words))
 }
