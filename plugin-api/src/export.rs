@@ -30,8 +30,23 @@ macro_rules! export_rules {
                     None => glue::guard(|| Err($crate::sdk::RuleError::unsupported("no such rule"))),
                 }
             }
-            extern "C" fn get_extension(_id: RStr<'_>) -> *const ::std::ffi::c_void {
-                ::std::ptr::null()
+            extern "C" fn least_batch(
+                rule: u32,
+                instance: *const ::std::ffi::c_void,
+            ) -> RawResult<u64> {
+                type Ask = fn(*const ::std::ffi::c_void) -> RawResult<u64>;
+                let all: &[Ask] = &[$(glue::least_batch::<$rule>),+];
+                match all.get(rule as usize) {
+                    Some(ask) => ask(instance),
+                    None => glue::guard(|| Err($crate::sdk::RuleError::unsupported("no such rule"))),
+                }
+            }
+            extern "C" fn get_extension(id: RStr<'_>) -> *const ::std::ffi::c_void {
+                static LEAST_BATCH: LeastBatch = LeastBatch { ask: least_batch };
+                match id.as_str() {
+                    LeastBatch::ID => (&raw const LEAST_BATCH).cast(),
+                    _ => ::std::ptr::null(),
+                }
             }
             fn module() -> RootModuleRef {
                 RootModule {

@@ -2,6 +2,7 @@
 //! real plugins and the real binary.
 
 pub mod feedback;
+pub mod fuzz;
 pub mod golden;
 pub mod imports;
 pub mod network;

@@ -142,7 +142,10 @@ impl Conv {
     #[inline]
     pub fn padded_size(&self, h: usize, w: usize) -> (usize, usize) {
         let [top, bottom, left, right] = self.padding;
-        (h + top + bottom, w + left + right)
+        (
+            h.saturating_add(top).saturating_add(bottom),
+            w.saturating_add(left).saturating_add(right),
+        )
     }
 
     /// Rows and columns of the output for an `h` x `w` input.
@@ -156,7 +159,8 @@ impl Conv {
         let (hp, wp) = self.padded_size(h, w);
         let mut out = [0; 2];
         for (axis, size) in [hp, wp].into_iter().enumerate() {
-            let window = self.dilation[axis] * (self.kernel[axis] - 1) + 1;
+            let taps = self.kernel[axis] - 1;
+            let window = self.dilation[axis].saturating_mul(taps).saturating_add(1);
             if window > size {
                 return fail(format!(
                     "kernel {:?} with dilation {:?} covers {window} pixels of axis {axis}, the padded {h}x{w} input has {size}",
@@ -252,17 +256,18 @@ impl Pool {
             if k == 0 || s == 0 || size == 0 {
                 return fail(format!("a size in {self:?} or the {h}x{w} input is zero"));
             }
-            if 2 * p > k {
+            if p > k / 2 {
                 return fail(format!("padding {p} is more than half the window {k}"));
             }
-            if k > size + 2 * p {
+            let padded = size.saturating_add(2 * p);
+            if k > padded {
                 return fail(format!(
                     "window {k} is larger than axis {axis} of the {h}x{w} input with padding {p}"
                 ));
             }
-            out[axis] = (size + 2 * p - k) / s + 1;
+            out[axis] = (padded - k) / s + 1;
         }
-        if self.kernel[0] * self.kernel[1] > usize::from(u16::MAX) {
+        if self.kernel[0].saturating_mul(self.kernel[1]) > usize::from(u16::MAX) {
             return fail(format!(
                 "a window of {:?} has more than 65535 pixels",
                 self.kernel

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use crate::config::{PlanContext, PluginInfo, RuleSchema, RunPlan};
 use crate::run::identity::DeviceRecord;
 use crate::run::{Metrics, Outcome, Reporter, RunFolder, StopFlag};
+use crate::train::preflight::Report;
 use crate::{Error, Result};
 
 /// Opens the plugins of these folders (and of the usual places); plugins that
@@ -37,6 +38,17 @@ pub trait Host: PlanContext {
     /// # Errors
     /// Usage error for a device that is not there.
     fn device(&self, plan: &RunPlan) -> Result<DeviceRecord>;
+
+    /// Looks at all that can be known of `plan` before training: opens its data, binds its rules,
+    /// and holds batches, losses and memory against them. The data stay open for the training that
+    /// follows, until [`Host::release`].
+    ///
+    /// # Errors
+    /// What would end the run later.
+    fn inspect(&self, plan: &RunPlan) -> Result<Report>;
+
+    /// Lets go of data sets that were opened for a plan.
+    fn release(&self) {}
 
     /// Trains `plan`, whose one seed is its only one, in `folder`.
     ///
@@ -72,6 +84,9 @@ impl Host for crate::config::Offline {
             name: "cpu".to_owned(),
             ..DeviceRecord::default()
         })
+    }
+    fn inspect(&self, _plan: &RunPlan) -> Result<Report> {
+        Err(Error::plugin("no plugins are loaded"))
     }
     fn train(
         &self,

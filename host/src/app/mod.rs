@@ -10,11 +10,13 @@ use biorule_plugin_api::sdk::{ParamSpec, ParamValue as SdkValue};
 use crate::config::{
     DataShape, ParamKind, ParamSchema, ParamValue, PlanContext, PluginInfo, RuleSchema, RunPlan,
 };
-use crate::data::DataPlan;
+use crate::data::{Data, DataPlan};
+use crate::device::memory::{self, Room};
 use crate::device::{DeviceChoice, Placement};
 use crate::plugins::{Registry, RuleEntry};
 use crate::run::identity::DeviceRecord;
 use crate::run::{Bridge, CheckpointStore, Metrics, Outcome, Reporter, RunFolder, StopFlag};
+use crate::train::preflight::{self, Report, Subject};
 use crate::train::{self, Job, TrainData};
 use crate::{Error, Result};
 pub use host::{Evaluation, Host, Open};
@@ -24,6 +26,10 @@ pub struct App {
     registry: Registry,
     /// The device, once opened: candle counts two openings of one GPU as two devices.
     opened: Mutex<Option<(DeviceChoice, bool, Placement)>>,
+    /// Data sets that were opened for a look at the plan, for the training that follows.
+    data: Mutex<Vec<(DataPlan, Data)>>,
+    /// Memory there was before any data set was opened.
+    room: Option<Room>,
 }
 
 impl App {
@@ -49,7 +55,58 @@ impl App {
         Self {
             registry: Registry::discover(folders),
             opened: Mutex::new(None),
+            data: Mutex::default(),
+            room: memory::room(),
         }
+    }
+
+    /// The data set of `plan`, read at the first call.
+    fn open_data(&self, plan: &DataPlan) -> Result<Data> {
+        let mut opened = self.data.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, data)) = opened.iter().find(|(of, _)| of == plan) {
+            return Ok(data.clone());
+        }
+        let data = plan.open()?;
+        opened.push((plan.clone(), data.clone()));
+        Ok(data)
+    }
+
+    /// Every set that `plan` names, as the trainer takes them, and the bytes they take; sets of
+    /// other plans are let go.
+    fn train_data(&self, plan: &RunPlan) -> Result<(TrainData, u128)> {
+        let named =
+            |set: &DataPlan| *set == plan.data || plan.extra_data.values().any(|e| set == e);
+        let mut opened = self.data.lock().unwrap_or_else(PoisonError::into_inner);
+        opened.retain(|(set, _)| named(set));
+        drop(opened);
+        let mut bytes = 0;
+        let data = TrainData::open_with(plan, &mut |set| {
+            let data = self.open_data(set)?;
+            bytes += data.bytes();
+            Ok(data)
+        })?;
+        Ok((data, bytes))
+    }
+
+    /// What is looked at before `plan` is trained or evaluated.
+    fn subject<'a>(
+        &'a self,
+        plan: &'a RunPlan,
+        data: &'a TrainData,
+        data_bytes: u128,
+    ) -> Result<Subject<'a>> {
+        let device = self.placement(plan)?.device;
+        Ok(Subject {
+            plan,
+            rules: &self.registry,
+            data,
+            data_bytes,
+            room: self.room.clone(),
+            gpu: match device.is_cpu() {
+                true => None,
+                false => Some(crate::device::budget::free(&device)? as u64),
+            },
+        })
     }
 
     /// The loaded plugins.
@@ -81,7 +138,7 @@ impl PlanContext for App {
         let (shape, classes) = match info.settings.is_empty() {
             true => (info.shape, info.classes),
             false => {
-                let data = plan.open()?;
+                let data = self.open_data(plan)?;
                 (data.shape(), data.train.dataset().outputs())
             }
         };
@@ -138,6 +195,16 @@ impl Host for App {
         })
     }
 
+    fn inspect(&self, plan: &RunPlan) -> Result<Report> {
+        let (data, data_bytes) = self.train_data(plan)?;
+        preflight::inspect(&self.subject(plan, &data, data_bytes)?)
+    }
+
+    fn release(&self) {
+        let mut opened = self.data.lock().unwrap_or_else(PoisonError::into_inner);
+        opened.clear();
+    }
+
     fn train(
         &self,
         plan: &RunPlan,
@@ -145,7 +212,7 @@ impl Host for App {
         reporter: &mut Reporter,
         stop: &StopFlag,
     ) -> Result<Outcome> {
-        let data = TrainData::open(plan)?;
+        let (data, _) = self.train_data(plan)?;
         let job = Job {
             plan,
             seed: plan.seeds.first().copied().unwrap_or(0),
@@ -159,7 +226,8 @@ impl Host for App {
     }
 
     fn evaluate(&self, plan: &RunPlan, what: &Evaluation) -> Result<Metrics> {
-        let data = TrainData::open(plan)?;
+        let (data, data_bytes) = self.train_data(plan)?;
+        preflight::fits(&self.subject(plan, &data, data_bytes)?)?;
         let samples = match what.split.as_str() {
             "test" => Some(&data.test),
             "train" => Some(&data.train),

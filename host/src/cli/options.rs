@@ -28,7 +28,7 @@ pub struct ConfigArgs {
     pub embedded: Vec<(&'static str, &'static str)>,
 
     /// Train with this one seed
-    #[arg(long)]
+    #[arg(long, value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
     pub seed: Option<u64>,
 
     /// `auto`, `cpu`, `cuda` or `cuda:N`
@@ -46,7 +46,7 @@ impl ConfigArgs {
     pub fn sources(&self) -> Sources {
         let mut flags = Vec::new();
         if let Some(seed) = self.seed {
-            let one = config::make(i64::try_from(seed).unwrap_or(i64::MAX), "`--seed`");
+            let one = config::make(seed, "`--seed`");
             flags.push(("seeds".to_owned(), config::make(vec![one], "`--seed`")));
         }
         if let Some(device) = &self.device {

@@ -11,10 +11,12 @@ use clap::{Args, ValueEnum};
 use super::options::ConfigArgs;
 use super::{Host, Open};
 use crate::config::{Resolved, shapes};
+use crate::device::memory::human;
 use crate::run::folder::{self, Resume};
 use crate::run::identity::DeviceRecord;
 use crate::run::summary::{self, Experiment};
 use crate::run::{Metrics, Outcome, Reporter, ReporterOptions, RunFolder, StopCause, StopFlag};
+use crate::train::preflight::Report;
 use crate::{Error, ExitCode, Result};
 
 /// Trains a network.
@@ -59,7 +61,8 @@ pub struct TrainArgs {
     #[arg(long)]
     plain: bool,
 
-    /// Check configuration, plugins, data and shapes, and print the plan; train nothing
+    /// Check configuration, rules, data (read to the end), shapes, batches, losses and memory, and
+    /// print the plan; train nothing
     #[arg(long)]
     dry_run: bool,
 
@@ -106,6 +109,10 @@ pub(super) fn run(args: &TrainArgs, open: Open) -> Result<ExitCode> {
     let mut experiments = Vec::new();
     for config in configs {
         let (resolved, host) = config.resolve(open)?;
+        // Sets that were drawn to know their shape: many experiments need not hold all of them.
+        if args.each {
+            host.release();
+        }
         experiments.push((config, resolved, host));
     }
     one_name_each(experiments.iter().map(|(_, resolved, _)| resolved))?;
@@ -134,7 +141,9 @@ pub(super) fn run(args: &TrainArgs, open: Open) -> Result<ExitCode> {
             stop: &stop,
             root,
         };
-        match session.all_seeds(resolved) {
+        let ended = session.all_seeds(resolved);
+        host.release();
+        match ended {
             Ok((ExitCode::Done, runs)) => done.push((name.clone(), runs)),
             Ok((other, _)) => {
                 code = other;
@@ -202,9 +211,12 @@ fn say(args: &TrainArgs, text: &str) -> Result<()> {
     Ok(())
 }
 
-/// Prints the plan and the shapes of every block.
+/// Looks at all that can be known before training, and prints the plan, the shapes of every block
+/// and the memory that the run takes.
 fn dry_run(resolved: &Resolved, host: &dyn Host) -> Result<ExitCode> {
     let plan = &resolved.plan;
+    let report = host.inspect(plan)?;
+    host.device(plan)?;
     let mut text = resolved.to_toml(false);
     if let Some(data) = host.dataset(&plan.data)? {
         text.push_str("\n# shapes of one sample\n");
@@ -216,9 +228,35 @@ fn dry_run(resolved: &Resolved, host: &dyn Host) -> Result<ExitCode> {
             text.push_str(&line);
         }
     }
+    text.push_str(&memory(&report));
     super::print(&text)?;
-    eprintln!("nothing trained: configuration, plugins, data and shapes are in order");
+    host.release();
+    eprintln!(
+        "nothing trained; looked at, and in order: {}",
+        report.looked_at()
+    );
     Ok(ExitCode::Done)
+}
+
+/// The memory that a run takes when it takes most, as comments.
+fn memory(report: &Report) -> String {
+    let need = &report.need;
+    let mut text = format!("\n# memory, at least, in phase {}\n", need.phase);
+    let mut row = |what: &str, size: String| {
+        text.push_str(&format!("# {what:<28} {size:>10}\n"));
+    };
+    for used in &need.rows {
+        row(used.what, human(used.bytes));
+    }
+    row("all", human(need.total()));
+    match &report.room {
+        Some(room) => row(
+            "there is",
+            format!("{} ({})", human(room.bytes.into()), room.by),
+        ),
+        None => row("there is", "not known on this system".to_owned()),
+    }
+    text
 }
 
 /// One experiment of a command.
@@ -237,11 +275,16 @@ impl Session<'_> {
     fn all_seeds(&self, resolved: &Resolved) -> Result<(ExitCode, Vec<(u64, Metrics)>)> {
         let seeds = &resolved.plan.seeds;
         let mut runs: Vec<(u64, Metrics)> = Vec::new();
+        let path = |seed: &u64| match seeds.as_slice() {
+            [_] => self.root.clone(),
+            _ => self.root.join(format!("seed-{seed}")),
+        };
+        // What is left to train is looked at before a folder is made for it.
+        if !seeds.iter().all(|seed| folder::has_ended(&path(seed))) {
+            self.host.inspect(&resolved.plan)?;
+        }
         for seed in seeds {
-            let path = match seeds.as_slice() {
-                [_] => self.root.clone(),
-                _ => self.root.join(format!("seed-{seed}")),
-            };
+            let path = path(seed);
             match self.one_seed(&path, &resolved.with_seed(*seed))? {
                 (ExitCode::Done, results) => runs.push((*seed, results)),
                 (code, _) => return Ok((code, runs)),

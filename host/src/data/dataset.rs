@@ -233,6 +233,18 @@ impl Dataset {
     pub fn targets(&self) -> &Targets {
         &self.targets
     }
+    /// Bytes of its values and answers.
+    pub fn bytes(&self) -> u128 {
+        let values = match &self.values {
+            Values::Bytes { data, .. } => data.len(),
+            Values::Floats(data) => size_of_val(data.as_slice()),
+        };
+        let answers = match &self.targets {
+            Targets::Labels { labels, .. } => size_of_val(labels.as_slice()),
+            Targets::Values { data, .. } => size_of_val(data.as_slice()),
+        };
+        values as u128 + answers as u128
+    }
     /// Where it came from.
     pub fn provenance(&self) -> &Provenance {
         &self.provenance

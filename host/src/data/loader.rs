@@ -230,7 +230,7 @@ impl Recipe {
     /// Batch `number` of `epoch`, whose order is `order`.
     fn batch(&self, order: &[u32], epoch: u64, number: usize) -> Batch {
         let size = self.options.batch;
-        let indices = &order[number * size..order.len().min((number + 1) * size)];
+        let indices = &order[number * size..order.len().min(size.saturating_mul(number + 1))];
         let set = self.samples.dataset();
         let each = set.shape().len();
         let mut values = vec![0f32; indices.len() * each];
@@ -283,7 +283,9 @@ impl Worker {
         epoch: u64,
         (first, end, step): (usize, usize, usize),
     ) -> Self {
-        let (send, batches) = sync_channel(recipe.options.prefetch.max(1));
+        // A channel of more places than there are batches would only take memory.
+        let share = end.saturating_sub(first).div_ceil(step.max(1));
+        let (send, batches) = sync_channel(recipe.options.prefetch.min(share).max(1));
         let work = move || {
             for number in (first..end).step_by(step) {
                 // The consumer has gone: nothing left to do.

@@ -16,6 +16,7 @@ use super::registry::{self, SetInfo};
 use super::resize;
 use super::samples::Samples;
 use super::whiten;
+use crate::device::memory;
 use crate::{Error, Result};
 
 /// How values are scaled.
@@ -155,6 +156,9 @@ impl Default for DataPlan {
     }
 }
 
+/// Pixels that a crop may pad with: more than any image has on a side.
+const MOST_CROP: usize = 1 << 22;
+
 /// A plan's data in memory, ready for loaders.
 #[derive(Clone, Debug)]
 pub struct Data {
@@ -214,6 +218,12 @@ impl DataPlan {
                 format!("must be 0 or more, not {}", self.augment.noise),
             );
         }
+        if self.augment.crop > MOST_CROP {
+            return refuse(
+                "augment.crop",
+                format!("must be 0 to {MOST_CROP}, not {}", self.augment.crop),
+            );
+        }
         if self.mean.is_some() != self.std.is_some() {
             return refuse(
                 "mean",
@@ -229,7 +239,7 @@ impl DataPlan {
             return refuse("whiten", format!("must be above 0, not {smoothing}"));
         }
         if let Some([h, w]) = self.resize
-            && (h == 0 || w == 0 || h * w > 1 << 22)
+            && (h == 0 || w == 0 || h.checked_mul(w).is_none_or(|area| area > 1 << 22))
         {
             return refuse("resize", format!("must be a plausible size, not {h}x{w}"));
         }
@@ -293,7 +303,11 @@ impl DataPlan {
     fn read(&self, split: Split, folders: &DataFolders) -> Result<Arc<Dataset>> {
         let set = registry::load(&self.set, split, folders, &self.options)?;
         Ok(Arc::new(match self.resize {
-            Some([height, width]) => resize::resize(set, height, width, self.resize_method)?,
+            Some([height, width]) => {
+                let pixels = set.len() as u128 * (set.shape().channels * height * width) as u128;
+                memory::require(pixels, &format!("`data.resize` to {height}x{width}"))?;
+                resize::resize(set, height, width, self.resize_method)?
+            }
             None => set,
         }))
     }
@@ -348,6 +362,26 @@ impl Data {
         }
         self.normalizer = Arc::new(normalizer);
         Ok(())
+    }
+
+    /// Bytes of values and answers of every part, each data set counted once.
+    pub fn bytes(&self) -> u128 {
+        let parts = [
+            Some(&self.train),
+            Some(&self.test),
+            self.validation.as_ref(),
+        ];
+        let mut seen: Vec<&Arc<Dataset>> = Vec::new();
+        let mut bytes = 0;
+        for samples in parts.into_iter().flatten() {
+            bytes += 4 * samples.len() as u128;
+            let set = samples.dataset();
+            if !seen.iter().any(|other| Arc::ptr_eq(other, set)) {
+                bytes += set.bytes();
+                seen.push(set);
+            }
+        }
+        bytes
     }
 
     /// Shape of a prepared sample, `[C, H, W]`.

@@ -11,7 +11,7 @@ use super::augment;
 use super::dataset::Targets;
 use super::loader::{Loader, LoaderOptions};
 use super::normalize::Normalizer;
-use super::plan::{Augment, Data};
+use super::plan::{Augment, Data, DataPlan};
 use super::random::{Purpose, permutation, stream};
 use super::samples::Samples;
 use crate::Result;
@@ -203,10 +203,21 @@ impl TrainData {
     /// Missing or damaged files, settings that do not fit, and a further set
     /// whose samples have another shape.
     pub fn open(plan: &RunPlan) -> Result<Self> {
-        let data = plan.data.open()?;
+        Self::open_with(plan, &mut DataPlan::open)
+    }
+
+    /// The same with sets that `open` gives.
+    ///
+    /// # Errors
+    /// As for [`Self::open`].
+    pub fn open_with(
+        plan: &RunPlan,
+        open: &mut dyn FnMut(&DataPlan) -> Result<Data>,
+    ) -> Result<Self> {
+        let data = open(&plan.data)?;
         let mut extra = BTreeMap::new();
         for (name, further) in &plan.extra_data {
-            let further = further.open()?;
+            let further = open(further)?;
             if further.shape() != data.shape() {
                 return Err(crate::Error::usage(format!(
                     "samples of `extra_data.{name}` are {}, those of `data` {}",
@@ -224,7 +235,6 @@ impl TrainData {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::DataPlan;
 
     fn values(t: &Tensor) -> Vec<f32> {
         t.flatten_all()

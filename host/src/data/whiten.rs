@@ -16,6 +16,7 @@ use super::dataset::{Dataset, Values};
 use super::normalize::Normalizer;
 use super::plan::Augment;
 use super::samples::Samples;
+use crate::device::memory;
 use crate::{Error, Result};
 
 /// Steps after which the iteration is given up; condition numbers of 10⁸ take about 40.
@@ -88,6 +89,11 @@ pub(super) fn prepare(
         .first()
         .ok_or_else(|| Error::internal("nothing to whiten"))?;
     let d = fit.dataset().shape().len();
+    // Five matrices of the iteration, and every sample as floats.
+    let samples: usize = parts.iter().map(|part| part.dataset().len()).sum();
+    let matrices = (d as u128 * d as u128).saturating_mul(5 * 8);
+    let floats = samples as u128 * d as u128 * 4;
+    memory::require(matrices.saturating_add(floats), "`data.whiten`")?;
     let rows = |part: Range<usize>| scaled(fit.dataset(), &fit.indices()[part], normalizer);
     let matrix = matrix_of(fit.len(), d, smoothing, rows)?;
     let mut done: Vec<(Arc<Dataset>, Arc<Dataset>)> = Vec::new();

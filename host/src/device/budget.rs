@@ -54,7 +54,7 @@ impl Drop for Reserved {
 }
 
 #[cfg(feature = "cuda")]
-fn free(device: &Device) -> Result<usize> {
+pub(crate) fn free(device: &Device) -> Result<usize> {
     match device {
         Device::Cuda(cuda) => {
             let stream = cuda.cuda_stream();
@@ -68,7 +68,7 @@ fn free(device: &Device) -> Result<usize> {
 }
 
 #[cfg(not(feature = "cuda"))]
-fn free(_device: &Device) -> Result<usize> {
+pub(crate) fn free(_device: &Device) -> Result<usize> {
     Ok(0)
 }
 

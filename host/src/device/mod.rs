@@ -8,6 +8,7 @@ pub mod budget;
 #[cfg(feature = "cuda")]
 mod cuda;
 pub mod libraries;
+pub mod memory;
 
 use std::fmt;
 use std::str::FromStr;

@@ -13,8 +13,9 @@ use super::layer::RuleLayer;
 use super::module::Module;
 use super::network::Network;
 use super::norm::BatchNorm;
+use super::outline::{Outline, Part, PartKind, elements};
 use super::pool::Pool;
-use super::rule::{LayerShape, RuleSource};
+use super::rule::{Credit, LayerShape, Role, RuleSource, StateOutline};
 use super::transform::{DivideByMax, Flatten, UnitLength};
 use crate::ops::LayerMap;
 use crate::ops::Window;
@@ -58,22 +59,9 @@ impl Network {
         rules: &dyn RuleSource,
         place: &Placement,
     ) -> Result<Self> {
-        let mut builder = Builder {
-            outputs: input.outputs,
-            rules,
-            place,
-            layers: 0,
-            normalised: false,
-            dropouts: 0,
-            in_graph: false,
-            names: HashSet::new(),
-        };
+        let mut builder = Builder::new(input, rules, place);
         let mut dims = input.dims.clone();
-        let ends = Ends {
-            first: true,
-            last: true,
-        };
-        let built = builder.blocks("blocks", blocks, &mut dims, ends)?;
+        let built = builder.blocks("blocks", blocks, &mut dims, Ends::BOTH)?;
         let outputs = match dims[..] {
             [n] => n,
             _ => dims.iter().product(),
@@ -91,7 +79,15 @@ struct Ends {
     last: bool,
 }
 
-struct Builder<'a> {
+impl Ends {
+    /// Of the whole network.
+    const BOTH: Self = Self {
+        first: true,
+        last: true,
+    };
+}
+
+pub(super) struct Builder<'a> {
     outputs: usize,
     rules: &'a dyn RuleSource,
     place: &'a Placement,
@@ -103,9 +99,69 @@ struct Builder<'a> {
     /// they follow the position.
     in_graph: bool,
     names: HashSet<String>,
+    /// Where only an outline is wanted: what was seen so far. No tensor is made then.
+    outline: Option<Outline>,
+    /// Names of the blocks around, outermost first, and the position of the outermost.
+    around: Vec<String>,
+    block: usize,
+}
+
+impl<'a> Builder<'a> {
+    fn new(
+        input: &InputShape,
+        rules: &'a dyn RuleSource,
+        place: &'a Placement,
+    ) -> Self {
+        Self {
+            outputs: input.outputs,
+            rules,
+            place,
+            layers: 0,
+            normalised: false,
+            dropouts: 0,
+            in_graph: false,
+            names: HashSet::new(),
+            outline: None,
+            around: Vec::new(),
+            block: 0,
+        }
+    }
+
+    /// See [`Outline::of`].
+    pub(super) fn outline(
+        blocks: &[BlockPlan],
+        input: &InputShape,
+        rules: &dyn RuleSource,
+        dtype: DType,
+    ) -> Result<Outline> {
+        let place = Placement {
+            device: Device::Cpu,
+            dtype,
+            seed: 0,
+        };
+        let mut builder = Builder::new(input, rules, &place);
+        builder.outline = Some(Outline::default());
+        builder.blocks("blocks", blocks, &mut input.dims.clone(), Ends::BOTH)?;
+        Ok(builder.outline.unwrap_or_default())
+    }
 }
 
 impl Builder<'_> {
+    /// Notes a module whose output has the shape `dims`, where an outline is wanted.
+    fn note(&mut self, kind: PartKind, dims: &[usize], state: Vec<StateOutline>, least: usize) {
+        if let Some(outline) = &mut self.outline {
+            outline.parts.push(Part {
+                block: self.block,
+                names: self.around.clone(),
+                kind,
+                output: dims.to_vec(),
+                state,
+                least_batch: least,
+                copy: 0,
+            });
+        }
+    }
+
     fn blocks(
         &mut self,
         prefix: &str,
@@ -113,10 +169,14 @@ impl Builder<'_> {
         dims: &mut Vec<usize>,
         ends: Ends,
     ) -> Result<Vec<Block>> {
+        let outermost = self.around.is_empty();
         let mut above: usize = plans.iter().map(BlockPlan::layers).sum();
         let mut first = ends.first;
         let mut blocks = Vec::with_capacity(plans.len());
-        for plan in plans {
+        for (i, plan) in plans.iter().enumerate() {
+            if outermost {
+                self.block = i;
+            }
             if !self.names.insert(plan.name.clone()) {
                 return Err(Error::usage(format!(
                     "two blocks are named `{}`",
@@ -128,7 +188,9 @@ impl Builder<'_> {
                 first,
                 last: ends.last && above == 0,
             };
+            self.around.push(plan.name.clone());
             let block = self.block(&format!("{prefix}.{}", plan.name), plan, dims, ends);
+            self.around.pop();
             blocks.push(block.map_err(|e| e.within(format_args!("block `{}`", plan.name)))?);
             first &= plan.layers() == 0;
         }
@@ -178,10 +240,11 @@ impl Builder<'_> {
         }
         self.normalised = plan.norm.is_some();
         if let Some(layer) = &plan.layer {
-            modules.push(self.layer(prefix, &plan.name, layer, dims, ends)?);
+            modules.extend(self.layer(prefix, &plan.name, layer, dims, ends)?);
         }
         if let Some(residual) = &plan.residual {
             modules.push(Box::new(self.residual(prefix, residual, dims, ends)?));
+            self.note(PartKind::Transform, dims, Vec::new(), 1);
         }
         if let Some(graph) = &plan.graph {
             modules.push(Box::new(self.graph(prefix, graph, dims, ends)?));
@@ -195,6 +258,7 @@ impl Builder<'_> {
         )?;
         if let Some(activation) = &plan.activation {
             modules.push(Box::new(Activation(activation.clone())));
+            self.note(PartKind::Transform, dims, Vec::new(), 1);
         }
         self.norm(
             &mut modules,
@@ -205,6 +269,7 @@ impl Builder<'_> {
         )?;
         if let Some(pool) = &plan.pool {
             modules.push(pool_module(pool, dims)?);
+            self.note(PartKind::Transform, dims, Vec::new(), 1);
         }
         Ok(Block::new(&plan.name, modules))
     }
@@ -254,6 +319,7 @@ impl Builder<'_> {
             let mut above = plan.nodes[i + 1..].iter().flat_map(|n| &n.from);
             let last = ends.last && !above.any(has_layer);
             let (value, edges) = self.node(prefix, node, &values, last)?;
+            self.note(PartKind::Transform, &value.dims, Vec::new(), 1);
             values.push(value);
             nodes.push(Node {
                 join: node.join,
@@ -312,7 +378,7 @@ impl Builder<'_> {
     }
 
     fn norm(
-        &self,
+        &mut self,
         modules: &mut Vec<Box<dyn Module>>,
         prefix: &str,
         part: &str,
@@ -320,6 +386,20 @@ impl Builder<'_> {
         dims: &[usize],
     ) -> Result<()> {
         let Some(plan) = plan else { return Ok(()) };
+        if self.outline.is_some() {
+            // A variance needs two values of a channel: samples, or positions of one sample.
+            let least = if elements(&dims[1..]) > 1 { 1 } else { 2 };
+            let held = |role| StateOutline {
+                shape: vec![dims[0]],
+                role,
+            };
+            let mut state = vec![held(Role::Statistic), held(Role::Statistic)];
+            if plan.affine {
+                state.extend([held(Role::Weight), held(Role::Bias)]);
+            }
+            self.note(PartKind::Norm, dims, state, least);
+            return Ok(());
+        }
         let (device, dtype) = (&self.place.device, self.place.dtype);
         let prefix = format!("{prefix}.{part}");
         modules.push(Box::new(BatchNorm::new(
@@ -335,7 +415,7 @@ impl Builder<'_> {
         plan: &LayerPlan,
         dims: &mut Vec<usize>,
         ends: Ends,
-    ) -> Result<Box<dyn Module>> {
+    ) -> Result<Option<Box<dyn Module>>> {
         let out = if plan.out == 0 {
             self.outputs
         } else {
@@ -356,11 +436,43 @@ impl Builder<'_> {
         let rule = self.rules.bind(plan, &shape, self.place.dtype)?;
         let prefix = format!("{prefix}.layer");
         let seed = self.seed(&prefix, self.layers as u64);
+        if self.outline.is_some() {
+            self.layers += 1;
+            let credit = rule.credit();
+            let kind = PartKind::Layer {
+                rule: rule.name().to_owned(),
+                local: credit == Credit::Local || rule.also_local(),
+                error_driven: credit != Credit::Local,
+                in_evaluation: rule.learns_in_evaluation(),
+            };
+            self.note(kind, dims, rule.outline()?, rule.least_batch());
+            if let Some(part) = self.outline.as_mut().and_then(|o| o.parts.last_mut()) {
+                part.copy = padded(&map);
+            }
+            return Ok(None);
+        }
         let state = rule.init(seed, &self.place.device, self.place.dtype)?;
         self.layers += 1;
         let mut layer = RuleLayer::new(&prefix, shape, map, rule, state, seed);
         layer.see_whether_restless()?;
-        Ok(Box::new(layer))
+        Ok(Some(Box::new(layer)))
+    }
+}
+
+/// Numbers in the padded input of one sample; 0 where nothing is padded.
+fn padded(map: &LayerMap) -> u128 {
+    match map {
+        LayerMap::Conv {
+            geometry, input, ..
+        } if geometry.padding != [0; 4] => {
+            let [t, b, l, r] = geometry.padding;
+            let sides = [
+                input[0].saturating_add(t).saturating_add(b),
+                input[1].saturating_add(l).saturating_add(r),
+            ];
+            elements(&[geometry.in_channels, sides[0], sides[1]])
+        }
+        _ => 0,
     }
 }
 

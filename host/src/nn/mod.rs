@@ -13,6 +13,7 @@ pub mod layer;
 pub mod module;
 pub mod network;
 pub mod norm;
+pub mod outline;
 pub mod pass;
 pub mod pool;
 pub mod rule;
@@ -22,8 +23,9 @@ pub use crate::ops::LayerMap;
 pub use build::InputShape;
 pub use module::{Mode, Module, NamedTensor};
 pub use network::Network;
+pub use outline::Outline;
 pub use pass::{Clock, Pass};
 pub use rule::{
     Activity, Change, ChangeKind, Credit, Errors, Forwarded, LayerShape, Role, Rule, RuleCall,
-    RuleGradients, RuleSource, StateTensor,
+    RuleGradients, RuleSource, StateOutline, StateTensor,
 };

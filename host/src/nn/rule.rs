@@ -21,6 +21,15 @@ pub struct StateTensor {
     pub role: Role,
 }
 
+/// A tensor that the host is to hold for a rule, before it is made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StateOutline {
+    /// Its shape.
+    pub shape: Vec<usize>,
+    /// Who changes it.
+    pub role: Role,
+}
+
 /// Where a layer stands; shapes without the batch axis.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LayerShape {
@@ -205,6 +214,19 @@ pub trait Rule: Send + Sync {
     /// `learn` reads neither the output nor what `forward` kept, so that it can be called without.
     fn learns_from_input(&self) -> bool {
         false
+    }
+
+    /// Samples that a batch needs at least when the rule learns.
+    fn least_batch(&self) -> usize {
+        1
+    }
+
+    /// What [`Self::init`] will make; nothing is allocated. Empty where the rule does not say.
+    ///
+    /// # Errors
+    /// The rule failed.
+    fn outline(&self) -> Result<Vec<StateOutline>> {
+        Ok(Vec::new())
     }
 
     /// Fresh state from `seed`; the same numbers on every device.

@@ -96,9 +96,10 @@ impl ConvGeometry {
             )));
         }
         let mut out = [0; 2];
-        for (axis, pad) in [(0, t + b), (1, l + r)] {
-            let span = self.dilation[axis] * (self.kernel[axis].max(1) - 1) + 1;
-            let size = input[axis] + pad;
+        for (axis, pad) in [(0, t.saturating_add(b)), (1, l.saturating_add(r))] {
+            let taps = self.kernel[axis].max(1) - 1;
+            let span = self.dilation[axis].saturating_mul(taps).saturating_add(1);
+            let size = input[axis].saturating_add(pad);
             if self.stride[axis] == 0 || self.dilation[axis] == 0 || self.kernel[axis] == 0 {
                 return Err(Error::usage(
                     "kernel, stride and dilation must be at least 1",
@@ -134,6 +135,9 @@ impl ConvGeometry {
     }
 }
 
+/// Pixels of a pooling window that its kernels can count: the place of a maximum is 16 bits.
+pub const MOST_POOLED: usize = u16::MAX as usize;
+
 /// A pooling window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Window {
@@ -150,19 +154,25 @@ impl Window {
     pub fn output(&self, input: [usize; 2]) -> Result<[usize; 2]> {
         let mut out = [0; 2];
         for axis in 0..2 {
-            let size = input[axis] + 2 * self.padding[axis];
+            let size = input[axis].saturating_add(self.padding[axis].saturating_mul(2));
             if self.kernel[axis] == 0 || self.stride[axis] == 0 || self.kernel[axis] > size {
                 return Err(Error::usage(format!(
                     "a pooling window of {} (stride {}) does not fit an input of {size} with padding",
                     self.kernel[axis], self.stride[axis]
                 )));
             }
-            if 2 * self.padding[axis] > self.kernel[axis] {
+            if self.padding[axis] > self.kernel[axis] / 2 {
                 return Err(Error::usage(
                     "pooling padding must be at most half the window",
                 ));
             }
             out[axis] = (size - self.kernel[axis]) / self.stride[axis] + 1;
+        }
+        let area = self.kernel[0].saturating_mul(self.kernel[1]);
+        if area > MOST_POOLED {
+            return Err(Error::usage(format!(
+                "a pooling window of {area} pixels, at most {MOST_POOLED} can be pooled"
+            )));
         }
         Ok(out)
     }

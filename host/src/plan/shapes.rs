@@ -4,6 +4,8 @@
 use super::{
     BlockPlan, GraphPlan, Join, LayerPlan, MapPlan, NodePlan, PoolPlan, ResidualPlan, Shortcut,
 };
+use crate::device::memory::human;
+use crate::ops::MOST_POOLED;
 use crate::{Error, Result};
 
 /// Shape of one sample and number of classes of a data set.
@@ -57,6 +59,7 @@ fn through(block: &BlockPlan, input: &[usize], classes: usize) -> Result<BlockSh
     let layer_input = shape.clone();
     if let Some(layer) = &block.layer {
         shape = layer_output(&block.name, layer, &shape, classes)?;
+        countable(&block.name, "an output", &shape)?;
     }
     let mut inner = Vec::new();
     if let Some(residual) = &block.residual {
@@ -75,6 +78,29 @@ fn through(block: &BlockPlan, input: &[usize], classes: usize) -> Result<BlockSh
         output: shape,
         inner,
     })
+}
+
+/// Numbers in one tensor beyond which no machine is asked: 2^48, a PiB in 32 bits. Below it no
+/// product of sizes overflows; whether there is room is looked at when all tensors are known.
+const MOST_NUMBERS: usize = 1 << 48;
+
+/// Refuses a tensor of `sizes` that no machine can hold.
+fn countable(block: &str, what: &str, sizes: &[usize]) -> Result<()> {
+    let numbers = sizes
+        .iter()
+        .try_fold(1, |n: usize, size| n.checked_mul(*size))
+        .filter(|n| *n <= MOST_NUMBERS);
+    if numbers.is_some() {
+        return Ok(());
+    }
+    let bytes = sizes
+        .iter()
+        .fold(4, |n: u128, size| n.saturating_mul(*size as u128));
+    Err(Error::usage(format!(
+        "block `{block}`: {what} of shape {sizes:?} would take {} of memory",
+        human(bytes)
+    ))
+    .hint("make the block smaller"))
 }
 
 fn misfit(block: &str, what: &str, arrives: &[usize], expected: &str) -> Error {
@@ -96,7 +122,10 @@ pub fn layer_output(
     let out = if layer.out == 0 { classes } else { layer.out };
     if let MapPlan::Dense = layer.map {
         return match input {
-            [_] => Ok(vec![out]),
+            [width] => {
+                countable(block, "a weight", &[out, *width])?;
+                Ok(vec![out])
+            }
             _ => {
                 Err(misfit(block, "a dense layer", input, "[features]")
                     .hint("set `flatten = true`"))
@@ -123,19 +152,30 @@ pub fn layer_output(
             format!("input and output channels ({out}) that `groups = {groups}` divides");
         return Err(misfit(block, "a convolution", input, &expected));
     }
+    countable(
+        block,
+        "a weight",
+        &[out, channels / groups, kernel[0], kernel[1]],
+    )?;
     let sides = [[padding[0], padding[1]], [padding[2], padding[3]]];
     let mut shape = vec![out];
+    let mut whole = vec![*channels];
     for (axis, size) in [*rows, *columns].into_iter().enumerate() {
         let largest = sides[axis].into_iter().max().unwrap_or(0);
         check_padding(block, padding_mode, largest, input, size)?;
-        let reach = dilation[axis] * (kernel[axis] - 1) + 1;
-        let padded = size + sides[axis][0] + sides[axis][1];
+        let [before, after] = sides[axis];
+        let reach = dilation[axis]
+            .saturating_mul(kernel[axis] - 1)
+            .saturating_add(1);
+        let padded = size.saturating_add(before).saturating_add(after);
         if padded < reach {
             let expected = format!("at least {reach} pixels along each axis with padding");
             return Err(misfit(block, "a convolution", input, &expected));
         }
         shape.push((padded - reach) / stride[axis] + 1);
+        whole.push(padded);
     }
+    countable(block, "a padded input", &whole)?;
     Ok(shape)
 }
 
@@ -165,6 +205,7 @@ fn pooled(block: &str, pool: &PoolPlan, input: &[usize]) -> Result<Vec<usize>> {
         return Err(misfit(block, "pooling", input, "[C, H, W]"));
     };
     let mut shape = vec![*channels];
+    let mut area = 1;
     for (axis, size) in [*rows, *columns].into_iter().enumerate() {
         let window = if pool.kernel[axis] == 0 {
             size
@@ -178,12 +219,19 @@ fn pooled(block: &str, pool: &PoolPlan, input: &[usize]) -> Result<Vec<usize>> {
             );
             return Err(Error::usage(text));
         }
-        let padded = size + 2 * padding;
+        let padded = size.saturating_add(padding.saturating_mul(2));
         if padded < window {
             let expected = format!("at least {window} pixels along each axis with padding");
             return Err(misfit(block, "pooling", input, &expected));
         }
         shape.push((padded - window) / pool.stride[axis] + 1);
+        area *= window;
+    }
+    if area > MOST_POOLED {
+        return Err(Error::usage(format!(
+            "block `{block}`: a pooling window of {area} pixels, at most {MOST_POOLED} can be pooled"
+        ))
+        .hint("pool in two blocks, or use smaller maps"));
     }
     Ok(shape)
 }

@@ -170,6 +170,12 @@ impl RunFolder {
     }
 }
 
+/// Whether `path` holds a run that has ended for good.
+#[must_use]
+pub fn has_ended(path: &Path) -> bool {
+    RunRecord::read(&path.join("run.json")).is_ok_and(|record| is_over(&record))
+}
+
 fn is_over(record: &RunRecord) -> bool {
     let reason = record.exit_reason.as_deref();
     matches!(reason, Some("finished" | "pruned" | "diverged"))

@@ -17,7 +17,7 @@ use crate::nn::{Clock, Mode, NamedTensor, Network, Pass, Role};
 use crate::plan::{Drive, Loss, PhasePlan};
 
 /// Samples in the batch that alignment is measured on.
-const ALIGNMENT_BATCH: usize = 128;
+pub(super) const ALIGNMENT_BATCH: usize = 128;
 
 /// How a network's gradients compare with the true ones.
 #[derive(Clone, Debug, Default, PartialEq)]

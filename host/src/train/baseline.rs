@@ -8,7 +8,7 @@ use crate::nn::{Mode, Pass};
 use crate::plan::{Baseline, BlockPlan, Drive, LayerPlan, MapPlan, PhasePlan, RunPlan};
 
 /// Steps that settle the running statistics of a network with random weights.
-const SETTLING_STEPS: u64 = 100;
+pub(super) const SETTLING_STEPS: u64 = 100;
 
 /// A network and its phases.
 pub struct Segment {
@@ -88,6 +88,11 @@ fn linear_pixels(phase: &PhasePlan) -> Segment {
     }
 }
 
+/// Samples in a batch that settles statistics; no more than there are.
+pub(super) fn settling_batch(phase: &PhasePlan, samples: usize) -> usize {
+    phase.batch.max(EVALUATION_BATCH / 10).min(samples)
+}
+
 impl Trainer<'_> {
     /// Runs some batches of each local phase of the plan with no learning but
     /// that of running statistics: random weights deserve inputs on the same
@@ -103,16 +108,16 @@ impl Trainer<'_> {
             if first == self.network.len() {
                 continue;
             }
+            let data = self.data;
             let spec = EpochSpec {
                 seed: self.seed,
                 epoch: 0,
-                batch: phase.batch.max(EVALUATION_BATCH / 10),
+                batch: settling_batch(phase, data.get(&phase.data)?.len()),
                 shuffle: phase.shuffle,
                 drop_last: phase.drop_last,
                 augment: phase.augment,
                 start: 0,
             };
-            let data = self.data;
             for batch in data
                 .get(&phase.data)?
                 .epoch(&spec)?

@@ -23,7 +23,7 @@ use crate::plan::{CachePlan, CachePrecision};
 use crate::{Error, Result};
 
 /// Samples that go through the prefix at a time.
-const FILL_BATCH: usize = 100;
+pub(super) const FILL_BATCH: usize = 100;
 
 /// A slice in memory or in a file.
 enum Store<T> {
@@ -34,7 +34,7 @@ enum Store<T> {
 impl<T: Plain + Default> Store<T> {
     fn new(len: usize, limit: u64, folder: Option<&Path>) -> Result<Self> {
         match folder {
-            Some(folder) if (len * size_of::<T>()) as u64 > limit => {
+            Some(folder) if (len as u64).saturating_mul(size_of::<T>() as u64) > limit => {
                 Ok(Self::File(Mapped::zeros(folder, len)?))
             }
             _ => Ok(Self::Memory(vec![T::default(); len])),
@@ -124,7 +124,13 @@ impl Features {
         scratch: Option<&Path>,
         place: &Place,
     ) -> Result<Self> {
-        let len = n * dims.iter().product::<usize>();
+        let each: usize = dims.iter().product();
+        let len = n.checked_mul(each).ok_or_else(|| {
+            Error::usage(format!(
+                "features of {n} samples of {dims:?} cannot be counted"
+            ))
+            .hint("set `cache = false` in the phase")
+        })?;
         let limit = plan.memory_limit;
         let on_device = match plan.store {
             CachePrecision::Bf16 => DType::BF16,
@@ -132,7 +138,7 @@ impl Features {
         };
         let room = place
             .budget
-            .reserve((len * on_device.size_in_bytes()) as u64);
+            .reserve((len as u64).saturating_mul(on_device.size_in_bytes() as u64));
         let rows = match (room, plan.store, place.dtype) {
             (Some(room), ..) => {
                 let shape: Vec<usize> = std::iter::once(n).chain(dims.iter().copied()).collect();

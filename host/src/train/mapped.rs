@@ -32,7 +32,7 @@ impl<T: Plain> Mapped<T> {
     pub fn zeros(folder: &Path, len: usize) -> Result<Self> {
         let path = folder.join(format!("features-{}.tmp", std::process::id()));
         let failed = |e: std::io::Error| {
-            Error::io(ExitCode::Internal, &path, &e)
+            Error::io(ExitCode::Storage, &path, &e)
                 .hint("kept features need this space; raise `cache.memory_limit` or free the disk")
         };
         let file = OpenOptions::new()
@@ -42,8 +42,12 @@ impl<T: Plain> Mapped<T> {
             .truncate(true)
             .open(&path)
             .map_err(failed)?;
-        let bytes = (len * size_of::<T>()) as u64;
-        file.set_len(bytes.max(1)).map_err(failed)?;
+        let bytes = (len as u64).saturating_mul(size_of::<T>() as u64);
+        reserve(&file, bytes.max(1)).map_err(|e| {
+            // The name goes with it, whatever went wrong.
+            let _ = std::fs::remove_file(&path);
+            failed(e)
+        })?;
         // SAFETY: the file is ours alone: just created, and unlinked below, so no
         // other process can change or shorten it under the mapping.
         let map = unsafe { MmapMut::map_mut(&file) }.map_err(failed)?;
@@ -69,9 +73,40 @@ impl<T: Plain> Mapped<T> {
     }
 }
 
+/// Makes `file` so long, its blocks taken: where the disk has no room this fails here, with a
+/// reason. A file with holes would end the process by a signal when one is written to.
+fn reserve(file: &File, bytes: u64) -> std::io::Result<()> {
+    #[cfg(target_os = "linux")]
+    {
+        use std::os::fd::AsRawFd as _;
+        let length = libc::off_t::try_from(bytes)
+            .map_err(|_| std::io::Error::from_raw_os_error(libc::EFBIG))?;
+        // SAFETY: the descriptor is that of an open file; only its length and blocks change.
+        return match unsafe { libc::posix_fallocate(file.as_raw_fd(), 0, length) } {
+            0 => Ok(()),
+            code => Err(std::io::Error::from_raw_os_error(code)),
+        };
+    }
+    #[cfg(not(target_os = "linux"))]
+    file.set_len(bytes)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_no_disk_holds_is_an_error_and_leaves_no_file() {
+        let folder = tempfile::tempdir().expect("a folder");
+        for len in [usize::MAX, usize::MAX / 4, 1 << 60] {
+            let error = Mapped::<f32>::zeros(folder.path(), len)
+                .map(drop)
+                .expect_err("no disk is so large");
+            assert_eq!(error.code, ExitCode::Storage, "{error}");
+        }
+        let left = std::fs::read_dir(folder.path()).expect("a folder");
+        assert_eq!(left.count(), 0);
+    }
 
     #[test]
     fn numbers_stay_and_the_file_leaves_no_name() {

@@ -16,6 +16,7 @@ pub mod meter;
 pub mod neurons;
 pub mod optimizer;
 pub mod phase;
+pub mod preflight;
 pub mod progress;
 pub mod restless;
 pub mod run;

@@ -52,8 +52,9 @@ impl EpochSpec {
 
     /// Where batch `i` begins and ends in the order.
     pub fn range(&self, i: u64, n: usize) -> std::ops::Range<usize> {
-        let start = i as usize * self.batch.max(1);
-        start..(start + self.batch.max(1)).min(n)
+        let batch = self.batch.max(1);
+        let start = (i as usize).saturating_mul(batch).min(n);
+        start..start.saturating_add(batch).min(n)
     }
 }
 

@@ -79,6 +79,14 @@ fn vtable<R: LearningRule>() -> &'static InstanceVtable {
     }
 }
 
+/// [`LearningRule::least_batch`] of a bound rule of type `R`.
+pub fn least_batch<R: LearningRule>(this: *const c_void) -> RawResult<u64> {
+    guard(|| {
+        let bound = bound::<R>(this);
+        Ok(bound.rule.least_batch(&bound.layer) as u64)
+    })
+}
+
 /// The rule's presentation, for the plugin's `rules`.
 pub fn info<R: LearningRule>() -> RawRuleInfo {
     R::info().to_raw(R::schema())

@@ -373,6 +373,21 @@ abi_struct! {
     }
 }
 
+/// The extension `least-batch/1`: how many samples a step of a bound rule needs at least.
+///
+/// `get_extension(LeastBatch::ID)` gives a pointer to one that lives as long as the library.
+/// A plugin without it takes every batch.
+#[repr(C)]
+pub struct LeastBatch {
+    /// Takes the number of the rule, as `create` does, and the `data` of its instance.
+    pub ask: extern "C" fn(u32, *const c_void) -> RawResult<u64>,
+}
+
+impl LeastBatch {
+    /// Its name and revision.
+    pub const ID: &'static str = "least-batch/1";
+}
+
 abi_struct! {
     /// A rule bound to a layer.
     #[derive(StableAbi, Clone, Copy, Debug)]

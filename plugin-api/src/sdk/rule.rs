@@ -311,6 +311,14 @@ pub trait LearningRule: Hyperparameters + Send + Sync + 'static {
         Ok(())
     }
 
+    /// Samples that [`learn`](Self::learn) and [`backward`](Self::backward) need in a batch at
+    /// least. A rule that divides by the deviation over the batch cannot work with one value:
+    /// it answers 2, and the host refuses a plan in which a batch has fewer before it trains,
+    /// the last one of an epoch included.
+    fn least_batch(&self, _layer: &LayerSpec) -> usize {
+        1
+    }
+
     /// The tensors that the host is to hold for this layer.
     ///
     /// # Errors

@@ -33,6 +33,14 @@ pub fn state(layer: &LayerSpec) -> Vec<StateSpec> {
     ]
 }
 
+/// Samples that give each channel the two values that a variance needs.
+pub fn least_batch(layer: &LayerSpec) -> usize {
+    match layer.kind {
+        LayerKind::Conv if layer.input_shape()[1..].iter().any(|&side| side > 1) => 1,
+        LayerKind::Conv | LayerKind::Dense => 2,
+    }
+}
+
 /// The input as the layer's maps take it: dense inputs as rows `[N, D]`.
 pub fn rows(layer: &LayerSpec, x: &Tensor) -> Result<Tensor> {
     match layer.kind {

@@ -115,6 +115,14 @@ impl LearningRule for Krotov {
         Ok(())
     }
 
+    fn least_batch(&self, layer: &LayerSpec) -> usize {
+        if self.is_original() {
+            1
+        } else {
+            input::least_batch(layer)
+        }
+    }
+
     fn state(&self, layer: &LayerSpec) -> Result<Vec<StateSpec>> {
         let units = [layer.units()];
         let normal = Init::Normal {

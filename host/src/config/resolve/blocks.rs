@@ -200,7 +200,20 @@ fn conv(s: &mut Section) -> Result<MapPlan> {
     let kernel = s.pair("kernel")?;
     let stride = s.pair("stride")?;
     let dilation = s.pair("dilation")?;
-    let [rows, columns] = [0, 1].map(|axis| dilation[axis] * (kernel[axis] - 1));
+    let reach = |axis: usize| {
+        // Half of it is a padding, and two of those are added to a size.
+        let reach = dilation[axis].checked_mul(kernel[axis] - 1);
+        reach.filter(|n| *n <= i64::MAX as usize).ok_or_else(|| {
+            Error::usage(format!(
+                "`{}` spans more pixels than can be counted: {} elements, {} apart",
+                s.at("kernel"),
+                kernel[axis],
+                dilation[axis]
+            ))
+            .hint("lower `kernel` or `dilation`")
+        })
+    };
+    let (rows, columns) = (reach(0)?, reach(1)?);
     let same = [
         rows / 2,
         rows - rows / 2,

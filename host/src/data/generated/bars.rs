@@ -84,8 +84,9 @@ fn load(source: &Source<'_>, split: Split) -> Result<Dataset> {
         "`probability` must be 0 to 1",
     )?;
     check(o.noise >= 0.0, source, "`noise` must not be negative")?;
-    let (purpose, count) = part(split, o.train, o.test);
     let (side, bars) = (o.size, 2 * o.size);
+    let bytes = side * side + 4 * bars;
+    let (purpose, count) = part(source, split, (o.train, o.test), bytes)?;
     let mut data = Vec::with_capacity(count * side * side);
     let mut present = Vec::with_capacity(count * bars);
     let mut labels = Vec::new();

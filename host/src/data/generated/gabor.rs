@@ -96,7 +96,8 @@ fn load(source: &Source<'_>, split: Split) -> Result<Dataset> {
     let sigma = o.sigma.unwrap_or(o.size as f32 / 5.0);
     check(sigma > 0.0, source, "`sigma` must be above 0")?;
     check(o.noise >= 0.0, source, "`noise` must not be negative")?;
-    let (purpose, count) = part(split, o.train, o.test);
+    let bytes = o.size * o.size + 4;
+    let (purpose, count) = part(source, split, (o.train, o.test), bytes)?;
     let side = o.size as f32;
     let mut data = Vec::with_capacity(count * o.size * o.size);
     let mut labels = Vec::with_capacity(count);

@@ -15,6 +15,7 @@ pub(crate) use regression::{SINE, TEACHER};
 use super::dataset::Split;
 use super::random::Purpose;
 use super::registry::{SetInfo, Setting, Source};
+use crate::device::memory;
 use crate::{Error, Result};
 
 /// What all generated entries of the registry have in common.
@@ -69,12 +70,30 @@ fn options<T: DeserializeOwned>(source: &Source<'_>) -> Result<T> {
     })
 }
 
-/// The random stream of the samples of a part, and how many there are.
-fn part(split: Split, train: usize, test: usize) -> (Purpose, usize) {
-    match split {
+/// The random stream of the samples of a part, and how many there are. Each takes `bytes`, its
+/// answers included; what there is no room for is refused before it is drawn.
+fn part(
+    source: &Source<'_>,
+    split: Split,
+    (train, test): (usize, usize),
+    bytes: usize,
+) -> Result<(Purpose, usize)> {
+    let (purpose, count) = match split {
         Split::Train => (Purpose::Train, train),
         Split::Test => (Purpose::Test, test),
+    };
+    let set = source.set.name;
+    let key = format!("`data.options.{split}` of `{set}`");
+    // Samples are numbered in 32 bits.
+    if u32::try_from(count).is_err() {
+        return Err(Error::usage(format!(
+            "{key} is {count}, expected at most {}",
+            u32::MAX
+        )));
     }
+    let all = (count as u128).saturating_mul(bytes as u128);
+    memory::require(all, &format!("{key} = {count}"))?;
+    Ok((purpose, count))
 }
 
 /// Refuses an option outside its range.

@@ -12,6 +12,7 @@ use crate::Result;
 use crate::data::dataset::{Dataset, Provenance, Shape, Split, Targets, Values};
 use crate::data::random::{Purpose, normal, stream, uniform};
 use crate::data::registry::{SetInfo, Source};
+use crate::device::memory;
 
 /// The registry's entry of the teacher task.
 pub(crate) const TEACHER: SetInfo = SetInfo {
@@ -175,6 +176,11 @@ fn load_teacher(source: &Source<'_>, split: Split) -> Result<Dataset> {
         source,
         "`inputs` and `outputs` must be at least 1",
     )?;
+    let bytes = o.inputs.saturating_add(o.outputs).saturating_mul(4);
+    let (purpose, count) = part(source, split, (o.train, o.test), bytes)?;
+    // The teacher's own weights, whatever the number of samples.
+    let weights = (o.inputs as u128 * 64 + o.outputs as u128 * 32) * 4;
+    memory::require(weights, "`data.options` of `teacher`")?;
     let mut rng = stream(Purpose::Fixed, o.seed, 0, 0);
     let layers =
         [(o.inputs, 64), (64, 32), (32, o.outputs)].map(|(i, k)| Dense::draw(&mut rng, i, k));
@@ -182,7 +188,6 @@ fn load_teacher(source: &Source<'_>, split: Split) -> Result<Dataset> {
         layers,
         activation: o.activation,
     };
-    let (purpose, count) = part(split, o.train, o.test);
     let (mut x, mut y) = (Vec::new(), Vec::new());
     for sample in 0..count {
         let mut rng = stream(purpose, o.seed, sample as u64, 0);
@@ -207,7 +212,7 @@ fn load_teacher(source: &Source<'_>, split: Split) -> Result<Dataset> {
 
 fn load_sine(source: &Source<'_>, split: Split) -> Result<Dataset> {
     let o: SineOptions = options(source)?;
-    let (purpose, count) = part(split, o.train, o.test);
+    let (purpose, count) = part(source, split, (o.train, o.test), 8)?;
     let x: Vec<f32> = (0..count)
         .map(|sample| uniform(&mut stream(purpose, o.seed, sample as u64, 0), -PI, PI))
         .collect();

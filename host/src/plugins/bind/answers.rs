@@ -9,7 +9,7 @@ use biorule_plugin_api::abi::types::*;
 use candle_core::{CpuStorage, DType, Device, Storage, Tensor};
 
 use super::BoundRule;
-use crate::nn::rule::{Change, ChangeKind, LayerShape, Role, StateTensor};
+use crate::nn::rule::{Change, ChangeKind, LayerShape, Role, StateOutline, StateTensor};
 use crate::plugins::init;
 use crate::plugins::table::handle::take;
 use crate::{Error, ExitCode, Result};
@@ -226,6 +226,24 @@ fn output_dims(layer: &LayerShape, x: &Tensor) -> Vec<usize> {
     dims
 }
 
+/// The role that a state tensor is declared with.
+fn role(spec: &RawStateSpec) -> Result<Role> {
+    Role::from_code(spec.role).ok_or_else(|| {
+        Error::plugin(format!(
+            "state `{}` has role number {}, which this host does not know",
+            spec.name, spec.role.0
+        ))
+    })
+}
+
+/// A state tensor as it is declared.
+pub(super) fn outlined(spec: &RawStateSpec) -> Result<StateOutline> {
+    Ok(StateOutline {
+        shape: spec.shape.to_vec(),
+        role: role(spec)?,
+    })
+}
+
 /// Draws a state tensor: on the CPU, in f64, from the seed and the tensor's name.
 pub(super) fn initial(
     spec: &RawStateSpec,
@@ -233,12 +251,7 @@ pub(super) fn initial(
     device: &Device,
     dtype: DType,
 ) -> Result<StateTensor> {
-    let role = Role::from_code(spec.role).ok_or_else(|| {
-        Error::plugin(format!(
-            "state `{}` has role number {}, which this host does not know",
-            spec.name, spec.role.0
-        ))
-    })?;
+    let role = role(spec)?;
     let n = spec.shape.iter().product();
     let values =
         init::draw(spec.init, spec.a, spec.b, n, seed, spec.name.as_str()).ok_or_else(|| {

@@ -7,13 +7,13 @@ mod arguments;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use abi_stable::std_types::{RResult, RVec};
+use abi_stable::std_types::{RResult, RStr, RVec};
 use biorule_plugin_api::abi::root::*;
 use biorule_plugin_api::abi::types::*;
 use biorule_plugin_api::sdk::{Claims, ParamValue};
 use candle_core::{DType, Device, Tensor};
 
-use self::answers::{Answer, initial};
+use self::answers::{Answer, initial, outlined};
 use self::arguments::{Inputs, pointer, raw_layer};
 use super::load::Plugin;
 use super::registry::RuleEntry;
@@ -34,6 +34,7 @@ pub struct BoundRule {
     stochastic: bool,
     learns_in_evaluation: bool,
     learns_from_input: bool,
+    least_batch: usize,
     calls: AtomicU64,
     leaked: AtomicU64,
 }
@@ -74,8 +75,10 @@ impl BoundRule {
                 entry.name, layer.name, f.message
             ))
         })?;
+        let least_batch = least_batch(entry, &instance);
         Ok(Self {
             instance,
+            least_batch,
             name: entry.name.clone(),
             layer: layer.clone(),
             plugin: entry.plugin.clone(),
@@ -88,6 +91,22 @@ impl BoundRule {
             calls: AtomicU64::new(0),
             leaked: AtomicU64::new(0),
         })
+    }
+
+    /// The tensors that the rule asks for, still in the plugin's words.
+    fn specs(&self, call: &RuleCall) -> Result<RVec<RawStateSpec>> {
+        let answer = self.call(
+            "state",
+            Inputs::new(call, &[], &[], &[]),
+            |_| (self.instance.vtable.state)(self.instance.data),
+            |specs| {
+                Some(Answer {
+                    specs,
+                    ..Answer::default()
+                })
+            },
+        )?;
+        Ok(answer.specs)
     }
 
     /// Tensors that the rule has not given back, so far.
@@ -150,21 +169,19 @@ impl Rule for BoundRule {
         self.learns_from_input
     }
 
+    fn least_batch(&self) -> usize {
+        self.least_batch
+    }
+
+    fn outline(&self) -> Result<Vec<StateOutline>> {
+        self.specs(&RuleCall::evaluation(0))?
+            .iter()
+            .map(|spec| outlined(spec).map_err(|e| e.within(&self.layer.name)))
+            .collect()
+    }
+
     fn init(&self, seed: u64, device: &Device, dtype: DType) -> Result<Vec<StateTensor>> {
-        let inputs = Inputs::new(&RuleCall::evaluation(seed), &[], &[], &[]);
-        let answer = self.call(
-            "state",
-            inputs,
-            |_| (self.instance.vtable.state)(self.instance.data),
-            |specs| {
-                Some(Answer {
-                    specs,
-                    ..Answer::default()
-                })
-            },
-        )?;
-        answer
-            .specs
+        self.specs(&RuleCall::evaluation(seed))?
             .iter()
             .map(|spec| initial(spec, seed, device, dtype).map_err(|e| e.within(&self.layer.name)))
             .collect()
@@ -347,6 +364,18 @@ impl BoundRule {
             |g| Answer::tensors(take(g.grad_x), g.grads),
         )
     }
+}
+
+/// Samples that the rule needs in a batch; 1 where its plugin does not say.
+fn least_batch(entry: &RuleEntry, instance: &RawInstance) -> usize {
+    let found = (entry.plugin.module.get_extension())(RStr::from_str(LeastBatch::ID));
+    if found.is_null() {
+        return 1;
+    }
+    // SAFETY: under this name and revision a plugin gives a `LeastBatch` that is never freed.
+    let extension = unsafe { &*found.cast::<LeastBatch>() };
+    let answer = (extension.ask)(entry.number, instance.data).into_result();
+    answer.map_or(1, |n| usize::try_from(n).unwrap_or(usize::MAX).max(1))
 }
 
 impl Drop for BoundRule {
