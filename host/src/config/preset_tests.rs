@@ -1,18 +1,15 @@
-//! Our tables of presets against their sources; those of SoftHebb against the values
-//! read from the authors' files, where those are at hand (`../shared/specs/softhebb_presets.json`).
+//! Presets against their sources; those of SoftHebb against the values read from the authors'
+//! files, where `BIORULE_SPECS` names the folder with them (`softhebb_presets.json`).
 
+use biorule_test_environment::{Need, folder};
 use serde_json::Value;
 
 use super::super::presets::{self, softhebb_data};
 use super::*;
 
 fn source() -> Option<Value> {
-    let path =
-        PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared/specs/softhebb_presets.json");
-    let Ok(text) = std::fs::read_to_string(&path) else {
-        eprintln!("skipped: no `{}`", path.display());
-        return None;
-    };
+    let path = folder(Need::Specs, "BIORULE_SPECS")?.join("softhebb_presets.json");
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
     Some(serde_json::from_str(&text).unwrap())
 }
 
