@@ -4,6 +4,7 @@
 pub mod feedback;
 pub mod golden;
 pub mod network;
+pub mod numbers;
 pub mod plugins;
 pub mod windows;
 

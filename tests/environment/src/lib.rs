@@ -28,13 +28,11 @@ pub enum Need {
     Compiler,
     /// The files of the build, absent where `BIORULE_TEST_PLUGINS` names finished libraries.
     Build,
-    /// The time for tests of a minute or more: `BIORULE_SLOW=1`.
-    Slow,
 }
 
 impl Need {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 8] = [
         Self::Golden,
         Self::Data,
         Self::Specs,
@@ -43,7 +41,6 @@ impl Need {
         Self::Nvrtc,
         Self::Compiler,
         Self::Build,
-        Self::Slow,
     ];
 
     /// The word for it in `BIORULE_REQUIRE`.
@@ -58,7 +55,6 @@ impl Need {
             Self::Nvrtc => "nvrtc",
             Self::Compiler => "compiler",
             Self::Build => "build",
-            Self::Slow => "slow",
         }
     }
 }
@@ -150,20 +146,6 @@ pub fn folder(need: Need, variable: &str) -> Option<PathBuf> {
         named.display()
     );
     Some(named)
-}
-
-/// Whether tests of a minute or more are wanted; else the running test is skipped.
-///
-/// # Panics
-/// [`skip`].
-#[must_use]
-#[track_caller]
-pub fn slow() -> bool {
-    let wanted = std::env::var_os("BIORULE_SLOW").is_some_and(|value| value == "1");
-    if !wanted {
-        skip(Need::Slow, "`BIORULE_SLOW=1` is not set");
-    }
-    wanted
 }
 
 #[cfg(test)]

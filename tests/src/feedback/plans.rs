@@ -8,6 +8,8 @@ use biorule::config::{
     PoolPlan, ResidualPlan, Shortcut,
 };
 
+pub use crate::network::block;
+
 /// A rule with values of its parameters.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RuleChoice {
@@ -38,24 +40,6 @@ pub fn number(value: f64) -> ParamValue {
 /// A word as a parameter.
 pub fn word(value: &str) -> ParamValue {
     ParamValue::Text(value.into())
-}
-
-/// A block of nothing, to be filled in.
-pub fn block(name: &str) -> BlockPlan {
-    BlockPlan {
-        name: name.into(),
-        norm: None,
-        flatten: false,
-        divide_by_max: false,
-        unit_length: false,
-        dropout: 0.0,
-        layer: None,
-        activation: None,
-        norm_after: None,
-        norm_inner: None,
-        pool: None,
-        residual: None,
-    }
 }
 
 /// Geometry of a convolution with square kernels.
