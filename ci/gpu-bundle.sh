@@ -49,9 +49,9 @@ for line in sys.stdin:
 for folder in configs benches; do
     if [ -d "$folder" ]; then mkdir -p "$out/$folder" && cp -r "$folder/." "$out/$folder/"; fi
 done
-golden=${BIORULE_GOLDEN:-../shared/golden}
-for folder in "$golden" tests/golden; do
-    if [ -d "$folder" ]; then cp -r "$folder/." "$out/golden/"; fi
+# The small golden vectors, and those of the folder that BIORULE_GOLDEN names.
+for folder in "${BIORULE_GOLDEN:-}" tests/golden; do
+    if [ -n "$folder" ]; then cp -r "$folder/." "$out/golden/"; fi
 done
 cp ci/gpu-check.sh ci/gpu-peak.py "$out/"
 

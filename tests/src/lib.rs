@@ -6,10 +6,11 @@ pub mod fuzz;
 pub mod golden;
 pub mod imports;
 pub mod network;
+pub mod numbers;
 pub mod plugins;
 pub mod windows;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::OnceLock;
 
 use biorule::device::Placement;
@@ -39,14 +40,4 @@ pub fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()
         .expect("the test crate lies one folder below the root")
-}
-
-/// `name` in the folder `shared` beside the repository or beside one of its
-/// parents; `None` where there is no such file or folder.
-pub fn shared(name: &str) -> Option<PathBuf> {
-    repository()
-        .ancestors()
-        .skip(1)
-        .map(|folder| folder.join("shared").join(name))
-        .find(|path| path.exists())
 }

@@ -1,4 +1,4 @@
-//! The plugins of this workspace and the binary, built as a user builds them.
+//! The plugins of this workspace and the binary, built as a user builds them, and calls of it.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -11,8 +11,8 @@ use biorule::plugins::discover::Folder;
 use crate::repository;
 
 /// The folder with the libraries of all crates below `plugins/` and the binary `biorule`,
-/// built once in the profile of this test. `BIORULE_TEST_PLUGINS` names a folder where
-/// they lie already, on machines without Cargo.
+/// built in the profile of this test, once for all tests that one `cargo test` runs.
+/// `BIORULE_TEST_PLUGINS` names a folder where they lie already, on machines without Cargo.
 ///
 /// # Panics
 /// The build fails; Cargo's words are on the standard error.
@@ -37,6 +37,12 @@ fn build() -> PathBuf {
         .file_name()
         .expect("a profile has a name")
         .to_string_lossy();
+    // Asking Cargo takes a second or more, which each of a dozen test programs would pay.
+    let built = profile.join("built-for-tests");
+    let session = session();
+    if session.is_some() && std::fs::read_to_string(&built).ok() == session {
+        return profile;
+    }
     let mut cargo = Command::new(env!("CARGO"));
     // The whole workspace, as the tests themselves are built: for a part of it cargo would
     // choose other features of the dependencies, and build them all again.
@@ -62,7 +68,23 @@ fn build() -> PathBuf {
     }
     let status = cargo.status().expect("Cargo starts");
     assert!(status.success(), "the plugins do not build");
+    if let Some(session) = session {
+        std::fs::write(&built, session).expect("the target folder can be written");
+    }
     profile
+}
+
+/// What tells one `cargo test` from every other: the number of its process and when it began.
+/// `None` where a test was not started by Cargo, which may then have built anything since.
+fn session() -> Option<String> {
+    let stat = format!("/proc/{}/stat", std::os::unix::process::parent_id());
+    let stat = std::fs::read_to_string(stat).ok()?;
+    // `NUMBER (NAME) STATE …`; the name may hold anything, and the start is the 22nd field.
+    let (start, fields) = stat.rsplit_once(')')?;
+    let (number, name) = start.split_once(" (")?;
+    let began = fields.split_whitespace().nth(19)?;
+    name.starts_with("cargo")
+        .then(|| format!("{number} {began}"))
 }
 
 /// A broken plugin below `tests/specimens`, by its folder's name.

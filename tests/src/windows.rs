@@ -2,7 +2,7 @@
 //! form that tests compare convolutional rules with.
 
 use biorule::config::MapPlan;
-use candle_core::{DType, Device, Tensor};
+use candle_core::{DType, Tensor};
 
 use crate::Result;
 
@@ -67,21 +67,4 @@ fn source(mode: &str, i: isize, n: usize) -> Option<usize> {
         _ => return None,
     };
     Some(at as usize)
-}
-
-/// Reproducible values in ±1 that look random, `f64`.
-///
-/// # Errors
-/// Candle cannot make the tensor.
-pub fn noise(shape: &[usize], seed: u64) -> Result<Tensor> {
-    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let values: Vec<f64> = (0..shape.iter().product())
-        .map(|_| {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            (state >> 11) as f64 / (1u64 << 52) as f64 - 1.0
-        })
-        .collect();
-    Ok(Tensor::from_vec(values, shape, &Device::Cpu)?)
 }

@@ -3,8 +3,8 @@
 
 use biorule::config::{ActivationPlan, BlockPlan, Drive, MapPlan, PoolKind, PoolPlan};
 use biorule::train::loss::{Answers, score};
-use biorule_tests::feedback::single::{noise, values};
 use biorule_tests::network::{TestNetwork, batch_norm, layer, layer_block};
+use biorule_tests::numbers::{noise, values};
 use biorule_tests::{Result, network};
 use candle_core::{DType, Device, Tensor, Var};
 

@@ -5,6 +5,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use biorule_test_environment::{Need, skip};
 use biorule_tests::plugins::{Ran, Run};
 use serde_json::Value;
 
@@ -218,8 +219,10 @@ fn threads_and_a_file_for_the_result() {
 #[test]
 fn pytorch_agrees_where_it_is_there() {
     let Some(python) = std::env::var_os("BIORULE_PYTHON") else {
-        eprintln!("skipped: BIORULE_PYTHON names no interpreter with PyTorch");
-        return;
+        return skip(
+            Need::Python,
+            "`BIORULE_PYTHON` names no interpreter with PyTorch",
+        );
     };
     let python = Path::new(&python);
     let kernels = "conv-forward-l1-b10,conv-weight-reflect-l1-b10,conv-input-l2-b10,depthwise-3x3-backward,\

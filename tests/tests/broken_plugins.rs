@@ -9,6 +9,7 @@ use biorule::nn::rule::{Activity, Errors, LayerShape, Rule, RuleCall, RuleSource
 use biorule::plugins::Registry;
 use biorule::plugins::discover::Folder;
 use biorule_plugin_api::abi::abi_stable::library::{AbiHeader, ROOT_MODULE_LOADER_NAME};
+use biorule_test_environment::{Need, skip};
 use biorule_tests::plugins::{Run, compile_plugin, library, plugin_folder, specimen};
 use candle_core::{DType, Device, Tensor};
 use serde_json::Value;
@@ -135,8 +136,9 @@ fn a_plugin_whose_panics_abort_is_refused() {
 #[test]
 fn a_plugin_built_with_panic_abort_is_refused_and_a_run_that_needs_it_exits_4() {
     if std::env::var_os("BIORULE_TEST_PLUGINS").is_some() {
-        return println!(
-            "skipped: without the build's own files a plugin cannot be compiled again"
+        return skip(
+            Need::Build,
+            "without the build's own files a plugin cannot be compiled again",
         );
     }
     let config = "name = \"t\"\n[data]\nset = \"digits\"\n[[blocks]]\nname = \"hidden\"\nflatten = true\n\

@@ -1,26 +1,26 @@
-//! The real files, where a checkout has them: a folder named by
-//! `BIORULE_TEST_DATA`, or `shared/data` beside one of the folders above.
-//! Without them these tests have nothing to say and pass.
-
-use std::path::{Path, PathBuf};
+//! The real files of MNIST and CIFAR-10, in the folders that `BIORULE_DATA` names. Where it
+//! names none, or none that has the set, these tests are skipped.
 
 use biorule::data::{DataFolders, DataPlan, Dataset, Provenance, Split, Values, registry, verify};
+use biorule_test_environment::{Need, skip};
 
-/// The data folder, if there is one.
-fn folder() -> Option<PathBuf> {
-    if let Some(named) = std::env::var_os("BIORULE_TEST_DATA") {
-        return Some(PathBuf::from(named));
+/// The folders of `BIORULE_DATA`, if they have the set `name`; else the test is skipped.
+fn folders(name: &str) -> Option<DataFolders> {
+    let Some(named) = std::env::var_os("BIORULE_DATA") else {
+        skip(Need::Data, "`BIORULE_DATA` is not set");
+        return None;
+    };
+    let folders = DataFolders::only(std::env::split_paths(&named));
+    if folders.locate(registry::find(name).unwrap()).is_none() {
+        skip(Need::Data, &format!("no `{name}` in `BIORULE_DATA`"));
+        return None;
     }
-    let above = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
-    above
-        .map(|folder| folder.join("shared/data"))
-        .find(|folder| folder.is_dir())
+    Some(folders)
 }
 
-/// One part of a set, if the data folder has the set.
+/// One part of a set.
 fn part(name: &str, split: Split) -> Option<Dataset> {
-    let folders = DataFolders::only([folder()?]);
-    folders.locate(registry::find(name).unwrap())?;
+    let folders = folders(name)?;
     Some(registry::load(name, split, &folders, &toml::Table::new()).unwrap())
 }
 
@@ -50,12 +50,10 @@ fn mnist_is_what_the_authors_published() {
 
 #[test]
 fn the_mnist_test_files_have_the_published_checksums() {
-    let Some(folder) = folder() else { return };
-    let set = registry::find("mnist").unwrap();
-    let folders = DataFolders::only([&folder]);
-    if folders.locate(set).is_none() {
+    let Some(folders) = folders("mnist") else {
         return;
-    }
+    };
+    let set = registry::find("mnist").unwrap();
     let found = verify::verify(set, &folders).unwrap();
     for (file, state) in &found.files {
         if file.name.starts_with("t10k") {
@@ -90,11 +88,9 @@ fn cifar10_has_balanced_classes_and_the_known_means() {
 
 #[test]
 fn a_standardised_pass_over_mnist_has_the_moments_of_its_pixels() {
-    let Some(folder) = folder() else { return };
-    let folders = DataFolders::only([&folder]);
-    if folders.locate(registry::find("mnist").unwrap()).is_none() {
+    let Some(folders) = folders("mnist") else {
         return;
-    }
+    };
     let plan: DataPlan = toml::from_str(
         "set = \"mnist\"\nnormalize = \"standard\"\nvalidation = 0.1\nresize = [32, 32]\nresize_method = \"pad\"",
     )

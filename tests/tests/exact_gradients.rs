@@ -6,7 +6,7 @@ use biorule::config::{Drive, LayerPlan, MapPlan, ParamValue};
 use biorule::nn::Pass;
 use biorule_tests::Result;
 use biorule_tests::network::{TestNetwork, layer, layer_block};
-use biorule_tests::windows::noise;
+use biorule_tests::numbers::{noise, values};
 use candle_core::{DType, Tensor};
 
 /// Groups, stride, dilation and uneven padding at once.
@@ -104,10 +104,6 @@ fn rules() -> Vec<(&'static str, Params, MapPlan, bool)> {
     all
 }
 
-fn values(t: &Tensor) -> Result<Vec<f64>> {
-    Ok(t.flatten_all()?.to_vec1()?)
-}
-
 /// `Σ c·y` for the input `x`, in a pass that measures.
 fn weighted(driven: &mut TestNetwork, x: &Tensor, c: Option<&Tensor>) -> Result<(Tensor, f64)> {
     let mut pass = measuring(driven);
@@ -149,15 +145,15 @@ fn the_gradient_through_every_rule_is_that_of_its_forward_pass() -> Result<()> {
         if !rule.starts_with("direct") {
             driven.train(&["below", "tested"], Drive::Both);
             for step in 0..3 {
-                let x = noise(&batch, 20 + step)?;
+                let x = noise(20 + step, &batch, DType::F64)?;
                 driven.step(&x, |y| Ok((y * 0.01)?))?;
             }
         }
         driven.train(&[], Drive::Gradient);
         driven.start();
-        let x = noise(&batch, 1)?;
+        let x = noise(1, &batch, DType::F64)?;
         let (y, _) = weighted(&mut driven, &x, None)?;
-        let c = noise(y.dims(), 2)?;
+        let c = noise(2, y.dims(), DType::F64)?;
 
         let mut pass = measuring(&driven);
         driven.network.forward_all(&mut pass, &x)?;

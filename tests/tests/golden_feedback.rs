@@ -11,7 +11,7 @@ use biorule_tests::Result;
 use biorule_tests::feedback::plans::{RuleChoice, activation, dense_blocks, layer};
 use biorule_tests::feedback::trial::Trial;
 use biorule_tests::feedback::{TOLERANCE, bioflax, biotorch, rule_name};
-use biorule_tests::golden::{Checks, File, Recogniser, judge};
+use biorule_tests::golden::{Checks, File, Recogniser, expect_further, judge};
 use biorule_tests::plugins::registry;
 use candle_core::{DType, Tensor};
 
@@ -43,6 +43,11 @@ fn every_file_of_the_feedback_rules() {
         ],
     );
     verdict.assert_good();
+}
+
+#[test]
+fn there_are_further_files() {
+    expect_further("feedback");
 }
 
 /// Metrics of one fixed set of tensors: those of weights by the rule itself, those of

@@ -5,8 +5,9 @@ use biorule::nn::Pass;
 use biorule_tests::Result;
 use biorule_tests::golden::Driven;
 use biorule_tests::network::{TestNetwork, layer, layer_block};
+use biorule_tests::numbers::noise;
 use biorule_tests::plugins::Run;
-use biorule_tests::windows::{noise, windows};
+use biorule_tests::windows::windows;
 use candle_core::{DType, Tensor};
 
 /// Groups, stride, dilation and uneven reflected padding at once.
@@ -90,7 +91,7 @@ fn hebb_and_oja_equal_their_equations_on_a_grouped_convolution() -> Result<()> {
         let pairs = w.iter().zip(x);
         pairs.map(|(w, x)| y[k] * (x - y[k] * w)).collect()
     };
-    let x = noise(&[3, 4, 6, 7], 1)?;
+    let x = noise(1, &[3, 4, 6, 7], DType::F64)?;
     for (rule, one) in [("hebbian/hebb", hebb), ("hebbian/oja", oja)] {
         let plan = layer(rule, conv(), 6, &[("lr", ParamValue::Float(0.3))]);
         let mut driven = Driven::bind(&plan, &[4, 6, 7], DType::F64)?;
@@ -113,7 +114,7 @@ fn corrected_bionas_equals_its_equation_on_a_grouped_convolution() -> Result<()>
         let (x, y) = (unit(x), unit(y)[k]);
         w.iter().zip(x).map(|(w, x)| y * x - y * y * w).collect()
     };
-    let x = noise(&[3, 4, 6, 7], 2)?;
+    let x = noise(2, &[3, 4, 6, 7], DType::F64)?;
     for (decay, one) in [("none", plain), ("oja", oja)] {
         let params = [
             ("mode", text("corrected")),
@@ -134,9 +135,10 @@ fn corrected_bionas_equals_its_equation_on_a_grouped_convolution() -> Result<()>
 fn oja_finds_the_first_principal_component() -> Result<()> {
     // One direction with nine times the variance of all others.
     let direction = [0.6, 0.0, -0.8, 0.0, 0.0];
-    let along = noise(&[400, 1], 3)?;
+    let along = noise(3, &[400, 1], DType::F64)?;
     let direction = Tensor::new(&direction[..], along.device())?;
-    let x = (noise(&[400, 5], 4)? + (along * 3.0)?.broadcast_mul(&direction.unsqueeze(0)?)?)?;
+    let x = (noise(4, &[400, 5], DType::F64)?
+        + (along * 3.0)?.broadcast_mul(&direction.unsqueeze(0)?)?)?;
     let plan = layer(
         "hebbian/oja",
         MapPlan::Dense,
@@ -157,7 +159,7 @@ fn oja_finds_the_first_principal_component() -> Result<()> {
 
 #[test]
 fn hebb_grows_without_bound_but_for_its_clamp() -> Result<()> {
-    let x = noise(&[20, 6], 5)?;
+    let x = noise(5, &[20, 6], DType::F64)?;
     let grown = |clamp: f64| -> Result<f64> {
         let params = [
             ("lr", ParamValue::Float(1.0)),
@@ -189,7 +191,7 @@ fn bionas(params: &[(&str, ParamValue)]) -> LayerPlan {
 /// measures, or that trains other blocks from kept features, changes nothing of the latter.
 #[test]
 fn evaluation_changes_the_faithful_network_and_leaves_the_corrected_one() -> Result<()> {
-    let x = noise(&[2, 3, 6, 6], 6)?;
+    let x = noise(6, &[2, 3, 6, 6], DType::F64)?;
     let moved = |a: &Tensor, b: &Tensor| -> Result<bool> {
         Ok((a - b)?.abs()?.sum_all()?.to_scalar::<f64>()? > 0.0)
     };
@@ -246,7 +248,7 @@ fn non_negative_input_drives_the_faithful_weights_into_the_clamp() -> Result<()>
     let params = [("hebbian_scale", ParamValue::Float(1e-3))];
     let mut driven = Driven::bind(&bionas(&params), &[3, 8, 8], DType::F64)?;
     for step in 0..60 {
-        driven.learn(&noise(&[16, 3, 8, 8], 10 + step)?.abs()?, None)?;
+        driven.learn(&noise(10 + step, &[16, 3, 8, 8], DType::F64)?.abs()?, None)?;
     }
     let share = driven.metric("clamped_share")?;
     assert!(share > 0.9, "{share}");
@@ -262,7 +264,7 @@ fn rows_of_length_one_stay_so_under_the_unit_decay() -> Result<()> {
     ];
     let mut driven = Driven::bind(&bionas(&params), &[3, 6, 6], DType::F64)?;
     for step in 0..5 {
-        driven.learn(&noise(&[2, 3, 6, 6], 20 + step)?, None)?;
+        driven.learn(&noise(20 + step, &[2, 3, 6, 6], DType::F64)?, None)?;
         for row in rows(&driven.get("weight")?)? {
             assert!((dot(&row, &row) - 1.0).abs() < 1e-12);
         }
@@ -272,7 +274,7 @@ fn rows_of_length_one_stay_so_under_the_unit_decay() -> Result<()> {
 
 #[test]
 fn a_rate_of_nothing_changes_nothing() -> Result<()> {
-    let x = noise(&[2, 3, 6, 6], 7)?;
+    let x = noise(7, &[2, 3, 6, 6], DType::F64)?;
     for rule in ["hebbian/hebb", "hebbian/oja", "hebbian/bionas"] {
         let mut driven = Driven::bind(&layer(rule, square(1), 6, &[]), &[3, 6, 6], DType::F64)?;
         let before = driven.get("weight")?.copy()?;

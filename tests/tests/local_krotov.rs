@@ -5,7 +5,8 @@ use biorule::nn::rule::Errors;
 use biorule_tests::Result;
 use biorule_tests::golden::Driven;
 use biorule_tests::network::layer;
-use biorule_tests::windows::{noise, windows};
+use biorule_tests::numbers::noise;
+use biorule_tests::windows::windows;
 use candle_core::{DType, Tensor};
 
 const P: f64 = 3.0;
@@ -95,7 +96,7 @@ fn largest(t: &Tensor) -> Result<f64> {
 fn both_paths_equal_the_paper_on_every_geometry() -> Result<()> {
     let (units, rate) = (8, 0.07);
     for (case, map) in maps().iter().enumerate() {
-        let x = noise(&[3, 4, 7, 8], case as u64 + 1)?;
+        let x = noise(case as u64 + 1, &[3, 4, 7, 8], DType::F64)?;
         for path in ["ops", "fused"] {
             let mut layer = Driven::bind(&plan(map, units, path), &[4, 7, 8], DType::F64)?;
             layer.call.rate = Some(rate);
@@ -133,7 +134,7 @@ fn conv(groups: usize) -> MapPlan {
 
 #[test]
 fn groups_are_separate_layers() -> Result<()> {
-    let x = noise(&[4, 6, 6, 6], 3)?;
+    let x = noise(3, &[4, 6, 6, 6], DType::F64)?;
     let mut whole = Driven::bind(&plan(&conv(2), 10, "auto"), &[6, 6, 6], DType::F64)?;
     let w = whole.get("weight")?.copy()?;
     let change = whole.learn(&x, None)?.change("weight")?.clone();
@@ -150,7 +151,7 @@ fn groups_are_separate_layers() -> Result<()> {
 
 #[test]
 fn permuted_units_learn_the_permuted_update() -> Result<()> {
-    let (x, units) = (noise(&[12, 20], 5)?, 9);
+    let (x, units) = (noise(5, &[12, 20], DType::F64)?, 9);
     let dense = plan(&MapPlan::Dense, units, "auto");
     let mut straight = Driven::bind(&dense, &[20], DType::F64)?;
     let mut turned = Driven::bind(&dense, &[20], DType::F64)?;
@@ -168,7 +169,7 @@ fn permuted_units_learn_the_permuted_update() -> Result<()> {
 
 #[test]
 fn steps_stay_below_the_rate_and_idle_units_stay_where_they_are() -> Result<()> {
-    let x = noise(&[2, 3, 5, 5], 7)?;
+    let x = noise(7, &[2, 3, 5, 5], DType::F64)?;
     let mut layer = Driven::bind(&plan(&conv(1), 64, "auto"), &[3, 5, 5], DType::F64)?;
     layer.call.rate = Some(0.2);
     let step = layer.learn(&x, None)?;
@@ -189,7 +190,7 @@ fn steps_stay_below_the_rate_and_idle_units_stay_where_they_are() -> Result<()> 
 
 #[test]
 fn a_unit_of_norm_one_keeps_it_to_first_order() -> Result<()> {
-    let x = noise(&[16, 12], 9)?;
+    let x = noise(9, &[16, 12], DType::F64)?;
     let drift = |rate: f64| -> Result<f64> {
         let mut layer = Driven::bind(&plan(&MapPlan::Dense, 6, "auto"), &[12], DType::F64)?;
         let w = layer.get("weight")?;
@@ -210,7 +211,7 @@ fn a_unit_of_norm_one_keeps_it_to_first_order() -> Result<()> {
 
 #[test]
 fn a_rate_of_nothing_moves_only_the_statistics() -> Result<()> {
-    let x = noise(&[8, 5], 11)?;
+    let x = noise(11, &[8, 5], DType::F64)?;
     let mut layer = Driven::bind(&plan(&MapPlan::Dense, 4, "auto"), &[5], DType::F64)?;
     let before = layer.get("weight")?.copy()?;
     layer.call.rate = Some(0.0);
@@ -229,10 +230,10 @@ fn the_error_below_is_the_gradient_of_the_output() -> Result<()> {
         let map = maps().remove(1);
         let plan = layer("krotov", map, 6, &params("auto", variant));
         let mut driven = Driven::bind(&plan, &[4, 5, 6], DType::F64)?;
-        let x = noise(&[2, 4, 5, 6], 13)?;
+        let x = noise(13, &[2, 4, 5, 6], DType::F64)?;
         driven.learn(&x, None)?;
         let y = driven.evaluate(&x)?;
-        let grad_y = noise(y.dims(), 14)?;
+        let grad_y = noise(14, y.dims(), DType::F64)?;
         let errors = Errors {
             x: &x,
             y: &y,
@@ -246,7 +247,7 @@ fn the_error_below_is_the_gradient_of_the_output() -> Result<()> {
             .rule()
             .input_gradient(&driven.call, driven.state(), &errors)?
             .ok_or("the rule has a forward of its own")?;
-        let along = noise(x.dims(), 15)?;
+        let along = noise(15, x.dims(), DType::F64)?;
         let at = |step: f64| -> Result<f64> {
             let y = driven.evaluate(&(&x + (&along * step)?)?)?;
             Ok((y * &grad_y)?.sum_all()?.to_scalar()?)
@@ -278,7 +279,7 @@ fn what_it_cannot_do_is_said_early() -> Result<()> {
     };
     assert!(refusal(&bias, &[4, 5, 5]).contains("bias = false"));
     let mut layer = Driven::bind(&plan(&MapPlan::Dense, 4, "auto"), &[5], DType::F64)?;
-    let one = layer.learn(&noise(&[1, 5], 1)?, None);
+    let one = layer.learn(&noise(1, &[1, 5], DType::F64)?, None);
     let text = one.err().ok_or("a batch of one was accepted")?.to_string();
     assert!(text.contains("batch of 2 or more"), "{text}");
     Ok(())

@@ -1,14 +1,18 @@
 //! A run that is killed at any moment goes on to the same bits; a run that is
 //! asked to stop leaves a checkpoint and says so. One network, four rules.
 
+use std::io::{BufRead as _, BufReader};
 use std::path::Path;
-use std::process::Stdio;
-use std::time::{Duration, Instant};
+use std::process::{Child, Stdio};
+use std::time::Instant;
 
 use biorule_tests::plugins::Run;
 use biorule_tests::repository;
 
-/// A training of `configs/mixed.toml` in `dir`, with a checkpoint about every step's worth of time.
+/// Epochs of a whole run: two layers learn locally, one after the other, then two together.
+const EPOCHS: u32 = 4 + 4 + 24;
+
+/// A training of `configs/mixed.toml` in `dir`, of [`EPOCHS`] epochs.
 fn train(dir: &Path) -> Run {
     let config = repository().join("configs/mixed.toml");
     Run::new([
@@ -22,13 +26,36 @@ fn train(dir: &Path) -> Run {
         "cpu".as_ref(),
         "--set".as_ref(),
         "output.checkpoint_seconds=1".as_ref(),
-        // Long enough to be killed a few times, whatever the machine.
         "--set".as_ref(),
-        "training.local.epochs=12".as_ref(),
+        "training.local.epochs=4".as_ref(),
         "--set".as_ref(),
-        "training.gradient.epochs=60".as_ref(),
+        "training.gradient.epochs=24".as_ref(),
     ])
     .env("RAYON_NUM_THREADS", "2")
+}
+
+/// Starts [`train`] in `dir` and returns once it has reported `epochs` epochs.
+///
+/// # Panics
+/// It ends before.
+fn started(dir: &Path, epochs: u32) -> Child {
+    let mut child = train(dir)
+        .arguments(&["--events", "jsonl"])
+        .command()
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut events = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut seen = 0;
+    while seen < epochs {
+        let line = events.next().expect("the run goes on").unwrap();
+        let event: serde_json::Value = serde_json::from_str(&line).unwrap();
+        seen += u32::from(event["event"] == "epoch");
+    }
+    // The pipe is read to its end, so that the run never waits for its reader.
+    std::thread::spawn(move || events.count());
+    child
 }
 
 /// Every tensor of the last checkpoint, as bytes, by name.
@@ -74,35 +101,29 @@ fn same(a: &Path, b: &Path) {
 fn a_network_of_four_rules_killed_at_random_moments_ends_with_the_same_bits() {
     let home = tempfile::tempdir().unwrap();
     let (whole, pieces) = (home.path().join("whole"), home.path().join("pieces"));
-    let started = Instant::now();
+    let start = Instant::now();
     let done = train(&whole).finish();
     assert_eq!(done.code, Some(0), "{}\n{}", done.stdout, done.stderr);
-    let length = started.elapsed();
-    // Moments from a fixed sequence, spread over the length of a whole run.
+    let epoch = start.elapsed() / EPOCHS;
+    // Epochs after which it is killed, in all phases; then some part of an epoch later, from a
+    // fixed sequence, so that kills meet checkpoints being written and steps alike.
     let mut seed = 0x2545_f491_4f6c_dd1du64;
-    let mut kills = 0;
-    for _ in 0..12 {
+    for epochs in [1, 2, 3, 1, 3, 2] {
+        let mut child = started(&pieces, epochs);
         seed ^= seed << 13;
         seed ^= seed >> 7;
         seed ^= seed << 17;
-        let wait = length.mul_f64(0.1 + 0.4 * (seed % 1000) as f64 / 1000.0);
-        let mut child = train(&pieces)
-            .command()
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        std::thread::sleep(wait);
-        if child.try_wait().unwrap().is_some() {
-            break;
-        }
+        std::thread::sleep(epoch.mul_f64((seed % 1000) as f64 / 1000.0));
+        assert_eq!(
+            child.try_wait().unwrap(),
+            None,
+            "it ended before it was killed"
+        );
         child.kill().unwrap();
         child.wait().unwrap();
-        kills += 1;
     }
     let done = train(&pieces).finish();
     assert_eq!(done.code, Some(0), "{}\n{}", done.stdout, done.stderr);
-    assert!(kills > 0, "no run was killed in time");
     same(&whole, &pieces);
     // A finished run started again says what it said, and evaluates to the same figure.
     let again = train(&pieces).finish();
@@ -118,36 +139,20 @@ fn a_network_of_four_rules_killed_at_random_moments_ends_with_the_same_bits() {
     assert_eq!(figure(&score(&whole)), figure(&score(&pieces)));
 }
 
+/// In every phase: of a local layer, and of the two that learn from gradients.
 #[test]
 fn a_request_to_stop_leaves_a_checkpoint_and_exits_75() {
     let home = tempfile::tempdir().unwrap();
-    let dir = home.path().join("run");
-    let mut child = train(&dir)
-        .command()
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let started = Instant::now();
-    while !dir.join("checkpoints/last.safetensors").is_file() {
-        assert!(
-            started.elapsed() < Duration::from_secs(120),
-            "no checkpoint in two minutes"
-        );
-        if child.try_wait().unwrap().is_some() {
-            break;
-        }
-        std::thread::sleep(Duration::from_millis(5));
+    let (whole, dir) = (home.path().join("whole"), home.path().join("run"));
+    for (signal, epochs) in [(libc::SIGTERM, 1), (libc::SIGINT, 8)] {
+        let mut child = started(&dir, epochs);
+        // SAFETY: a signal to our own child, which has not been waited for.
+        unsafe { libc::kill(child.id() as i32, signal) };
+        assert_eq!(child.wait().unwrap().code(), Some(75), "signal {signal}");
+        assert!(dir.join("checkpoints/last.safetensors").is_file());
     }
-    // SAFETY: a signal to our own child, which has not been waited for.
-    unsafe { libc::kill(child.id() as i32, libc::SIGTERM) };
-    let code = child.wait().unwrap().code();
-    assert!(code == Some(75) || code == Some(0), "{code:?}");
-    if code == Some(75) {
-        let done = train(&dir).finish();
-        assert_eq!(done.code, Some(0), "{}", done.stderr);
-    }
-    let whole = home.path().join("whole");
+    let done = train(&dir).finish();
+    assert_eq!(done.code, Some(0), "{}", done.stderr);
     assert_eq!(train(&whole).finish().code, Some(0));
     same(&whole, &dir);
 }

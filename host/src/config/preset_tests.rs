@@ -1,18 +1,15 @@
-//! Our tables of presets against their sources; those of SoftHebb against the values
-//! read from the authors' files, where those are at hand (`../shared/specs/softhebb_presets.json`).
+//! Presets against their sources; those of SoftHebb against the values read from the authors'
+//! files, where `BIORULE_SPECS` names the folder with them (`softhebb_presets.json`).
 
+use biorule_test_environment::{Need, folder};
 use serde_json::Value;
 
-use super::super::presets::{self, softhebb_data};
+use super::super::presets;
 use super::*;
 
 fn source() -> Option<Value> {
-    let path =
-        PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared/specs/softhebb_presets.json");
-    let Ok(text) = std::fs::read_to_string(&path) else {
-        eprintln!("skipped: no `{}`", path.display());
-        return None;
-    };
+    let path = folder(Need::Specs, "BIORULE_SPECS")?.join("softhebb_presets.json");
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
     Some(serde_json::from_str(&text).unwrap())
 }
 
@@ -194,35 +191,49 @@ fn compare_shape(at: &str, block: &BlockPlan, theirs: &Value) {
 fn every_data_preset_has_the_values_of_its_source() {
     let Some(source) = source() else { return };
     let theirs = list(&source, "datasets");
-    assert_eq!(theirs.len(), softhebb_data::ROWS.len());
+    let ours = presets::list();
+    let data = ours.iter().filter(|p| p.name.matches('/').count() == 2);
+    assert_eq!(2 * theirs.len(), data.count());
     for row in theirs {
         let name = row["name"].as_str().unwrap();
-        let ours = softhebb_data::ROWS.iter().find(|r| r.0 == name).unwrap();
-        let whole = |key: &str| row[key].as_u64().unwrap();
-        assert_eq!(ours.1, whole("epochs"), "{name}");
-        assert_eq!(ours.2 as u64, whole("batch_size"), "{name}");
-        assert_eq!(ours.3 as u64, whole("test_batch_size"), "{name}");
-        assert_eq!(ours.4, whole("log_every_epochs"), "{name}");
-        let words: Vec<&str> = ours.5.split_whitespace().collect();
-        let number = |key: &str| {
-            let word = words.iter().find_map(|w| w.strip_prefix(key));
-            word.map(|w| w.parse::<u64>().unwrap())
-        };
-        assert_eq!(number("class="), row["class_filter"][0].as_u64(), "{name}");
-        assert_eq!(
-            words.contains(&"zca"),
-            row["zca"].as_bool().unwrap(),
-            "{name}"
-        );
-        assert_eq!(number("noise="), row["noise_std"].as_u64(), "{name}");
-        let flipped = row["augmentation"].as_str().unwrap().ends_with("_flip");
-        assert_eq!(words.contains(&"augment"), flipped, "{name}");
-        if let Some(n) = number("n=") {
-            assert_eq!(n, whole("train_samples"), "{name}");
-        }
-        if let Some(px) = number("px=") {
-            assert_eq!(px, whole("height"), "{name}");
-        }
+        compare_data(&format!("softhebb/local/{name}"), row);
+        compare_data(&format!("softhebb/gradient/{name}"), row);
+    }
+}
+
+/// A data preset, `softhebb/local/…` or `softhebb/gradient/…`, beside the row of its source.
+fn compare_data(name: &str, row: &Value) {
+    let table: toml::Table = toml::from_str(&presets::text(name).unwrap()).unwrap();
+    let local = name.starts_with("softhebb/local/");
+    // Local phases on a plain data set have none of their own.
+    let (data, phase) = match local {
+        true => (table.get("extra_data").map(|all| &all["local"]), "local"),
+        false => (Some(&table["data"]), "gradient"),
+    };
+    let phase = &table["training"][phase];
+    let data_says = |key: &str| data.and_then(|data| data.get(key));
+    let phase_says = |key: &str| phase.get(key).and_then(toml::Value::as_integer);
+    assert_eq!(phase_says("epochs"), row["epochs"].as_i64(), "{name}");
+    assert_eq!(phase_says("batch"), row["batch_size"].as_i64(), "{name}");
+    let every = row["log_every_epochs"].as_i64().filter(|_| !local);
+    assert_eq!(phase_says("evaluate_every"), every, "{name}");
+    let class = data_says("classes").map(|c| c[0].as_integer().unwrap());
+    assert_eq!(class, row["class_filter"][0].as_i64(), "{name}");
+    let whitened = data_says("whiten").is_some();
+    assert_eq!(whitened, row["zca"].as_bool().unwrap(), "{name}");
+    let augment = |key: &str| data_says("augment").and_then(|augment| augment.get(key));
+    let noise = augment("noise").map(|n| n.as_float().unwrap());
+    assert_eq!(noise, row["noise_std"].as_f64(), "{name}");
+    let flipped = row["augmentation"].as_str().unwrap().ends_with("_flip");
+    assert_eq!(augment("flip").is_some(), flipped, "{name}");
+    let augmented = phase.get("augment").and_then(toml::Value::as_bool);
+    let expected = (flipped || noise.is_some()).then_some(true);
+    assert_eq!(augmented, expected, "{name}");
+    if let Some(limit) = data_says("limit_train") {
+        assert_eq!(limit.as_integer(), row["train_samples"].as_i64(), "{name}");
+    }
+    if let Some(size) = data_says("resize") {
+        assert_eq!(size[0].as_integer(), row["height"].as_i64(), "{name}");
     }
 }
 

@@ -8,6 +8,8 @@ use biorule::config::{
     PoolPlan, ResidualPlan, Shortcut,
 };
 
+pub use crate::network::block;
+
 /// A rule with values of its parameters.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RuleChoice {
@@ -38,11 +40,6 @@ pub fn number(value: f64) -> ParamValue {
 /// A word as a parameter.
 pub fn word(value: &str) -> ParamValue {
     ParamValue::Text(value.into())
-}
-
-/// A block of nothing, to be filled in.
-pub fn block(name: &str) -> BlockPlan {
-    BlockPlan::new(name)
 }
 
 /// Geometry of a convolution with square kernels.

@@ -3,7 +3,7 @@
 use candle_core::{DType, Tensor};
 
 use crate::Result;
-use crate::golden::file::values;
+use crate::numbers::values;
 
 /// How far a result may be from the golden one.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -8,6 +8,7 @@ use safetensors::{Dtype as Stored, SafeTensors, tensor::TensorView};
 use serde_json::Value;
 
 use crate::Result;
+use crate::numbers::values;
 
 /// A safetensors file on the CPU, element types as stored (32-bit integers widened to 64).
 pub struct File {
@@ -165,11 +166,6 @@ impl File {
     pub fn values(&self, name: &str) -> Result<Vec<f64>> {
         values(&self.tensor(name)?)
     }
-}
-
-/// All values of `tensor` as f64, row major.
-pub(crate) fn values(tensor: &Tensor) -> Result<Vec<f64>> {
-    Ok(tensor.flatten_all()?.to_dtype(DType::F64)?.to_vec1()?)
 }
 
 fn to_tensor(view: &TensorView<'_>) -> Result<Tensor> {

@@ -16,4 +16,4 @@ mod suite;
 pub use checks::{Checks, Tolerance, Worst};
 pub use driver::{Driven, Step};
 pub use file::File;
-pub use suite::{Recogniser, Verdict, files, folders, judge};
+pub use suite::{Recogniser, Verdict, expect_further, files, folders, judge};

@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use crate::golden::{Checks, File};
-use crate::{Result, repository, shared};
+use biorule_test_environment::{Need, folder, skip};
+
+use crate::{Result, repository};
 
 /// One kind of case.
 pub struct Recogniser {
@@ -32,28 +34,38 @@ pub struct Verdict {
     pub nearest: (f64, String),
 }
 
-/// The folders with golden vectors: the one that `BIORULE_GOLDEN` names, or else
-/// `shared/golden` beside the repository; and the small set in `tests/golden`.
+/// The folders with golden vectors: the one that `BIORULE_GOLDEN` names, and the small set in
+/// `tests/golden`.
 ///
 /// # Panics
 /// `BIORULE_GOLDEN` names no folder: a check that silently does nothing is worse.
 pub fn folders() -> Vec<PathBuf> {
-    let first = match std::env::var_os("BIORULE_GOLDEN") {
-        Some(named) => {
-            let named = PathBuf::from(named);
-            assert!(
-                named.is_dir(),
-                "`BIORULE_GOLDEN` names no folder: {}",
-                named.display()
-            );
-            Some(named)
-        }
-        None => shared("golden"),
+    let named = std::env::var_os("BIORULE_GOLDEN").filter(|named| !named.is_empty());
+    let named = named.map(PathBuf::from);
+    if let Some(named) = &named {
+        let shown = named.display();
+        assert!(named.is_dir(), "`BIORULE_GOLDEN` names no folder: {shown}");
+    }
+    let small = repository().join("tests/golden");
+    named.into_iter().chain([small]).collect()
+}
+
+/// What the test of the further vectors of `project` does: it is skipped where `BIORULE_GOLDEN`
+/// names no folder or one without them, so that a run of the small set alone is told from one
+/// of all.
+///
+/// # Panics
+/// They are missing and `BIORULE_REQUIRE` lists `golden`.
+#[track_caller]
+pub fn expect_further(project: &str) {
+    let Some(further) = folder(Need::Golden, "BIORULE_GOLDEN") else {
+        return;
     };
-    first
-        .into_iter()
-        .chain([repository().join("tests/golden")])
-        .collect()
+    if !files(project).iter().any(|file| file.starts_with(&further)) {
+        let shown = further.display();
+        let reason = format!("no file for `{project}` in `BIORULE_GOLDEN`, {shown}");
+        skip(Need::Golden, &reason);
+    }
 }
 
 /// The files that may belong to `project` (`softhebb`, `krotov`, …): those in a
@@ -165,8 +177,8 @@ fn judge_file(project: &str, path: &Path, recognisers: &[Recogniser], verdict: &
 }
 
 impl Verdict {
-    /// Fails the test on any failure, on files that nobody understands, and where there are
-    /// golden vectors but none of the project's.
+    /// Fails the test on any failure, on files that nobody understands, and where no file of
+    /// the project was run.
     ///
     /// # Panics
     /// With all failures, one a line.
@@ -178,10 +190,6 @@ impl Verdict {
                 .map(|p| format!("no recogniser for {}", p.display())),
         );
         assert!(lines.is_empty(), "golden files:\n{}", lines.join("\n"));
-        if self.run == 0 && folders().len() == 1 {
-            eprintln!("skipped: no golden vectors here; `BIORULE_GOLDEN` names their folder");
-            return;
-        }
         assert!(self.run > 0, "no golden file in {:?}", folders());
     }
 }

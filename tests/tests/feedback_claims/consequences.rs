@@ -4,8 +4,8 @@ use biorule::config::{BlockPlan, Loss, OptimizerPlan};
 use biorule::train::loss::Answers;
 use biorule_tests::Result;
 use biorule_tests::feedback::plans::{activation, dense_blocks};
-use biorule_tests::feedback::single::{distance, noise, values};
 use biorule_tests::feedback::trial::Trial;
+use biorule_tests::numbers::{distance, noise, values};
 use biorule_tests::plugins::registry;
 use candle_core::{DType, Tensor};
 

@@ -2,8 +2,8 @@
 
 use biorule::config::OptimizerPlan;
 use biorule_tests::Result;
-use biorule_tests::feedback::single::distance;
 use biorule_tests::feedback::trial::Trial;
+use biorule_tests::numbers::distance;
 use candle_core::Tensor;
 
 use crate::networks::{choice, convolutional, dense, name};

@@ -4,7 +4,8 @@
 use biorule::config::ParamValue;
 use biorule_tests::Result;
 use biorule_tests::feedback::plans::{Geometry, word};
-use biorule_tests::feedback::single::{Single, Site, below, distance, gradient, noise, values};
+use biorule_tests::feedback::single::{Single, Site, below, gradient};
+use biorule_tests::numbers::{distance, noise, values};
 use candle_core::{DType, Tensor};
 
 use crate::singles::{bound, moments, site};

@@ -3,7 +3,8 @@
 use biorule::config::MapPlan;
 use biorule_tests::Result;
 use biorule_tests::feedback::plans::{Geometry, RuleChoice};
-use biorule_tests::feedback::single::{Single, Site, below, distance, gradient, noise, values};
+use biorule_tests::feedback::single::{Single, Site, below, gradient};
+use biorule_tests::numbers::{distance, noise, values};
 use biorule_tests::plugins::registry;
 use candle_core::{DType, Device, Tensor};
 

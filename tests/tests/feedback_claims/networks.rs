@@ -8,8 +8,8 @@ use biorule_tests::Result;
 use biorule_tests::feedback::plans::{
     Geometry, RuleChoice, activation, block, dense_blocks, layer, residual_blocks,
 };
-use biorule_tests::feedback::single::noise;
 use biorule_tests::feedback::trial::Trial;
+use biorule_tests::numbers::noise;
 use biorule_tests::plugins::registry;
 use candle_core::{DType, Device, Tensor};
 

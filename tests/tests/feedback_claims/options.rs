@@ -4,8 +4,8 @@
 use biorule::config::ParamValue;
 use biorule_tests::Result;
 use biorule_tests::feedback::plans::{RuleChoice, number};
-use biorule_tests::feedback::single::{distance, values};
 use biorule_tests::feedback::trial::Trial;
+use biorule_tests::numbers::{distance, values};
 use candle_core::Tensor;
 
 use crate::networks::{choice, convolutional, dense, everything, name, sgd};

@@ -9,7 +9,7 @@ use biorule::nn::{Clock, InputShape, Mode, Network, Pass};
 use biorule_tests::Result;
 use biorule_tests::feedback::plans::{RuleChoice, block, layer, word};
 use biorule_tests::feedback::record::{Recorder, locked};
-use biorule_tests::feedback::single::{noise, values};
+use biorule_tests::numbers::{noise, values};
 use biorule_tests::plugins::{Run, registry};
 use candle_core::{DType, Device, Tensor};
 

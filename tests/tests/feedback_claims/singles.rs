@@ -3,7 +3,8 @@
 use biorule::config::ParamValue;
 use biorule_tests::Result;
 use biorule_tests::feedback::plans::{Geometry, RuleChoice};
-use biorule_tests::feedback::single::{Single, Site, values};
+use biorule_tests::feedback::single::{Single, Site};
+use biorule_tests::numbers::values;
 use biorule_tests::plugins::registry;
 use candle_core::{DType, Tensor};
 

@@ -5,7 +5,8 @@ use biorule::config::ParamValue;
 use biorule::nn::rule::{Errors, RuleCall};
 use biorule_tests::Result;
 use biorule_tests::feedback::plans::{Geometry, number, word};
-use biorule_tests::feedback::single::{Single, Site, below, distance, noise, values};
+use biorule_tests::feedback::single::{Single, Site, below};
+use biorule_tests::numbers::{distance, noise, values};
 use candle_core::{DType, Tensor};
 
 use crate::singles::{bound, family, moments, site};

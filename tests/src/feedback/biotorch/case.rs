@@ -56,8 +56,26 @@ impl Case<'_> {
             .ok_or_else(|| format!("net_config has no `{name}`"))?)
     }
 
-    /// The network, and the width of its output.
+    /// The network, and the width of its output. A layer has a bias where the file has one for
+    /// it: `"bias": false` of BioTorch's networks is a matter of the convolutions alone.
     fn blocks(&self) -> Result<(Vec<BlockPlan>, usize)> {
+        let (mut blocks, outputs) = self.network()?;
+        self.set_biases(&mut blocks);
+        Ok((blocks, outputs))
+    }
+    fn set_biases(&self, blocks: &mut [BlockPlan]) {
+        for block in blocks {
+            if let Some(layer) = &mut block.layer {
+                layer.bias = self.file.has(&format!("init.{}.bias", block.name));
+            }
+            if let Some(residual) = &mut block.residual {
+                self.set_biases(&mut residual.blocks);
+            }
+        }
+    }
+
+    /// The network but for its biases.
+    fn network(&self) -> Result<(Vec<BlockPlan>, usize)> {
         let rule = self.choice(&self.rule)?;
         let act = match self.config.get("act").and_then(Value::as_str) {
             Some(name) => activation(name)?,
@@ -82,11 +100,6 @@ impl Case<'_> {
                 ))
             }
             "CNN" => {
-                let bias = self
-                    .config
-                    .get("bias")
-                    .and_then(Value::as_bool)
-                    .unwrap_or(true);
                 let kernel = self.setting("k").unwrap_or(3);
                 let pad = self.setting("pad").unwrap_or(1);
                 let second = Geometry {
@@ -97,7 +110,7 @@ impl Case<'_> {
                 };
                 let classes = self.size("nc")?;
                 let conv = |name: &str, geometry: Geometry, out: usize| BlockPlan {
-                    layer: Some(layer_plan(&rule, geometry.map(), out, bias)),
+                    layer: Some(layer_plan(&rule, geometry.map(), out, true)),
                     activation: act.clone(),
                     ..block(name)
                 };
@@ -107,7 +120,7 @@ impl Case<'_> {
                 };
                 let last = BlockPlan {
                     flatten: true,
-                    layer: Some(layer_plan(&rule, MapPlan::Dense, classes, bias)),
+                    layer: Some(layer_plan(&rule, MapPlan::Dense, classes, true)),
                     ..block("fc")
                 };
                 Ok((

@@ -8,8 +8,8 @@ use candle_core::{DType, Tensor};
 
 use super::network::block_settings;
 use crate::Result;
-use crate::golden::file::values;
 use crate::golden::{Checks, File, Recogniser, Tolerance};
+use crate::numbers::values;
 use crate::plugins::registry;
 
 /// Cases with a neuron, a start image and numbers of steps.

@@ -8,8 +8,8 @@ use biorule::nn::{InputShape, Mode, Network, Pass};
 use candle_core::{DType, Tensor};
 
 use crate::Result;
-use crate::golden::file::values;
 use crate::golden::{Checks, File, Recogniser, Tolerance};
+use crate::numbers::values;
 use crate::plugins::registry;
 
 /// Cases that name presets of ours and a hash fill.

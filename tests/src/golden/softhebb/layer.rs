@@ -7,8 +7,8 @@ use candle_core::{DType, Tensor};
 
 use super::competition;
 use crate::Result;
-use crate::golden::file::values;
 use crate::golden::{Checks, Driven, File, Recogniser, Step, Tolerance};
+use crate::numbers::values;
 
 /// Cases with a rule, a layer kind and a trace of inputs.
 pub(super) const RECOGNISER: Recogniser = Recogniser {

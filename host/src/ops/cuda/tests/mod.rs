@@ -7,33 +7,50 @@ mod maps;
 mod nvrtc;
 mod small;
 
+use biorule_test_environment::{Need, skip};
 use candle_core::{DType, Device, Tensor};
 
 use super::emulate;
 
-/// Where kernels can run here: emulated, and `cuda:0`.
+/// Where kernels can run here: emulated, and `cuda:0`; nowhere skips the test.
 pub(crate) fn places() -> Vec<Device> {
     let mut places = Vec::new();
     if emulate::available() {
         places.push(Device::Cpu);
     }
-    places.extend(gpu());
+    places.extend(gpu().ok());
+    if places.is_empty() {
+        let compiler = emulate::compiler();
+        skip(
+            Need::Compiler,
+            &format!("no C++ compiler (`{compiler}`) to emulate kernels with, and no GPU"),
+        );
+    }
     places
 }
 
-/// The first GPU, opened once; says why there is none.
-fn gpu() -> Option<Device> {
+/// The first GPU, opened once, or why there is none.
+fn gpu() -> Result<Device, String> {
     use std::sync::OnceLock;
-    static GPU: OnceLock<Option<Device>> = OnceLock::new();
+    static GPU: OnceLock<Result<Device, String>> = OnceLock::new();
     GPU.get_or_init(|| {
         use crate::device::{DeviceChoice, Placement};
         let placement = Placement::open(DeviceChoice::Auto, false).expect("auto never fails");
-        if let Some(reason) = &placement.fallback {
-            println!("skipped: no GPU ({reason})");
+        match placement.fallback {
+            Some(reason) => Err(reason),
+            None => Ok(placement.device),
         }
-        placement.fallback.is_none().then_some(placement.device)
     })
     .clone()
+}
+
+/// Without a GPU the tests of this module compare emulated kernels alone, which this one counts.
+#[test]
+fn a_gpu_runs_the_kernels_too() {
+    match gpu() {
+        Ok(device) => assert!(places().iter().any(|place| place.same_device(&device))),
+        Err(reason) => skip(Need::Gpu, &reason),
+    }
 }
 
 /// A tensor of values in (−1, 1) that depend on `seed` alone.

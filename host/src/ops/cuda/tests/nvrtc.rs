@@ -4,6 +4,7 @@
 use std::ffi::{CString, c_char, c_int, c_void};
 use std::path::{Path, PathBuf};
 
+use biorule_test_environment::{Need, skip};
 use libloading::Library;
 
 use super::super::source::Source;
@@ -85,8 +86,7 @@ fn compile(library: &Library, source: &str, generation: &str) -> Result<(), Stri
 #[test]
 fn nvrtc_accepts_every_kernel() {
     let Some(library) = library() else {
-        println!("skipped: no NVRTC (name libnvrtc.so.13 in BIORULE_NVRTC)");
-        return;
+        return skip(Need::Nvrtc, "`BIORULE_NVRTC` names no libnvrtc.so.13");
     };
     let broken = compile(
         &library,
