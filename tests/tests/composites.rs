@@ -16,8 +16,8 @@ use biorule::train::optimizer::Optimizer;
 use biorule::train::step::{StepInput, gradient_step, local_step};
 use biorule_tests::Result;
 use biorule_tests::network::{TestNetwork, block, layer, layer_block, relu};
+use biorule_tests::numbers::noise;
 use biorule_tests::plugins::{Run, registry};
-use biorule_tests::windows::noise;
 use candle_core::{DType, Tensor};
 
 const BATCH: usize = 6;

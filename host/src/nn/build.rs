@@ -107,11 +107,7 @@ pub(super) struct Builder<'a> {
 }
 
 impl<'a> Builder<'a> {
-    fn new(
-        input: &InputShape,
-        rules: &'a dyn RuleSource,
-        place: &'a Placement,
-    ) -> Self {
+    fn new(input: &InputShape, rules: &'a dyn RuleSource, place: &'a Placement) -> Self {
         Self {
             outputs: input.outputs,
             rules,

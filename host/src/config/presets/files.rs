@@ -121,3 +121,40 @@ pub(super) const ALL: &[(&str, &str)] = files! {
 
     "quickstart/network"
 };
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::path::Path;
+
+    use super::ALL;
+
+    #[test]
+    fn every_file_is_in_the_table_once() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("presets");
+        let (mut found, mut pending) = (BTreeSet::new(), vec![root.clone()]);
+        while let Some(folder) = pending.pop() {
+            for entry in std::fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    pending.push(path);
+                } else {
+                    let name = path.strip_prefix(&root).unwrap().with_extension("");
+                    found.insert(name.to_str().unwrap().to_owned());
+                }
+            }
+        }
+        let listed: BTreeSet<String> = ALL.iter().map(|(name, _)| (*name).to_owned()).collect();
+        assert_eq!(found, listed);
+        assert_eq!(listed.len(), ALL.len(), "a name stands twice in the table");
+    }
+
+    #[test]
+    fn every_file_says_what_it_is_in_its_first_line() {
+        for (name, text) in ALL {
+            let head = text.lines().next().unwrap_or_default();
+            let doc = head.strip_prefix("# ").unwrap_or_default();
+            assert!(!doc.is_empty(), "{name}: {head}");
+        }
+    }
+}

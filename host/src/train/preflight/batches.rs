@@ -3,9 +3,9 @@
 //! epoch is known too.
 
 use super::{Segment, TrainData, held_out, learns, set};
-use crate::plan::{Drive, PhasePlan, RunPlan};
 use crate::nn::Outline;
 use crate::nn::outline::{Part, PartKind};
+use crate::plan::{Drive, PhasePlan, RunPlan};
 use crate::train::alignment::ALIGNMENT_BATCH;
 use crate::train::baseline::{SETTLING_STEPS, settling_batch};
 use crate::train::source::EpochSpec;

@@ -4,12 +4,12 @@
 //! one that is refused cannot run.
 
 use super::{Segment, Subject, held_out, learns, set};
-use crate::plan::{CachePrecision, Drive, OptimizerPlan, PhasePlan};
 use crate::data::DataPlan;
 use crate::device::memory::human;
 use crate::nn::Outline;
 use crate::nn::outline::{Part, PartKind, elements};
 use crate::nn::rule::Role;
+use crate::plan::{CachePrecision, Drive, OptimizerPlan, PhasePlan};
 use crate::train::cache::FILL_BATCH;
 use crate::train::evaluate::EVALUATION_BATCH;
 use crate::train::source::Samples;

@@ -12,10 +12,10 @@ pub use memory::Need;
 
 use super::baseline::{self, Segment};
 use super::source::{Samples, TrainData};
-use crate::plan::{Drive, PhasePlan, Precision, RunPlan};
 use crate::device::memory::Room;
 use crate::nn::outline::{Part, PartKind};
 use crate::nn::{InputShape, Outline, RuleSource};
+use crate::plan::{Drive, PhasePlan, Precision, RunPlan};
 use crate::{Error, Result};
 
 /// What is looked at.
