@@ -180,7 +180,7 @@ fn train(entry: &RuleEntry, kind: Kind, shape: Shape, place: Place, drive: Drive
     };
     let mut optimizer = Optimizer::new(&sgd, 0.0, &net.network.tensors())?;
     let before = core_tensors(&net)?;
-    let x = noise(&[vec![BATCH], dims].concat(), 3)?.to_dtype(DType::F32)?;
+    let x = noise(3, &[vec![BATCH], dims].concat(), DType::F32)?;
     let labels: Vec<u32> = (0..BATCH as u32).map(|i| i * 7 % UNITS as u32).collect();
     let from = net.network.first_active();
     for step in 0..2 {
