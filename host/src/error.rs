@@ -30,6 +30,27 @@ pub enum ExitCode {
     Internal = 101,
 }
 
+impl ExitCode {
+    const ALL: [Self; 9] = [
+        Self::Done,
+        Self::Usage,
+        Self::Data,
+        Self::Plugin,
+        Self::Diverged,
+        Self::Locked,
+        Self::Storage,
+        Self::Stopped,
+        Self::Internal,
+    ];
+
+    /// The code with this number; internal for a number that is none.
+    #[must_use]
+    pub fn from_number(n: u8) -> Self {
+        let found = Self::ALL.into_iter().find(|code| *code as u8 == n);
+        found.unwrap_or(Self::Internal)
+    }
+}
+
 /// A failure with its class, a text of facts, and optionally a hint.
 ///
 /// The text is one line without a full stop, literals in backticks; the hint

@@ -8,6 +8,7 @@ mod config;
 mod data;
 pub mod doctor;
 mod eval;
+mod experiments;
 pub mod host;
 mod logs;
 mod options;

@@ -6,6 +6,7 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use crate::run::identity::RunRecord;
+use crate::run::summary::{Experiment, Failure};
 use crate::run::{folder, lock, summary};
 use crate::{Error, Result};
 
@@ -139,20 +140,44 @@ fn show(args: &ShowArgs) -> Result<()> {
     super::print(&(lines.join("\n") + "\n"))
 }
 
+/// How the run failed, if it did.
+fn failure(record: &RunRecord) -> Option<Failure> {
+    let ended = record.exit_reason.as_deref();
+    if !matches!(ended, Some("failed" | "diverged")) {
+        return None;
+    }
+    let error = match &record.error {
+        Some(error) => error.into(),
+        // Runs of earlier versions do not say why.
+        None => Error::internal(ended.unwrap_or_default()),
+    };
+    let seed = Some(record.seed);
+    Some(Failure { seed, error })
+}
+
 fn compare(args: &CompareArgs) -> Result<()> {
-    let mut groups: Vec<summary::Experiment> = Vec::new();
+    let mut groups: Vec<Experiment> = Vec::new();
     for root in &args.folders {
         for (_, record) in folder::find(root) {
             let mut results = record.results.clone();
             if let Some(only) = &args.result {
                 results.retain(|name, _| name == only);
             }
-            if results.is_empty() {
+            let failure = failure(&record);
+            if results.is_empty() && failure.is_none() {
                 continue;
             }
-            match groups.iter_mut().find(|(name, _)| *name == record.name) {
-                Some((_, runs)) => runs.push((record.seed, results)),
-                None => groups.push((record.name, vec![(record.seed, results)])),
+            let group = match groups.iter().position(|group| group.name == record.name) {
+                Some(i) => &mut groups[i],
+                None => {
+                    groups.push(Experiment::new(&record.name));
+                    let last = groups.len() - 1;
+                    &mut groups[last]
+                }
+            };
+            match failure {
+                Some(failure) => group.failures.push(failure),
+                None => group.runs.push((record.seed, results)),
             }
         }
     }
@@ -163,7 +188,10 @@ fn compare(args: &CompareArgs) -> Result<()> {
     if args.json {
         let groups: Vec<Value> = groups
             .iter()
-            .map(|(name, runs)| json!({"name": name, "runs": runs.len(), "results": summary::spreads(runs)}))
+            .map(|Experiment { name, runs, failures }| {
+                let failed: Vec<_> = failures.iter().map(Failure::json).collect();
+                json!({"name": name, "runs": runs.len(), "results": summary::spreads(runs), "failed": failed})
+            })
             .collect();
         return super::print_json(&Value::Array(groups));
     }

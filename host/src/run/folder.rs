@@ -15,7 +15,7 @@ use super::identity::{self, DeviceRecord, PluginRecord, RunRecord};
 use super::{CheckpointStore, Lock, atomic, clock};
 use crate::config::shown::{self, Row};
 use crate::config::{PluginInfo, Resolved, RunPlan};
-use crate::{Error, Result};
+use crate::{Error, ExitCode, Result};
 
 /// What to do with a folder that holds a run already.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -70,6 +70,7 @@ impl RunFolder {
             if !is_over(&record) {
                 record.ended = None;
                 record.exit_reason = None;
+                record.error = None;
             }
             record
         } else {
@@ -167,6 +168,19 @@ impl RunFolder {
         self.record.exit_reason = Some(reason.to_owned());
         self.record.results.clone_from(results);
         self.record.write(&self.path.join("run.json"))
+    }
+
+    /// Writes down that the run failed, and why.
+    ///
+    /// # Errors
+    /// Storage error where the disk refuses.
+    pub fn record_failure(&mut self, error: &Error) -> Result<()> {
+        let reason = match error.code {
+            ExitCode::Diverged => "diverged",
+            _ => "failed",
+        };
+        self.record.error = Some(error.into());
+        self.record_end(reason, &super::Metrics::new())
     }
 }
 

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::{atomic, clock};
 use crate::config::PluginInfo;
 use crate::config::shown::hex;
-use crate::{Error, Result};
+use crate::{Error, ExitCode, Result};
 
 /// `run.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -48,9 +48,43 @@ pub struct RunRecord {
     pub ended: Option<String>,
     /// `finished`, `stopped`, `pruned`, `diverged`, `failed`; absent while it runs.
     pub exit_reason: Option<String>,
+    /// What went wrong, where it failed or diverged.
+    #[serde(default)]
+    pub error: Option<ErrorRecord>,
     /// Final numbers.
     #[serde(default)]
     pub results: super::Metrics,
+}
+
+/// An error as it was told.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErrorRecord {
+    /// Exit code.
+    pub code: u8,
+    /// What is wrong, and where.
+    pub text: String,
+    /// What to do about it.
+    pub hint: Option<String>,
+}
+
+impl From<&Error> for ErrorRecord {
+    fn from(e: &Error) -> Self {
+        Self {
+            code: e.code as u8,
+            text: e.text.clone(),
+            hint: e.hint.clone(),
+        }
+    }
+}
+
+impl From<&ErrorRecord> for Error {
+    fn from(e: &ErrorRecord) -> Self {
+        Self {
+            code: ExitCode::from_number(e.code),
+            text: e.text.clone(),
+            hint: e.hint.clone(),
+        }
+    }
 }
 
 /// Versions that decide numbers.
@@ -146,6 +180,7 @@ impl RunRecord {
             starts: 1,
             ended: None,
             exit_reason: None,
+            error: None,
             results: super::Metrics::new(),
         }
     }
@@ -155,8 +190,8 @@ impl RunRecord {
     /// # Errors
     /// Usage error for a file that is missing or no record.
     pub fn read(path: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|e| Error::io(crate::ExitCode::Usage, path, &e))?;
+        let text =
+            std::fs::read_to_string(path).map_err(|e| Error::io(ExitCode::Usage, path, &e))?;
         serde_json::from_str(&text).map_err(|e| Error::usage(format!("`{}`: {e}", path.display())))
     }
 
