@@ -1,6 +1,9 @@
 //! BioRule: trains, compares and searches neural networks whose layers learn by
 //! different rules, each rule a plugin. See `docs/architecture.md`.
 
+#[macro_use]
+mod terminal;
+
 pub mod app;
 pub mod bench;
 pub mod cli;
@@ -12,6 +15,7 @@ pub mod nn;
 pub mod ops;
 pub mod plugins;
 pub mod run;
+pub mod storage;
 pub mod threads;
 pub mod train;
 

@@ -32,7 +32,7 @@ impl Options {
             return super::print(text);
         }
         if !self.reporter.quiet {
-            eprint!("{text}");
+            tell!("{}", text.trim_end());
         }
         Ok(())
     }
@@ -133,7 +133,7 @@ pub fn run(list: Vec<Planned>, options: &Options, stop: &StopFlag) -> Result<End
         let mut done = Experiment::new(&name);
         let told = |failure: &Failure, several: bool| {
             if !(alone && !several) {
-                eprintln!("error: {}", failure.within(&name));
+                tell!("error: {}", failure.within(&name));
             }
         };
         match ready {
@@ -258,7 +258,7 @@ fn finish(
             reporter.done(&outcome, reason, folder)?;
             folder.record_end(reason, &outcome.results)?;
             if reason == "stopped" {
-                eprintln!(
+                tell!(
                     "stopped after a checkpoint; go on with `--run-dir {}`",
                     folder.path().display()
                 );
@@ -294,7 +294,7 @@ fn replay(folder: &RunFolder, options: ReporterOptions) -> Result<Metrics> {
         );
     }
     if !options.quiet {
-        eprintln!("nothing left to do in {}", folder.path().display());
+        tell!("nothing left to do in {}", folder.path().display());
     }
     Ok(record.results.clone())
 }

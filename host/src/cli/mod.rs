@@ -44,7 +44,7 @@ Examples:
   biorule runs compare runs/quickstart
 
 Exit codes: 0 done, 2 usage, 3 data, 4 plugin, 5 diverged, 6 locked,
-75 stopped after a checkpoint (start again to go on).";
+7 disk, rights or path, 75 stopped after a checkpoint (start again to go on).";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -82,6 +82,7 @@ pub fn main(open: Open) -> ! {
         }
     };
     logs::start();
+    crate::storage::survive_file_size_limit();
     let code = match dispatch(cli.command, open) {
         Ok(code) => code,
         Err(e) => {
@@ -111,9 +112,9 @@ fn dispatch(command: Command, open: Open) -> Result<ExitCode> {
 
 /// An error as people read it: `error:`, then `hint:`.
 fn report(e: &Error) {
-    eprintln!("error: {}", e.text);
+    tell!("error: {}", e.text);
     if let Some(hint) = &e.hint {
-        eprintln!("hint: {hint}");
+        tell!("hint: {hint}");
     }
 }
 
@@ -123,7 +124,7 @@ fn print(text: &str) -> Result<()> {
     let mut out = std::io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => process::exit(0),
-        Err(e) => Err(Error::internal(format!("standard output: {e}"))),
+        Err(e) => Err(Error::storage_io("standard output", &e)),
         Ok(()) => Ok(()),
     }
 }

@@ -98,7 +98,7 @@ impl ConfigArgs {
         let (table, host) = self.open(open)?;
         let resolved = config::resolve_table(table, &*host)?;
         for text in resolved.warnings.iter() {
-            eprintln!("warning: {text}");
+            tell!("warning: {text}");
         }
         Ok((resolved, host))
     }

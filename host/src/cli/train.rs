@@ -133,7 +133,7 @@ fn plan(args: &TrainArgs, open: Open) -> Result<Vec<Planned>> {
             Err(e) if args.each => {
                 let name = file_name(&config);
                 if args.config.files.len() > 1 {
-                    eprintln!("error: {name}: {e}");
+                    tell!("error: {name}: {e}");
                 }
                 (name, Err(e))
             }
@@ -200,7 +200,7 @@ fn dry_run(list: Vec<Planned>) -> Result<ExitCode> {
             Err(e) => Err(e),
             Ok(ready) => show_plan(&ready.resolved, &*ready.host).inspect_err(|e| {
                 if !alone {
-                    eprintln!("error: {name}: {e}");
+                    tell!("error: {name}: {e}");
                 }
             }),
         };
@@ -227,6 +227,6 @@ fn show_plan(resolved: &Resolved, host: &dyn Host) -> Result<()> {
         }
     }
     super::print(&text)?;
-    eprintln!("nothing trained: configuration, plugins, data and shapes are in order");
+    tell!("nothing trained: configuration, plugins, data and shapes are in order");
     Ok(())
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use candle_core::Tensor;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::reporter::{EpochRecord, Outcome, Reporter, StepRecord};
 use super::stop::{StopCause, StopFlag};
@@ -25,7 +25,6 @@ pub struct Bridge<'a> {
     every: Option<Duration>,
     saved: Instant,
     pending: Option<EpochRecord>,
-    base_step: u64,
     total_epoch: u64,
     logged: Vec<(String, f64)>,
     failure: Option<crate::Error>,
@@ -35,7 +34,7 @@ impl<'a> Bridge<'a> {
     /// The bridge for one run, and the checkpoint it goes on from.
     ///
     /// # Errors
-    /// Data error for checkpoints that cannot be read; internal error where the
+    /// Data error for checkpoints that cannot be read; storage error where the
     /// disk refuses.
     pub fn open(
         folder: &RunFolder,
@@ -45,13 +44,16 @@ impl<'a> Bridge<'a> {
         let checkpoints = folder.checkpoints().clone();
         let resume = match checkpoints.load_last()? {
             Some(checkpoint) => {
-                reporter.restore(&checkpoint.state["history"])?;
+                reporter.restore(&checkpoint.state)?;
                 Some(train::Checkpoint {
                     state: checkpoint.state["trainer"].clone(),
                     tensors: checkpoint.tensors,
                 })
             }
-            None => None,
+            None => {
+                reporter.start_over()?;
+                None
+            }
         };
         let total_epoch = reporter.history().len() as u64;
         reporter.start(resume.as_ref().map(|_| total_epoch))?;
@@ -64,7 +66,6 @@ impl<'a> Bridge<'a> {
             every: (seconds > 0).then(|| Duration::from_secs(seconds)),
             saved: Instant::now(),
             pending: None,
-            base_step: 0,
             total_epoch,
             logged: Vec::new(),
             failure: None,
@@ -127,7 +128,7 @@ impl Progress for Bridge<'_> {
         let told = self.reporter.step(&StepRecord {
             step: event.step,
             steps: event.steps_per_epoch,
-            total_step: self.base_step + event.step,
+            total_step: event.total_step,
             metrics: &self.logged,
         });
         self.keep(told);
@@ -145,7 +146,6 @@ impl Progress for Bridge<'_> {
     }
 
     fn epoch(&mut self, event: &EpochEvent<'_>) -> Result<()> {
-        self.base_step = event.step;
         self.total_epoch += 1;
         self.pending = Some(EpochRecord {
             segment: event.segment.to_owned(),
@@ -174,10 +174,9 @@ impl Progress for Bridge<'_> {
         state: &Value,
         best: bool,
     ) -> Result<()> {
-        let state = json!({
-            "trainer": state,
-            "history": self.reporter.history_with(self.pending.as_ref()),
-        });
+        let mut all = self.reporter.state_with(self.pending.as_ref())?;
+        all["trainer"] = state.clone();
+        let state = all;
         self.checkpoints.save(tensors, &state, best)?;
         self.saved = Instant::now();
         let path = self.checkpoints.last_path();

@@ -80,6 +80,15 @@ impl RunFolder {
                     path.display()
                 )));
             }
+            let checkpoints = path.join("checkpoints");
+            if CheckpointStore::is_in(&checkpoints) {
+                let text = format!(
+                    "`{}` holds checkpoints of a run, but its `run.json` is gone",
+                    path.display()
+                );
+                return Err(Error::storage(text)
+                    .hint("put `run.json` back, or choose another `--run-dir`; `--init-from` takes over weights"));
+            }
             let id = identity::new_id();
             let seed = resolved.plan.seeds.first().copied().unwrap_or(0);
             let config = resolved.to_toml(false);
@@ -132,7 +141,7 @@ impl RunFolder {
     /// nothing in it outlives the run.
     ///
     /// # Errors
-    /// Internal error where the disk refuses.
+    /// Storage error where the disk refuses.
     pub fn cache_path(&self) -> Result<PathBuf> {
         let path = self.path.join("cache");
         fs::create_dir_all(&path).map_err(|e| atomic::failed(&path, &e))?;
@@ -148,7 +157,7 @@ impl RunFolder {
     /// Writes down the device and the plugins in use.
     ///
     /// # Errors
-    /// Internal error where the disk refuses.
+    /// Storage error where the disk refuses.
     pub fn record_use(&mut self, device: &DeviceRecord, plugins: &[PluginInfo]) -> Result<()> {
         let device = device.clone();
         self.record.device = device.name;
@@ -161,7 +170,7 @@ impl RunFolder {
     /// Writes down how the run ended; what was cached goes.
     ///
     /// # Errors
-    /// Internal error where the disk refuses.
+    /// Storage error where the disk refuses.
     pub fn record_end(&mut self, reason: &str, results: &super::Metrics) -> Result<()> {
         let _ = fs::remove_dir_all(self.path.join("cache"));
         self.record.ended = Some(clock::stamp(clock::now()));
@@ -193,7 +202,7 @@ fn is_over(record: &RunRecord) -> bool {
 fn same_configuration(path: &Path, resolved: &Resolved) -> Result<()> {
     let file = path.join("config.toml");
     let text = fs::read_to_string(&file).map_err(|e| atomic::failed(&file, &e))?;
-    let theirs = stored_rows(&text).map_err(|e| e.within(file.display()))?;
+    let theirs = stored_rows(&text).map_err(|e| damaged(&file, &e))?;
     // Through text, as the stored one went.
     let ours = stored_rows(&resolved.to_toml(false))?;
     let differences = shown::differences(&ours, &theirs);
@@ -206,6 +215,11 @@ fn same_configuration(path: &Path, resolved: &Resolved) -> Result<()> {
         differences.join(", ")
     ))
     .hint("undo the change, or choose another `--run-dir`"))
+}
+
+fn damaged(file: &Path, e: &Error) -> Error {
+    Error::storage(format!("`{}` is damaged: {}", file.display(), e.text))
+        .hint("put a good copy in its place, or choose another `--run-dir`")
 }
 
 /// The settings of a stored configuration as a flat list.
@@ -248,7 +262,7 @@ pub fn fresh_path(runs: &Path, name: &str) -> PathBuf {
 /// Makes `runs/<name>/latest` point to `path`, a folder beside it.
 ///
 /// # Errors
-/// Internal error where the disk refuses.
+/// Storage error where the disk refuses.
 pub fn link_latest(path: &Path) -> Result<()> {
     let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
         return Ok(());

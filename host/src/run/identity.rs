@@ -188,17 +188,20 @@ impl RunRecord {
     /// Reads `path`.
     ///
     /// # Errors
-    /// Usage error for a file that is missing or no record.
+    /// Usage error for a file that is missing, storage error for one that is no record.
     pub fn read(path: &Path) -> Result<Self> {
         let text =
             std::fs::read_to_string(path).map_err(|e| Error::io(ExitCode::Usage, path, &e))?;
-        serde_json::from_str(&text).map_err(|e| Error::usage(format!("`{}`: {e}", path.display())))
+        serde_json::from_str(&text).map_err(|e| {
+            Error::storage(format!("`{}` is damaged: {e}", path.display()))
+                .hint("put a good copy in its place, or start a new run folder")
+        })
     }
 
     /// Writes it as `path`, whole or not at all.
     ///
     /// # Errors
-    /// Internal error where the disk refuses.
+    /// Storage error where the disk refuses.
     pub fn write(&self, path: &Path) -> Result<()> {
         let text = serde_json::to_string_pretty(self)
             .map_err(|e| Error::internal(format!("run record: {e}")))?;

@@ -17,6 +17,7 @@ use serde_json::{Map, Value, json};
 use super::folder::RunFolder;
 use super::progress::Progress;
 use super::stop::StopCause;
+use super::tensorboard::Mark;
 use super::{EventLog, MetricsCsv, TensorBoard, clock, events};
 use crate::{Error, Result};
 
@@ -103,21 +104,20 @@ pub struct Reporter {
     phase: String,
     history: Vec<EpochRecord>,
     logged: Vec<Place>,
+    /// Phases with their epochs.
+    planned: Vec<(String, u64)>,
 }
 
 impl Reporter {
     /// Reports into `folder` and to the terminal.
     ///
     /// # Errors
-    /// Internal error where the disk refuses.
+    /// Storage error where the disk refuses.
     pub fn open(folder: &RunFolder, options: ReporterOptions) -> Result<Self> {
         let plan = folder.plan();
-        let board = if plan.output.tensorboard {
-            Some(TensorBoard::create(&folder.path().join("tb"))?)
-        } else {
-            None
-        };
         let record = folder.record();
+        let board = (plan.output.tensorboard)
+            .then(|| TensorBoard::new(&folder.path().join("tb"), &record.id));
         let trial = std::env::var("BIORULE_TRIAL_ID").unwrap_or_else(|_| record.id.clone());
         let mut stamp = Map::new();
         stamp.insert("run".into(), record.id.clone().into());
@@ -143,6 +143,11 @@ impl Reporter {
             phase: String::new(),
             history: Vec::new(),
             logged,
+            planned: plan
+                .phases
+                .iter()
+                .map(|p| (p.name.clone(), p.epochs))
+                .collect(),
         })
     }
 
@@ -163,6 +168,7 @@ impl Reporter {
             phase: String::new(),
             history: Vec::new(),
             logged: Vec::new(),
+            planned: Vec::new(),
         }
     }
 
@@ -180,15 +186,54 @@ impl Reporter {
         json!(all)
     }
 
-    /// Takes up the history of a checkpoint's state: what a kill kept out of
+    /// What the reporter wants back from a checkpoint: the history with `next`, and how much of
+    /// the event files stands behind it.
+    ///
+    /// # Errors
+    /// Storage error where the disk refuses.
+    pub fn state_with(&mut self, next: Option<&EpochRecord>) -> Result<Value> {
+        let mark = match &mut self.board {
+            Some(board) => Some(board.mark(self.history.len())?),
+            None => None,
+        };
+        Ok(json!({"history": self.history_with(next), "board": mark}))
+    }
+
+    /// There is no checkpoint to go on from: what a killed start left on the board is void.
+    ///
+    /// # Errors
+    /// Storage error where the disk refuses.
+    pub fn start_over(&mut self) -> Result<()> {
+        match &mut self.board {
+            Some(board) => board.go_back(None),
+            None => Ok(()),
+        }
+    }
+
+    /// Takes up what a checkpoint's `state` holds of [`Self::state_with`]: what a kill kept out of
     /// the files is written now, and listeners hear all of it as replayed.
     ///
     /// # Errors
-    /// Data error where `history` is none; internal error where the disk refuses.
-    pub fn restore(&mut self, history: &Value) -> Result<()> {
-        let history: Vec<Saved> = serde_json::from_value(history.clone())
-            .map_err(|e| Error::data(format!("history in the checkpoint: {e}")))?;
-        let history: Vec<EpochRecord> = history.into_iter().map(EpochRecord::from).collect();
+    /// Storage error where there is no history in it, or the disk refuses.
+    pub fn restore(&mut self, state: &Value) -> Result<()> {
+        let history: Vec<Saved> = serde_json::from_value(state["history"].clone())
+            .map_err(|e| Error::storage(format!("history in the checkpoint: {e}")))?;
+        let mut history: Vec<EpochRecord> = history.into_iter().map(EpochRecord::from).collect();
+        for record in &mut history {
+            // A run that was extended has more epochs than when this one was recorded.
+            if let Some((_, epochs)) = self.planned.iter().find(|(name, _)| *name == record.phase) {
+                record.epochs = *epochs;
+            }
+        }
+        // Checkpoints of earlier versions do not know; there the event files stay as they are.
+        let mark: Option<Mark> = serde_json::from_value(state["board"].clone()).unwrap_or(None);
+        if let (Some(board), Some(mark)) = (&mut self.board, mark) {
+            board.go_back(Some(&mark))?;
+            for record in history.iter().skip(mark.epochs) {
+                draw(board, record)?;
+            }
+            board.flush()?;
+        }
         for record in &history {
             let place = record.place();
             let mut event = epoch_event(record);
@@ -206,7 +251,7 @@ impl Reporter {
     /// The run starts, after `resumed_from` finished epochs where it goes on.
     ///
     /// # Errors
-    /// Internal error where the disk refuses; so with all reports below.
+    /// Storage error where the disk refuses; so with all reports below.
     pub fn start(&mut self, resumed_from: Option<u64>) -> Result<()> {
         let event = json!({
             "event": "start",
@@ -222,7 +267,7 @@ impl Reporter {
     /// A phase starts: its name, its number of `count`, its epochs.
     ///
     /// # Errors
-    /// Internal error where the disk refuses.
+    /// Storage error where the disk refuses.
     pub fn phase(&mut self, name: &str, index: usize, count: usize, epochs: u64) -> Result<()> {
         name.clone_into(&mut self.phase);
         self.progress.phase(name, index, count, epochs);
@@ -240,7 +285,7 @@ impl Reporter {
     /// A step is finished.
     ///
     /// # Errors
-    /// Internal error where the disk refuses.
+    /// Storage error where the disk refuses.
     pub fn step(&mut self, step: &StepRecord) -> Result<()> {
         self.progress.step(step);
         if self.wants_metrics(step.total_step)
@@ -257,7 +302,7 @@ impl Reporter {
     /// A checkpoint is on the disk.
     ///
     /// # Errors
-    /// Internal error where the disk refuses.
+    /// Storage error where the disk refuses.
     pub fn checkpoint(&mut self, path: &Path, total_epoch: u64) -> Result<()> {
         let event = json!({
             "event": "checkpoint",
@@ -270,19 +315,13 @@ impl Reporter {
     /// An epoch is finished and its checkpoint on the disk.
     ///
     /// # Errors
-    /// Internal error where the disk refuses.
+    /// Storage error where the disk refuses.
     pub fn epoch(&mut self, record: EpochRecord) -> Result<()> {
         self.progress.epoch(&record);
         let event = epoch_event(&record);
         self.logged.push(record.place());
         if let Some(board) = &mut self.board {
-            for (name, value) in &record.metrics {
-                let tag = match record.segment.as_str() {
-                    "network" => format!("{}/{name}", record.phase),
-                    baseline => format!("{baseline}/{}/{name}", record.phase),
-                };
-                board.scalar(&tag, *value, record.total_epoch)?;
-            }
+            draw(board, &record)?;
             board.flush()?;
         }
         self.history.push(record);
@@ -295,7 +334,7 @@ impl Reporter {
     /// The distribution of `values` under `tag`, for TensorBoard.
     ///
     /// # Errors
-    /// Internal error where the disk refuses.
+    /// Storage error where the disk refuses.
     pub fn histogram(&mut self, tag: &str, values: &[f32], total_step: u64) -> Result<()> {
         match &mut self.board {
             Some(board) => board.histogram(tag, values, total_step),
@@ -307,7 +346,7 @@ impl Reporter {
     /// short fixed word for programs.
     ///
     /// # Errors
-    /// Internal error where the disk refuses.
+    /// Storage error where the disk refuses.
     pub fn warn(&mut self, code: &str, text: &str, hint: Option<&str>) -> Result<()> {
         self.progress.line(&format!("warning: {text}"));
         if let Some(hint) = hint {
@@ -319,7 +358,7 @@ impl Reporter {
     /// The run failed.
     ///
     /// # Errors
-    /// Internal error where the disk refuses.
+    /// Storage error where the disk refuses.
     pub fn error(&mut self, error: &Error) -> Result<()> {
         self.progress.clear();
         let event = json!({
@@ -341,7 +380,7 @@ impl Reporter {
     /// The run ended as `outcome` says, because of `reason`.
     ///
     /// # Errors
-    /// Internal error where the disk refuses.
+    /// Storage error where the disk refuses.
     pub fn done(&mut self, outcome: &Outcome, reason: &str, folder: &RunFolder) -> Result<()> {
         self.progress.clear();
         let last = self.history.last().map(|e| &e.metrics);
@@ -363,7 +402,7 @@ impl Reporter {
     /// Tells listeners the events of a run that ended earlier.
     ///
     /// # Errors
-    /// Internal error where the folder cannot be read.
+    /// Storage error where the folder cannot be read.
     pub fn replay(&mut self, folder: &RunFolder) -> Result<()> {
         for mut event in events::read(&folder.events_path())? {
             event["replayed"] = true.into();
@@ -461,6 +500,26 @@ impl From<Saved> for EpochRecord {
             seconds: f64::from_bits(s.seconds),
             metrics: s.metrics.into_iter().map(number).collect(),
         }
+    }
+}
+
+/// The numbers of an epoch as scalars.
+fn draw(board: &mut TensorBoard, record: &EpochRecord) -> Result<()> {
+    let place = match record.segment.as_str() {
+        "network" => record.phase.clone(),
+        baseline => format!("{baseline}/{}", record.phase),
+    };
+    for (name, value) in &record.metrics {
+        board.scalar(&tag(&place, name), *value, record.total_epoch)?;
+    }
+    Ok(())
+}
+
+/// A quantity under the place where it was measured. A phase named `train` says its name once.
+fn tag(place: &str, name: &str) -> String {
+    match name.strip_prefix(place) {
+        Some(rest) if rest.starts_with('/') => name.to_owned(),
+        _ => format!("{place}/{name}"),
     }
 }
 
