@@ -109,13 +109,8 @@ impl<'a> Bridge<'a> {
 
 impl Progress for Bridge<'_> {
     fn phase(&mut self, event: &PhaseEvent<'_>) {
-        let name = match event.segment {
-            "network" => event.phase.to_owned(),
-            segment => format!("{segment}: {}", event.phase),
-        };
-        let told = self
-            .reporter
-            .phase(&name, event.index, event.phases, event.epochs);
+        let of = (event.index, event.phases);
+        let told = (self.reporter).phase(event.segment, event.phase, of, event.epochs);
         self.keep(told);
     }
 
@@ -125,17 +120,14 @@ impl Progress for Bridge<'_> {
     }
 
     fn step(&mut self, event: &StepEvent) {
-        let told = self.reporter.step(&StepRecord {
+        self.reporter.step(&StepRecord {
             step: event.step,
             steps: event.steps_per_epoch,
-            total_step: event.total_step,
             metrics: &self.logged,
         });
-        self.keep(told);
     }
 
     fn rules(&mut self, step: u64, metrics: &[BlockMetrics]) {
-        let _ = step;
         self.logged = metrics
             .iter()
             .flat_map(|(block, numbers)| {
@@ -143,6 +135,8 @@ impl Progress for Bridge<'_> {
                 numbers.iter().map(name)
             })
             .collect();
+        let told = self.reporter.rules(step, &self.logged);
+        self.keep(told);
     }
 
     fn epoch(&mut self, event: &EpochEvent<'_>) -> Result<()> {

@@ -5,7 +5,7 @@
 //! Order of calls: `restore` (on resume), `start`, then for each phase
 //! `phase`, `step`…, and after each epoch, its checkpoint saved, `checkpoint`
 //! and `epoch`; at the end `done`. An epoch is reported only when its
-//! checkpoint is on the disk; the checkpoint's state holds `history_with` the
+//! checkpoint is on the disk; the checkpoint's state holds the history with the
 //! epoch, so that one reported nowhere before a kill is not lost.
 
 use std::collections::BTreeMap;
@@ -65,9 +65,7 @@ pub struct StepRecord<'a> {
     pub step: u64,
     /// Steps of an epoch.
     pub steps: u64,
-    /// Finished steps of the run.
-    pub total_step: u64,
-    /// Loss and other numbers for the progress line; logged when due.
+    /// Loss and other numbers for the progress line.
     pub metrics: &'a [(String, f64)],
 }
 
@@ -100,8 +98,8 @@ pub struct Reporter {
     csv: Option<MetricsCsv>,
     board: Option<TensorBoard>,
     progress: Progress,
-    log_every: u64,
-    phase: String,
+    /// Where tags of the phase begin.
+    place: String,
     history: Vec<EpochRecord>,
     logged: Vec<Place>,
     /// Phases with their epochs.
@@ -139,8 +137,7 @@ impl Reporter {
             csv: Some(MetricsCsv::new(&folder.path().join("metrics.csv"))),
             board,
             progress: Progress::new(options.quiet, options.plain),
-            log_every: plan.output.log_every,
-            phase: String::new(),
+            place: String::new(),
             history: Vec::new(),
             logged,
             planned: plan
@@ -164,8 +161,7 @@ impl Reporter {
             csv: None,
             board: None,
             progress: Progress::new(true, true),
-            log_every: 0,
-            phase: String::new(),
+            place: String::new(),
             history: Vec::new(),
             logged: Vec::new(),
             planned: Vec::new(),
@@ -264,37 +260,44 @@ impl Reporter {
         self.send(&event)
     }
 
-    /// A phase starts: its name, its number of `count`, its epochs.
+    /// A phase of `segment` starts: its name, its number of `count`, its epochs.
     ///
     /// # Errors
     /// Storage error where the disk refuses.
-    pub fn phase(&mut self, name: &str, index: usize, count: usize, epochs: u64) -> Result<()> {
-        name.clone_into(&mut self.phase);
-        self.progress.phase(name, index, count, epochs);
+    pub fn phase(
+        &mut self,
+        segment: &str,
+        phase: &str,
+        (index, count): (usize, usize),
+        epochs: u64,
+    ) -> Result<()> {
+        let name = match segment {
+            "network" => phase.to_owned(),
+            baseline => format!("{baseline}: {phase}"),
+        };
+        self.place = place(segment, phase);
+        self.progress.phase(&name, index, count, epochs);
         let event = json!({"event": "phase", "phase": name, "index": index, "epochs": epochs});
         self.send(&event)
     }
 
-    /// Whether the numbers of step `total_step` will be logged, so that
-    /// costly ones need computing only then.
-    #[must_use]
-    pub fn wants_metrics(&self, total_step: u64) -> bool {
-        self.board.is_some() && self.log_every > 0 && total_step.is_multiple_of(self.log_every)
+    /// A step is finished.
+    pub fn step(&mut self, step: &StepRecord) {
+        self.progress.step(step);
     }
 
-    /// A step is finished.
+    /// What rules reported after `total_step` steps of the segment, for TensorBoard.
     ///
     /// # Errors
     /// Storage error where the disk refuses.
-    pub fn step(&mut self, step: &StepRecord) -> Result<()> {
-        self.progress.step(step);
-        if self.wants_metrics(step.total_step)
-            && let Some(board) = &mut self.board
-        {
-            for (name, value) in step.metrics {
-                let tag = format!("{}/step/{name}", self.phase);
-                board.scalar(&tag, *value, step.total_step)?;
-            }
+    pub fn rules(&mut self, total_step: u64, metrics: &[(String, f64)]) -> Result<()> {
+        let Some(board) = &mut self.board else {
+            return Ok(());
+        };
+        for (name, value) in metrics {
+            let own = name.strip_prefix(&self.place);
+            let name = own.and_then(|rest| rest.strip_prefix('/')).unwrap_or(name);
+            board.scalar(&format!("{}/step/{name}", self.place), *value, total_step)?;
         }
         Ok(())
     }
@@ -505,14 +508,19 @@ impl From<Saved> for EpochRecord {
 
 /// The numbers of an epoch as scalars.
 fn draw(board: &mut TensorBoard, record: &EpochRecord) -> Result<()> {
-    let place = match record.segment.as_str() {
-        "network" => record.phase.clone(),
-        baseline => format!("{baseline}/{}", record.phase),
-    };
+    let place = place(&record.segment, &record.phase);
     for (name, value) in &record.metrics {
         board.scalar(&tag(&place, name), *value, record.total_epoch)?;
     }
     Ok(())
+}
+
+/// Where tags of a phase begin.
+fn place(segment: &str, phase: &str) -> String {
+    match segment {
+        "network" => phase.to_owned(),
+        baseline => format!("{baseline}/{phase}"),
+    }
 }
 
 /// A quantity under the place where it was measured. A phase named `train` says its name once.

@@ -289,7 +289,6 @@ impl Trainer<'_> {
                 epoch: self.position.epoch,
                 step: self.position.batch,
                 steps_per_epoch: running.steps,
-                total_step: self.position.total_step,
                 samples: seen,
             });
             self.after_step(plan, &clock, running, progress)?;

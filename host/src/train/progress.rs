@@ -40,8 +40,6 @@ pub struct StepEvent {
     pub step: u64,
     /// Steps in an epoch.
     pub steps_per_epoch: u64,
-    /// Steps of the segment, all phases together.
-    pub total_step: u64,
     /// Samples in this step.
     pub samples: usize,
 }
