@@ -7,10 +7,12 @@ use std::rc::Rc;
 
 use super::Host;
 use crate::config::Resolved;
+use crate::run::extend::{self, Longer};
 use crate::run::folder::{self, Resume};
 use crate::run::identity::DeviceRecord;
 use crate::run::summary::{self, Experiment, Failure};
 use crate::run::{Metrics, Outcome, Reporter, ReporterOptions, RunFolder, StopCause, StopFlag};
+use crate::train::longer::Began;
 use crate::{Error, ExitCode, Result};
 
 /// What all experiments of a command share.
@@ -231,14 +233,40 @@ impl Started<'_> {
         if ready.fresh {
             folder::link_latest(&ready.root)?;
         }
+        let longer = self.extend(&mut folder, resolved)?;
         if folder.is_over() {
             return replay(&folder, options).map(|results| (None, results));
         }
         folder.record_use(device, &ready.host.plugins())?;
         let mut reporter = Reporter::open(&folder, options)?;
         reporter.note(&format!("run folder {}", path.display()));
+        reporter.extended(&longer)?;
         let result = (ready.host).train(&resolved.plan, &folder, &mut reporter, self.stop);
         finish(&mut folder, &mut reporter, result)
+    }
+}
+
+impl Started<'_> {
+    /// Takes the folder over for more epochs, where that is what differs: the phases that get
+    /// them.
+    fn extend(&self, folder: &mut RunFolder, resolved: &Resolved) -> Result<Vec<Longer>> {
+        let Some(extension) = folder.extension().cloned() else {
+            return Ok(Vec::new());
+        };
+        if let Some((index, epochs, position)) = extension.began {
+            let began = Began {
+                phase: &resolved.plan.phases[index],
+                epochs,
+                position,
+            };
+            if let Some(why) = self.ready.host.what_differs(&resolved.plan, &began)? {
+                let phase = format!("in phase `{}` {why}", began.phase.name);
+                let path = folder.path().display();
+                return Err(extend::refused(&phase).within(format_args!("run folder `{path}`")));
+            }
+        }
+        folder.extend()?;
+        Ok(extension.phases)
     }
 }
 

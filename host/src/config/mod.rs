@@ -25,7 +25,7 @@ pub use layers::{ENVIRONMENT, Sources, merge};
 pub use offline::{Offline, dataset_shape};
 pub use plan::*;
 pub use resolve::{Resolved, every_block, plugin_folders, resolve, resolve_table};
-pub use value::{Table, make, nearest, typed};
+pub use value::{DEFAULT, Table, make, nearest, typed};
 pub use warnings::Warnings;
 
 #[cfg(test)]

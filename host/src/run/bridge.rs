@@ -181,6 +181,10 @@ impl Progress for Bridge<'_> {
         }
     }
 
+    fn phases_done(&mut self) -> Result<()> {
+        self.checkpoints.keep_final_state()
+    }
+
     fn should_stop(&self) -> bool {
         self.stop.stopped()
     }

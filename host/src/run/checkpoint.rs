@@ -35,22 +35,36 @@ pub struct CheckpointStore {
 }
 
 impl CheckpointStore {
+    /// The store in `folder`, which may not be there yet.
+    #[must_use]
+    pub fn new(folder: &Path) -> Self {
+        Self {
+            folder: folder.to_owned(),
+        }
+    }
+
     /// The store in `folder`, which is made where missing.
     ///
     /// # Errors
     /// Storage error where the disk refuses.
     pub fn open(folder: &Path) -> Result<Self> {
-        std::fs::create_dir_all(folder).map_err(|e| atomic::failed(folder, &e))?;
-        Ok(Self {
-            folder: folder.to_owned(),
-        })
+        let store = Self::new(folder);
+        store.make().map(|()| store)
     }
 
-    /// Whether `folder` holds a checkpoint.
+    /// Makes the folder where it is missing.
+    ///
+    /// # Errors
+    /// Storage error where the disk refuses.
+    pub fn make(&self) -> Result<()> {
+        let folder = &self.folder;
+        std::fs::create_dir_all(folder).map_err(|e| atomic::failed(folder, &e))
+    }
+
+    /// Whether there is a checkpoint.
     #[must_use]
-    pub fn is_in(folder: &Path) -> bool {
-        let there = |name| folder.join(name).exists();
-        there("last.safetensors") || there("previous.safetensors")
+    pub fn holds_any(&self) -> bool {
+        self.last_path().exists() || self.previous_path().exists()
     }
 
     /// The newest checkpoint's file.
@@ -63,6 +77,50 @@ impl CheckpointStore {
     #[must_use]
     pub fn best_path(&self) -> PathBuf {
         self.folder.join("best.safetensors")
+    }
+
+    /// The state at the end of the last phase, optimiser included: a longer run goes on from it.
+    fn final_path(&self) -> PathBuf {
+        self.folder.join("final-state.safetensors")
+    }
+
+    /// Keeps the last checkpoint as the state at the end of the phases, under a second name.
+    ///
+    /// # Errors
+    /// Storage error where the disk refuses.
+    pub fn keep_final_state(&self) -> Result<()> {
+        match self.last_path().exists() {
+            true => atomic::link(&self.last_path(), &self.final_path()),
+            false => Ok(()),
+        }
+    }
+
+    /// State of the checkpoint at the end of the phases that `is_end` accepts, with its file; of
+    /// runs that kept none, the one before the last may be it.
+    ///
+    /// # Errors
+    /// Storage error for a file that cannot be read.
+    pub fn load_final_state(
+        &self,
+        is_end: impl Fn(&Value) -> bool,
+    ) -> Result<Option<(PathBuf, Value)>> {
+        for path in [self.final_path(), self.previous_path()] {
+            if path.exists() {
+                let state = Self::load(&path)?.state;
+                if is_end(&state) {
+                    return Ok(Some((path, state)));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Makes `path`, one of the checkpoints, the last one again.
+    ///
+    /// # Errors
+    /// Storage error where the disk refuses.
+    pub fn go_back(&self, path: &Path) -> Result<()> {
+        atomic::link(path, &self.last_path())
     }
 
     fn previous_path(&self) -> PathBuf {

@@ -11,9 +11,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::extend::{self, Extended, Extension};
 use super::identity::{self, DeviceRecord, PluginRecord, RunRecord};
 use super::{CheckpointStore, Lock, atomic, clock};
-use crate::config::shown::{self, Row};
+use crate::config::DEFAULT;
+use crate::config::shown::{self, Change, Row};
 use crate::config::{PluginInfo, Resolved, RunPlan};
 use crate::{Error, ExitCode, Result};
 
@@ -36,6 +38,8 @@ pub struct RunFolder {
     resolved: Resolved,
     record: RunRecord,
     checkpoints: CheckpointStore,
+    extension: Option<Extension>,
+    overrides: Vec<String>,
     // Last field: freed after everything else is written.
     _lock: Lock,
 }
@@ -56,6 +60,8 @@ impl RunFolder {
         fs::create_dir_all(path).map_err(|e| atomic::failed(path, &e))?;
         let lock = Lock::acquire(&path.join("lock"))?;
         let known = path.join("run.json");
+        let checkpoints = CheckpointStore::new(&path.join("checkpoints"));
+        let mut extension = None;
         let record = if known.exists() {
             if resume == Resume::Never {
                 return Err(
@@ -63,8 +69,16 @@ impl RunFolder {
                         .hint("use `--resume auto`, or another `--run-dir`"),
                 );
             }
-            same_configuration(path, resolved)?;
             let mut record = RunRecord::read(&known)?;
+            let changes = changes(path, resolved)?;
+            if !changes.is_empty() {
+                let Some(phases) = extend::longer(&changes, &resolved.plan) else {
+                    return Err(extend::other_configuration(path, &changes));
+                };
+                let found = extend::extension(phases, &resolved.plan, &record, &checkpoints)
+                    .map_err(|e| e.within(format_args!("run folder `{}`", path.display())))?;
+                extension = Some(found);
+            }
             record.starts += 1;
             record.argv = std::env::args().collect();
             if !is_over(&record) {
@@ -80,8 +94,7 @@ impl RunFolder {
                     path.display()
                 )));
             }
-            let checkpoints = path.join("checkpoints");
-            if CheckpointStore::is_in(&checkpoints) {
+            if checkpoints.holds_any() {
                 let text = format!(
                     "`{}` holds checkpoints of a run, but its `run.json` is gone",
                     path.display()
@@ -91,18 +104,20 @@ impl RunFolder {
             }
             let id = identity::new_id();
             let seed = resolved.plan.seeds.first().copied().unwrap_or(0);
-            let config = resolved.to_toml(false);
-            atomic::write(&path.join("config.toml"), config.as_bytes())?;
-            let words: String = overrides.iter().map(|o| format!("{o}\n")).collect();
-            atomic::write(&path.join("overrides.txt"), words.as_bytes())?;
+            write_configuration(path, resolved, overrides)?;
             RunRecord::new(&id, &resolved.plan.name, seed, &resolved.hash())
         };
-        record.write(&known)?;
+        checkpoints.make()?;
+        if extension.is_none() {
+            record.write(&known)?;
+        }
         Ok(Self {
             path: path.to_owned(),
             resolved: resolved.clone(),
             record,
-            checkpoints: CheckpointStore::open(&path.join("checkpoints"))?,
+            checkpoints,
+            extension,
+            overrides: overrides.to_vec(),
             _lock: lock,
         })
     }
@@ -129,6 +144,40 @@ impl RunFolder {
     #[must_use]
     pub fn checkpoints(&self) -> &CheckpointStore {
         &self.checkpoints
+    }
+
+    /// How it differs from the plan it was started with, where [`Self::extend`] is to be called
+    /// before anything else.
+    #[must_use]
+    pub fn extension(&self) -> Option<&Extension> {
+        self.extension.as_ref()
+    }
+
+    /// Makes the folder that of the longer run. A kill in between leaves the former run, or one
+    /// that the same command takes up.
+    ///
+    /// # Errors
+    /// Storage error where the disk refuses.
+    pub fn extend(&mut self) -> Result<()> {
+        let Some(extension) = self.extension.take() else {
+            return Ok(());
+        };
+        if let Some(path) = &extension.back_to {
+            self.checkpoints.go_back(path)?;
+        }
+        let record = &mut self.record;
+        let hash = self.resolved.hash();
+        record.extended.push(Extended {
+            at: clock::stamp(clock::now()),
+            phases: extension.phases,
+            config_hash: std::mem::replace(&mut record.config_hash, hash),
+            exit_reason: record.exit_reason.take(),
+            results: std::mem::take(&mut record.results),
+        });
+        record.ended = None;
+        record.error = None;
+        record.write(&self.path.join("run.json"))?;
+        write_configuration(&self.path, &self.resolved, &self.overrides)
     }
 
     /// Its event file.
@@ -193,28 +242,35 @@ impl RunFolder {
     }
 }
 
+/// The configuration and what was typed.
+fn write_configuration(path: &Path, resolved: &Resolved, overrides: &[String]) -> Result<()> {
+    let config = resolved.to_toml(false);
+    atomic::write(&path.join("config.toml"), config.as_bytes())?;
+    let words: String = overrides.iter().map(|o| format!("{o}\n")).collect();
+    atomic::write(&path.join("overrides.txt"), words.as_bytes())
+}
+
 fn is_over(record: &RunRecord) -> bool {
     let reason = record.exit_reason.as_deref();
     matches!(reason, Some("finished" | "pruned" | "diverged"))
 }
 
-/// Refuses to go on with other settings than the folder was started with.
-fn same_configuration(path: &Path, resolved: &Resolved) -> Result<()> {
+/// The settings that decide results and differ from those that the folder was started with.
+fn changes(path: &Path, resolved: &Resolved) -> Result<Vec<Change>> {
     let file = path.join("config.toml");
     let text = fs::read_to_string(&file).map_err(|e| atomic::failed(&file, &e))?;
     let theirs = stored_rows(&text).map_err(|e| damaged(&file, &e))?;
     // Through text, as the stored one went.
     let ours = stored_rows(&resolved.to_toml(false))?;
-    let differences = shown::differences(&ours, &theirs);
-    if differences.is_empty() {
-        return Ok(());
-    }
-    Err(Error::usage(format!(
-        "run folder `{}` was started with another configuration: {}",
-        path.display(),
-        differences.join(", ")
-    ))
-    .hint("undo the change, or choose another `--run-dir`"))
+    let rows = resolved.rows();
+    // A setting that an earlier version did not have and nobody sets is as it was then.
+    let is_new = |change: &Change| {
+        let row = rows.iter().find(|(path, ..)| *path == change.path);
+        change.theirs.is_none() && row.is_some_and(|(_, _, origin)| origin == DEFAULT)
+    };
+    let mut all = shown::differences(&ours, &theirs);
+    all.retain(|change| !is_new(change));
+    Ok(all)
 }
 
 fn damaged(file: &Path, e: &Error) -> Error {

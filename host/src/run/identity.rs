@@ -54,6 +54,9 @@ pub struct RunRecord {
     /// Final numbers.
     #[serde(default)]
     pub results: super::Metrics,
+    /// How it was made longer, the first time first.
+    #[serde(default)]
+    pub extended: Vec<super::extend::Extended>,
 }
 
 /// An error as it was told.
@@ -182,6 +185,7 @@ impl RunRecord {
             exit_reason: None,
             error: None,
             results: super::Metrics::new(),
+            extended: Vec::new(),
         }
     }
 

@@ -14,6 +14,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+use super::extend::Longer;
 use super::folder::RunFolder;
 use super::progress::Progress;
 use super::stop::StopCause;
@@ -122,14 +123,20 @@ impl Reporter {
         stamp.insert("trial_id".into(), trial.into());
         stamp.insert("seed".into(), record.seed.into());
         stamp.insert("config_hash".into(), record.config_hash.clone().into());
-        let logged = events::read(&folder.events_path())?
-            .iter()
-            .filter(|e| e["event"] == "epoch")
-            .filter_map(|e| {
-                let word = |key: &str| e[key].as_str().map(str::to_owned);
-                Some((word("segment")?, word("phase")?, e["epoch"].as_u64()?))
-            })
-            .collect();
+        let mut logged = Vec::new();
+        for e in events::read(&folder.events_path())? {
+            // A longer run trains its baselines anew.
+            if e["event"] == "extend" {
+                logged.retain(|(segment, ..): &Place| segment == "network");
+            }
+            let word = |key: &str| e[key].as_str().map(str::to_owned);
+            if e["event"] == "epoch"
+                && let (Some(segment), Some(phase)) = (word("segment"), word("phase"))
+                && let Some(epoch) = e["epoch"].as_u64()
+            {
+                logged.push((segment, phase, epoch));
+            }
+        }
         Ok(Self {
             options,
             stamp,
@@ -258,6 +265,23 @@ impl Reporter {
             self.note(&format!("going on after {epochs} finished epochs"));
         }
         self.send(&event)
+    }
+
+    /// The run was made longer before this start: phases `longer` have more epochs.
+    ///
+    /// # Errors
+    /// Storage error where the disk refuses.
+    pub fn extended(&mut self, longer: &[Longer]) -> Result<()> {
+        if longer.is_empty() {
+            return Ok(());
+        }
+        for Longer { phase, from, to } in longer {
+            self.note(&format!(
+                "phase `{phase}` goes on to {to} epochs instead of {from}"
+            ));
+        }
+        self.logged.retain(|(segment, ..)| segment == "network");
+        self.send(&json!({"event": "extend", "phases": longer}))
     }
 
     /// A phase of `segment` starts: its name, its number of `count`, its epochs.

@@ -103,6 +103,14 @@ pub trait Progress: Send {
         state: &serde_json::Value,
         best: bool,
     ) -> Result<()>;
+    /// All phases of the network are done; the last checkpoint is that of their end, from which a
+    /// longer run can go on.
+    ///
+    /// # Errors
+    /// Failures to write.
+    fn phases_done(&mut self) -> Result<()> {
+        Ok(())
+    }
     /// Whether the run should checkpoint and end.
     fn should_stop(&self) -> bool {
         false

@@ -178,7 +178,7 @@ pub fn score(
     in_pool(|| evaluate(&mut trainer.network, samples, None, loss, &trainer.place))
 }
 
-fn place(job: &Job<'_>) -> Result<Place> {
+pub(super) fn place(job: &Job<'_>) -> Result<Place> {
     Ok(Place {
         device: job.device.clone(),
         dtype: match job.plan.dtype {
@@ -190,7 +190,7 @@ fn place(job: &Job<'_>) -> Result<Place> {
 }
 
 /// Builds a segment's network and puts the checkpoint's values into it.
-fn open<'a>(
+pub(super) fn open<'a>(
     job: &Job<'a>,
     data: &'a Sets<'a>,
     place: &Place,
@@ -250,6 +250,9 @@ impl Trainer<'_> {
 
     /// Scores the segment on the test set and makes that durable.
     fn finish(&mut self, progress: &mut dyn Progress) -> Result<Flow> {
+        if self.position.segment == 0 {
+            progress.phases_done()?;
+        }
         let scores = match self.last_scores {
             Some(scores) if self.data.validation.is_none() => scores,
             _ => {
