@@ -14,7 +14,8 @@ use super::{Host, Open};
 use crate::config::{Resolved, shapes};
 use crate::run::folder::{self, Resume};
 use crate::run::summary::{self, Experiment, Failure};
-use crate::run::{ReporterOptions, StopFlag};
+use crate::run::{CheckpointStore, ReporterOptions, StopFlag};
+use crate::train::init::locate;
 use crate::{Error, ExitCode, Result};
 
 /// Trains a network.
@@ -25,6 +26,8 @@ Examples:
   biorule train base.toml mine.toml --set blocks.conv1.rule.lr=0.05 --seed 3
   biorule train configs/quickstart.toml --run-dir here --resume auto
   biorule train configs/quickstart.toml --dry-run
+  biorule train configs/quickstart.toml --init-from runs/pretrained/latest
+  biorule train configs/quickstart.toml --run-dir here --set training.gradient.epochs=20
   biorule train --each configs/reproduce/bioflax/*.toml
   BIORULE__TRAINING__GRADIENT__EPOCHS=2 biorule train configs/quickstart.toml
 
@@ -215,6 +218,9 @@ fn dry_run(list: Vec<Planned>) -> Result<ExitCode> {
 /// Prints the plan and the shapes of every block.
 fn show_plan(resolved: &Resolved, host: &dyn Host) -> Result<()> {
     let plan = &resolved.plan;
+    if let Some(init) = &plan.init {
+        CheckpointStore::load(&locate(&init.from)?).map_err(|e| e.within("`init_from`"))?;
+    }
     let mut text = resolved.to_toml(false);
     if let Some(data) = host.dataset(&plan.data)? {
         text.push_str("\n# shapes of one sample\n");

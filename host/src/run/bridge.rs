@@ -14,6 +14,7 @@ use super::stop::{StopCause, StopFlag};
 use super::{CheckpointStore, Metrics, RunFolder};
 use crate::Result;
 use crate::nn::network::BlockMetrics;
+use crate::train::init::Initial;
 use crate::train::{self, EpochEvent, PhaseEvent, Progress, StepEvent};
 
 /// A run folder, a reporter and a stop flag as the trainer sees them.
@@ -179,6 +180,10 @@ impl Progress for Bridge<'_> {
             Some(record) => self.reporter.epoch(record),
             None => Ok(()),
         }
+    }
+
+    fn initialised(&mut self, initial: &Initial) -> Result<()> {
+        self.reporter.initialised(initial)
     }
 
     fn phases_done(&mut self) -> Result<()> {

@@ -12,7 +12,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::extend::{self, Extended, Extension};
-use super::identity::{self, DeviceRecord, PluginRecord, RunRecord};
+use super::identity::{self, DeviceRecord, InitRecord, PluginRecord, RunRecord};
 use super::{CheckpointStore, Lock, atomic, clock};
 use crate::config::DEFAULT;
 use crate::config::shown::{self, Change, Row};
@@ -213,6 +213,17 @@ impl RunFolder {
         self.record.no_gpu = device.no_gpu;
         self.record.tf32 = device.tf32;
         self.record.plugins = plugins.iter().map(PluginRecord::from).collect();
+        // A run that goes on does not need the file of its initial weights any more.
+        if let Some(init) = self
+            .resolved
+            .plan
+            .init
+            .as_ref()
+            .filter(|_| !self.checkpoints.holds_any())
+        {
+            let file = crate::train::init::locate(&init.from)?;
+            self.record.init = Some(InitRecord::of(&file)?);
+        }
         self.record.write(&self.path.join("run.json"))
     }
 

@@ -40,6 +40,12 @@ pub struct RunRecord {
     pub tf32: bool,
     /// Plugins loaded.
     pub plugins: Vec<PluginRecord>,
+    /// Where the initial weights come from, where that is another run or file.
+    #[serde(default)]
+    pub init: Option<InitRecord>,
+    /// What was warned about, in the plan and in the run.
+    #[serde(default)]
+    pub warnings: Vec<String>,
     /// First start, universal time.
     pub started: String,
     /// Number of starts.
@@ -57,6 +63,33 @@ pub struct RunRecord {
     /// How it was made longer, the first time first.
     #[serde(default)]
     pub extended: Vec<super::extend::Extended>,
+}
+
+/// A file of initial weights.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InitRecord {
+    /// Its path.
+    pub file: String,
+    /// Its length.
+    pub bytes: u64,
+    /// SHA-256 of it, hexadecimal.
+    pub sha256: String,
+}
+
+impl InitRecord {
+    /// Of the file `path`.
+    ///
+    /// # Errors
+    /// Usage error for a file that cannot be read.
+    pub fn of(path: &Path) -> Result<Self> {
+        use sha2::{Digest, Sha256};
+        let bytes = std::fs::read(path).map_err(|e| Error::io(ExitCode::Usage, path, &e))?;
+        Ok(Self {
+            file: path.display().to_string(),
+            bytes: bytes.len() as u64,
+            sha256: hex(&Sha256::digest(&bytes)),
+        })
+    }
 }
 
 /// An error as it was told.
@@ -179,6 +212,8 @@ impl RunRecord {
             no_gpu: None,
             tf32: false,
             plugins: Vec::new(),
+            init: None,
+            warnings: Vec::new(),
             started: clock::stamp(clock::now()),
             starts: 1,
             ended: None,

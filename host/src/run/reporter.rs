@@ -20,6 +20,7 @@ use super::progress::Progress;
 use super::stop::StopCause;
 use super::tensorboard::Mark;
 use super::{EventLog, MetricsCsv, TensorBoard, clock, events};
+use crate::train::init::Initial;
 use crate::{Error, Result};
 
 /// Numbers by name, such as `train/loss`, `test/accuracy`, `conv1/radius`.
@@ -282,6 +283,19 @@ impl Reporter {
         }
         self.logged.retain(|(segment, ..)| segment == "network");
         self.send(&json!({"event": "extend", "phases": longer}))
+    }
+
+    /// The network starts with weights from elsewhere.
+    ///
+    /// # Errors
+    /// Storage error where the disk refuses.
+    pub fn initialised(&mut self, initial: &Initial) -> Result<()> {
+        for line in initial.lines() {
+            self.note(&line);
+        }
+        let mut event = json!(initial);
+        event["event"] = "init".into();
+        self.send(&event)
     }
 
     /// A phase of `segment` starts: its name, its number of `count`, its epochs.

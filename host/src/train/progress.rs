@@ -5,6 +5,7 @@ use std::path::Path;
 
 use candle_core::Tensor;
 
+use super::init::Initial;
 use crate::Result;
 use crate::nn::network::BlockMetrics;
 
@@ -75,6 +76,14 @@ pub trait Progress: Send {
     /// for programs.
     fn warn(&mut self, code: &str, text: &str, hint: Option<&str>) {
         let _ = (code, text, hint);
+    }
+    /// The network starts with weights from elsewhere.
+    ///
+    /// # Errors
+    /// Failures to write.
+    fn initialised(&mut self, initial: &Initial) -> Result<()> {
+        let _ = initial;
+        Ok(())
     }
     /// A step has ended.
     fn step(&mut self, event: &StepEvent) {

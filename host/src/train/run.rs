@@ -113,6 +113,10 @@ pub fn run(
     };
     while let Some(segment) = segments.get(position.segment) {
         let mut trainer = open(job, &sets, &place, segment, (position, resume.as_ref()))?;
+        if let (None, 0, Some(init)) = (&resume, position.segment, &job.plan.init) {
+            let taken = super::init::apply(&trainer.network, &segment.blocks, init)?;
+            progress.initialised(&taken)?;
+        }
         trainer.carried = std::mem::take(&mut carried);
         trainer.results = results;
         let from = resume.take().filter(|_| !position.is_segment_start());
