@@ -237,10 +237,14 @@ impl Started<'_> {
         if folder.is_over() {
             return replay(&folder, options).map(|results| (None, results));
         }
+        folder.note_warnings(resolved.warnings.iter());
         folder.record_use(device, &ready.host.plugins())?;
         let mut reporter = Reporter::open(&folder, options)?;
         reporter.note(&format!("run folder {}", path.display()));
         reporter.extended(&longer)?;
+        for text in resolved.warnings.iter() {
+            reporter.note_warning("plan", text, None)?;
+        }
         let result = (ready.host).train(&resolved.plan, &folder, &mut reporter, self.stop);
         finish(&mut folder, &mut reporter, result)
     }
@@ -276,6 +280,7 @@ fn finish(
     reporter: &mut Reporter,
     result: Result<Outcome>,
 ) -> Result<(Option<StopCause>, Metrics)> {
+    folder.note_warnings(reporter.warnings().iter().map(String::as_str));
     match result {
         Ok(outcome) => {
             let reason = match outcome.stopped {

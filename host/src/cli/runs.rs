@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
+use crate::run::extend::Longer;
 use crate::run::identity::RunRecord;
 use crate::run::summary::{Experiment, Failure};
 use crate::run::{folder, lock, summary};
@@ -25,8 +26,9 @@ pub enum RunsCommand {
 #[derive(Args, Debug)]
 pub struct ListArgs {
     /// Folder to look in
-    #[arg(default_value = "runs")]
-    folder: PathBuf,
+    ///
+    /// Absent: `runs`
+    folder: Option<PathBuf>,
     /// As JSON
     #[arg(long)]
     json: bool,
@@ -83,20 +85,36 @@ fn run_json(path: &Path, record: &RunRecord) -> Value {
 }
 
 fn list(args: &ListArgs) -> Result<()> {
-    let runs = folder::find(&args.folder);
+    if let Some(folder) = args.folder.as_ref().filter(|folder| !folder.is_dir()) {
+        let text = format!("`{}` is no folder", folder.display());
+        return Err(Error::usage(text).hint("give a folder that holds runs, such as `runs`"));
+    }
+    let runs = folder::find(args.folder.as_deref().unwrap_or(Path::new("runs")));
     if args.json {
         let runs: Vec<Value> = runs.iter().map(|(p, r)| run_json(p, r)).collect();
         return super::print_json(&Value::Array(runs));
     }
-    let mut table = super::table(&["folder", "seed", "started", "state", "test/accuracy"]);
+    let head = [
+        "folder",
+        "seed",
+        "started",
+        "state",
+        "test/accuracy",
+        "test/loss",
+    ];
+    let mut table = super::table(&head);
     for (path, record) in &runs {
-        let accuracy = record.results.get("test/accuracy");
+        let number = |name: &str| {
+            let found = record.results.get(name);
+            found.map_or_else(|| "-".to_owned(), |x| summary::show(name, *x))
+        };
         table.add_row(vec![
             path.display().to_string(),
             record.seed.to_string(),
             record.started.clone(),
             state(path, record),
-            accuracy.map_or(String::new(), |x| format!("{:.2} %", 100.0 * x)),
+            number("test/accuracy"),
+            number("test/loss"),
         ]);
     }
     super::print(&format!("{table}\n"))
@@ -132,6 +150,27 @@ fn show(args: &ShowArgs) -> Result<()> {
         lines.push(format!(
             "plugin    {} {} {short}",
             plugin.name, plugin.version
+        ));
+    }
+    if let Some(init) = &record.init {
+        let short = init.sha256.get(..12).unwrap_or(&init.sha256);
+        lines.push(format!("init      {} {short}", init.file));
+    }
+    for extended in &record.extended {
+        for Longer { phase, from, to } in &extended.phases {
+            let at = &extended.at;
+            lines.push(format!(
+                "extended  phase {phase} from {from} to {to} epochs, {at}"
+            ));
+        }
+    }
+    for text in &record.warnings {
+        lines.push(format!("warning   {text}"));
+    }
+    if let Some(error) = &record.error {
+        lines.push(format!(
+            "error     {} (exit code {})",
+            error.text, error.code
         ));
     }
     for (name, value) in &record.results {

@@ -227,6 +227,15 @@ impl RunFolder {
         self.record.write(&self.path.join("run.json"))
     }
 
+    /// Takes warnings into the record, which the next write makes durable; each text once.
+    pub fn note_warnings<'a>(&mut self, warnings: impl IntoIterator<Item = &'a str>) {
+        for text in warnings {
+            if !self.record.warnings.iter().any(|known| known == text) {
+                self.record.warnings.push(text.to_owned());
+            }
+        }
+    }
+
     /// Writes down how the run ended; what was cached goes.
     ///
     /// # Errors
@@ -366,9 +375,14 @@ pub fn find(runs: &Path) -> Vec<(PathBuf, RunRecord)> {
 }
 
 fn search(folder: &Path, depth: usize, found: &mut Vec<(PathBuf, RunRecord)>) {
-    if let Ok(record) = RunRecord::read(&folder.join("run.json")) {
-        found.push((folder.to_owned(), record));
-        return;
+    match RunRecord::read(&folder.join("run.json")) {
+        Ok(record) => {
+            found.push((folder.to_owned(), record));
+            return;
+        }
+        // Not a run's folder.
+        Err(e) if e.code == ExitCode::Usage => {}
+        Err(e) => tracing::warn!("{}", e.text),
     }
     let Ok(entries) = fs::read_dir(folder) else {
         return;

@@ -104,6 +104,7 @@ pub struct Reporter {
     place: String,
     history: Vec<EpochRecord>,
     logged: Vec<Place>,
+    warnings: Vec<String>,
     /// Phases with their epochs.
     planned: Vec<(String, u64)>,
 }
@@ -148,6 +149,7 @@ impl Reporter {
             place: String::new(),
             history: Vec::new(),
             logged,
+            warnings: Vec::new(),
             planned: plan
                 .phases
                 .iter()
@@ -172,6 +174,7 @@ impl Reporter {
             place: String::new(),
             history: Vec::new(),
             logged: Vec::new(),
+            warnings: Vec::new(),
             planned: Vec::new(),
         }
     }
@@ -393,7 +396,26 @@ impl Reporter {
         if let Some(hint) = hint {
             self.progress.line(&format!("hint: {hint}"));
         }
-        self.send(&json!({"event": "warn", "code": code, "text": text, "hint": hint}))
+        self.note_warning(code, text, hint)
+    }
+
+    /// A warning that people have seen already, such as one about the plan, for the record.
+    ///
+    /// # Errors
+    /// Storage error where the disk refuses.
+    pub fn note_warning(&mut self, code: &str, text: &str, hint: Option<&str>) -> Result<()> {
+        let text = text.to_owned();
+        let event = json!({"event": "warn", "code": code, "text": &text, "hint": hint});
+        if !self.warnings.contains(&text) {
+            self.warnings.push(text);
+        }
+        self.send(&event)
+    }
+
+    /// What was warned about in this start, each text once.
+    #[must_use]
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
     }
 
     /// The run failed.

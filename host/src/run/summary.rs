@@ -182,7 +182,8 @@ pub fn table(runs: &[(u64, Metrics)]) -> String {
 }
 
 /// Value `x` of result `name` for people: accuracies in percent.
-fn show(name: &str, x: f64) -> String {
+#[must_use]
+pub fn show(name: &str, x: f64) -> String {
     match name.ends_with("accuracy") {
         true => format!("{:.2} %", 100.0 * x),
         false => format!("{x:.4}"),
