@@ -2,7 +2,7 @@
 //! others run: a sweep over a night is worth what it has by the morning. Only a request to stop
 //! ends the list.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::rc::Rc;
 
 use super::Host;
@@ -100,8 +100,8 @@ impl Ended {
             return Ok(code);
         }
         if let [only] = self.experiments.as_mut_slice()
-            && only.runs.is_empty()
             && only.failures.len() == 1
+            && only.failures[0].seed.is_none()
         {
             return Err(only.failures.remove(0).error);
         }
@@ -119,7 +119,7 @@ impl Ended {
                 format!("{n} of {all} experiments failed: `{names}`")
             }
         };
-        Err(Error::new(code, text).hint("each is told above; the others are done"))
+        Err(Error::new(code, text).hint("each is told above, with what to do"))
     }
 }
 
@@ -133,8 +133,9 @@ pub fn run(list: Vec<Planned>, options: &Options, stop: &StopFlag) -> Result<End
     let alone = list.len() == 1;
     for Planned { name, ready } in list {
         let mut done = Experiment::new(&name);
-        let told = |failure: &Failure, several: bool| {
-            if !(alone && !several) {
+        // The only failure of the only experiment is the error of the command.
+        let told = |failure: &Failure| {
+            if !alone || failure.seed.is_some() {
                 tell!("error: {}", failure.within(&name));
             }
         };
@@ -142,16 +143,18 @@ pub fn run(list: Vec<Planned>, options: &Options, stop: &StopFlag) -> Result<End
             // Told when its plan was checked.
             Err(error) => done.failures.push(Failure { seed: None, error }),
             Ok(ready) => {
-                let several = ready.resolved.plan.seeds.len() > 1;
                 let at = Started {
                     ready,
                     options,
                     stop,
                 };
-                ended.stopped = at.all_seeds(&mut done, &|f| told(f, several))?;
+                ended.stopped = at.all_seeds(&mut done, &told)?;
             }
         }
-        ended.experiments.push(done);
+        // One that a stop kept from beginning is not on the list.
+        if !(done.runs.is_empty() && done.failures.is_empty()) {
+            ended.experiments.push(done);
+        }
         if ended.stopped.is_some() {
             break;
         }
@@ -188,7 +191,7 @@ impl Started<'_> {
                 return Ok(None);
             }
         };
-        let mut stopped = None;
+        let (mut stopped, mut refused) = (None, false);
         for seed in seeds {
             // Between two seeds nothing else looks at the flag.
             stopped = self.stop.cause();
@@ -199,7 +202,25 @@ impl Started<'_> {
                 [_] => root.clone(),
                 _ => root.join(format!("seed-{seed}")),
             };
-            match self.one_seed(&path, &device, &self.ready.resolved.with_seed(*seed)) {
+            let resolved = self.ready.resolved.with_seed(*seed);
+            let entered =
+                RunFolder::enter(&path, &resolved, &self.ready.overrides, self.options.resume)
+                    .and_then(|mut folder| Ok((self.extend(&mut folder, &resolved)?, folder)));
+            let (longer, folder) = match entered {
+                Ok(entered) => entered,
+                // What is wrong with the settings is so for every seed.
+                Err(e) if e.code == ExitCode::Usage => {
+                    fail(done, None, e);
+                    refused = true;
+                    break;
+                }
+                Err(e) => {
+                    fail(done, (seeds.len() > 1).then_some(*seed), e);
+                    refused = true;
+                    continue;
+                }
+            };
+            match self.one_seed(folder, &device, &resolved, &longer) {
                 Ok((None, results)) => done.runs.push((*seed, results)),
                 Ok((cause, _)) => {
                     stopped = cause;
@@ -208,7 +229,8 @@ impl Started<'_> {
                 Err(e) => fail(done, (seeds.len() > 1).then_some(*seed), e),
             }
         }
-        if seeds.len() > 1 && root.is_dir() {
+        // What is there of runs that were not entered stays as it is.
+        if seeds.len() > 1 && !refused {
             let written = summary::write(root, done);
             written.unwrap_or_else(|e| fail(done, None, e));
         }
@@ -223,25 +245,24 @@ impl Started<'_> {
     /// Results of one seed, or why it was stopped.
     fn one_seed(
         &self,
-        path: &Path,
+        mut folder: RunFolder,
         device: &DeviceRecord,
         resolved: &Resolved,
+        longer: &[Longer],
     ) -> Result<(Option<StopCause>, Metrics)> {
         let options = self.options.reporter;
         let ready = &self.ready;
-        let mut folder = RunFolder::enter(path, resolved, &ready.overrides, self.options.resume)?;
         if ready.fresh {
             folder::link_latest(&ready.root)?;
         }
-        let longer = self.extend(&mut folder, resolved)?;
         if folder.is_over() {
             return replay(&folder, options).map(|results| (None, results));
         }
         folder.note_warnings(resolved.warnings.iter());
         folder.record_use(device, &ready.host.plugins())?;
         let mut reporter = Reporter::open(&folder, options)?;
-        reporter.note(&format!("run folder {}", path.display()));
-        reporter.extended(&longer)?;
+        reporter.note(&format!("run folder {}", folder.path().display()));
+        reporter.extended(longer)?;
         for text in resolved.warnings.iter() {
             reporter.note_warning("plan", text, None)?;
         }
@@ -292,7 +313,7 @@ fn finish(
             folder.record_end(reason, &outcome.results)?;
             if reason == "stopped" {
                 tell!(
-                    "stopped after a checkpoint; go on with `--run-dir {}`",
+                    "stopped; the same command with `--run-dir {}` goes on",
                     folder.path().display()
                 );
             }

@@ -194,6 +194,10 @@ impl Progress for Bridge<'_> {
         self.stop.stopped()
     }
 
+    fn stop_flag(&self) -> StopFlag {
+        self.stop.clone()
+    }
+
     fn scratch(&self) -> Option<&Path> {
         Some(&self.scratch)
     }

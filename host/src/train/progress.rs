@@ -8,6 +8,7 @@ use candle_core::Tensor;
 use super::init::Initial;
 use crate::Result;
 use crate::nn::network::BlockMetrics;
+use crate::run::StopFlag;
 
 /// A phase begins (or goes on).
 #[derive(Clone, Debug)]
@@ -123,6 +124,10 @@ pub trait Progress: Send {
     /// Whether the run should checkpoint and end.
     fn should_stop(&self) -> bool {
         false
+    }
+    /// The flag behind [`Self::should_stop`], for loops that report nothing.
+    fn stop_flag(&self) -> StopFlag {
+        StopFlag::new()
     }
     /// Folder for files that may be deleted when the run ends (kept features).
     fn scratch(&self) -> Option<&Path> {

@@ -19,7 +19,7 @@ use crate::device::budget::Budget;
 use crate::nn::build::Placement;
 use crate::nn::{InputShape, Network, RuleSource};
 use crate::threads::in_pool;
-use crate::{Error, Result};
+use crate::{Error, ExitCode, Result};
 
 /// Everything a run needs.
 pub struct Job<'a> {
@@ -94,7 +94,8 @@ pub fn run(
     resume: Option<Checkpoint>,
 ) -> Result<Outcome> {
     let segments = baseline::segments(job.plan);
-    let place = place(job)?;
+    let mut place = place(job)?;
+    place.stop = progress.stop_flag();
     let sets = Sets::new(job.data, &place)?;
     let mut resume = resume
         .map(|c| {
@@ -120,7 +121,11 @@ pub fn run(
         trainer.carried = std::mem::take(&mut carried);
         trainer.results = results;
         let from = resume.take().filter(|_| !position.is_segment_start());
-        let flow = in_pool(|| trainer.run(from, progress))?;
+        let flow = match in_pool(|| trainer.run(from, progress)) {
+            // Left between two batches of a loop in which nothing learns.
+            Err(e) if e.code == ExitCode::Stopped => Flow::Stopped,
+            flow => flow?,
+        };
         if let Flow::Stopped = flow {
             return Ok(Outcome {
                 stopped: true,
@@ -190,6 +195,7 @@ pub(super) fn place(job: &Job<'_>) -> Result<Place> {
             Precision::F64 => DType::F64,
         },
         budget: Budget::of(&job.device, job.plan.gpu_memory_share)?,
+        stop: Default::default(),
     })
 }
 
