@@ -5,6 +5,8 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use crate::storage;
+
 /// What the process says to whoever started it. The numbers are a promise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -28,6 +30,27 @@ pub enum ExitCode {
     Stopped = 75,
     /// A defect in BioRule itself (also the code of a Rust panic).
     Internal = 101,
+}
+
+impl ExitCode {
+    const ALL: [Self; 9] = [
+        Self::Done,
+        Self::Usage,
+        Self::Data,
+        Self::Plugin,
+        Self::Diverged,
+        Self::Locked,
+        Self::Storage,
+        Self::Stopped,
+        Self::Internal,
+    ];
+
+    /// The code with this number; internal for a number that is none.
+    #[must_use]
+    pub fn from_number(n: u8) -> Self {
+        let found = Self::ALL.into_iter().find(|code| *code as u8 == n);
+        found.unwrap_or(Self::Internal)
+    }
 }
 
 /// A failure with its class, a text of facts, and optionally a hint.
@@ -82,15 +105,31 @@ impl Error {
         self.hint = Some(hint.into());
         self
     }
+    /// The same error with this advice where it has none.
+    #[must_use]
+    pub fn or_hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint.get_or_insert_with(|| hint.into());
+        self
+    }
     /// The same error with `context: ` in front, for where it happened.
     #[must_use]
     pub fn within(mut self, context: impl fmt::Display) -> Self {
         self.text = format!("{context}: {}", self.text);
         self
     }
-    /// An input/output failure on `path`, as class `code`.
+    /// An input/output failure on `path`: of class `code`, but of class storage, with what to do
+    /// about it, where disk, rights or limits refuse.
     pub fn io(code: ExitCode, path: impl Into<PathBuf>, source: &std::io::Error) -> Self {
-        Self::new(code, format!("`{}`: {source}", path.into().display()))
+        let path = path.into();
+        match storage::refuses(source) {
+            true => Self::storage_io(path, source),
+            false => Self::new(code, format!("`{}`: {source}", path.display())),
+        }
+    }
+    /// A failure to write `path`, or to read what has to be there, with what to do about it.
+    pub fn storage_io(path: impl Into<PathBuf>, source: &std::io::Error) -> Self {
+        let text = format!("`{}`: {source}", path.into().display());
+        Self::storage(text).hint(storage::advice(source))
     }
 }
 

@@ -1,6 +1,9 @@
 //! BioRule: trains, compares and searches neural networks whose layers learn by
 //! different rules, each rule a plugin. See `docs/architecture.md`.
 
+#[macro_use]
+mod terminal;
+
 pub mod app;
 pub mod bench;
 pub mod cli;
@@ -13,6 +16,7 @@ pub mod ops;
 pub mod plan;
 pub mod plugins;
 pub mod run;
+pub mod storage;
 pub mod text;
 pub mod threads;
 pub mod train;

@@ -14,7 +14,7 @@ pub fn print(text: &str) -> Result<()> {
     let mut out = std::io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => process::exit(0),
-        Err(e) => Err(Error::internal(format!("standard output: {e}"))),
+        Err(e) => Err(Error::storage_io("standard output", &e)),
         Ok(()) => Ok(()),
     }
 }

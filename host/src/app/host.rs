@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use crate::config::{PlanContext, PluginInfo, RuleSchema, RunPlan};
 use crate::run::identity::DeviceRecord;
 use crate::run::{Metrics, Outcome, Reporter, RunFolder, StopFlag};
+use crate::train::longer::Began;
 use crate::train::preflight::Report;
 use crate::{Error, Result};
 
@@ -61,6 +62,16 @@ pub trait Host: PlanContext {
         reporter: &mut Reporter,
         stop: &StopFlag,
     ) -> Result<Outcome>;
+
+    /// What would have been different in the part of the phase `of` that is done, had `plan` been
+    /// trained from the start; `None` where nothing would.
+    ///
+    /// # Errors
+    /// Failures of data and rules.
+    fn what_differs(&self, plan: &RunPlan, of: &Began<'_>) -> Result<Option<String>> {
+        let _ = (plan, of);
+        Ok(None)
+    }
 
     /// Evaluates the network of `plan`.
     ///

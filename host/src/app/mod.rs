@@ -16,6 +16,7 @@ use crate::device::{DeviceChoice, Placement};
 use crate::plugins::{Registry, RuleEntry};
 use crate::run::identity::DeviceRecord;
 use crate::run::{Bridge, CheckpointStore, Metrics, Outcome, Reporter, RunFolder, StopFlag};
+use crate::train::longer::Began;
 use crate::train::preflight::{self, Report, Subject};
 use crate::train::{self, Job, TrainData};
 use crate::{Error, Result};
@@ -223,6 +224,18 @@ impl Host for App {
         let (mut bridge, resume) = Bridge::open(folder, reporter, stop)?;
         let outcome = train::run(&job, &mut bridge, resume)?;
         bridge.finish(&outcome)
+    }
+
+    fn what_differs(&self, plan: &RunPlan, of: &Began<'_>) -> Result<Option<String>> {
+        let data = TrainData::open(plan)?;
+        let job = Job {
+            plan,
+            seed: plan.seeds.first().copied().unwrap_or(0),
+            rules: &self.registry,
+            data: &data,
+            device: self.placement(plan)?.device,
+        };
+        train::longer::what_differs(&job, of)
     }
 
     fn evaluate(&self, plan: &RunPlan, what: &Evaluation) -> Result<Metrics> {

@@ -8,7 +8,7 @@ use candle_core::{Device, Tensor};
 use serde_json::{Value, json};
 
 use super::case::{Named, values};
-use crate::{Error, ExitCode, Result};
+use crate::{Error, Result};
 
 /// A folder that goes when this does.
 pub struct Scratch(PathBuf);
@@ -21,7 +21,7 @@ impl Scratch {
     pub fn new() -> Result<Self> {
         let name = format!("biorule-bench-{}", crate::run::identity::new_id());
         let path = std::env::temp_dir().join(name);
-        fs::create_dir_all(&path).map_err(|e| Error::io(ExitCode::Internal, &path, &e))?;
+        fs::create_dir_all(&path).map_err(|e| Error::storage_io(&path, &e))?;
         Ok(Self(path))
     }
 
@@ -51,7 +51,7 @@ pub fn write(folder: &Path, tensors: &Named) -> Result<Value> {
             .iter()
             .flat_map(|v| v.to_le_bytes())
             .collect();
-        fs::write(&path, bytes).map_err(|e| Error::io(ExitCode::Internal, &path, &e))?;
+        fs::write(&path, bytes).map_err(|e| Error::storage_io(&path, &e))?;
         told.insert(name.clone(), json!({"file": path, "shape": tensor.dims()}));
     }
     Ok(Value::Object(told))

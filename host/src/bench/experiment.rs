@@ -30,7 +30,7 @@ use crate::train::{
     self, Batch, EpochEvent, EpochSpec, Job, PhaseEvent, Place, Progress, Samples, StepEvent,
     TrainData,
 };
-use crate::{Error, ExitCode, Result};
+use crate::{Error, Result};
 
 /// The experiment, as its users run it.
 const CONFIG: &str = include_str!("../../../configs/reproduce/softhebb/cifar10-3.toml");
@@ -46,7 +46,7 @@ pub(super) fn measure(
     torch: &mut Torch,
 ) -> Result<Row> {
     let file = bench.scratch.join("softhebb-cifar10-3.toml");
-    std::fs::write(&file, CONFIG).map_err(|e| Error::io(ExitCode::Internal, &file, &e))?;
+    std::fs::write(&file, CONFIG).map_err(|e| Error::storage_io(&file, &e))?;
     let sources = Sources {
         files: vec![file],
         environment: std::env::vars().collect(),
@@ -182,7 +182,7 @@ impl Progress for Clocked<'_> {
             seconds: 0.0,
             waited: 0.0,
         });
-        eprintln!("phase {}", event.phase);
+        tell!("phase {}", event.phase);
         self.inner.phase(event);
     }
     fn step(&mut self, event: &StepEvent) {

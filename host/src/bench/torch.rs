@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use super::case::Named;
 use super::exchange;
 use crate::threads;
-use crate::{Error, ExitCode, Result};
+use crate::{Error, Result};
 
 /// The worker's files, carried along so that the program can be moved alone.
 const SCRIPTS: &[(&str, &str)] = &[
@@ -97,7 +97,7 @@ pub struct Memory {
 pub fn unpack(folder: &Path) -> Result<()> {
     for (name, text) in SCRIPTS {
         let path = folder.join(name);
-        std::fs::write(&path, text).map_err(|e| Error::io(ExitCode::Internal, &path, &e))?;
+        std::fs::write(&path, text).map_err(|e| Error::storage_io(&path, &e))?;
     }
     Ok(())
 }

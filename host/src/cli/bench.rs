@@ -130,11 +130,11 @@ pub(super) fn run(args: &BenchArgs) -> Result<ExitCode> {
         return super::print(&format!("{text}\n")).map(|()| ExitCode::Done);
     }
     let report = bench::run(&options, &mut |report, row| {
-        eprintln!("{}", row.line());
+        tell!("{}", row.line());
         args.keep(report).map(drop)
     })?;
     if let Some(why) = &report.pytorch_absent {
-        eprintln!("no figures of PyTorch: {why}");
+        tell!("no figures of PyTorch: {why}");
     }
     let json = args.keep(&report)?;
     if args.json {
@@ -152,7 +152,7 @@ impl BenchArgs {
             serde_json::to_value(report).map_err(|e| Error::internal(format!("JSON: {e}")))?;
         if let Some(path) = &self.out {
             let text = serde_json::to_string_pretty(&json).unwrap_or_default() + "\n";
-            std::fs::write(path, text).map_err(|e| Error::io(ExitCode::Usage, path, &e))?;
+            std::fs::write(path, text).map_err(|e| Error::storage_io(path, &e))?;
         }
         Ok(json)
     }

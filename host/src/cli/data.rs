@@ -248,7 +248,7 @@ fn show(args: &ShowArgs, folders: &DataFolders) -> Result<()> {
     let set = registry::load(&args.name, split, folders, &options)?;
     if let Some(path) = &args.out {
         picture::write_netpbm(&set, args.index, path)?;
-        eprintln!("sample {} written to {}", args.index, path.display());
+        tell!("sample {} written to {}", args.index, path.display());
     }
     let moments = set.channel_moments();
     if args.json {

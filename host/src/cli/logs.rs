@@ -8,6 +8,8 @@ pub(super) fn start() {
     let logs = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
-        .with_target(false);
+        .with_target(false)
+        // Standard error may be full or closed; that is no reason to end.
+        .log_internal_errors(false);
     let _ = logs.try_init();
 }

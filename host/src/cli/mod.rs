@@ -8,6 +8,7 @@ mod config;
 mod data;
 pub mod doctor;
 mod eval;
+mod experiments;
 mod logs;
 mod options;
 mod plugin_folders;
@@ -47,7 +48,7 @@ Examples:
   biorule runs compare runs/quickstart
 
 Exit codes: 0 done, 2 usage, 3 data, 4 plugin, 5 diverged, 6 locked,
-75 stopped after a checkpoint (start again to go on).";
+7 disk, rights or path, 75 stopped after a checkpoint (start again to go on).";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -88,6 +89,7 @@ pub fn main(open: Open) -> ! {
     };
     logs::start();
     crate::plugins::trial::enable();
+    crate::storage::survive_file_size_limit();
     let code = match dispatch(cli.command, open) {
         Ok(code) => code,
         Err(e) => {
@@ -118,9 +120,9 @@ fn dispatch(command: Command, open: Open) -> Result<ExitCode> {
 
 /// An error as people read it: `error:`, then `hint:`.
 fn report(e: &Error) {
-    eprintln!("error: {}", e.text);
+    tell!("error: {}", e.text);
     if let Some(hint) = &e.hint {
-        eprintln!("hint: {hint}");
+        tell!("hint: {hint}");
     }
 }
 
@@ -129,6 +131,6 @@ fn warn_once(text: &str) {
     static SAID: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
     let mut said = SAID.lock().unwrap_or_else(PoisonError::into_inner);
     if said.insert(text.to_owned()) {
-        eprintln!("warning: {text}");
+        tell!("warning: {text}");
     }
 }

@@ -35,6 +35,10 @@ pub struct ConfigArgs {
     #[arg(long)]
     pub device: Option<String>,
 
+    /// Start with the weights of this run's folder or safetensors file, as `init_from`
+    #[arg(long, value_name = "RUN_OR_FILE")]
+    pub init_from: Option<PathBuf>,
+
     /// Folder with rule plugins, searched first; may be given more than once
     #[arg(long = "plugins", value_name = "DIR")]
     pub plugins: Vec<PathBuf>,
@@ -52,6 +56,10 @@ impl ConfigArgs {
         if let Some(device) = &self.device {
             let value = config::make(device.as_str(), "`--device`");
             flags.push(("device".to_owned(), value));
+        }
+        if let Some(from) = &self.init_from {
+            let value = config::make(from.display().to_string(), "`--init-from`");
+            flags.push(("init_from".to_owned(), value));
         }
         Sources {
             presets: self.preset.clone(),
@@ -84,6 +92,11 @@ impl ConfigArgs {
         }
         words.extend(self.sets.iter().map(|s| format!("--set {s}")));
         words.extend(self.seed.map(|s| format!("--seed {s}")));
+        words.extend(
+            self.init_from
+                .iter()
+                .map(|f| format!("--init-from {}", f.display())),
+        );
         words.extend(self.device.iter().map(|d| format!("--device {d}")));
         words
     }
@@ -107,7 +120,7 @@ impl ConfigArgs {
         let (table, host) = self.open(open)?;
         let resolved = config::resolve_table(table, &*host)?;
         for text in resolved.warnings.iter() {
-            eprintln!("warning: {text}");
+            tell!("warning: {text}");
         }
         for (path, e) in host.refused() {
             let text = format!("plugin `{}` is not used: {}", path.display(), e.text);

@@ -3,14 +3,16 @@
 //! configuration in `configs/quickstart/`.
 
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use clap::Args;
 
-use super::Open;
+use super::experiments::{self, Options, Planned, Ready};
 use super::options::ConfigArgs;
-use super::train::{Session, TrainArgs};
+use super::{Host, Open};
 use crate::config;
-use crate::run::{Metrics, StopFlag, folder};
+use crate::run::folder::{self, Resume};
+use crate::run::{Metrics, ReporterOptions, StopFlag};
 use crate::{Error, ExitCode, Result};
 
 /// Trains one small network by each kind of rule.
@@ -105,6 +107,7 @@ struct History {
 pub(super) fn run(args: &QuickstartArgs, open: Open) -> Result<ExitCode> {
     let configs: Vec<ConfigArgs> = EXPERIMENTS.iter().map(|e| args.config(e)).collect();
     let (first, host) = configs[0].resolve(open)?;
+    let host: Rc<dyn Host> = host.into();
     let mut plans = vec![first];
     for config in &configs[1..] {
         plans.push(config::resolve(&config.sources(), &*host)?);
@@ -120,23 +123,39 @@ pub(super) fn run(args: &QuickstartArgs, open: Open) -> Result<ExitCode> {
         EXPERIMENTS.len(),
         root.display()
     ));
+    let options = Options {
+        reporter: ReporterOptions {
+            quiet: true,
+            plain: true,
+            jsonl: false,
+        },
+        resume: Resume::Auto,
+        no_tables: true,
+    };
     let mut rows = Vec::new();
     let mut diverged = None;
-    for ((experiment, config), resolved) in EXPERIMENTS.iter().zip(&configs).zip(&plans) {
-        let train = TrainArgs::quietly(config.clone(), root.clone());
-        let session = Session {
-            args: &train,
-            config,
-            host: &*host,
-            device: host.device(&resolved.plan)?,
-            stop: &stop,
-            root: root.join(experiment.name),
+    for ((experiment, config), resolved) in EXPERIMENTS.iter().zip(&configs).zip(plans) {
+        let folder = root.join(experiment.name);
+        let ready = Ready {
+            resolved,
+            host: Rc::clone(&host),
+            overrides: config.overrides(),
+            root: folder.clone(),
+            again: root.clone(),
+            fresh: false,
         };
-        let accuracy = match session.one_seed(&session.root, resolved) {
-            Ok((ExitCode::Done, results)) => accuracy(&results),
-            Ok((other, _)) => return Ok(other),
+        let planned = Planned {
+            name: experiment.name.to_owned(),
+            ready: Ok(ready),
+        };
+        let ended = experiments::run(vec![planned], &options, &stop)?;
+        let done = ended.experiments.first();
+        let results = done.and_then(|e| e.runs.first()).map(|(_, r)| r.clone());
+        let accuracy = match ended.conclude() {
+            Ok(ExitCode::Done) => results.as_ref().and_then(accuracy),
+            Ok(other) => return Ok(other),
             Err(e) if e.code == ExitCode::Diverged => {
-                eprintln!("{}: {e}", experiment.name);
+                tell!("{}: {e}", experiment.name);
                 diverged = Some(e);
                 None
             }
@@ -148,7 +167,7 @@ pub(super) fn run(args: &QuickstartArgs, open: Open) -> Result<ExitCode> {
         let row = Row {
             experiment,
             accuracy,
-            history: History::read(&session.root.join("metrics.csv"))?,
+            history: History::read(&folder.join("metrics.csv"))?,
         };
         args.note(&row.line(rows.len() + 1));
         rows.push(row);

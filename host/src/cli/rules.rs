@@ -149,9 +149,9 @@ fn list(host: &dyn Host, as_json: bool) -> Result<()> {
     }
     super::print(&format!("{table}\n"))?;
     for (path, e) in &refused {
-        eprintln!("refused: `{}`: {}", path.display(), e.text);
+        tell!("refused: `{}`: {}", path.display(), e.text);
         if let Some(hint) = &e.hint {
-            eprintln!("hint: {hint}");
+            tell!("hint: {hint}");
         }
     }
     Ok(())

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
+use crate::run::extend::Longer;
 use crate::run::identity::RunRecord;
+use crate::run::summary::{Experiment, Failure};
 use crate::run::{folder, lock, summary};
 use crate::{Error, Result};
 
@@ -24,8 +26,9 @@ pub enum RunsCommand {
 #[derive(Args, Debug)]
 pub struct ListArgs {
     /// Folder to look in
-    #[arg(default_value = "runs")]
-    folder: PathBuf,
+    ///
+    /// Absent: `runs`
+    folder: Option<PathBuf>,
     /// As JSON
     #[arg(long)]
     json: bool,
@@ -82,20 +85,36 @@ fn run_json(path: &Path, record: &RunRecord) -> Value {
 }
 
 fn list(args: &ListArgs) -> Result<()> {
-    let runs = folder::find(&args.folder);
+    if let Some(folder) = args.folder.as_ref().filter(|folder| !folder.is_dir()) {
+        let text = format!("`{}` is no folder", folder.display());
+        return Err(Error::usage(text).hint("give a folder that holds runs, such as `runs`"));
+    }
+    let runs = folder::find(args.folder.as_deref().unwrap_or(Path::new("runs")));
     if args.json {
         let runs: Vec<Value> = runs.iter().map(|(p, r)| run_json(p, r)).collect();
         return super::print_json(&Value::Array(runs));
     }
-    let mut table = super::table(&["folder", "seed", "started", "state", "test/accuracy"]);
+    let head = [
+        "folder",
+        "seed",
+        "started",
+        "state",
+        "test/accuracy",
+        "test/loss",
+    ];
+    let mut table = super::table(&head);
     for (path, record) in &runs {
-        let accuracy = record.results.get("test/accuracy");
+        let number = |name: &str| {
+            let found = record.results.get(name);
+            found.map_or_else(|| "-".to_owned(), |x| summary::show(name, *x))
+        };
         table.add_row(vec![
             path.display().to_string(),
             record.seed.to_string(),
             record.started.clone(),
             state(path, record),
-            accuracy.map_or(String::new(), |x| format!("{:.2} %", 100.0 * x)),
+            number("test/accuracy"),
+            number("test/loss"),
         ]);
     }
     super::print(&format!("{table}\n"))
@@ -133,26 +152,71 @@ fn show(args: &ShowArgs) -> Result<()> {
             plugin.name, plugin.version
         ));
     }
+    if let Some(init) = &record.init {
+        let short = init.sha256.get(..12).unwrap_or(&init.sha256);
+        lines.push(format!("init      {} {short}", init.file));
+    }
+    for extended in &record.extended {
+        for Longer { phase, from, to } in &extended.phases {
+            let at = &extended.at;
+            lines.push(format!(
+                "extended  phase {phase} from {from} to {to} epochs, {at}"
+            ));
+        }
+    }
+    for text in &record.warnings {
+        lines.push(format!("warning   {text}"));
+    }
+    if let Some(error) = &record.error {
+        lines.push(format!(
+            "error     {} (exit code {})",
+            error.text, error.code
+        ));
+    }
     for (name, value) in &record.results {
         lines.push(format!("result    {name} = {value}"));
     }
     super::print(&(lines.join("\n") + "\n"))
 }
 
+/// How the run failed, if it did.
+fn failure(record: &RunRecord) -> Option<Failure> {
+    let ended = record.exit_reason.as_deref();
+    if !matches!(ended, Some("failed" | "diverged")) {
+        return None;
+    }
+    let error = match &record.error {
+        Some(error) => error.into(),
+        // Runs of earlier versions do not say why.
+        None => Error::internal(ended.unwrap_or_default()),
+    };
+    let seed = Some(record.seed);
+    Some(Failure { seed, error })
+}
+
 fn compare(args: &CompareArgs) -> Result<()> {
-    let mut groups: Vec<summary::Experiment> = Vec::new();
+    let mut groups: Vec<Experiment> = Vec::new();
     for root in &args.folders {
         for (_, record) in folder::find(root) {
             let mut results = record.results.clone();
             if let Some(only) = &args.result {
                 results.retain(|name, _| name == only);
             }
-            if results.is_empty() {
+            let failure = failure(&record);
+            if results.is_empty() && failure.is_none() {
                 continue;
             }
-            match groups.iter_mut().find(|(name, _)| *name == record.name) {
-                Some((_, runs)) => runs.push((record.seed, results)),
-                None => groups.push((record.name, vec![(record.seed, results)])),
+            let group = match groups.iter().position(|group| group.name == record.name) {
+                Some(i) => &mut groups[i],
+                None => {
+                    groups.push(Experiment::new(&record.name));
+                    let last = groups.len() - 1;
+                    &mut groups[last]
+                }
+            };
+            match failure {
+                Some(failure) => group.failures.push(failure),
+                None => group.runs.push((record.seed, results)),
             }
         }
     }
@@ -163,7 +227,10 @@ fn compare(args: &CompareArgs) -> Result<()> {
     if args.json {
         let groups: Vec<Value> = groups
             .iter()
-            .map(|(name, runs)| json!({"name": name, "runs": runs.len(), "results": summary::spreads(runs)}))
+            .map(|Experiment { name, runs, failures }| {
+                let failed: Vec<_> = failures.iter().map(Failure::json).collect();
+                json!({"name": name, "runs": runs.len(), "results": summary::spreads(runs), "failed": failed})
+            })
             .collect();
         return super::print_json(&Value::Array(groups));
     }

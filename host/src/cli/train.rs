@@ -4,18 +4,19 @@
 
 use std::collections::BTreeSet;
 use std::io::{BufReader, IsTerminal};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use super::experiments::{self, Ended, Options, Planned, Ready};
 use super::options::ConfigArgs;
 use super::{Host, Open};
 use crate::config::{Resolved, shapes};
 use crate::device::memory::human;
 use crate::run::folder::{self, Resume};
-use crate::run::identity::DeviceRecord;
-use crate::run::summary::{self, Experiment};
-use crate::run::{Metrics, Outcome, Reporter, ReporterOptions, RunFolder, StopCause, StopFlag};
+use crate::run::summary::{self, Experiment, Failure};
+use crate::run::{CheckpointStore, ReporterOptions, StopFlag};
+use crate::train::init::locate;
 use crate::train::preflight::Report;
 use crate::{Error, ExitCode, Result};
 
@@ -27,6 +28,8 @@ Examples:
   biorule train base.toml mine.toml --set blocks.conv1.rule.lr=0.05 --seed 3
   biorule train configs/quickstart.toml --run-dir here --resume auto
   biorule train configs/quickstart.toml --dry-run
+  biorule train configs/quickstart.toml --init-from runs/pretrained/latest
+  biorule train configs/quickstart.toml --run-dir here --set training.gradient.epochs=20
   biorule train --each configs/reproduce/bioflax/*.toml
   BIORULE__TRAINING__GRADIENT__EPOCHS=2 biorule train configs/quickstart.toml
 
@@ -71,23 +74,6 @@ pub struct TrainArgs {
     exit_with_parent: bool,
 }
 
-impl TrainArgs {
-    /// A quiet training of `config` in `run_dir`, going on where it holds a run.
-    pub(super) fn quietly(config: ConfigArgs, run_dir: PathBuf) -> Self {
-        Self {
-            config,
-            each: true,
-            run_dir: Some(run_dir),
-            resume: Resume::Auto,
-            quiet: true,
-            events: None,
-            plain: true,
-            dry_run: false,
-            exit_with_parent: false,
-        }
-    }
-}
-
 /// How events are written.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub enum Events {
@@ -102,66 +88,83 @@ pub(super) fn run(args: &TrainArgs, open: Open) -> Result<ExitCode> {
             "try `biorule quickstart`, `biorule train configs/quickstart.toml`, or `--preset NAME`",
         ));
     }
-    let configs = match args.each {
+    let list = plan(args, open)?;
+    if args.dry_run {
+        return dry_run(list);
+    }
+    let options = Options {
+        reporter: ReporterOptions {
+            quiet: args.quiet,
+            jsonl: args.events.is_some(),
+            plain: args.plain,
+        },
+        resume: args.resume,
+        no_tables: false,
+    };
+    let stop = listen(args)?;
+    let ended = experiments::run(list, &options, &stop)?;
+    if args.each && !ended.experiments.is_empty() {
+        let table = summary::comparison(&ended.experiments);
+        options.say(&format!("{table}\n"))?;
+        if let Some(folder) = args.run_dir.as_ref().filter(|folder| folder.is_dir()) {
+            summary::write_all(folder, &ended.experiments)?;
+        }
+    }
+    ended.conclude()
+}
+
+/// The experiments of the command, each checked. One of `--each` that is refused is told and stays
+/// in the list, so that the others run and the table names it.
+fn plan(args: &TrainArgs, open: Open) -> Result<Vec<Planned>> {
+    let mut list = Vec::new();
+    for config in match args.each {
         true => separate(&args.config),
         false => vec![args.config.clone()],
-    };
-    let mut experiments = Vec::new();
-    for config in configs {
-        let (resolved, host) = config.resolve(open)?;
-        // Sets that were drawn to know their shape: many experiments need not hold all of them.
-        if args.each {
-            host.release();
-        }
-        experiments.push((config, resolved, host));
-    }
-    one_name_each(experiments.iter().map(|(_, resolved, _)| resolved))?;
-    if args.dry_run {
-        for (_, resolved, host) in &experiments {
-            dry_run(resolved, &**host)?;
-        }
-        return Ok(ExitCode::Done);
-    }
-    let stop = listen(args)?;
-    let mut done: Vec<Experiment> = Vec::new();
-    let mut diverged = None;
-    let mut code = ExitCode::Done;
-    for (config, resolved, host) in &experiments {
-        let (plan, name) = (&resolved.plan, &resolved.plan.name);
-        let root = match &args.run_dir {
-            Some(dir) if args.each => dir.join(name),
-            Some(dir) => dir.clone(),
-            None => folder::fresh_path(&plan.output.runs, name),
-        };
-        let session = Session {
-            args,
-            config,
-            host: &**host,
-            device: host.device(plan)?,
-            stop: &stop,
-            root,
-        };
-        let ended = session.all_seeds(resolved);
-        host.release();
-        match ended {
-            Ok((ExitCode::Done, runs)) => done.push((name.clone(), runs)),
-            Ok((other, _)) => {
-                code = other;
-                break;
+    } {
+        let (name, ready) = match config.resolve(open) {
+            Ok((resolved, host)) => {
+                // Sets that were drawn to know their shape: many experiments need not hold all.
+                if args.each {
+                    host.release();
+                }
+                let (plan, name) = (&resolved.plan, resolved.plan.name.clone());
+                let root = match &args.run_dir {
+                    Some(dir) if args.each => dir.join(&name),
+                    Some(dir) => dir.clone(),
+                    None => folder::fresh_path(&plan.output.runs, &name),
+                };
+                let ready = Ready {
+                    host: host.into(),
+                    overrides: config.overrides(),
+                    again: args.run_dir.clone().unwrap_or_else(|| root.clone()),
+                    root,
+                    fresh: args.run_dir.is_none(),
+                    resolved,
+                };
+                (name, Ok(ready))
             }
-            // An experiment that diverges is a result; the others go on.
-            Err(e) if args.each && e.code == ExitCode::Diverged => {
-                eprintln!("{name}: {e}");
-                done.push((name.clone(), vec![(0, Metrics::new())]));
-                diverged = Some(e);
+            Err(e) if args.each => {
+                let name = file_name(&config);
+                if args.config.files.len() > 1 {
+                    tell!("error: {name}: {e}");
+                }
+                (name, Err(e))
             }
             Err(e) => return Err(e),
-        }
+        };
+        list.push(Planned { name, ready });
     }
-    if args.each && !done.is_empty() {
-        say(args, &format!("{}\n", summary::comparison(&done)))?;
+    one_name_each(&list)?;
+    Ok(list)
+}
+
+/// The name of an experiment whose plan is not known: that of its file or preset.
+fn file_name(config: &ConfigArgs) -> String {
+    let stem = config.files.last().and_then(|file| file.file_stem());
+    match stem {
+        Some(stem) => stem.to_string_lossy().into_owned(),
+        None => config.preset.join(", "),
     }
-    diverged.map_or(Ok(code), Err)
 }
 
 /// The same flags for each file alone.
@@ -177,11 +180,11 @@ fn separate(config: &ConfigArgs) -> Vec<ConfigArgs> {
 }
 
 /// Experiments are told apart by their names, in folders and in the table.
-fn one_name_each<'a>(all: impl Iterator<Item = &'a Resolved>) -> Result<()> {
+fn one_name_each(list: &[Planned]) -> Result<()> {
     let mut names = BTreeSet::new();
-    for resolved in all {
-        if !names.insert(&resolved.plan.name) {
-            let text = format!("two of the files are named `{}`", resolved.plan.name);
+    for Planned { name, ready } in list {
+        if ready.is_ok() && !names.insert(name) {
+            let text = format!("two of the files are named `{name}`");
             return Err(Error::usage(text).hint("give each its own `name`"));
         }
     }
@@ -200,21 +203,35 @@ fn listen(args: &TrainArgs) -> Result<StopFlag> {
     Ok(stop)
 }
 
-/// Results on standard output, or with events there, on standard error.
-fn say(args: &TrainArgs, text: &str) -> Result<()> {
-    if args.events.is_none() {
-        return super::print(text);
+/// Prints plan and shapes of every experiment.
+fn dry_run(list: Vec<Planned>) -> Result<ExitCode> {
+    let mut ended = Ended::default();
+    let alone = list.len() == 1;
+    for Planned { name, ready } in list {
+        let mut one = Experiment::new(&name);
+        let shown = match ready {
+            Err(e) => Err(e),
+            Ok(ready) => show_plan(&ready.resolved, &*ready.host).inspect_err(|e| {
+                if !alone {
+                    tell!("error: {name}: {e}");
+                }
+            }),
+        };
+        if let Err(error) = shown {
+            one.failures.push(Failure { seed: None, error });
+        }
+        ended.experiments.push(one);
     }
-    if !args.quiet {
-        eprint!("{text}");
-    }
-    Ok(())
+    ended.conclude()
 }
 
 /// Looks at all that can be known before training, and prints the plan, the shapes of every block
 /// and the memory that the run takes.
-fn dry_run(resolved: &Resolved, host: &dyn Host) -> Result<ExitCode> {
+fn show_plan(resolved: &Resolved, host: &dyn Host) -> Result<()> {
     let plan = &resolved.plan;
+    if let Some(init) = &plan.init {
+        CheckpointStore::load(&locate(&init.from)?).map_err(|e| e.within("`init_from`"))?;
+    }
     let report = host.inspect(plan)?;
     host.device(plan)?;
     let mut text = resolved.to_toml(false);
@@ -231,11 +248,11 @@ fn dry_run(resolved: &Resolved, host: &dyn Host) -> Result<ExitCode> {
     text.push_str(&memory(&report));
     super::print(&text)?;
     host.release();
-    eprintln!(
+    tell!(
         "nothing trained; looked at, and in order: {}",
         report.looked_at()
     );
-    Ok(ExitCode::Done)
+    Ok(())
 }
 
 /// The memory that a run takes when it takes most, as comments.
@@ -257,136 +274,4 @@ fn memory(report: &Report) -> String {
         None => row("there is", "not known on this system".to_owned()),
     }
     text
-}
-
-/// One experiment of a command.
-pub(super) struct Session<'a> {
-    pub(super) args: &'a TrainArgs,
-    pub(super) config: &'a ConfigArgs,
-    pub(super) host: &'a dyn Host,
-    pub(super) device: DeviceRecord,
-    pub(super) stop: &'a StopFlag,
-    pub(super) root: PathBuf,
-}
-
-impl Session<'_> {
-    /// Trains every seed: in the folder itself where there is one, else in
-    /// `seed-N` folders below it, with a summary.
-    fn all_seeds(&self, resolved: &Resolved) -> Result<(ExitCode, Vec<(u64, Metrics)>)> {
-        let seeds = &resolved.plan.seeds;
-        let mut runs: Vec<(u64, Metrics)> = Vec::new();
-        let path = |seed: &u64| match seeds.as_slice() {
-            [_] => self.root.clone(),
-            _ => self.root.join(format!("seed-{seed}")),
-        };
-        // What is left to train is looked at before a folder is made for it.
-        if !seeds.iter().all(|seed| folder::has_ended(&path(seed))) {
-            self.host.inspect(&resolved.plan)?;
-        }
-        for seed in seeds {
-            let path = path(seed);
-            match self.one_seed(&path, &resolved.with_seed(*seed))? {
-                (ExitCode::Done, results) => runs.push((*seed, results)),
-                (code, _) => return Ok((code, runs)),
-            }
-        }
-        if seeds.len() > 1 {
-            summary::write(&self.root, &runs)?;
-        }
-        self.say_results(&runs)?;
-        Ok((ExitCode::Done, runs))
-    }
-
-    /// Trains the one seed of `resolved` in the folder `path`, or goes on there.
-    pub(super) fn one_seed(&self, path: &Path, resolved: &Resolved) -> Result<(ExitCode, Metrics)> {
-        let overrides = self.config.overrides();
-        let mut folder = RunFolder::enter(path, resolved, &overrides, self.args.resume)?;
-        let options = ReporterOptions {
-            quiet: self.args.quiet,
-            jsonl: self.args.events.is_some(),
-            plain: self.args.plain,
-        };
-        if self.args.run_dir.is_none() {
-            folder::link_latest(&self.root)?;
-        }
-        if folder.is_over() {
-            return replay(&folder, options);
-        }
-        folder.record_use(&self.device, &self.host.plugins())?;
-        let mut reporter = Reporter::open(&folder, options)?;
-        reporter.note(&format!("run folder {}", path.display()));
-        let result = self
-            .host
-            .train(&resolved.plan, &folder, &mut reporter, self.stop);
-        // The folder that the same command takes to go on.
-        let again = self.args.run_dir.as_ref().unwrap_or(&self.root);
-        finish(&mut folder, &mut reporter, result, again)
-    }
-
-    fn say_results(&self, runs: &[(u64, Metrics)]) -> Result<()> {
-        let text = format!(
-            "{}\nrun folder {}\n",
-            summary::table(runs),
-            self.root.display()
-        );
-        say(self.args, &text)
-    }
-}
-
-/// Writes down how the run ended and says so; what it means for the process.
-fn finish(
-    folder: &mut RunFolder,
-    reporter: &mut Reporter,
-    result: Result<Outcome>,
-    again: &Path,
-) -> Result<(ExitCode, Metrics)> {
-    match result {
-        Ok(outcome) => {
-            let (reason, code) = match outcome.stopped {
-                None => ("finished", ExitCode::Done),
-                Some(StopCause::Pruned) => ("pruned", ExitCode::Done),
-                Some(StopCause::Signal | StopCause::Parent) => ("stopped", ExitCode::Stopped),
-            };
-            reporter.done(&outcome, reason, folder)?;
-            folder.record_end(reason, &outcome.results)?;
-            if code == ExitCode::Stopped {
-                eprintln!(
-                    "stopped after a checkpoint; go on with `--run-dir {}`",
-                    again.display()
-                );
-            }
-            Ok((code, outcome.results))
-        }
-        Err(e) => {
-            let reason = match e.code {
-                ExitCode::Diverged => "diverged",
-                _ => "failed",
-            };
-            // The error itself matters more than whether it could be noted.
-            let _ = reporter.error(&e);
-            let _ = folder.record_end(reason, &Metrics::new());
-            Err(e)
-        }
-    }
-}
-
-/// A run that is over tells its events again and ends as it ended.
-fn replay(folder: &RunFolder, options: ReporterOptions) -> Result<(ExitCode, Metrics)> {
-    let quiet = ReporterOptions {
-        quiet: true,
-        ..options
-    };
-    let mut reporter = Reporter::open(folder, quiet)?;
-    reporter.replay(folder)?;
-    let record = folder.record();
-    if record.exit_reason.as_deref() == Some("diverged") {
-        let text = format!("the run in `{}` diverged earlier", folder.path().display());
-        return Err(
-            Error::new(ExitCode::Diverged, text).hint("choose another `--run-dir` for another try")
-        );
-    }
-    if !options.quiet {
-        eprintln!("nothing left to do in {}", folder.path().display());
-    }
-    Ok((ExitCode::Done, record.results.clone()))
 }

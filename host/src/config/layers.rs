@@ -99,7 +99,7 @@ fn collect(sources: &Sources) -> Result<Vec<Layer>> {
 fn read_file(file: &Path) -> Result<Value> {
     let origin = format!("file `{}`", file.display());
     let text = std::fs::read_to_string(file).map_err(|e| {
-        Error::io(ExitCode::Usage, file, &e).within("configuration").hint(
+        Error::io(ExitCode::Usage, file, &e).within("configuration").or_hint(
             "give the path of a TOML file; `biorule config presets` lists built-in configurations",
         )
     })?;

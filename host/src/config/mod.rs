@@ -23,7 +23,7 @@ pub use context::{Credit, ParamKind, ParamSchema, PlanContext, PluginInfo, RuleS
 pub use layers::{ENVIRONMENT, Sources, merge};
 pub use offline::{Offline, dataset_shape};
 pub use resolve::{Resolved, every_block, plugin_folders, resolve, resolve_table};
-pub use value::{Table, make, nearest, typed};
+pub use value::{DEFAULT, Table, make, nearest, typed};
 pub use warnings::Warnings;
 
 #[cfg(test)]

@@ -144,10 +144,28 @@ pub fn hex(bytes: &[u8]) -> String {
     })
 }
 
-/// Settings that differ between two configurations, as
-/// `path: ours here, theirs there`.
+/// A setting that differs between two configurations, its values as TOML text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// Its path.
+    pub path: String,
+    /// Its value now; `None` where it is absent.
+    pub ours: Option<String>,
+    /// Its value in the folder.
+    pub theirs: Option<String>,
+}
+
+impl std::fmt::Display for Change {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let word = |v: &Option<String>| v.clone().unwrap_or_else(|| "absent".into());
+        let (ours, theirs) = (word(&self.ours), word(&self.theirs));
+        write!(f, "`{}` ({ours} now, {theirs} in the folder)", self.path)
+    }
+}
+
+/// Settings that differ between two configurations.
 #[must_use]
-pub fn differences(ours: &[Row], theirs: &[Row]) -> Vec<String> {
+pub fn differences(ours: &[Row], theirs: &[Row]) -> Vec<Change> {
     let (ours, theirs) = (deciding(ours), deciding(theirs));
     let find = |list: &[(String, String)], path: &str| {
         list.iter().find(|(p, _)| p == path).map(|(_, v)| v.clone())
@@ -162,9 +180,12 @@ pub fn differences(ours: &[Row], theirs: &[Row]) -> Vec<String> {
     paths
         .into_iter()
         .filter_map(|path| {
-            let (a, b) = (find(&ours, path), find(&theirs, path));
-            let word = |v: Option<String>| v.unwrap_or_else(|| "absent".into());
-            (a != b).then(|| format!("`{path}` ({} now, {} in the folder)", word(a), word(b)))
+            let (ours, theirs) = (find(&ours, path), find(&theirs, path));
+            (ours != theirs).then(|| Change {
+                path: path.clone(),
+                ours,
+                theirs,
+            })
         })
         .collect()
 }

@@ -14,7 +14,7 @@ use ureq::{Agent, Body};
 
 use super::registry::FileInfo;
 use super::verify::{Digests, digests};
-use crate::{Error, ExitCode, Result};
+use crate::{Error, Result};
 
 /// How to fetch.
 #[derive(Clone, Debug)]
@@ -96,7 +96,7 @@ pub fn fetch(
     options: &FetchOptions,
     progress: &mut dyn Progress,
 ) -> Result<Fetched> {
-    fs::create_dir_all(folder).map_err(|e| Error::io(ExitCode::Data, folder, &e))?;
+    fs::create_dir_all(folder).map_err(|e| Error::storage_io(folder, &e))?;
     let target = folder.join(file.name);
     if target.is_file() {
         if digests(&target)?.matches(file) {
@@ -144,7 +144,7 @@ impl<'a> Job<'a> {
     /// Opens and locks `NAME.part`.
     fn open(file: &'a FileInfo, folder: &Path, options: &'a FetchOptions) -> Result<Self> {
         let part = folder.join(format!("{}.part", file.name));
-        let io = |e: &std::io::Error| Error::io(ExitCode::Data, &part, e);
+        let io = |e: &std::io::Error| Error::storage_io(&part, e);
         let out = OpenOptions::new()
             .read(true)
             .write(true)
@@ -351,8 +351,7 @@ impl<'a> Job<'a> {
     fn remember(&self, start: &Start) -> Result<(), Failure> {
         let text =
             serde_json::to_vec(start).map_err(|e| Failure::Stop(Error::internal(e.to_string())))?;
-        fs::write(&self.note, text)
-            .map_err(|e| Failure::Stop(Error::io(ExitCode::Data, &self.note, &e)))
+        fs::write(&self.note, text).map_err(|e| Failure::Stop(Error::storage_io(&self.note, &e)))
     }
 
     fn start_over(&mut self) -> Result<(), Failure> {
@@ -360,12 +359,12 @@ impl<'a> Job<'a> {
     }
 
     fn stop(&self, e: &std::io::Error) -> Failure {
-        Failure::Stop(Error::io(ExitCode::Data, &self.part, e))
+        Failure::Stop(Error::storage_io(&self.part, e))
     }
 
     /// Puts the checked file under its name, durably.
     fn finish(&self, target: &Path) -> Result<()> {
-        let io = |e: std::io::Error| Error::io(ExitCode::Data, target, &e);
+        let io = |e: std::io::Error| Error::storage_io(target, &e);
         self.out.sync_all().map_err(io)?;
         fs::rename(&self.part, target).map_err(io)?;
         // The note only helps to resume; that it stays behind would do no harm.

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use super::dataset::{Dataset, Values};
-use crate::{Error, ExitCode, Result};
+use crate::{Error, Result};
 
 /// Shades from dark to bright.
 const SHADES: &[u8] = b" .:-=+*#%@";
@@ -78,7 +78,7 @@ pub fn write_netpbm(set: &Dataset, index: usize, path: &Path) -> Result<()> {
     for at in 0..shape.plane() {
         out.extend((0..shape.channels).map(|c| bytes[c * shape.plane() + at]));
     }
-    fs::write(path, out).map_err(|e| Error::io(ExitCode::Data, path, &e))
+    fs::write(path, out).map_err(|e| Error::storage_io(path, &e))
 }
 
 #[cfg(test)]

@@ -253,6 +253,7 @@ mod tests {
             device: device.clone(),
             dtype,
             budget: Budget::bytes(1 << 30),
+            stop: Default::default(),
         }
     }
 
@@ -375,6 +376,7 @@ mod tests {
         for (bytes, fits) in [(35 * 94, true), (35 * 94 - 1, false)] {
             let place = Place {
                 budget: Budget::bytes(bytes),
+                stop: Default::default(),
                 ..place(&Device::Cpu, DType::F32)
             };
             let resident = Resident::new(&part, &place).expect("asked");

@@ -66,6 +66,11 @@ impl Network {
         out
     }
 
+    /// Whether a rule learns in evaluation too.
+    pub fn is_restless(&self) -> bool {
+        self.blocks.iter().any(|b| b.is_restless())
+    }
+
     /// Whether anything learns or acts in this mode.
     pub fn is_active(&self) -> bool {
         self.blocks.iter().any(|b| b.acts() || b.learns())

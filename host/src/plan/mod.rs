@@ -37,6 +37,9 @@ pub struct RunPlan {
     pub extra_data: BTreeMap<String, crate::data::DataPlan>,
     /// The network, input first.
     pub blocks: Vec<BlockPlan>,
+    /// Initial weights from elsewhere.
+    #[serde(default)]
+    pub init: Option<InitPlan>,
     /// What is trained, in order.
     pub phases: Vec<PhasePlan>,
     /// What is written, and how often.
@@ -45,6 +48,16 @@ pub struct RunPlan {
     pub plugin_folders: Vec<PathBuf>,
     /// Baselines trained after the phases for comparison, each with the same read-out.
     pub baselines: Vec<Baseline>,
+}
+
+/// Initial weights from another run or file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InitPlan {
+    /// A run's folder, or a safetensors file.
+    pub from: PathBuf,
+    /// Blocks of the network with their names in the file; `None` takes all under their own names.
+    pub blocks: Option<BTreeMap<String, String>>,
 }
 
 /// Arithmetic of weights and activations.

@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use crate::{Error, ExitCode, Result};
+use crate::{Error, Result};
 
 /// Ending of temporary names; what a dead process left under one means nothing.
 pub const TEMPORARY: &str = ".tmp";
@@ -13,7 +13,7 @@ pub const TEMPORARY: &str = ".tmp";
 /// Writes `bytes` as `path`.
 ///
 /// # Errors
-/// Internal error with the path where the disk refuses; the former file stays.
+/// Storage error with the path where the disk refuses; the former file stays.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     write_with(path, |file| file.write_all(bytes))
 }
@@ -21,7 +21,7 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
 /// Writes `path` by `fill`, which gets the temporary file.
 ///
 /// # Errors
-/// Internal error with the path where the disk refuses; the former file stays.
+/// Storage error with the path where the disk refuses; the former file stays.
 pub fn write_with(path: &Path, fill: impl FnOnce(&mut File) -> std::io::Result<()>) -> Result<()> {
     let temporary = temporary(path);
     let written = File::create(&temporary).and_then(|mut file| {
@@ -45,7 +45,7 @@ pub fn replace(from: &Path, to: &Path) -> std::io::Result<()> {
 /// Makes `to` a second name of the file `from`, in place of what `to` was.
 ///
 /// # Errors
-/// Internal error with the path where the disk refuses.
+/// Storage error with the path where the disk refuses.
 pub fn link(from: &Path, to: &Path) -> Result<()> {
     let temporary = temporary(to);
     let _ = fs::remove_file(&temporary);
@@ -70,7 +70,7 @@ pub fn temporary(path: &Path) -> PathBuf {
 /// Error for a file of a run folder that cannot be written or read.
 #[must_use]
 pub fn failed(path: &Path, e: &std::io::Error) -> Error {
-    Error::io(ExitCode::Internal, path, e).within("run folder")
+    Error::storage_io(path, e).within("run folder")
 }
 
 /// Makes a rename durable. Folders cannot be flushed on every system.

@@ -7,13 +7,14 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use candle_core::Tensor;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::reporter::{EpochRecord, Outcome, Reporter, StepRecord};
 use super::stop::{StopCause, StopFlag};
 use super::{CheckpointStore, Metrics, RunFolder};
 use crate::Result;
 use crate::nn::network::BlockMetrics;
+use crate::train::init::Initial;
 use crate::train::{self, EpochEvent, PhaseEvent, Progress, StepEvent};
 
 /// A run folder, a reporter and a stop flag as the trainer sees them.
@@ -25,7 +26,6 @@ pub struct Bridge<'a> {
     every: Option<Duration>,
     saved: Instant,
     pending: Option<EpochRecord>,
-    base_step: u64,
     total_epoch: u64,
     logged: Vec<(String, f64)>,
     failure: Option<crate::Error>,
@@ -35,7 +35,7 @@ impl<'a> Bridge<'a> {
     /// The bridge for one run, and the checkpoint it goes on from.
     ///
     /// # Errors
-    /// Data error for checkpoints that cannot be read; internal error where the
+    /// Data error for checkpoints that cannot be read; storage error where the
     /// disk refuses.
     pub fn open(
         folder: &RunFolder,
@@ -45,13 +45,16 @@ impl<'a> Bridge<'a> {
         let checkpoints = folder.checkpoints().clone();
         let resume = match checkpoints.load_last()? {
             Some(checkpoint) => {
-                reporter.restore(&checkpoint.state["history"])?;
+                reporter.restore(&checkpoint.state)?;
                 Some(train::Checkpoint {
                     state: checkpoint.state["trainer"].clone(),
                     tensors: checkpoint.tensors,
                 })
             }
-            None => None,
+            None => {
+                reporter.start_over()?;
+                None
+            }
         };
         let total_epoch = reporter.history().len() as u64;
         reporter.start(resume.as_ref().map(|_| total_epoch))?;
@@ -64,7 +67,6 @@ impl<'a> Bridge<'a> {
             every: (seconds > 0).then(|| Duration::from_secs(seconds)),
             saved: Instant::now(),
             pending: None,
-            base_step: 0,
             total_epoch,
             logged: Vec::new(),
             failure: None,
@@ -108,13 +110,8 @@ impl<'a> Bridge<'a> {
 
 impl Progress for Bridge<'_> {
     fn phase(&mut self, event: &PhaseEvent<'_>) {
-        let name = match event.segment {
-            "network" => event.phase.to_owned(),
-            segment => format!("{segment}: {}", event.phase),
-        };
-        let told = self
-            .reporter
-            .phase(&name, event.index, event.phases, event.epochs);
+        let of = (event.index, event.phases);
+        let told = (self.reporter).phase(event.segment, event.phase, of, event.epochs);
         self.keep(told);
     }
 
@@ -124,17 +121,14 @@ impl Progress for Bridge<'_> {
     }
 
     fn step(&mut self, event: &StepEvent) {
-        let told = self.reporter.step(&StepRecord {
+        self.reporter.step(&StepRecord {
             step: event.step,
             steps: event.steps_per_epoch,
-            total_step: self.base_step + event.step,
             metrics: &self.logged,
         });
-        self.keep(told);
     }
 
     fn rules(&mut self, step: u64, metrics: &[BlockMetrics]) {
-        let _ = step;
         self.logged = metrics
             .iter()
             .flat_map(|(block, numbers)| {
@@ -142,10 +136,11 @@ impl Progress for Bridge<'_> {
                 numbers.iter().map(name)
             })
             .collect();
+        let told = self.reporter.rules(step, &self.logged);
+        self.keep(told);
     }
 
     fn epoch(&mut self, event: &EpochEvent<'_>) -> Result<()> {
-        self.base_step = event.step;
         self.total_epoch += 1;
         self.pending = Some(EpochRecord {
             segment: event.segment.to_owned(),
@@ -174,10 +169,9 @@ impl Progress for Bridge<'_> {
         state: &Value,
         best: bool,
     ) -> Result<()> {
-        let state = json!({
-            "trainer": state,
-            "history": self.reporter.history_with(self.pending.as_ref()),
-        });
+        let mut all = self.reporter.state_with(self.pending.as_ref())?;
+        all["trainer"] = state.clone();
+        let state = all;
         self.checkpoints.save(tensors, &state, best)?;
         self.saved = Instant::now();
         let path = self.checkpoints.last_path();
@@ -188,8 +182,20 @@ impl Progress for Bridge<'_> {
         }
     }
 
+    fn initialised(&mut self, initial: &Initial) -> Result<()> {
+        self.reporter.initialised(initial)
+    }
+
+    fn phases_done(&mut self) -> Result<()> {
+        self.checkpoints.keep_final_state()
+    }
+
     fn should_stop(&self) -> bool {
         self.stop.stopped()
+    }
+
+    fn stop_flag(&self) -> StopFlag {
+        self.stop.clone()
     }
 
     fn scratch(&self) -> Option<&Path> {

@@ -14,7 +14,7 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize};
 use serde_json::Value;
 
 use super::atomic;
-use crate::{Error, ExitCode, Result};
+use crate::{Error, Result};
 
 /// Metadata key of the state.
 const STATE: &str = "biorule.state";
@@ -35,15 +35,36 @@ pub struct CheckpointStore {
 }
 
 impl CheckpointStore {
+    /// The store in `folder`, which may not be there yet.
+    #[must_use]
+    pub fn new(folder: &Path) -> Self {
+        Self {
+            folder: folder.to_owned(),
+        }
+    }
+
     /// The store in `folder`, which is made where missing.
     ///
     /// # Errors
-    /// Internal error where the disk refuses.
+    /// Storage error where the disk refuses.
     pub fn open(folder: &Path) -> Result<Self> {
-        std::fs::create_dir_all(folder).map_err(|e| atomic::failed(folder, &e))?;
-        Ok(Self {
-            folder: folder.to_owned(),
-        })
+        let store = Self::new(folder);
+        store.make().map(|()| store)
+    }
+
+    /// Makes the folder where it is missing.
+    ///
+    /// # Errors
+    /// Storage error where the disk refuses.
+    pub fn make(&self) -> Result<()> {
+        let folder = &self.folder;
+        std::fs::create_dir_all(folder).map_err(|e| atomic::failed(folder, &e))
+    }
+
+    /// Whether there is a checkpoint.
+    #[must_use]
+    pub fn holds_any(&self) -> bool {
+        self.last_path().exists() || self.previous_path().exists()
     }
 
     /// The newest checkpoint's file.
@@ -58,6 +79,50 @@ impl CheckpointStore {
         self.folder.join("best.safetensors")
     }
 
+    /// The state at the end of the last phase, optimiser included: a longer run goes on from it.
+    fn final_path(&self) -> PathBuf {
+        self.folder.join("final-state.safetensors")
+    }
+
+    /// Keeps the last checkpoint as the state at the end of the phases, under a second name.
+    ///
+    /// # Errors
+    /// Storage error where the disk refuses.
+    pub fn keep_final_state(&self) -> Result<()> {
+        match self.last_path().exists() {
+            true => atomic::link(&self.last_path(), &self.final_path()),
+            false => Ok(()),
+        }
+    }
+
+    /// State of the checkpoint at the end of the phases that `is_end` accepts, with its file; of
+    /// runs that kept none, the one before the last may be it.
+    ///
+    /// # Errors
+    /// Storage error for a file that cannot be read.
+    pub fn load_final_state(
+        &self,
+        is_end: impl Fn(&Value) -> bool,
+    ) -> Result<Option<(PathBuf, Value)>> {
+        for path in [self.final_path(), self.previous_path()] {
+            if path.exists() {
+                let state = Self::load(&path)?.state;
+                if is_end(&state) {
+                    return Ok(Some((path, state)));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Makes `path`, one of the checkpoints, the last one again.
+    ///
+    /// # Errors
+    /// Storage error where the disk refuses.
+    pub fn go_back(&self, path: &Path) -> Result<()> {
+        atomic::link(path, &self.last_path())
+    }
+
     fn previous_path(&self) -> PathBuf {
         self.folder.join("previous.safetensors")
     }
@@ -66,7 +131,7 @@ impl CheckpointStore {
     /// returns; with `best`, also the best one.
     ///
     /// # Errors
-    /// Internal error where the disk refuses; the former checkpoints stay.
+    /// Storage error where the disk refuses; the former checkpoints stay.
     pub fn save(&self, tensors: &[(String, Tensor)], state: &Value, best: bool) -> Result<()> {
         let bytes = encode(tensors, state)?;
         let last = self.last_path();
@@ -88,7 +153,7 @@ impl CheckpointStore {
     /// where there is none.
     ///
     /// # Errors
-    /// Data error where neither can be read.
+    /// Storage error where neither can be read.
     pub fn load_last(&self) -> Result<Option<Checkpoint>> {
         let (last, previous) = (self.last_path(), self.previous_path());
         match (last.exists(), previous.exists()) {
@@ -108,7 +173,7 @@ impl CheckpointStore {
     /// The state of the last checkpoint without its tensors.
     ///
     /// # Errors
-    /// Data error where no checkpoint can be read.
+    /// Storage error where no checkpoint can be read.
     pub fn last_state(&self) -> Result<Option<Value>> {
         Ok(self.load_last()?.map(|c| c.state))
     }
@@ -116,9 +181,9 @@ impl CheckpointStore {
     /// Reads the checkpoint `path`.
     ///
     /// # Errors
-    /// Data error for a file that is missing, cut short or no checkpoint.
+    /// Storage error for a file that is missing, cut short or no checkpoint.
     pub fn load(path: &Path) -> Result<Checkpoint> {
-        let bytes = std::fs::read(path).map_err(|e| Error::io(ExitCode::Data, path, &e))?;
+        let bytes = std::fs::read(path).map_err(|e| Error::storage_io(path, &e))?;
         decode(&bytes).map_err(|e| e.within(format!("checkpoint `{}`", path.display())))
     }
 }
@@ -151,9 +216,8 @@ fn decode(bytes: &[u8]) -> Result<Checkpoint> {
     let (_, header) = SafeTensors::read_metadata(bytes).map_err(|e| damaged(&e))?;
     let state = header.metadata().as_ref().and_then(|m| m.get(STATE));
     let state = match state {
-        Some(text) => {
-            serde_json::from_str(text).map_err(|e| Error::data(format!("unreadable state: {e}")))?
-        }
+        Some(text) => serde_json::from_str(text)
+            .map_err(|e| Error::storage(format!("unreadable state: {e}")))?,
         None => Value::Null,
     };
     let file = SafeTensors::deserialize(bytes).map_err(|e| damaged(&e))?;
@@ -165,7 +229,8 @@ fn decode(bytes: &[u8]) -> Result<Checkpoint> {
 }
 
 fn damaged(e: &safetensors::SafeTensorError) -> Error {
-    Error::data(format!("not a whole safetensors file: {e}"))
+    Error::storage(format!("not a whole safetensors file: {e}"))
+        .hint("put a good copy in its place, or start a new run folder")
 }
 
 fn dtype(dtype: DType) -> Result<Dtype> {
@@ -215,7 +280,7 @@ fn tensor(view: &TensorView) -> Result<Tensor> {
         Dtype::U8 => DType::U8,
         Dtype::BF16 => DType::BF16,
         Dtype::F16 => DType::F16,
-        other => return Err(Error::data(format!("a tensor of type {other:?}"))),
+        other => return Err(Error::storage(format!("a tensor of type {other:?}"))),
     };
     Ok(Tensor::from_raw_buffer(
         view.data(),
@@ -228,6 +293,7 @@ fn tensor(view: &TensorView) -> Result<Tensor> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ExitCode;
     use serde_json::json;
 
     fn tensors(fill: f32) -> Vec<(String, Tensor)> {
@@ -353,7 +419,7 @@ mod tests {
         assert_eq!(store.load_last().unwrap().unwrap().state["epoch"], 1);
         std::fs::remove_file(folder.path().join("previous.safetensors")).unwrap();
         let e = store.load_last().unwrap_err();
-        assert_eq!(e.code, ExitCode::Data);
+        assert_eq!(e.code, ExitCode::Storage);
         assert!(e.text.contains("last.safetensors"), "{e}");
     }
 }

@@ -15,6 +15,7 @@ use crate::Result;
 #[derive(Debug)]
 pub struct EventLog {
     file: File,
+    length: u64,
     path: std::path::PathBuf,
 }
 
@@ -22,7 +23,7 @@ impl EventLog {
     /// Opens `path`, making it where missing and cutting off half a line at its end.
     ///
     /// # Errors
-    /// Internal error where the disk refuses.
+    /// Storage error where the disk refuses.
     pub fn open(path: &Path) -> Result<Self> {
         let failed = |e: std::io::Error| atomic::failed(path, &e);
         let mut file = OpenOptions::new()
@@ -41,6 +42,7 @@ impl EventLog {
         file.seek(SeekFrom::End(0)).map_err(failed)?;
         Ok(Self {
             file,
+            length: whole as u64,
             path: path.to_owned(),
         })
     }
@@ -49,11 +51,20 @@ impl EventLog {
     /// `durable`, on the disk.
     ///
     /// # Errors
-    /// Internal error where the disk refuses.
+    /// Storage error where the disk refuses.
     pub fn append(&mut self, event: &Value, durable: bool) -> Result<()> {
         let line = format!("{event}\n");
-        self.file
-            .write_all(line.as_bytes())
+        let before = self.length;
+        let written = self.file.write_all(line.as_bytes());
+        match &written {
+            Ok(()) => self.length += line.len() as u64,
+            // Half a line would spoil the next one, written when there is room again.
+            Err(_) => {
+                let _ = self.file.set_len(before);
+                let _ = self.file.seek(SeekFrom::Start(before));
+            }
+        }
+        written
             .and_then(|()| {
                 if durable {
                     self.file.sync_data()
@@ -69,7 +80,7 @@ impl EventLog {
 /// are no JSON are skipped.
 ///
 /// # Errors
-/// Internal error where the file is there and cannot be read.
+/// Storage error where the file is there and cannot be read.
 pub fn read(path: &Path) -> Result<Vec<Value>> {
     let text = match std::fs::read_to_string(path) {
         Ok(text) => text,

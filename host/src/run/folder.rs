@@ -11,11 +11,13 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::identity::{self, DeviceRecord, PluginRecord, RunRecord};
+use super::extend::{self, Extended, Extension};
+use super::identity::{self, DeviceRecord, InitRecord, PluginRecord, RunRecord};
 use super::{CheckpointStore, Lock, atomic, clock};
-use crate::config::shown::{self, Row};
+use crate::config::DEFAULT;
+use crate::config::shown::{self, Change, Row};
 use crate::config::{PluginInfo, Resolved, RunPlan};
-use crate::{Error, Result};
+use crate::{Error, ExitCode, Result};
 
 /// What to do with a folder that holds a run already.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -36,6 +38,8 @@ pub struct RunFolder {
     resolved: Resolved,
     record: RunRecord,
     checkpoints: CheckpointStore,
+    extension: Option<Extension>,
+    overrides: Vec<String>,
     // Last field: freed after everything else is written.
     _lock: Lock,
 }
@@ -56,6 +60,8 @@ impl RunFolder {
         fs::create_dir_all(path).map_err(|e| atomic::failed(path, &e))?;
         let lock = Lock::acquire(&path.join("lock"))?;
         let known = path.join("run.json");
+        let checkpoints = CheckpointStore::new(&path.join("checkpoints"));
+        let mut extension = None;
         let record = if known.exists() {
             if resume == Resume::Never {
                 return Err(
@@ -63,13 +69,22 @@ impl RunFolder {
                         .hint("use `--resume auto`, or another `--run-dir`"),
                 );
             }
-            same_configuration(path, resolved)?;
             let mut record = RunRecord::read(&known)?;
+            let changes = changes(path, resolved)?;
+            if !changes.is_empty() {
+                let Some(phases) = extend::longer(&changes, &resolved.plan) else {
+                    return Err(extend::other_configuration(path, &changes));
+                };
+                let found = extend::extension(phases, &resolved.plan, &record, &checkpoints)
+                    .map_err(|e| e.within(format_args!("run folder `{}`", path.display())))?;
+                extension = Some(found);
+            }
             record.starts += 1;
             record.argv = std::env::args().collect();
             if !is_over(&record) {
                 record.ended = None;
                 record.exit_reason = None;
+                record.error = None;
             }
             record
         } else {
@@ -79,20 +94,30 @@ impl RunFolder {
                     path.display()
                 )));
             }
+            if checkpoints.holds_any() {
+                let text = format!(
+                    "`{}` holds checkpoints of a run, but its `run.json` is gone",
+                    path.display()
+                );
+                return Err(Error::storage(text)
+                    .hint("put `run.json` back, or choose another `--run-dir`; `--init-from` takes over weights"));
+            }
             let id = identity::new_id();
             let seed = resolved.plan.seeds.first().copied().unwrap_or(0);
-            let config = resolved.to_toml(false);
-            atomic::write(&path.join("config.toml"), config.as_bytes())?;
-            let words: String = overrides.iter().map(|o| format!("{o}\n")).collect();
-            atomic::write(&path.join("overrides.txt"), words.as_bytes())?;
+            write_configuration(path, resolved, overrides)?;
             RunRecord::new(&id, &resolved.plan.name, seed, &resolved.hash())
         };
-        record.write(&known)?;
+        checkpoints.make()?;
+        if extension.is_none() {
+            record.write(&known)?;
+        }
         Ok(Self {
             path: path.to_owned(),
             resolved: resolved.clone(),
             record,
-            checkpoints: CheckpointStore::open(&path.join("checkpoints"))?,
+            checkpoints,
+            extension,
+            overrides: overrides.to_vec(),
             _lock: lock,
         })
     }
@@ -121,6 +146,40 @@ impl RunFolder {
         &self.checkpoints
     }
 
+    /// How it differs from the plan it was started with, where [`Self::extend`] is to be called
+    /// before anything else.
+    #[must_use]
+    pub fn extension(&self) -> Option<&Extension> {
+        self.extension.as_ref()
+    }
+
+    /// Makes the folder that of the longer run. A kill in between leaves the former run, or one
+    /// that the same command takes up.
+    ///
+    /// # Errors
+    /// Storage error where the disk refuses.
+    pub fn extend(&mut self) -> Result<()> {
+        let Some(extension) = self.extension.take() else {
+            return Ok(());
+        };
+        if let Some(path) = &extension.back_to {
+            self.checkpoints.go_back(path)?;
+        }
+        let record = &mut self.record;
+        let hash = self.resolved.hash();
+        record.extended.push(Extended {
+            at: clock::stamp(clock::now()),
+            phases: extension.phases,
+            config_hash: std::mem::replace(&mut record.config_hash, hash),
+            exit_reason: record.exit_reason.take(),
+            results: std::mem::take(&mut record.results),
+        });
+        record.ended = None;
+        record.error = None;
+        record.write(&self.path.join("run.json"))?;
+        write_configuration(&self.path, &self.resolved, &self.overrides)
+    }
+
     /// Its event file.
     #[must_use]
     pub fn events_path(&self) -> PathBuf {
@@ -131,7 +190,7 @@ impl RunFolder {
     /// nothing in it outlives the run.
     ///
     /// # Errors
-    /// Internal error where the disk refuses.
+    /// Storage error where the disk refuses.
     pub fn cache_path(&self) -> Result<PathBuf> {
         let path = self.path.join("cache");
         fs::create_dir_all(&path).map_err(|e| atomic::failed(&path, &e))?;
@@ -147,20 +206,40 @@ impl RunFolder {
     /// Writes down the device and the plugins in use.
     ///
     /// # Errors
-    /// Internal error where the disk refuses.
+    /// Storage error where the disk refuses.
     pub fn record_use(&mut self, device: &DeviceRecord, plugins: &[PluginInfo]) -> Result<()> {
         let device = device.clone();
         self.record.device = device.name;
         self.record.no_gpu = device.no_gpu;
         self.record.tf32 = device.tf32;
         self.record.plugins = plugins.iter().map(PluginRecord::from).collect();
+        // A run that goes on does not need the file of its initial weights any more.
+        if let Some(init) = self
+            .resolved
+            .plan
+            .init
+            .as_ref()
+            .filter(|_| !self.checkpoints.holds_any())
+        {
+            let file = crate::train::init::locate(&init.from)?;
+            self.record.init = Some(InitRecord::of(&file)?);
+        }
         self.record.write(&self.path.join("run.json"))
+    }
+
+    /// Takes warnings into the record, which the next write makes durable; each text once.
+    pub fn note_warnings<'a>(&mut self, warnings: impl IntoIterator<Item = &'a str>) {
+        for text in warnings {
+            if !self.record.warnings.iter().any(|known| known == text) {
+                self.record.warnings.push(text.to_owned());
+            }
+        }
     }
 
     /// Writes down how the run ended; what was cached goes.
     ///
     /// # Errors
-    /// Internal error where the disk refuses.
+    /// Storage error where the disk refuses.
     pub fn record_end(&mut self, reason: &str, results: &super::Metrics) -> Result<()> {
         let _ = fs::remove_dir_all(self.path.join("cache"));
         self.record.ended = Some(clock::stamp(clock::now()));
@@ -168,6 +247,27 @@ impl RunFolder {
         self.record.results.clone_from(results);
         self.record.write(&self.path.join("run.json"))
     }
+
+    /// Writes down that the run failed, and why.
+    ///
+    /// # Errors
+    /// Storage error where the disk refuses.
+    pub fn record_failure(&mut self, error: &Error) -> Result<()> {
+        let reason = match error.code {
+            ExitCode::Diverged => "diverged",
+            _ => "failed",
+        };
+        self.record.error = Some(error.into());
+        self.record_end(reason, &super::Metrics::new())
+    }
+}
+
+/// The configuration and what was typed.
+fn write_configuration(path: &Path, resolved: &Resolved, overrides: &[String]) -> Result<()> {
+    let config = resolved.to_toml(false);
+    atomic::write(&path.join("config.toml"), config.as_bytes())?;
+    let words: String = overrides.iter().map(|o| format!("{o}\n")).collect();
+    atomic::write(&path.join("overrides.txt"), words.as_bytes())
 }
 
 /// Whether `path` holds a run that has ended for good.
@@ -181,23 +281,27 @@ fn is_over(record: &RunRecord) -> bool {
     matches!(reason, Some("finished" | "pruned" | "diverged"))
 }
 
-/// Refuses to go on with other settings than the folder was started with.
-fn same_configuration(path: &Path, resolved: &Resolved) -> Result<()> {
+/// The settings that decide results and differ from those that the folder was started with.
+fn changes(path: &Path, resolved: &Resolved) -> Result<Vec<Change>> {
     let file = path.join("config.toml");
     let text = fs::read_to_string(&file).map_err(|e| atomic::failed(&file, &e))?;
-    let theirs = stored_rows(&text).map_err(|e| e.within(file.display()))?;
+    let theirs = stored_rows(&text).map_err(|e| damaged(&file, &e))?;
     // Through text, as the stored one went.
     let ours = stored_rows(&resolved.to_toml(false))?;
-    let differences = shown::differences(&ours, &theirs);
-    if differences.is_empty() {
-        return Ok(());
-    }
-    Err(Error::usage(format!(
-        "run folder `{}` was started with another configuration: {}",
-        path.display(),
-        differences.join(", ")
-    ))
-    .hint("undo the change, or choose another `--run-dir`"))
+    let rows = resolved.rows();
+    // A setting that an earlier version did not have and nobody sets is as it was then.
+    let is_new = |change: &Change| {
+        let row = rows.iter().find(|(path, ..)| *path == change.path);
+        change.theirs.is_none() && row.is_some_and(|(_, _, origin)| origin == DEFAULT)
+    };
+    let mut all = shown::differences(&ours, &theirs);
+    all.retain(|change| !is_new(change));
+    Ok(all)
+}
+
+fn damaged(file: &Path, e: &Error) -> Error {
+    Error::storage(format!("`{}` is damaged: {}", file.display(), e.text))
+        .hint("put a good copy in its place, or choose another `--run-dir`")
 }
 
 /// The settings of a stored configuration as a flat list.
@@ -240,7 +344,7 @@ pub fn fresh_path(runs: &Path, name: &str) -> PathBuf {
 /// Makes `runs/<name>/latest` point to `path`, a folder beside it.
 ///
 /// # Errors
-/// Internal error where the disk refuses.
+/// Storage error where the disk refuses.
 pub fn link_latest(path: &Path) -> Result<()> {
     let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
         return Ok(());
@@ -277,9 +381,14 @@ pub fn find(runs: &Path) -> Vec<(PathBuf, RunRecord)> {
 }
 
 fn search(folder: &Path, depth: usize, found: &mut Vec<(PathBuf, RunRecord)>) {
-    if let Ok(record) = RunRecord::read(&folder.join("run.json")) {
-        found.push((folder.to_owned(), record));
-        return;
+    match RunRecord::read(&folder.join("run.json")) {
+        Ok(record) => {
+            found.push((folder.to_owned(), record));
+            return;
+        }
+        // Not a run's folder.
+        Err(e) if e.code == ExitCode::Usage => {}
+        Err(e) => tracing::warn!("{}", e.text),
     }
     let Ok(entries) = fs::read_dir(folder) else {
         return;

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::{atomic, clock};
 use crate::config::PluginInfo;
 use crate::config::shown::hex;
-use crate::{Error, Result};
+use crate::{Error, ExitCode, Result};
 
 /// `run.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -40,6 +40,12 @@ pub struct RunRecord {
     pub tf32: bool,
     /// Plugins loaded.
     pub plugins: Vec<PluginRecord>,
+    /// Where the initial weights come from, where that is another run or file.
+    #[serde(default)]
+    pub init: Option<InitRecord>,
+    /// What was warned about, in the plan and in the run.
+    #[serde(default)]
+    pub warnings: Vec<String>,
     /// First start, universal time.
     pub started: String,
     /// Number of starts.
@@ -48,9 +54,73 @@ pub struct RunRecord {
     pub ended: Option<String>,
     /// `finished`, `stopped`, `pruned`, `diverged`, `failed`; absent while it runs.
     pub exit_reason: Option<String>,
+    /// What went wrong, where it failed or diverged.
+    #[serde(default)]
+    pub error: Option<ErrorRecord>,
     /// Final numbers.
     #[serde(default)]
     pub results: super::Metrics,
+    /// How it was made longer, the first time first.
+    #[serde(default)]
+    pub extended: Vec<super::extend::Extended>,
+}
+
+/// A file of initial weights.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InitRecord {
+    /// Its path.
+    pub file: String,
+    /// Its length.
+    pub bytes: u64,
+    /// SHA-256 of it, hexadecimal.
+    pub sha256: String,
+}
+
+impl InitRecord {
+    /// Of the file `path`.
+    ///
+    /// # Errors
+    /// Usage error for a file that cannot be read.
+    pub fn of(path: &Path) -> Result<Self> {
+        use sha2::{Digest, Sha256};
+        let bytes = std::fs::read(path).map_err(|e| Error::io(ExitCode::Usage, path, &e))?;
+        Ok(Self {
+            file: path.display().to_string(),
+            bytes: bytes.len() as u64,
+            sha256: hex(&Sha256::digest(&bytes)),
+        })
+    }
+}
+
+/// An error as it was told.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErrorRecord {
+    /// Exit code.
+    pub code: u8,
+    /// What is wrong, and where.
+    pub text: String,
+    /// What to do about it.
+    pub hint: Option<String>,
+}
+
+impl From<&Error> for ErrorRecord {
+    fn from(e: &Error) -> Self {
+        Self {
+            code: e.code as u8,
+            text: e.text.clone(),
+            hint: e.hint.clone(),
+        }
+    }
+}
+
+impl From<&ErrorRecord> for Error {
+    fn from(e: &ErrorRecord) -> Self {
+        Self {
+            code: ExitCode::from_number(e.code),
+            text: e.text.clone(),
+            hint: e.hint.clone(),
+        }
+    }
 }
 
 /// Versions that decide numbers.
@@ -142,28 +212,35 @@ impl RunRecord {
             no_gpu: None,
             tf32: false,
             plugins: Vec::new(),
+            init: None,
+            warnings: Vec::new(),
             started: clock::stamp(clock::now()),
             starts: 1,
             ended: None,
             exit_reason: None,
+            error: None,
             results: super::Metrics::new(),
+            extended: Vec::new(),
         }
     }
 
     /// Reads `path`.
     ///
     /// # Errors
-    /// Usage error for a file that is missing or no record.
+    /// Usage error for a file that is missing, storage error for one that is no record.
     pub fn read(path: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|e| Error::io(crate::ExitCode::Usage, path, &e))?;
-        serde_json::from_str(&text).map_err(|e| Error::usage(format!("`{}`: {e}", path.display())))
+        let text =
+            std::fs::read_to_string(path).map_err(|e| Error::io(ExitCode::Usage, path, &e))?;
+        serde_json::from_str(&text).map_err(|e| {
+            Error::storage(format!("`{}` is damaged: {e}", path.display()))
+                .hint("put a good copy in its place, or start a new run folder")
+        })
     }
 
     /// Writes it as `path`, whole or not at all.
     ///
     /// # Errors
-    /// Internal error where the disk refuses.
+    /// Storage error where the disk refuses.
     pub fn write(&self, path: &Path) -> Result<()> {
         let text = serde_json::to_string_pretty(self)
             .map_err(|e| Error::internal(format!("run record: {e}")))?;

@@ -26,7 +26,7 @@ impl MetricsCsv {
     /// Writes all `epochs`.
     ///
     /// # Errors
-    /// Internal error where the disk refuses.
+    /// Storage error where the disk refuses.
     pub fn write(&self, epochs: &[EpochRecord]) -> Result<()> {
         let mut columns: Vec<&String> = Vec::new();
         for name in epochs.iter().flat_map(|e| e.metrics.keys()) {

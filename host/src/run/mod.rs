@@ -8,6 +8,7 @@ pub mod bridge;
 pub mod checkpoint;
 pub mod clock;
 pub mod events;
+pub mod extend;
 pub mod folder;
 pub mod identity;
 pub mod lock;

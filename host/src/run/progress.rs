@@ -133,8 +133,8 @@ impl Progress {
     /// here when quiet too.
     pub fn line(&self, text: &str) {
         match &self.bar {
-            Some(bar) => bar.suspend(|| eprintln!("{text}")),
-            None => eprintln!("{text}"),
+            Some(bar) => bar.suspend(|| tell!("{text}")),
+            None => tell!("{text}"),
         }
     }
 
@@ -153,11 +153,20 @@ fn numbers<'a>(step: &StepRecord<'a>) -> Vec<(&'a str, f64)> {
 
 /// The numbers people look for first, then those of `place`, six at most.
 fn words(metrics: &[(&str, f64)], place: &str) -> String {
-    let first = ["test/accuracy", "test/loss", "train/accuracy", "train/loss"];
+    let first = [
+        "validation/accuracy",
+        "validation/loss",
+        "test/accuracy",
+        "test/loss",
+        "train/accuracy",
+        "train/loss",
+    ];
     let find = |name: &&str| metrics.iter().find(|(n, _)| n == name);
+    let of_place = |name: &str| name.strip_prefix(place).is_some_and(|r| r.starts_with('/'));
+    // A phase may be named as one of the first are.
     let own = metrics
         .iter()
-        .filter(|(name, _)| name.strip_prefix(place).is_some_and(|r| r.starts_with('/')));
+        .filter(|(name, _)| of_place(name) && !first.contains(name));
     let said = first.iter().filter_map(find).chain(own).take(6);
     let said: Vec<String> = said.map(|(name, x)| format!("{name} {x:.4}")).collect();
     said.join(", ")
@@ -166,6 +175,23 @@ fn words(metrics: &[(&str, f64)], place: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_number_is_said_once_whatever_the_phase_is_called() {
+        let metrics = [
+            ("test/accuracy", 0.5),
+            ("test/samples", 9.0),
+            ("train/accuracy", 0.75),
+            ("train/loss", 1.0),
+            ("validation/loss", 2.0),
+        ];
+        let said = "validation/loss 2.0000, test/accuracy 0.5000, train/accuracy 0.7500, train/loss 1.0000";
+        for place in ["train", "readout", "validation"] {
+            assert_eq!(words(&metrics, place), said);
+        }
+        let said = words(&metrics, "test");
+        assert_eq!(said, words(&metrics, "train") + ", test/samples 9.0000");
+    }
 
     #[test]
     fn accuracies_come_first_and_other_blocks_stay_out() {

@@ -5,7 +5,7 @@
 //! Order of calls: `restore` (on resume), `start`, then for each phase
 //! `phase`, `step`…, and after each epoch, its checkpoint saved, `checkpoint`
 //! and `epoch`; at the end `done`. An epoch is reported only when its
-//! checkpoint is on the disk; the checkpoint's state holds `history_with` the
+//! checkpoint is on the disk; the checkpoint's state holds the history with the
 //! epoch, so that one reported nowhere before a kill is not lost.
 
 use std::collections::BTreeMap;
@@ -14,10 +14,13 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+use super::extend::Longer;
 use super::folder::RunFolder;
 use super::progress::Progress;
 use super::stop::StopCause;
+use super::tensorboard::Mark;
 use super::{EventLog, MetricsCsv, TensorBoard, clock, events};
+use crate::train::init::Initial;
 use crate::{Error, Result};
 
 /// Numbers by name, such as `train/loss`, `test/accuracy`, `conv1/radius`.
@@ -64,9 +67,7 @@ pub struct StepRecord<'a> {
     pub step: u64,
     /// Steps of an epoch.
     pub steps: u64,
-    /// Finished steps of the run.
-    pub total_step: u64,
-    /// Loss and other numbers for the progress line; logged when due.
+    /// Loss and other numbers for the progress line.
     pub metrics: &'a [(String, f64)],
 }
 
@@ -99,39 +100,45 @@ pub struct Reporter {
     csv: Option<MetricsCsv>,
     board: Option<TensorBoard>,
     progress: Progress,
-    log_every: u64,
-    phase: String,
+    /// Where tags of the phase begin.
+    place: String,
     history: Vec<EpochRecord>,
     logged: Vec<Place>,
+    warnings: Vec<String>,
+    /// Phases with their epochs.
+    planned: Vec<(String, u64)>,
 }
 
 impl Reporter {
     /// Reports into `folder` and to the terminal.
     ///
     /// # Errors
-    /// Internal error where the disk refuses.
+    /// Storage error where the disk refuses.
     pub fn open(folder: &RunFolder, options: ReporterOptions) -> Result<Self> {
         let plan = folder.plan();
-        let board = if plan.output.tensorboard {
-            Some(TensorBoard::create(&folder.path().join("tb"))?)
-        } else {
-            None
-        };
         let record = folder.record();
+        let board = (plan.output.tensorboard)
+            .then(|| TensorBoard::new(&folder.path().join("tb"), &record.id));
         let trial = std::env::var("BIORULE_TRIAL_ID").unwrap_or_else(|_| record.id.clone());
         let mut stamp = Map::new();
         stamp.insert("run".into(), record.id.clone().into());
         stamp.insert("trial_id".into(), trial.into());
         stamp.insert("seed".into(), record.seed.into());
         stamp.insert("config_hash".into(), record.config_hash.clone().into());
-        let logged = events::read(&folder.events_path())?
-            .iter()
-            .filter(|e| e["event"] == "epoch")
-            .filter_map(|e| {
-                let word = |key: &str| e[key].as_str().map(str::to_owned);
-                Some((word("segment")?, word("phase")?, e["epoch"].as_u64()?))
-            })
-            .collect();
+        let mut logged = Vec::new();
+        for e in events::read(&folder.events_path())? {
+            // A longer run trains its baselines anew.
+            if e["event"] == "extend" {
+                logged.retain(|(segment, ..): &Place| segment == "network");
+            }
+            let word = |key: &str| e[key].as_str().map(str::to_owned);
+            if e["event"] == "epoch"
+                && let (Some(segment), Some(phase)) = (word("segment"), word("phase"))
+                && let Some(epoch) = e["epoch"].as_u64()
+            {
+                logged.push((segment, phase, epoch));
+            }
+        }
         Ok(Self {
             options,
             stamp,
@@ -139,10 +146,15 @@ impl Reporter {
             csv: Some(MetricsCsv::new(&folder.path().join("metrics.csv"))),
             board,
             progress: Progress::new(options.quiet, options.plain),
-            log_every: plan.output.log_every,
-            phase: String::new(),
+            place: String::new(),
             history: Vec::new(),
             logged,
+            warnings: Vec::new(),
+            planned: plan
+                .phases
+                .iter()
+                .map(|p| (p.name.clone(), p.epochs))
+                .collect(),
         })
     }
 
@@ -159,10 +171,11 @@ impl Reporter {
             csv: None,
             board: None,
             progress: Progress::new(true, true),
-            log_every: 0,
-            phase: String::new(),
+            place: String::new(),
             history: Vec::new(),
             logged: Vec::new(),
+            warnings: Vec::new(),
+            planned: Vec::new(),
         }
     }
 
@@ -180,15 +193,54 @@ impl Reporter {
         json!(all)
     }
 
-    /// Takes up the history of a checkpoint's state: what a kill kept out of
+    /// What the reporter wants back from a checkpoint: the history with `next`, and how much of
+    /// the event files stands behind it.
+    ///
+    /// # Errors
+    /// Storage error where the disk refuses.
+    pub fn state_with(&mut self, next: Option<&EpochRecord>) -> Result<Value> {
+        let mark = match &mut self.board {
+            Some(board) => Some(board.mark(self.history.len())?),
+            None => None,
+        };
+        Ok(json!({"history": self.history_with(next), "board": mark}))
+    }
+
+    /// There is no checkpoint to go on from: what a killed start left on the board is void.
+    ///
+    /// # Errors
+    /// Storage error where the disk refuses.
+    pub fn start_over(&mut self) -> Result<()> {
+        match &mut self.board {
+            Some(board) => board.go_back(None),
+            None => Ok(()),
+        }
+    }
+
+    /// Takes up what a checkpoint's `state` holds of [`Self::state_with`]: what a kill kept out of
     /// the files is written now, and listeners hear all of it as replayed.
     ///
     /// # Errors
-    /// Data error where `history` is none; internal error where the disk refuses.
-    pub fn restore(&mut self, history: &Value) -> Result<()> {
-        let history: Vec<Saved> = serde_json::from_value(history.clone())
-            .map_err(|e| Error::data(format!("history in the checkpoint: {e}")))?;
-        let history: Vec<EpochRecord> = history.into_iter().map(EpochRecord::from).collect();
+    /// Storage error where there is no history in it, or the disk refuses.
+    pub fn restore(&mut self, state: &Value) -> Result<()> {
+        let history: Vec<Saved> = serde_json::from_value(state["history"].clone())
+            .map_err(|e| Error::storage(format!("history in the checkpoint: {e}")))?;
+        let mut history: Vec<EpochRecord> = history.into_iter().map(EpochRecord::from).collect();
+        for record in &mut history {
+            // A run that was extended has more epochs than when this one was recorded.
+            if let Some((_, epochs)) = self.planned.iter().find(|(name, _)| *name == record.phase) {
+                record.epochs = *epochs;
+            }
+        }
+        // Checkpoints of earlier versions do not know; there the event files stay as they are.
+        let mark: Option<Mark> = serde_json::from_value(state["board"].clone()).unwrap_or(None);
+        if let (Some(board), Some(mark)) = (&mut self.board, mark) {
+            board.go_back(Some(&mark))?;
+            for record in history.iter().skip(mark.epochs) {
+                draw(board, record)?;
+            }
+            board.flush()?;
+        }
         for record in &history {
             let place = record.place();
             let mut event = epoch_event(record);
@@ -206,7 +258,7 @@ impl Reporter {
     /// The run starts, after `resumed_from` finished epochs where it goes on.
     ///
     /// # Errors
-    /// Internal error where the disk refuses; so with all reports below.
+    /// Storage error where the disk refuses; so with all reports below.
     pub fn start(&mut self, resumed_from: Option<u64>) -> Result<()> {
         let event = json!({
             "event": "start",
@@ -219,37 +271,74 @@ impl Reporter {
         self.send(&event)
     }
 
-    /// A phase starts: its name, its number of `count`, its epochs.
+    /// The run was made longer before this start: phases `longer` have more epochs.
     ///
     /// # Errors
-    /// Internal error where the disk refuses.
-    pub fn phase(&mut self, name: &str, index: usize, count: usize, epochs: u64) -> Result<()> {
-        name.clone_into(&mut self.phase);
-        self.progress.phase(name, index, count, epochs);
+    /// Storage error where the disk refuses.
+    pub fn extended(&mut self, longer: &[Longer]) -> Result<()> {
+        if longer.is_empty() {
+            return Ok(());
+        }
+        for Longer { phase, from, to } in longer {
+            self.note(&format!(
+                "phase `{phase}` goes on to {to} epochs instead of {from}"
+            ));
+        }
+        self.logged.retain(|(segment, ..)| segment == "network");
+        self.send(&json!({"event": "extend", "phases": longer}))
+    }
+
+    /// The network starts with weights from elsewhere.
+    ///
+    /// # Errors
+    /// Storage error where the disk refuses.
+    pub fn initialised(&mut self, initial: &Initial) -> Result<()> {
+        for line in initial.lines() {
+            self.note(&line);
+        }
+        let mut event = json!(initial);
+        event["event"] = "init".into();
+        self.send(&event)
+    }
+
+    /// A phase of `segment` starts: its name, its number of `count`, its epochs.
+    ///
+    /// # Errors
+    /// Storage error where the disk refuses.
+    pub fn phase(
+        &mut self,
+        segment: &str,
+        phase: &str,
+        (index, count): (usize, usize),
+        epochs: u64,
+    ) -> Result<()> {
+        let name = match segment {
+            "network" => phase.to_owned(),
+            baseline => format!("{baseline}: {phase}"),
+        };
+        self.place = place(segment, phase);
+        self.progress.phase(&name, index, count, epochs);
         let event = json!({"event": "phase", "phase": name, "index": index, "epochs": epochs});
         self.send(&event)
     }
 
-    /// Whether the numbers of step `total_step` will be logged, so that
-    /// costly ones need computing only then.
-    #[must_use]
-    pub fn wants_metrics(&self, total_step: u64) -> bool {
-        self.board.is_some() && self.log_every > 0 && total_step.is_multiple_of(self.log_every)
+    /// A step is finished.
+    pub fn step(&mut self, step: &StepRecord) {
+        self.progress.step(step);
     }
 
-    /// A step is finished.
+    /// What rules reported after `total_step` steps of the segment, for TensorBoard.
     ///
     /// # Errors
-    /// Internal error where the disk refuses.
-    pub fn step(&mut self, step: &StepRecord) -> Result<()> {
-        self.progress.step(step);
-        if self.wants_metrics(step.total_step)
-            && let Some(board) = &mut self.board
-        {
-            for (name, value) in step.metrics {
-                let tag = format!("{}/step/{name}", self.phase);
-                board.scalar(&tag, *value, step.total_step)?;
-            }
+    /// Storage error where the disk refuses.
+    pub fn rules(&mut self, total_step: u64, metrics: &[(String, f64)]) -> Result<()> {
+        let Some(board) = &mut self.board else {
+            return Ok(());
+        };
+        for (name, value) in metrics {
+            let own = name.strip_prefix(&self.place);
+            let name = own.and_then(|rest| rest.strip_prefix('/')).unwrap_or(name);
+            board.scalar(&format!("{}/step/{name}", self.place), *value, total_step)?;
         }
         Ok(())
     }
@@ -257,7 +346,7 @@ impl Reporter {
     /// A checkpoint is on the disk.
     ///
     /// # Errors
-    /// Internal error where the disk refuses.
+    /// Storage error where the disk refuses.
     pub fn checkpoint(&mut self, path: &Path, total_epoch: u64) -> Result<()> {
         let event = json!({
             "event": "checkpoint",
@@ -270,19 +359,13 @@ impl Reporter {
     /// An epoch is finished and its checkpoint on the disk.
     ///
     /// # Errors
-    /// Internal error where the disk refuses.
+    /// Storage error where the disk refuses.
     pub fn epoch(&mut self, record: EpochRecord) -> Result<()> {
         self.progress.epoch(&record);
         let event = epoch_event(&record);
         self.logged.push(record.place());
         if let Some(board) = &mut self.board {
-            for (name, value) in &record.metrics {
-                let tag = match record.segment.as_str() {
-                    "network" => format!("{}/{name}", record.phase),
-                    baseline => format!("{baseline}/{}/{name}", record.phase),
-                };
-                board.scalar(&tag, *value, record.total_epoch)?;
-            }
+            draw(board, &record)?;
             board.flush()?;
         }
         self.history.push(record);
@@ -295,7 +378,7 @@ impl Reporter {
     /// The distribution of `values` under `tag`, for TensorBoard.
     ///
     /// # Errors
-    /// Internal error where the disk refuses.
+    /// Storage error where the disk refuses.
     pub fn histogram(&mut self, tag: &str, values: &[f32], total_step: u64) -> Result<()> {
         match &mut self.board {
             Some(board) => board.histogram(tag, values, total_step),
@@ -307,19 +390,38 @@ impl Reporter {
     /// short fixed word for programs.
     ///
     /// # Errors
-    /// Internal error where the disk refuses.
+    /// Storage error where the disk refuses.
     pub fn warn(&mut self, code: &str, text: &str, hint: Option<&str>) -> Result<()> {
         self.progress.line(&format!("warning: {text}"));
         if let Some(hint) = hint {
             self.progress.line(&format!("hint: {hint}"));
         }
-        self.send(&json!({"event": "warn", "code": code, "text": text, "hint": hint}))
+        self.note_warning(code, text, hint)
+    }
+
+    /// A warning that people have seen already, such as one about the plan, for the record.
+    ///
+    /// # Errors
+    /// Storage error where the disk refuses.
+    pub fn note_warning(&mut self, code: &str, text: &str, hint: Option<&str>) -> Result<()> {
+        let text = text.to_owned();
+        let event = json!({"event": "warn", "code": code, "text": &text, "hint": hint});
+        if !self.warnings.contains(&text) {
+            self.warnings.push(text);
+        }
+        self.send(&event)
+    }
+
+    /// What was warned about in this start, each text once.
+    #[must_use]
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
     }
 
     /// The run failed.
     ///
     /// # Errors
-    /// Internal error where the disk refuses.
+    /// Storage error where the disk refuses.
     pub fn error(&mut self, error: &Error) -> Result<()> {
         self.progress.clear();
         let event = json!({
@@ -341,7 +443,7 @@ impl Reporter {
     /// The run ended as `outcome` says, because of `reason`.
     ///
     /// # Errors
-    /// Internal error where the disk refuses.
+    /// Storage error where the disk refuses.
     pub fn done(&mut self, outcome: &Outcome, reason: &str, folder: &RunFolder) -> Result<()> {
         self.progress.clear();
         let last = self.history.last().map(|e| &e.metrics);
@@ -363,7 +465,7 @@ impl Reporter {
     /// Tells listeners the events of a run that ended earlier.
     ///
     /// # Errors
-    /// Internal error where the folder cannot be read.
+    /// Storage error where the folder cannot be read.
     pub fn replay(&mut self, folder: &RunFolder) -> Result<()> {
         for mut event in events::read(&folder.events_path())? {
             event["replayed"] = true.into();
@@ -461,6 +563,31 @@ impl From<Saved> for EpochRecord {
             seconds: f64::from_bits(s.seconds),
             metrics: s.metrics.into_iter().map(number).collect(),
         }
+    }
+}
+
+/// The numbers of an epoch as scalars.
+fn draw(board: &mut TensorBoard, record: &EpochRecord) -> Result<()> {
+    let place = place(&record.segment, &record.phase);
+    for (name, value) in &record.metrics {
+        board.scalar(&tag(&place, name), *value, record.total_epoch)?;
+    }
+    Ok(())
+}
+
+/// Where tags of a phase begin.
+fn place(segment: &str, phase: &str) -> String {
+    match segment {
+        "network" => phase.to_owned(),
+        baseline => format!("{baseline}/{phase}"),
+    }
+}
+
+/// A quantity under the place where it was measured. A phase named `train` says its name once.
+fn tag(place: &str, name: &str) -> String {
+    match name.strip_prefix(place) {
+        Some(rest) if rest.starts_with('/') => name.to_owned(),
+        _ => format!("{place}/{name}"),
     }
 }
 

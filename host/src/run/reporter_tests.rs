@@ -62,8 +62,8 @@ fn an_epoch_lost_between_checkpoint_and_report_is_made_up_for() {
     first.start(None).unwrap();
     first.epoch(epoch(1)).unwrap();
     // The checkpoint of epoch 2 is written; the process dies before it reports.
-    let state = first.history_with(Some(&epoch(2))).to_string();
-    let state = serde_json::from_str(&state).unwrap();
+    let state = first.state_with(Some(&epoch(2))).unwrap().to_string();
+    let state: Value = serde_json::from_str(&state).unwrap();
     drop(first);
 
     let mut second = Reporter::open(&folder, quiet()).unwrap();
@@ -88,5 +88,24 @@ fn events_carry_run_trial_seed_and_configuration() {
         assert_eq!(event["run"], folder.record().id.as_str());
         assert_eq!(event["trial_id"], folder.record().id.as_str());
         assert_eq!(event["config_hash"].as_str().unwrap().len(), 64);
+    }
+}
+
+/// A quantity is named once, under the phase where it was measured.
+#[test]
+fn tags_say_each_word_once() {
+    let tags = [
+        ("train", "train/accuracy", "train/accuracy"),
+        ("train", "test/accuracy", "train/test/accuracy"),
+        ("conv1", "conv1/radius", "conv1/radius"),
+        ("conv", "conv1/radius", "conv/conv1/radius"),
+        (
+            "random-weights/readout",
+            "train/loss",
+            "random-weights/readout/train/loss",
+        ),
+    ];
+    for (place, name, expected) in tags {
+        assert_eq!(tag(place, name), expected);
     }
 }

@@ -88,7 +88,7 @@ impl StopFlag {
                     std::process::exit(130);
                 }
                 flag.request(StopCause::Signal);
-                eprintln!("stopping after this step, with a checkpoint");
+                tell!("stopping after this step, with a checkpoint");
             }
         });
         Ok(())
@@ -103,7 +103,11 @@ impl StopFlag {
                 match line.as_deref().map(str::trim) {
                     Ok("stop") => flag.request(StopCause::Pruned),
                     Ok("checkpoint") => flag.request_checkpoint(),
-                    Ok("ping") => println!(r#"{{"event":"pong"}}"#),
+                    Ok("ping") => {
+                        // A reader of standard output may be gone.
+                        use std::io::Write as _;
+                        let _ = writeln!(std::io::stdout(), r#"{{"event":"pong"}}"#);
+                    }
                     Ok("") => {}
                     Ok(other) => tracing::warn!("unknown line on standard input: `{other}`"),
                     Err(_) => break,

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use serde::Serialize;
+use serde_json::{Value, json};
 
 use super::{Metrics, atomic};
 use crate::{Error, Result};
@@ -57,14 +58,94 @@ fn spread(name: &str, values: Vec<f64>) -> Spread {
     }
 }
 
-/// Writes `summary.json` into `folder`.
+/// What a list of experiments or seeds came to, of one of them.
+#[derive(Debug, Default)]
+pub struct Experiment {
+    /// Its name.
+    pub name: String,
+    /// The results of each seed that is done.
+    pub runs: Vec<(u64, Metrics)>,
+    /// What failed, in order.
+    pub failures: Vec<Failure>,
+}
+
+impl Experiment {
+    /// One of which nothing is known yet.
+    #[must_use]
+    pub fn new(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            ..Self::default()
+        }
+    }
+}
+
+/// Why an experiment, or one seed of it, has no results.
+#[derive(Debug)]
+pub struct Failure {
+    /// The seed, where there are several.
+    pub seed: Option<u64>,
+    /// What went wrong.
+    pub error: Error,
+}
+
+impl Failure {
+    /// The error with the experiment and the seed in front, and its hint.
+    #[must_use]
+    pub fn within(&self, experiment: &str) -> String {
+        match self.seed {
+            Some(seed) => format!("{experiment}, seed {seed}: {}", self.error),
+            None => format!("{experiment}: {}", self.error),
+        }
+    }
+
+    /// The error's line, with the seed in front where there are several.
+    fn line(&self) -> String {
+        match self.seed {
+            Some(seed) => format!("seed {seed}: {}", self.error.text),
+            None => self.error.text.clone(),
+        }
+    }
+
+    /// For programs.
+    #[must_use]
+    pub fn json(&self) -> Value {
+        let Error { code, text, hint } = &self.error;
+        json!({"seed": self.seed, "code": *code as u8, "text": text, "hint": hint})
+    }
+}
+
+/// Writes `summary.json` of one experiment's seeds into `folder`: those that are done with their
+/// results, and those that failed.
 ///
 /// # Errors
-/// Internal error where the disk refuses.
-pub fn write(folder: &Path, runs: &[(u64, Metrics)]) -> Result<()> {
-    let seeds: Vec<u64> = runs.iter().map(|(seed, _)| *seed).collect();
-    let summary = serde_json::json!({"seeds": seeds, "results": spreads(runs)});
-    let text = serde_json::to_string_pretty(&summary)
+/// Storage error where the disk refuses.
+pub fn write(folder: &Path, experiment: &Experiment) -> Result<()> {
+    write_json(folder, &summary(experiment))
+}
+
+/// Writes `summary.json` of several experiments into `folder`.
+///
+/// # Errors
+/// Storage error where the disk refuses.
+pub fn write_all(folder: &Path, experiments: &[Experiment]) -> Result<()> {
+    let one = |experiment: &Experiment| {
+        let mut value = summary(experiment);
+        value["name"] = experiment.name.as_str().into();
+        value
+    };
+    let all: Vec<Value> = experiments.iter().map(one).collect();
+    write_json(folder, &json!({"experiments": all}))
+}
+
+fn summary(experiment: &Experiment) -> Value {
+    let seeds: Vec<u64> = experiment.runs.iter().map(|(seed, _)| *seed).collect();
+    let failed: Vec<Value> = experiment.failures.iter().map(Failure::json).collect();
+    json!({"seeds": seeds, "results": spreads(&experiment.runs), "failed": failed})
+}
+
+fn write_json(folder: &Path, summary: &Value) -> Result<()> {
+    let text = serde_json::to_string_pretty(summary)
         .map_err(|e| Error::internal(format!("summary: {e}")))?;
     atomic::write(&folder.join("summary.json"), format!("{text}\n").as_bytes())
 }
@@ -101,54 +182,51 @@ pub fn table(runs: &[(u64, Metrics)]) -> String {
 }
 
 /// Value `x` of result `name` for people: accuracies in percent.
-fn show(name: &str, x: f64) -> String {
+#[must_use]
+pub fn show(name: &str, x: f64) -> String {
     match name.ends_with("accuracy") {
         true => format!("{:.2} %", 100.0 * x),
         false => format!("{x:.4}"),
     }
 }
 
-/// An experiment's name and the results of its seeds.
-pub type Experiment = (String, Vec<(u64, Metrics)>);
-
 /// What experiments are ranked by.
 const RANKED_BY: &str = "test/accuracy";
 
 /// Experiments as a table, a row each, the best test accuracy first; experiments without
-/// one come last, in their order. Of several seeds it shows mean ± standard deviation.
+/// one come last, in their order. Of several seeds it shows mean ± standard deviation. Where one
+/// failed, a last column says why.
 #[must_use]
 pub fn comparison(experiments: &[Experiment]) -> String {
-    let mut rows: Vec<(&str, usize, Vec<Spread>)> = experiments
-        .iter()
-        .map(|(name, runs)| (name.as_str(), runs.len(), spreads(runs)))
-        .collect();
+    let mut rows: Vec<(&Experiment, Vec<Spread>)> =
+        experiments.iter().map(|e| (e, spreads(&e.runs))).collect();
     let rank = |spreads: &[Spread]| {
         let found = spreads.iter().find(|s| s.name == RANKED_BY);
         found.map_or(f64::NEG_INFINITY, |s| s.mean)
     };
-    rows.sort_by(|a, b| rank(&b.2).total_cmp(&rank(&a.2)));
+    rows.sort_by(|a, b| rank(&b.1).total_cmp(&rank(&a.1)));
     let names: BTreeSet<&str> = (rows.iter())
-        .flat_map(|(_, _, spreads)| spreads.iter().map(|s| s.name.as_str()))
+        .flat_map(|(_, spreads)| spreads.iter().map(|s| s.name.as_str()))
         .collect();
+    let any_failed = experiments.iter().any(|e| !e.failures.is_empty());
     let mut table = comfy_table::Table::new();
     table.load_style(comfy_table::presets::NOTHING);
-    let head = ["experiment", "runs"]
-        .into_iter()
-        .chain(names.iter().copied());
-    table.set_header(head);
-    for (experiment, runs, spreads) in &rows {
-        let mut row = vec![(*experiment).to_owned(), runs.to_string()];
-        row.extend(
-            names
-                .iter()
-                .map(|name| match spreads.iter().find(|s| s.name == *name) {
-                    Some(s) if *runs > 1 => {
-                        format!("{} ± {}", show(name, s.mean), show(name, s.deviation))
-                    }
-                    Some(s) => show(name, s.mean),
-                    None => "-".to_owned(),
-                }),
-        );
+    let head = ["experiment", "runs"].into_iter();
+    let failed = any_failed.then_some("failed");
+    table.set_header(head.chain(names.iter().copied()).chain(failed));
+    for (experiment, spreads) in &rows {
+        let runs = experiment.runs.len();
+        let value = |name: &&str| match spreads.iter().find(|s| s.name == *name) {
+            Some(s) if runs > 1 => format!("{} ± {}", show(name, s.mean), show(name, s.deviation)),
+            Some(s) => show(name, s.mean),
+            None => "-".to_owned(),
+        };
+        let mut row = vec![experiment.name.clone(), runs.to_string()];
+        row.extend(names.iter().map(value));
+        if any_failed {
+            let lines: Vec<String> = experiment.failures.iter().map(Failure::line).collect();
+            row.push(lines.join("; "));
+        }
         table.add_row(row);
     }
     table.to_string()
@@ -180,12 +258,14 @@ mod tests {
 
     #[test]
     fn experiments_are_ranked_by_test_accuracy() {
-        let none = (
-            "none".to_owned(),
-            vec![(0, Metrics::from([("test/loss".to_owned(), 2.0)]))],
-        );
-        let one = ("one".to_owned(), vec![run(0, 0.5)]);
-        let two = ("two".to_owned(), vec![run(0, 0.6), run(1, 0.62)]);
+        let with = |name: &str, runs| Experiment {
+            runs,
+            ..Experiment::new(name)
+        };
+        let none = vec![(0, Metrics::from([("test/loss".to_owned(), 2.0)]))];
+        let none = with("none", none);
+        let one = with("one", vec![run(0, 0.5)]);
+        let two = with("two", vec![run(0, 0.6), run(1, 0.62)]);
         let text = comparison(&[none, one, two]);
         let lines: Vec<Vec<&str>> = text
             .lines()
@@ -198,6 +278,36 @@ mod tests {
         assert_eq!(lines[1], ["two", "2", "61.00", "%", "±", "1.41", "%", "-"]);
         assert_eq!(lines[2], ["one", "1", "50.00", "%", "-"]);
         assert_eq!(lines[3], ["none", "1", "-", "2.0000"]);
+    }
+
+    #[test]
+    fn the_table_and_the_summary_say_what_failed() {
+        let mut some = Experiment::new("some");
+        some.runs.push(run(1, 0.5));
+        let error = Error::new(crate::ExitCode::Diverged, "the loss is NaN").hint("smaller steps");
+        let seed = Some(0);
+        some.failures.push(Failure { seed, error });
+        let fine = Experiment {
+            runs: vec![run(0, 0.4), run(1, 0.4)],
+            ..Experiment::new("fine")
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let text = comparison(&[fine, some]);
+        let lines: Vec<&str> = text.lines().collect();
+        assert!(lines[0].trim_end().ends_with("failed"), "{text}");
+        assert!(lines[1].contains("some") && lines[1].contains("seed 0: the loss is NaN"));
+        assert!(lines[2].contains("fine") && !lines[2].contains("seed"));
+        let mut some = Experiment::new("some");
+        some.failures.push(Failure {
+            seed,
+            error: Error::data("gone"),
+        });
+        write(folder.path(), &some).unwrap();
+        let text = std::fs::read_to_string(folder.path().join("summary.json")).unwrap();
+        let json: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(json["failed"][0]["seed"], 0);
+        assert_eq!(json["failed"][0]["code"], 3);
+        assert_eq!(json["seeds"], json!([]));
     }
 
     #[test]

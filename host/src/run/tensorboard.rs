@@ -3,55 +3,145 @@
 //! (`tensorboard/compat/proto/event.proto` and `summary.proto`; the checksum is
 //! CRC-32C, masked as in `tensorflow/core/lib/hash/crc32c.h`).
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
+use serde::{Deserialize, Serialize};
+
 use super::{atomic, clock, identity};
 use crate::Result;
 
-/// One event file, open for writing.
+/// The event files of a run. TensorBoard reads all files of a folder as one; a process adds a file
+/// of its own, made when there is something to write.
 #[derive(Debug)]
 pub struct TensorBoard {
+    folder: PathBuf,
+    run: String,
+    open: Option<Open>,
+    /// What files of earlier processes hold that counts.
+    earlier: BTreeMap<String, u64>,
+}
+
+/// The file of this process.
+#[derive(Debug)]
+struct Open {
     file: BufWriter<File>,
     path: PathBuf,
+    length: u64,
+}
+
+/// How much of each event file stands behind a checkpoint, in bytes by name. What is written
+/// after it is lost with the steps themselves when a run goes on from there.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mark {
+    files: BTreeMap<String, u64>,
+    /// Epochs of the history that are on the board.
+    pub epochs: usize,
 }
 
 impl TensorBoard {
-    /// Starts a new event file in `folder`; TensorBoard reads all of a folder.
-    ///
-    /// # Errors
-    /// Internal error where the disk refuses.
-    pub fn create(folder: &Path) -> Result<Self> {
-        std::fs::create_dir_all(folder).map_err(|e| atomic::failed(folder, &e))?;
-        let name = format!(
-            "events.out.tfevents.{:010}.{}.{}",
-            clock::now() as u64,
-            identity::host_name(),
-            identity::new_id()
-        );
-        let path = folder.join(name);
-        let file = File::create(&path).map_err(|e| atomic::failed(&path, &e))?;
-        let mut board = Self {
-            file: BufWriter::new(file),
-            path,
-        };
-        let mut event = message_head(0);
-        put_bytes(&mut event, 3, b"brain.Event:2");
-        board.record(&event)?;
-        Ok(board)
+    /// The event files of run `run` in `folder`. Makes nothing yet.
+    #[must_use]
+    pub fn new(folder: &Path, run: &str) -> Self {
+        Self {
+            folder: folder.to_owned(),
+            run: run.to_owned(),
+            open: None,
+            earlier: BTreeMap::new(),
+        }
     }
 
-    /// The file.
+    /// Goes back to `mark`, so that steps done again are not there twice: files are cut to what
+    /// they held then, and files of this run that did not exist are removed. `None` is the start
+    /// of the run. Files of others stay as they are.
+    ///
+    /// # Errors
+    /// Storage error where the disk refuses.
+    pub fn go_back(&mut self, mark: Option<&Mark>) -> Result<()> {
+        self.open = None;
+        self.earlier = mark.map(|m| m.files.clone()).unwrap_or_default();
+        let Ok(entries) = std::fs::read_dir(&self.folder) else {
+            return Ok(());
+        };
+        for entry in entries.flatten() {
+            let (path, name) = (entry.path(), entry.file_name());
+            let name = name.to_string_lossy();
+            let failed = |e: std::io::Error| atomic::failed(&path, &e);
+            match self.earlier.get(&*name) {
+                Some(length) => cut(&path, *length).map_err(failed)?,
+                None if self.is_ours(&name) => std::fs::remove_file(&path).map_err(failed)?,
+                None => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn is_ours(&self, name: &str) -> bool {
+        name.starts_with(PREFIX) && name.contains(&format!(".{}-", self.run))
+    }
+
+    /// What is on the disk, for the checkpoint that is about to be written; `epochs` of its
+    /// history are on the board.
+    ///
+    /// # Errors
+    /// Storage error where the disk refuses.
+    pub fn mark(&mut self, epochs: usize) -> Result<Mark> {
+        let mut files = self.earlier.clone();
+        if let Some(open) = &mut self.open {
+            let synced = open
+                .file
+                .flush()
+                .and_then(|()| open.file.get_ref().sync_data());
+            synced.map_err(|e| atomic::failed(&open.path, &e))?;
+            let name = open.path.file_name().unwrap_or_default();
+            files.insert(name.to_string_lossy().into_owned(), open.length);
+        }
+        Ok(Mark { files, epochs })
+    }
+
+    /// The file of this process, where it has written anything.
     #[must_use]
-    pub fn path(&self) -> &Path {
-        &self.path
+    pub fn path(&self) -> Option<&Path> {
+        self.open.as_ref().map(|open| open.path.as_path())
+    }
+
+    /// The file of this process, made at the first call.
+    fn open(&mut self) -> Result<&mut Open> {
+        if self.open.is_none() {
+            let folder = &self.folder;
+            std::fs::create_dir_all(folder).map_err(|e| atomic::failed(folder, &e))?;
+            // TensorBoard reads files in the order of their names, which begin with the time.
+            let name = format!(
+                "{PREFIX}{:010}.{}.{}-{}",
+                clock::now() as u64,
+                identity::host_name(),
+                self.run,
+                identity::new_id()
+            );
+            let path = folder.join(name);
+            let file = File::create(&path).map_err(|e| atomic::failed(&path, &e))?;
+            let mut open = Open {
+                file: BufWriter::new(file),
+                path,
+                length: 0,
+            };
+            let mut event = message_head(0);
+            put_bytes(&mut event, 3, b"brain.Event:2");
+            open.record(&event)?;
+            self.open = Some(open);
+        }
+        match &mut self.open {
+            Some(open) => Ok(open),
+            None => Err(crate::Error::internal("an event file that is not open")),
+        }
     }
 
     /// A number under `tag` at `step`.
     ///
     /// # Errors
-    /// Internal error where the disk refuses; so with all writers below.
+    /// Storage error where the disk refuses; so with all writers below.
     pub fn scalar(&mut self, tag: &str, value: f64, step: u64) -> Result<()> {
         let mut content = Vec::new();
         put_float(&mut content, 2, value as f32);
@@ -62,7 +152,7 @@ impl TensorBoard {
     /// finite are left out.
     ///
     /// # Errors
-    /// Internal error where the disk refuses.
+    /// Storage error where the disk refuses.
     pub fn histogram(&mut self, tag: &str, values: &[f32], step: u64) -> Result<()> {
         let mut content = Vec::new();
         put_bytes(&mut content, 5, &histogram(values));
@@ -72,7 +162,7 @@ impl TensorBoard {
     /// A picture under `tag` at `step`, as the bytes of a PNG file.
     ///
     /// # Errors
-    /// Internal error where the disk refuses.
+    /// Storage error where the disk refuses.
     pub fn image(
         &mut self,
         tag: &str,
@@ -93,11 +183,15 @@ impl TensorBoard {
     /// Hands everything written to the system.
     ///
     /// # Errors
-    /// Internal error where the disk refuses.
+    /// Storage error where the disk refuses.
     pub fn flush(&mut self) -> Result<()> {
-        self.file
-            .flush()
-            .map_err(|e| atomic::failed(&self.path, &e))
+        match &mut self.open {
+            Some(open) => {
+                let flushed = open.file.flush();
+                flushed.map_err(|e| atomic::failed(&open.path, &e))
+            }
+            None => Ok(()),
+        }
     }
 
     /// An event with one summary value: its tag and `content`.
@@ -109,9 +203,38 @@ impl TensorBoard {
         put_bytes(&mut summary, 1, &value);
         let mut event = message_head(step);
         put_bytes(&mut event, 5, &summary);
-        self.record(&event)
+        self.open()?.record(&event)
     }
+}
 
+/// How TensorBoard knows event files.
+const PREFIX: &str = "events.out.tfevents.";
+
+/// Cuts `path` to `length` bytes, or where a power failure left less, to its last whole record.
+fn cut(path: &Path, length: u64) -> std::io::Result<()> {
+    let file = File::options().read(true).write(true).open(path)?;
+    let there = file.metadata()?.len();
+    if there >= length {
+        return file.set_len(length);
+    }
+    let bytes = std::fs::read(path)?;
+    let mut whole = 0;
+    while let Some(head) = bytes.get(whole..whole + 8) {
+        let mut size = [0; 8];
+        size.copy_from_slice(head);
+        // Length, its checksum, data, their checksum.
+        let end = usize::try_from(u64::from_le_bytes(size))
+            .ok()
+            .and_then(|size| whole.checked_add(size)?.checked_add(16));
+        match end {
+            Some(end) if end <= bytes.len() => whole = end,
+            _ => break,
+        }
+    }
+    file.set_len(whole as u64)
+}
+
+impl Open {
     fn record(&mut self, data: &[u8]) -> Result<()> {
         let length = (data.len() as u64).to_le_bytes();
         let parts: [&[u8]; 4] = [
@@ -124,6 +247,7 @@ impl TensorBoard {
             self.file
                 .write_all(part)
                 .map_err(|e| atomic::failed(&self.path, &e))?;
+            self.length += part.len() as u64;
         }
         Ok(())
     }

@@ -123,11 +123,11 @@ fn the_slow_checksum_is_right() {
 #[test]
 fn records_parse_back() {
     let folder = tempfile::tempdir().unwrap();
-    let mut board = TensorBoard::create(&folder.path().join("tb")).unwrap();
+    let mut board = TensorBoard::new(&folder.path().join("tb"), "0abcde");
     board.scalar("test/accuracy", 0.75, 300).unwrap();
     board.image("filters", [2, 5], b"png bytes", 1).unwrap();
     board.flush().unwrap();
-    let events = events(board.path());
+    let events = events(board.path().unwrap());
     assert_eq!(events.len(), 3);
     assert_eq!(events[0][&3][0].bytes(), b"brain.Event:2");
     assert!(events[0][&1][0].double() > 1.7e9);
@@ -145,14 +145,14 @@ fn records_parse_back() {
 #[test]
 fn histograms_count_every_value() {
     let folder = tempfile::tempdir().unwrap();
-    let mut board = TensorBoard::create(folder.path()).unwrap();
+    let mut board = TensorBoard::new(folder.path(), "0abcde");
     let many: Vec<f32> = (0..1000).map(|i| (i as f32 * 0.37).sin()).collect();
     let cases: [&[f32]; 4] = [&many, &[2.5, 2.5], &[], &[f32::NAN, 1.0, f32::INFINITY]];
     for case in cases {
         board.histogram("w", case, 0).unwrap();
     }
     board.flush().unwrap();
-    for (event, case) in events(board.path())[1..].iter().zip(cases) {
+    for (event, case) in events(board.path().unwrap())[1..].iter().zip(cases) {
         let h = fields(value(event).1[&5][0].bytes());
         let doubles = |field: u64| -> Vec<f64> {
             let bytes = h[&field][0].bytes();
@@ -187,4 +187,68 @@ fn histograms_count_every_value() {
         }
         assert!((counts.iter().sum::<f64>() - finite.len() as f64).abs() < 0.5);
     }
+}
+
+/// Tags and steps of all event files of `folder`.
+fn steps(folder: &Path) -> Vec<(String, u64)> {
+    let mut all = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        for event in events(&entry.unwrap().path()) {
+            if event.contains_key(&5) {
+                all.push((value(&event).0, event[&2][0].integer()));
+            }
+        }
+    }
+    all.sort();
+    all
+}
+
+/// Steps after the last checkpoint are done again by whoever goes on, and are there once.
+#[test]
+fn what_came_after_a_mark_is_void() {
+    let home = tempfile::tempdir().unwrap();
+    let folder = home.path().join("tb");
+    let write = |board: &mut TensorBoard, steps: std::ops::Range<u64>| {
+        steps.for_each(|step| board.scalar("a", 0.5, step).unwrap());
+    };
+    // Nothing is made before there is something to write.
+    let mut first = TensorBoard::new(&folder, "0abcde");
+    let nothing = first.mark(0).unwrap();
+    first.flush().unwrap();
+    assert!(!folder.exists());
+    write(&mut first, 0..10);
+    let ten = first.mark(1).unwrap();
+    write(&mut first, 10..25);
+    drop(first); // the buffer goes out, as far as a kill lets it
+    let foreign = folder.join("events.out.tfevents.1.elsewhere.notes");
+    std::fs::write(&foreign, "").unwrap();
+
+    let mut second = TensorBoard::new(&folder, "0abcde");
+    second.go_back(Some(&ten)).unwrap();
+    write(&mut second, 10..20);
+    let twenty = second.mark(2).unwrap();
+    write(&mut second, 20..23);
+    drop(second);
+    let mut third = TensorBoard::new(&folder, "0abcde");
+    third.go_back(Some(&twenty)).unwrap();
+    write(&mut third, 20..30);
+    drop(third);
+    let once: Vec<_> = (0..30).map(|step| ("a".to_owned(), step)).collect();
+    assert_eq!(steps(&folder), once);
+
+    // Back past two files: they go; what is cut in the middle of a record loses that record.
+    let mut again = TensorBoard::new(&folder, "0abcde");
+    again.go_back(Some(&ten)).unwrap();
+    assert_eq!(steps(&folder), once[..10]);
+    let own = ten.files.keys().next().unwrap();
+    let length = ten.files[own];
+    File::options()
+        .write(true)
+        .open(folder.join(own))
+        .and_then(|file| file.set_len(length - 3))
+        .unwrap();
+    again.go_back(Some(&ten)).unwrap();
+    assert_eq!(steps(&folder), once[..9]);
+    again.go_back(Some(&nothing)).unwrap();
+    assert!(steps(&folder).is_empty() && foreign.exists());
 }

@@ -123,6 +123,7 @@ impl Trainer<'_> {
                 .epoch(&spec)?
                 .take(SETTLING_STEPS as usize)
             {
+                self.place.go_on()?;
                 let x = self.prefixed(&batch?.x, first)?;
                 let mut pass = Pass::local(self.clock(phase, 0, 0, 0));
                 self.network.forward_local(&mut pass, &x, first)?;

@@ -252,6 +252,7 @@ fn fill(network: &mut Network, wanted: &Wanted<'_>, from: Option<&Features>) -> 
     let (place, n) = (wanted.place, wanted.samples.len());
     let mut out: Option<Features> = None;
     for start in (0..n).step_by(FILL_BATCH) {
+        place.go_on()?;
         let indices: Vec<u32> = (start as u32..(start + FILL_BATCH).min(n) as u32).collect();
         let (x, first) = match from {
             Some(f) => (f.gather(&indices, None, place)?, f.prefix),
@@ -291,6 +292,7 @@ mod tests {
             device: Device::Cpu,
             dtype,
             budget: Budget::bytes(budget),
+            stop: Default::default(),
         };
         let plan = CachePlan {
             enabled: true,

@@ -74,20 +74,19 @@ impl Trainer<'_> {
         }
         let clock = self.clock(plan, self.position.step, running.steps, running.samples);
         let mut metrics = self.epoch_metrics(plan, &clock, running)?;
+        let before = (self.position, self.best, self.last_scores);
         self.position.epoch += 1;
         self.position.total_epoch += 1;
         self.position.batch = 0;
-        let scores = self.evaluate_if_due(plan, running, progress)?;
-        let mut best = false;
-        if let Some((name, scores)) = scores {
-            metrics.insert(format!("{name}/loss"), scores.loss);
-            if let Some(accuracy) = scores.accuracy {
-                metrics.insert(format!("{name}/accuracy"), accuracy);
-                best = self.best.is_none_or(|b| accuracy > b) && self.position.segment == 0;
-                self.best = Some(self.best.map_or(accuracy, |b| b.max(accuracy)));
+        let best = match self.held_out_metrics(plan, running, progress, &mut metrics) {
+            // Asked to stop in the middle: the steps are kept, the evaluation is done again.
+            Err(e) if e.code == ExitCode::Stopped => {
+                (self.position, self.best, self.last_scores) = before;
+                self.checkpoint(running, progress, false)?;
+                return Err(e);
             }
-        }
-        self.neuron_labels_if_due(plan, running, &mut metrics)?;
+            best => best?,
+        };
         self.alignment_if_due(plan, &clock, &mut metrics)?;
         let seconds = running.seconds + running.started.elapsed().as_secs_f64();
         (running.seconds, running.meter) = (0.0, Meter::new(&self.place.device)?);
@@ -103,6 +102,28 @@ impl Trainer<'_> {
         })?;
         running.started = Instant::now();
         self.checkpoint(running, progress, best)
+    }
+
+    /// Scores and labels of the epoch, into `metrics`; whether the network is the best so far.
+    fn held_out_metrics(
+        &mut self,
+        plan: &PhasePlan,
+        running: &Running,
+        progress: &dyn Progress,
+        metrics: &mut BTreeMap<String, f64>,
+    ) -> Result<bool> {
+        let scores = self.evaluate_if_due(plan, running, progress)?;
+        let mut best = false;
+        if let Some((name, scores)) = scores {
+            metrics.insert(format!("{name}/loss"), scores.loss);
+            if let Some(accuracy) = scores.accuracy {
+                metrics.insert(format!("{name}/accuracy"), accuracy);
+                best = self.best.is_none_or(|b| accuracy > b) && self.position.segment == 0;
+                self.best = Some(self.best.map_or(accuracy, |b| b.max(accuracy)));
+            }
+        }
+        self.neuron_labels_if_due(plan, running, metrics)?;
+        Ok(best)
     }
 
     fn epoch_metrics(

@@ -7,10 +7,11 @@ use super::cache::Features;
 use super::loss::score;
 use super::meter::Meter;
 use super::source::Samples;
-use crate::Result;
 use crate::device::budget::Budget;
 use crate::nn::{Mode, Network, Pass};
 use crate::plan::Loss;
+use crate::run::StopFlag;
+use crate::{Error, ExitCode, Result};
 
 /// Samples in an evaluation batch.
 pub const EVALUATION_BATCH: usize = 250;
@@ -63,6 +64,21 @@ pub struct Place {
     pub dtype: DType,
     /// What data sets and kept features may still take on the device.
     pub budget: Budget,
+    /// Looked at between batches where nothing learns, so that a stop does not wait for the end.
+    pub stop: StopFlag,
+}
+
+impl Place {
+    /// Whether to leave a loop over batches.
+    ///
+    /// # Errors
+    /// [`ExitCode::Stopped`] where a stop was asked for; no failure, and told nobody.
+    pub fn go_on(&self) -> Result<()> {
+        match self.stop.stopped() {
+            true => Err(Error::new(ExitCode::Stopped, "stopped on request")),
+            false => Ok(()),
+        }
+    }
 }
 
 /// Scores of the whole network on `samples`, starting from kept features where
@@ -117,7 +133,12 @@ pub fn each_batch(
 ) -> Result<()> {
     network.set_mode(&Mode::default());
     let n = samples.len();
+    // A pass that changes the network is not left in the middle.
+    let restless = network.is_restless();
     for start in (0..n).step_by(EVALUATION_BATCH) {
+        if !restless {
+            place.go_on()?;
+        }
         let indices: Vec<u32> = (start as u32..(start + EVALUATION_BATCH).min(n) as u32).collect();
         let (x, from) = match features {
             Some(f) => (f.gather(&indices, None, place)?, f.prefix()),

@@ -8,13 +8,36 @@ use std::path::Path;
 
 use memmap2::MmapMut;
 
-use crate::{Error, ExitCode, Result};
+use crate::{Error, Result};
 
 /// Numbers that any bit pattern of their size is a valid value of.
 pub trait Plain: Copy + Send + Sync + 'static {}
 impl Plain for f32 {}
 impl Plain for f64 {}
 impl Plain for u16 {}
+
+/// Makes `file` this long, its blocks on the disk: where a file only promises its length, the
+/// disk may turn out full at a write into the mapping, which ends the process by a signal.
+fn reserve(file: &File, bytes: u64) -> std::io::Result<()> {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::fs::{FallocateFlags, fallocate};
+        use rustix::io::Errno;
+        match fallocate(file, FallocateFlags::empty(), 0, bytes) {
+            Ok(()) => return Ok(()),
+            Err(Errno::OPNOTSUPP | Errno::NOSYS) => {}
+            Err(e) => return Err(e.into()),
+        }
+    }
+    let zeros = vec![0; 1 << 20];
+    let (mut file, mut left) = (file, bytes);
+    while left > 0 {
+        let part = left.min(zeros.len() as u64);
+        std::io::Write::write_all(&mut file, &zeros[..part as usize])?;
+        left -= part;
+    }
+    Ok(())
+}
 
 /// A slice of `T` in a file.
 pub struct Mapped<T> {
@@ -31,9 +54,14 @@ impl<T: Plain> Mapped<T> {
     /// Failures of the file system, such as a full disk.
     pub fn zeros(folder: &Path, len: usize) -> Result<Self> {
         let path = folder.join(format!("features-{}.tmp", std::process::id()));
+        let bytes = (len as u64).saturating_mul(size_of::<T>() as u64);
         let failed = |e: std::io::Error| {
-            Error::io(ExitCode::Storage, &path, &e)
-                .hint("kept features need this space; raise `cache.memory_limit` or free the disk")
+            let need = bytes >> 20;
+            let hint = "cached features need this space; raise `cache.memory_limit`, make room, or \
+                         choose another `--run-dir`";
+            Error::storage_io(&path, &e)
+                .within(format_args!("cached features of {need} MiB"))
+                .hint(hint)
         };
         let file = OpenOptions::new()
             .read(true)
@@ -42,7 +70,6 @@ impl<T: Plain> Mapped<T> {
             .truncate(true)
             .open(&path)
             .map_err(failed)?;
-        let bytes = (len as u64).saturating_mul(size_of::<T>() as u64);
         reserve(&file, bytes.max(1)).map_err(|e| {
             // The name goes with it, whatever went wrong.
             let _ = std::fs::remove_file(&path);

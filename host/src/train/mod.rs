@@ -10,6 +10,8 @@ pub mod baseline;
 pub mod cache;
 mod epoch_end;
 pub mod evaluate;
+pub mod init;
+pub mod longer;
 pub mod loss;
 pub mod mapped;
 pub mod meter;

@@ -5,8 +5,10 @@ use std::path::Path;
 
 use candle_core::Tensor;
 
+use super::init::Initial;
 use crate::Result;
 use crate::nn::network::BlockMetrics;
+use crate::run::StopFlag;
 
 /// A phase begins (or goes on).
 #[derive(Clone, Debug)]
@@ -76,6 +78,14 @@ pub trait Progress: Send {
     fn warn(&mut self, code: &str, text: &str, hint: Option<&str>) {
         let _ = (code, text, hint);
     }
+    /// The network starts with weights from elsewhere.
+    ///
+    /// # Errors
+    /// Failures to write.
+    fn initialised(&mut self, initial: &Initial) -> Result<()> {
+        let _ = initial;
+        Ok(())
+    }
     /// A step has ended.
     fn step(&mut self, event: &StepEvent) {
         let _ = event;
@@ -103,9 +113,21 @@ pub trait Progress: Send {
         state: &serde_json::Value,
         best: bool,
     ) -> Result<()>;
+    /// All phases of the network are done; the last checkpoint is that of their end, from which a
+    /// longer run can go on.
+    ///
+    /// # Errors
+    /// Failures to write.
+    fn phases_done(&mut self) -> Result<()> {
+        Ok(())
+    }
     /// Whether the run should checkpoint and end.
     fn should_stop(&self) -> bool {
         false
+    }
+    /// The flag behind [`Self::should_stop`], for loops that report nothing.
+    fn stop_flag(&self) -> StopFlag {
+        StopFlag::new()
     }
     /// Folder for files that may be deleted when the run ends (kept features).
     fn scratch(&self) -> Option<&Path> {

@@ -20,7 +20,7 @@ use crate::nn::build::Placement;
 use crate::nn::{InputShape, Network, RuleSource};
 use crate::plan::{Loss, Precision, RunPlan};
 use crate::threads::in_pool;
-use crate::{Error, Result};
+use crate::{Error, ExitCode, Result};
 
 /// Everything a run needs.
 pub struct Job<'a> {
@@ -95,7 +95,8 @@ pub fn run(
     resume: Option<Checkpoint>,
 ) -> Result<Outcome> {
     let segments = baseline::segments(job.plan);
-    let place = place(job)?;
+    let mut place = place(job)?;
+    place.stop = progress.stop_flag();
     let sets = Sets::new(job.data, &place)?;
     let mut resume = resume
         .map(|c| {
@@ -119,10 +120,18 @@ pub fn run(
             progress.warn(w.code, &w.text, Some(&w.hint));
             warned = true;
         }
+        if let (None, 0, Some(init)) = (&resume, position.segment, &job.plan.init) {
+            let taken = super::init::apply(&trainer.network, &segment.blocks, init)?;
+            progress.initialised(&taken)?;
+        }
         trainer.carried = std::mem::take(&mut carried);
         trainer.results = results;
         let from = resume.take().filter(|_| !position.is_segment_start());
-        let flow = in_pool(|| trainer.run(from, progress))?;
+        let flow = match in_pool(|| trainer.run(from, progress)) {
+            // Left between two batches of a loop in which nothing learns.
+            Err(e) if e.code == ExitCode::Stopped => Flow::Stopped,
+            flow => flow?,
+        };
         if let Flow::Stopped = flow {
             return Ok(Outcome {
                 stopped: true,
@@ -187,7 +196,7 @@ pub fn score(
     in_pool(|| evaluate(&mut trainer.network, samples, None, loss, &trainer.place))
 }
 
-fn place(job: &Job<'_>) -> Result<Place> {
+pub(super) fn place(job: &Job<'_>) -> Result<Place> {
     Ok(Place {
         device: job.device.clone(),
         dtype: match job.plan.dtype {
@@ -195,11 +204,12 @@ fn place(job: &Job<'_>) -> Result<Place> {
             Precision::F64 => DType::F64,
         },
         budget: Budget::of(&job.device, job.plan.gpu_memory_share)?,
+        stop: Default::default(),
     })
 }
 
 /// Builds a segment's network and puts the checkpoint's values into it.
-fn open<'a>(
+pub(super) fn open<'a>(
     job: &Job<'a>,
     data: &'a Sets<'a>,
     place: &Place,
@@ -259,6 +269,9 @@ impl Trainer<'_> {
 
     /// Scores the segment on the test set and makes that durable.
     fn finish(&mut self, progress: &mut dyn Progress) -> Result<Flow> {
+        if self.position.segment == 0 {
+            progress.phases_done()?;
+        }
         let scores = match self.last_scores {
             Some(scores) if self.data.validation.is_none() => scores,
             _ => {

@@ -105,10 +105,10 @@ impl Saved {
     /// From a checkpoint's state.
     ///
     /// # Errors
-    /// A usage error for another layout or seed.
+    /// A usage error for another layout or seed, a storage error for a damaged state.
     pub fn read(state: &serde_json::Value, seed: u64) -> Result<Self> {
         let saved: Self = serde_json::from_value(state.clone())
-            .map_err(|e| Error::usage(format!("the checkpoint's state cannot be read: {e}")))?;
+            .map_err(|e| Error::storage(format!("the checkpoint's state cannot be read: {e}")))?;
         if saved.version != VERSION {
             return Err(Error::usage(format!(
                 "the checkpoint has layout {}, this program reads {VERSION}",

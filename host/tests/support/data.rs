@@ -229,6 +229,7 @@ pub fn plan(blocks: Vec<BlockPlan>, phases: Vec<PhasePlan>) -> RunPlan {
         data: biorule::data::DataPlan::default(),
         extra_data: BTreeMap::new(),
         blocks,
+        init: None,
         phases,
         output: OutputPlan {
             runs: "runs".into(),

@@ -15,7 +15,7 @@ use crate::plan::{BlockPlan, Drive, PhasePlan, RunPlan};
 use crate::train::loss::Answers;
 use crate::train::optimizer::Optimizer;
 use crate::train::step::{StepInput, gradient_step, local_step};
-use crate::{Error, ExitCode, Result};
+use crate::{Error, Result};
 
 /// BioTorch's network with its optimiser, as this project's configuration has them.
 const LENET: &str =
@@ -179,7 +179,7 @@ impl Net {
             classes: CLASSES,
         };
         let file = bench.scratch.join(format!("{}.toml", self.name));
-        std::fs::write(&file, &self.toml).map_err(|e| Error::io(ExitCode::Internal, &file, &e))?;
+        std::fs::write(&file, &self.toml).map_err(|e| Error::storage_io(&file, &e))?;
         let sources = Sources {
             files: vec![file],
             sets: bench.sets.to_vec(),

@@ -23,7 +23,7 @@ pub(super) fn fetch_set(
     quiet: bool,
 ) -> Result<()> {
     if !set.is_on_disk() {
-        eprintln!(
+        tell!(
             "`{}` needs no download: it is {}",
             set.name,
             place(set, folders).unwrap_or_default()
@@ -44,7 +44,7 @@ pub(super) fn fetch_set(
                 Fetched::Present => "already here",
                 Fetched::Downloaded(_) => "fetched",
             };
-            eprintln!("{what}: {} (sha256 good)", file.name);
+            tell!("{what}: {} (sha256 good)", file.name);
         }
     }
     crate::cli::print(&format!("{}\n", folder.display()))
@@ -91,7 +91,7 @@ impl Progress for Shown {
             bar.set_position(done);
         } else if !self.quiet && self.line.elapsed() > Self::LINE {
             self.line = Instant::now();
-            eprintln!(
+            tell!(
                 "{file}: {} of {} MB",
                 done / 1_000_000,
                 total.div_ceil(1_000_000)
@@ -100,8 +100,8 @@ impl Progress for Shown {
     }
     fn note(&mut self, text: &str) {
         match &self.bar {
-            Some(bar) => bar.suspend(|| eprintln!("{text}")),
-            None if !self.quiet => eprintln!("{text}"),
+            Some(bar) => bar.suspend(|| tell!("{text}")),
+            None if !self.quiet => tell!("{text}"),
             None => {}
         }
     }

@@ -5,6 +5,7 @@
 mod blocks;
 mod data;
 mod expand;
+mod init;
 mod phases;
 mod tagged;
 
@@ -119,6 +120,7 @@ pub fn resolve_table(table: Table, context: &dyn PlanContext) -> Result<Resolved
         return Err(Error::usage("the network has no blocks")
             .hint("write `[[blocks]]`, or name a preset (`biorule config presets`)"));
     }
+    let init = init::init(&mut top, &blocks)?;
     let phases = if top.has("phases") {
         top.tables("phases")?
     } else {
@@ -137,6 +139,7 @@ pub fn resolve_table(table: Table, context: &dyn PlanContext) -> Result<Resolved
         data,
         extra_data,
         blocks,
+        init,
         phases,
         output,
         plugin_folders,

@@ -190,6 +190,18 @@ pub const TOP: &[Setting] = &[
         "the rule of every layer that names none itself",
     ),
     Setting::new(
+        "init_from",
+        Kind::Text,
+        "",
+        "a run's folder or a safetensors file whose weights, rule state and running statistics the network starts with, by names of blocks and tensors; an optimiser starts anew. Absent: random weights",
+    ),
+    Setting::new(
+        "init_blocks",
+        Kind::Texts,
+        "",
+        "with `init_from`: take over only these blocks; a table `{ conv1 = \"name in the file\" }` also renames. Absent: every block that is in the file; a read-out of another size is new",
+    ),
+    Setting::new(
         "training",
         Kind::Table("training"),
         "",
