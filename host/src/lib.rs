@@ -12,6 +12,8 @@ pub mod nn;
 pub mod ops;
 pub mod plugins;
 pub mod run;
+#[cfg(test)]
+mod testing;
 pub mod threads;
 pub mod train;
 

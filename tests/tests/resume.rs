@@ -118,11 +118,9 @@ fn a_network_of_four_rules_killed_at_random_moments_ends_with_the_same_bits() {
     assert_eq!(figure(&score(&whole)), figure(&score(&pieces)));
 }
 
-#[test]
-fn a_request_to_stop_leaves_a_checkpoint_and_exits_75() {
-    let home = tempfile::tempdir().unwrap();
-    let dir = home.path().join("run");
-    let mut child = train(&dir)
+/// Starts `run` in `dir`, asks it to stop once there is a checkpoint, and gives its exit code.
+fn stopped(run: Run, dir: &Path) -> Option<i32> {
+    let mut child = run
         .command()
         .stdout(Stdio::null())
         .stderr(Stdio::null())
@@ -141,13 +139,72 @@ fn a_request_to_stop_leaves_a_checkpoint_and_exits_75() {
     }
     // SAFETY: a signal to our own child, which has not been waited for.
     unsafe { libc::kill(child.id() as i32, libc::SIGTERM) };
-    let code = child.wait().unwrap().code();
+    child.wait().unwrap().code()
+}
+
+#[test]
+fn a_request_to_stop_leaves_a_checkpoint_and_exits_75() {
+    let home = tempfile::tempdir().unwrap();
+    let dir = home.path().join("run");
+    let code = stopped(train(&dir), &dir);
     assert!(code == Some(75) || code == Some(0), "{code:?}");
     if code == Some(75) {
         let done = train(&dir).finish();
         assert_eq!(done.code, Some(0), "{}", done.stderr);
     }
     let whole = home.path().join("whole");
+    assert_eq!(train(&whole).finish().code, Some(0));
+    same(&whole, &dir);
+}
+
+/// The lines of `events.jsonl` that warn of a move.
+fn moves(dir: &Path) -> Vec<serde_json::Value> {
+    let text = std::fs::read_to_string(dir.join("events.jsonl")).expect("events.jsonl");
+    let events = text.lines().map(|l| serde_json::from_str(l).expect("JSON"));
+    let is_move = |e: &serde_json::Value| e["event"] == "warn" && e["code"] == "moved";
+    events.filter(is_move).collect()
+}
+
+fn record(dir: &Path) -> serde_json::Value {
+    let text = std::fs::read(dir.join("run.json")).expect("run.json");
+    serde_json::from_slice(&text).expect("JSON")
+}
+
+#[test]
+fn a_run_goes_on_with_other_threads_and_says_once_that_the_machine_is_another() {
+    let home = tempfile::tempdir().unwrap();
+    let (dir, whole) = (home.path().join("run"), home.path().join("whole"));
+    let code = stopped(train(&dir).arguments(&["--threads", "1"]), &dir);
+    assert_eq!(code, Some(75));
+    let mut told = record(&dir);
+    assert_eq!(told["threads"], 1);
+    // As if another processor had begun.
+    told["host"]["processor"] = "Another Processor".into();
+    std::fs::write(dir.join("run.json"), told.to_string()).unwrap();
+    let code = stopped(train(&dir).arguments(&["--threads", "2"]), &dir);
+    assert_eq!(code, Some(75));
+    assert_eq!(record(&dir)["threads"], 2);
+    let said = moves(&dir);
+    assert_eq!(said.len(), 1, "{said:?}");
+    let text = said[0]["text"].as_str().expect("a text");
+    assert!(
+        text.contains("`Another Processor`") && text.contains("same instruction set"),
+        "{text}"
+    );
+    let earlier = record(&dir)["earlier_hosts"][0]["processor"].clone();
+    assert_eq!(earlier, "Another Processor");
+    // The same processor with other kernels, in a folder of an older program that knew no threads.
+    let mut told = record(&dir);
+    told["host"]["instructions"] = "Mmx".into();
+    told.as_object_mut().expect("a table").remove("threads");
+    std::fs::write(dir.join("run.json"), told.to_string()).unwrap();
+    let done = train(&dir).arguments(&["--set", "data.threads=3"]).finish();
+    assert_eq!(done.code, Some(0), "{}", done.stderr);
+    assert!(done.stderr.contains("`Mmx` kernels"), "{}", done.stderr);
+    assert_eq!(moves(&dir).len(), 2);
+    // It is over: nothing is computed, nothing is said.
+    let again = train(&dir).finish();
+    assert!(!again.stderr.contains("goes on on"), "{}", again.stderr);
     assert_eq!(train(&whole).finish().code, Some(0));
     same(&whole, &dir);
 }

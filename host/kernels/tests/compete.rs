@@ -6,7 +6,10 @@ use biorule_kernels::compete::{self, LANES, Outputs, Tile};
 use biorule_kernels::competition::Competition;
 use biorule_kernels::{Conv, Real, reference};
 use proptest::prelude::*;
-use support::{assert_close, assert_sums, cases, convolution, each_isa, magnitudes, noise, wide};
+use support::{
+    assert_close, assert_sums, assert_sums_of_one_sign, cases, convolution, each_isa, exact_sum,
+    magnitudes, noise, wide,
+};
 
 /// One unit of a position: rank by falling value, then rising index.
 fn ranks(u: &[f64]) -> Vec<usize> {
@@ -259,6 +262,12 @@ fn check_step<T: Real>(
         &smooth,
         slow.outputs(),
     );
+    let over_positions = |f: &dyn Fn(usize) -> f64| -> Vec<f64> {
+        let of = |k: usize| (0..slow.u.len()).filter(move |i| i / (p * q) % g.out == k);
+        (0..g.out).map(|k| exact_sum(of(k).map(f))).collect()
+    };
+    let activity = over_positions(&|i| slow.y[i]);
+    let decay = over_positions(&|i| slow.y[i] * slow.u[i]);
     let mut products = vec![0.0; slow.u.len()];
     let (x_terms, weight_terms) = (magnitudes(&wide_x), magnitudes(&wide_weight));
     reference::conv::forward(g, b, h, w, &x_terms, &weight_terms, &mut products);
@@ -296,10 +305,17 @@ fn check_step<T: Real>(
                 &slow.correlation,
                 &terms.correlation,
             ),
-            ("decay", &fast.decay, &slow.decay, &terms.decay),
-            ("activity", &fast.activity, &slow.activity, &terms.activity),
         ] {
             assert_sums(&what(name), fast, slow, terms);
+        }
+        // Over positions, of which those that see only padding are equal: one addition for each
+        // LANES of them, and at most one more for their block.
+        let chain = 2 * (b * p * q).div_ceil(LANES);
+        for (name, fast, slow, terms) in [
+            ("decay", &fast.decay, &decay, &terms.decay),
+            ("activity", &fast.activity, &activity, &terms.activity),
+        ] {
+            assert_sums_of_one_sign(&what(name), fast, slow, terms, chain);
         }
     });
 }

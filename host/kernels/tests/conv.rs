@@ -6,6 +6,9 @@ use biorule_kernels::{Conv, Real, conv, reference};
 use proptest::prelude::*;
 use support::{assert_sums, cases, convolution, depthwise, each_isa, magnitudes, noise, wide};
 
+/// A map of input, weight and error, and where its result goes.
+type Map<'a> = dyn Fn(&[f64], &[f64], &[f64], &mut [f64]) + 'a;
+
 /// All three maps of one geometry.
 fn check<T: Real>(g: &Conv, b: usize, h: usize, w: usize) {
     let Ok((p, q)) = g.out_size(h, w) else { return };
@@ -14,7 +17,7 @@ fn check<T: Real>(g: &Conv, b: usize, h: usize, w: usize) {
     let dy = noise::<T>(3, b * g.out * p * q);
     let (wide_x, wide_weight, wide_dy) = (wide(&x), wide(&weight), wide(&dy));
     // Each map is a sum of products: the same map of magnitudes is the sum of their magnitudes.
-    let twice = |len: usize, map: &dyn Fn(&[f64], &[f64], &[f64], &mut [f64])| {
+    let twice = |len: usize, map: &Map<'_>| {
         let [mut sum, mut magnitude] = [(); 2].map(|()| vec![0.0; len]);
         map(&wide_x, &wide_weight, &wide_dy, &mut sum);
         map(

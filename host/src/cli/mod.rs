@@ -23,7 +23,7 @@ use clap::{Parser, Subcommand};
 
 pub use host::{Evaluation, Host, Open, open};
 
-use crate::{Error, ExitCode, Result};
+use crate::{Error, ExitCode, Result, threads};
 
 /// Trains and compares neural networks whose layers learn by different rules.
 #[derive(Debug, Parser)]
@@ -94,6 +94,14 @@ pub fn main(open: Open) -> ! {
 }
 
 fn dispatch(command: Command, open: Open) -> Result<ExitCode> {
+    // These know their number of threads once they have read their configuration.
+    let reads_it = matches!(
+        command,
+        Command::Train(_) | Command::Bench(_) | Command::Eval(_) | Command::Config(_)
+    );
+    if !reads_it {
+        warn(&threads::start(0)?);
+    }
     match command {
         Command::Train(args) => return train::run(&args, open),
         Command::Bench(args) => return bench::run(&args),
@@ -113,6 +121,13 @@ fn report(e: &Error) {
     eprintln!("error: {}", e.text);
     if let Some(hint) = &e.hint {
         eprintln!("hint: {hint}");
+    }
+}
+
+/// What a user should know, on standard error.
+fn warn<T: std::fmt::Display>(texts: impl IntoIterator<Item = T>) {
+    for text in texts {
+        eprintln!("warning: {text}");
     }
 }
 

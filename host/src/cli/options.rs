@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::{Host, Open};
-use crate::Result;
 use crate::config::{self, Resolved, Sources, Table};
+use crate::{Result, threads};
 
 /// Where a configuration comes from.
 #[derive(Args, Clone, Debug, Default)]
@@ -31,6 +31,10 @@ pub struct ConfigArgs {
     #[arg(long)]
     pub device: Option<String>,
 
+    /// Threads of kernels; 0 takes `RAYON_NUM_THREADS` or the cores there are. Changes no result
+    #[arg(long, value_name = "N")]
+    pub threads: Option<u32>,
+
     /// Folder with rule plugins, searched first; may be given more than once
     #[arg(long = "plugins", value_name = "DIR")]
     pub plugins: Vec<PathBuf>,
@@ -48,6 +52,10 @@ impl ConfigArgs {
         if let Some(device) = &self.device {
             let value = config::make(device.as_str(), "`--device`");
             flags.push(("device".to_owned(), value));
+        }
+        if let Some(threads) = self.threads {
+            let value = config::make(i64::from(threads), "`--threads`");
+            flags.push(("threads".to_owned(), value));
         }
         Sources {
             presets: self.preset.clone(),
@@ -75,15 +83,19 @@ impl ConfigArgs {
         words.extend(self.sets.iter().map(|s| format!("--set {s}")));
         words.extend(self.seed.map(|s| format!("--seed {s}")));
         words.extend(self.device.iter().map(|d| format!("--device {d}")));
+        words.extend(self.threads.map(|n| format!("--threads {n}")));
         words
     }
 
-    /// The merged layers and the plugins that they and the flags name.
+    /// The merged layers and the plugins that they and the flags name, with as many threads as
+    /// they say.
     ///
     /// # Errors
     /// Usage error in a layer; plugin error where nothing can be opened.
     pub fn open(&self, open: Open) -> Result<(Table, Box<dyn Host>)> {
         let table = config::merge(&self.sources())?;
+        // Before a plugin is loaded or data are made: either may compute or start threads.
+        super::warn(threads::start(config::threads(&table)?)?);
         let mut folders = self.plugins.clone();
         folders.extend(config::plugin_folders(&table)?);
         Ok((table, open(&folders)?))

@@ -250,8 +250,11 @@ impl Session<'_> {
         if folder.is_over() {
             return replay(&folder, options);
         }
-        folder.record_use(&self.device, &self.host.plugins())?;
+        let moves = folder.record_use(&self.device, &self.host.plugins())?;
         let mut reporter = Reporter::open(&folder, options)?;
+        for text in &moves {
+            reporter.warn("moved", text, None)?;
+        }
         reporter.note(&format!("run folder {}", path.display()));
         let result = self
             .host

@@ -24,7 +24,7 @@ pub use context::{Credit, DataShape, ParamKind, ParamSchema, PlanContext, Plugin
 pub use layers::{ENVIRONMENT, Sources, merge};
 pub use offline::{Offline, dataset_shape};
 pub use plan::*;
-pub use resolve::{Resolved, every_block, plugin_folders, resolve, resolve_table};
+pub use resolve::{Resolved, every_block, plugin_folders, resolve, resolve_table, threads};
 pub use value::{Table, make, nearest, typed};
 pub use warnings::Warnings;
 

@@ -285,6 +285,7 @@ impl Worker {
     ) -> Self {
         let (send, batches) = sync_channel(recipe.options.prefetch.max(1));
         let work = move || {
+            crate::threads::enter();
             for number in (first..end).step_by(step) {
                 // The consumer has gone: nothing left to do.
                 if send.send(recipe.batch(&order, epoch, number)).is_err() {

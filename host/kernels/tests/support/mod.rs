@@ -75,7 +75,7 @@ pub fn unit<T: Real>() -> f64 {
     }
 }
 
-/// How many roundings of the sum of magnitudes a sum may be off.
+/// How many roundings of the sum of magnitudes a sum of terms of either sign may be off.
 ///
 /// Each addition rounds by at most a unit of the partial sum. Partial sums of `n` terms of either
 /// sign are of the order of `sqrt(n)` terms, and `n` independent roundings of that order add up to
@@ -89,16 +89,45 @@ pub const ROUNDINGS: f64 = 8.0;
 /// rounding is measured against.
 #[track_caller]
 pub fn assert_sums<T: Real>(what: &str, got: &[T], expected: &[f64], magnitude: &[f64]) {
+    assert_sums_of_one_sign(what, got, expected, magnitude, 0);
+}
+
+/// The same for terms that may have one sign, or be equal: partial sums are then as large as the
+/// whole and roundings may all go one way, so that each of the `chain` additions one after another
+/// may add a unit. `expected` has to be better than that ([`exact_sum`]).
+#[track_caller]
+pub fn assert_sums_of_one_sign<T: Real>(
+    what: &str,
+    got: &[T],
+    expected: &[f64],
+    magnitude: &[f64],
+    chain: usize,
+) {
     assert_eq!(got.len(), expected.len(), "{what}: length");
     assert_eq!(got.len(), magnitude.len(), "{what}: magnitudes");
     for (i, ((a, b), m)) in got.iter().zip(expected).zip(magnitude).enumerate() {
         let (error, unit) = ((a.to_f64() - b).abs(), unit::<T>() * m);
         assert!(
-            error <= ROUNDINGS * unit,
+            error <= (ROUNDINGS + chain as f64) * unit,
             "{what}: element {i} is {a}, expected {b}: {:.1} roundings of {m}",
             error / unit
         );
     }
+}
+
+/// The sum with what each addition loses carried along (Neumaier 1974): right to a rounding or two. A
+/// plain sum of many terms of one sign is not, in `f64`, a reference for another one.
+pub fn exact_sum(terms: impl Iterator<Item = f64>) -> f64 {
+    let (mut sum, mut lost) = (0.0f64, 0.0);
+    for term in terms {
+        let next = sum + term;
+        lost += match sum.abs() >= term.abs() {
+            true => (sum - next) + term,
+            false => (term - next) + sum,
+        };
+        sum = next;
+    }
+    sum + lost
 }
 
 /// The same numbers as `f64`, exactly.

@@ -9,6 +9,7 @@ use biorule_plugin_api::abi::{
     API_VERSION, ApiVersion, HostArg, OPS, OpDecl, RootModule, RootModuleRef, SDK, glue, host,
 };
 use biorule_plugin_api::prelude::*;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 hyperparameters! {
     /// A rule that misbehaves.
@@ -16,7 +17,7 @@ hyperparameters! {
         /// how it misbehaves
         mode: String = "good", one_of [
             "good", "error-state", "error-forward", "panic-forward", "shape-forward", "nan-forward", "leak-forward",
-            "error-learn", "panic-learn", "shape-learn", "unknown-learn", "nan-learn",
+            "error-learn", "panic-learn", "shape-learn", "unknown-learn", "nan-learn", "denormal-learn",
             "error-backward", "panic-backward", "shape-backward", "none-backward",
         ], source "the loader's tests";
     }
@@ -70,8 +71,11 @@ impl LearningRule for Specimen {
             _ => y,
         }))
     }
-    fn learn(&self, _: &Context, s: &State, _: &Activity) -> Result<Changes> {
+    fn learn(&self, cx: &Context, s: &State, _: &Activity) -> Result<Changes> {
         self.misbehave("learn")?;
+        if self.is("denormal-learn") {
+            no_denormals(cx)?;
+        }
         let zero = s.get("weight")?.scale(0.0)?;
         Ok(match self.mode.as_str() {
             "shape-learn" => Changes::new().add("weight", zero.sum_keepdim(&[0])?),
@@ -89,6 +93,21 @@ impl LearningRule for Specimen {
             "none-backward" => grads,
             _ => grads.below(below),
         })
+    }
+}
+
+/// Fails where this thread, or one of those that the host lends, computes with subnormal numbers.
+fn no_denormals(cx: &Context) -> Result<()> {
+    let is_kept = || std::hint::black_box(1e-39f32) * std::hint::black_box(1e20) != 0.0;
+    let kept = AtomicUsize::new(usize::from(is_kept()));
+    cx.parallel_for(1000, 1, |part| {
+        kept.fetch_add(part.filter(|_| is_kept()).count(), Ordering::Relaxed);
+    })?;
+    match kept.into_inner() {
+        0 => Ok(()),
+        n => Err(RuleError::rule(format!(
+            "{n} products of subnormal numbers were computed"
+        ))),
     }
 }
 
