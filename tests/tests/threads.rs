@@ -141,16 +141,16 @@ output.tensorboard = false
 name = \"hidden\"
 layer = \"dense\"
 out = 8
-rule = { name = \"specimen\", mode = \"denormal-learn\" }
+rule = { name = \"specimen\", mode = \"denormal-backward\" }
 [[blocks]]
 name = \"readout\"
 layer = \"dense\"
 out = \"classes\"
 rule = \"backprop\"
 [[phases]]
-name = \"local\"
-blocks = [\"hidden\"]
-drive = \"local\"
+name = \"both\"
+blocks = [\"hidden\", \"readout\"]
+drive = \"gradient\"
 epochs = 1
 batch = 20
 ";

@@ -296,24 +296,30 @@ fn check_step<T: Real>(
         );
         let what =
             |name: &str| format!("{name} {isa:?} {g:?} {b} {h}x{w} {pre_triangle} {with_bias}");
-        for (name, fast, slow, terms) in [
-            ("u", &fast.u, &slow.u, &terms.u),
-            ("y", &fast.y, &slow.y, &terms.y),
+        assert_sums(&what("u"), &fast.u, &slow.u, &terms.u);
+        assert_sums(&what("y"), &fast.y, &slow.y, &terms.y);
+        // These are sums over positions, of which those that see only the border are equal, and `y`
+        // follows `x`: each addition may round the same way. The correlation adds position by
+        // position, here and in the reference; the others LANES of them side by side, and at most
+        // once more for a block.
+        let positions = b * p * q;
+        let chain = 2 * positions.div_ceil(LANES);
+        for (name, fast, slow, terms, chain) in [
             (
                 "correlation",
                 &fast.correlation,
                 &slow.correlation,
                 &terms.correlation,
+                2 * positions,
             ),
-        ] {
-            assert_sums(&what(name), fast, slow, terms);
-        }
-        // Over positions, of which those that see only padding are equal: one addition for each
-        // LANES of them, and at most one more for their block.
-        let chain = 2 * (b * p * q).div_ceil(LANES);
-        for (name, fast, slow, terms) in [
-            ("decay", &fast.decay, &decay, &terms.decay),
-            ("activity", &fast.activity, &activity, &terms.activity),
+            ("decay", &fast.decay, &decay, &terms.decay, chain),
+            (
+                "activity",
+                &fast.activity,
+                &activity,
+                &terms.activity,
+                chain,
+            ),
         ] {
             assert_sums_of_one_sign(&what(name), fast, slow, terms, chain);
         }

@@ -17,8 +17,8 @@ hyperparameters! {
         /// how it misbehaves
         mode: String = "good", one_of [
             "good", "error-state", "error-forward", "panic-forward", "shape-forward", "nan-forward", "leak-forward",
-            "error-learn", "panic-learn", "shape-learn", "unknown-learn", "nan-learn", "denormal-learn",
-            "error-backward", "panic-backward", "shape-backward", "none-backward",
+            "error-learn", "panic-learn", "shape-learn", "unknown-learn", "nan-learn",
+            "error-backward", "panic-backward", "shape-backward", "none-backward", "denormal-backward",
         ], source "the loader's tests";
     }
 }
@@ -71,11 +71,8 @@ impl LearningRule for Specimen {
             _ => y,
         }))
     }
-    fn learn(&self, cx: &Context, s: &State, _: &Activity) -> Result<Changes> {
+    fn learn(&self, _: &Context, s: &State, _: &Activity) -> Result<Changes> {
         self.misbehave("learn")?;
-        if self.is("denormal-learn") {
-            no_denormals(cx)?;
-        }
         let zero = s.get("weight")?.scale(0.0)?;
         Ok(match self.mode.as_str() {
             "shape-learn" => Changes::new().add("weight", zero.sum_keepdim(&[0])?),
@@ -86,6 +83,9 @@ impl LearningRule for Specimen {
     }
     fn backward(&self, cx: &Context, s: &State, e: &Errors) -> Result<Gradients> {
         self.misbehave("backward")?;
+        if self.is("denormal-backward") {
+            no_denormals(cx)?;
+        }
         let below = cx.layer().feedback(&e.grad_y, &*s.get("weight")?)?;
         let grads = Gradients::new().of("weight", cx.layer().correlate(&e.x, &e.grad_y)?);
         Ok(match self.mode.as_str() {
