@@ -118,8 +118,13 @@ fn a_network_of_four_rules_killed_at_random_moments_ends_with_the_same_bits() {
     assert_eq!(figure(&score(&whole)), figure(&score(&pieces)));
 }
 
-/// Starts `run` in `dir`, asks it to stop once there is a checkpoint, and gives its exit code.
+/// Starts `run` in `dir`, asks it to stop once it has written a checkpoint, and gives its exit code.
 fn stopped(run: Run, dir: &Path) -> Option<i32> {
+    let written = || {
+        let file = std::fs::metadata(dir.join("checkpoints/last.safetensors"));
+        file.and_then(|f| f.modified()).ok()
+    };
+    let before = written();
     let mut child = run
         .command()
         .stdout(Stdio::null())
@@ -127,7 +132,7 @@ fn stopped(run: Run, dir: &Path) -> Option<i32> {
         .spawn()
         .unwrap();
     let started = Instant::now();
-    while !dir.join("checkpoints/last.safetensors").is_file() {
+    while written().is_none() || written() == before {
         assert!(
             started.elapsed() < Duration::from_secs(120),
             "no checkpoint in two minutes"
