@@ -195,8 +195,11 @@ def main():
     parser.add_argument("--threads", type=int, required=True)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--tf32", action="store_true")
+    parser.add_argument("--flush-denormal", action="store_true")
     parser.add_argument("--fork", action="store_true")
     options = parser.parse_args()
+    # First of all: threads of a pool have the setting of the thread that starts them.
+    torch.set_flush_denormal(options.flush_denormal)
     torch.set_num_threads(options.threads)
     torch.backends.cuda.matmul.allow_tf32 = options.tf32
     torch.backends.cudnn.allow_tf32 = options.tf32

@@ -17,6 +17,8 @@ pub mod plan;
 pub mod plugins;
 pub mod run;
 pub mod storage;
+#[cfg(test)]
+mod testing;
 pub mod text;
 pub mod threads;
 pub mod train;

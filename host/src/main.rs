@@ -1,7 +1,7 @@
 //! The `biorule` command.
 
 fn main() -> ! {
-    // Before any thread starts: `RAYON_NUM_THREADS` or the cores there are.
-    biorule::threads::setup(0);
+    // Before any thread starts. The pools are made once the configuration is read.
+    biorule::threads::setup();
     biorule::cli::main(biorule::app::open)
 }

@@ -27,7 +27,8 @@ fn burst(calls: u32, mut call: impl FnMut()) -> f64 {
 }
 
 fn main() {
-    biorule::threads::setup(0);
+    biorule::threads::setup();
+    biorule::threads::start(0).expect("threads");
     host::install(HostArg(std::ptr::from_ref(host_table()).cast()));
     println!(
         "{:>10} {:>12} {:>12} {:>8}",

@@ -141,6 +141,8 @@ pub fn compile_plugin(name: &str, flags: &[&str], out: &Path) {
 /// # Panics
 /// A plugin is refused.
 pub fn registry() -> &'static Registry {
+    // This test's thread computes as those of the program do.
+    biorule::threads::prepare();
     static REGISTRY: OnceLock<Registry> = OnceLock::new();
     REGISTRY.get_or_init(|| {
         let folder = Folder {

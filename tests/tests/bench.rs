@@ -64,6 +64,7 @@ fn check_form(report: &Value, torch: bool) {
         assert!(row["name"].is_string());
         assert!(is_positive(&row["seconds"]), "{row}");
         assert!(row["spread"].is_number() && row["contended"].is_boolean());
+        assert!(row["seconds_with_denormals"].is_null());
         assert_eq!(row["extrapolated"], Value::Bool(false));
         let (arithmetic, memory) = (
             is_positive(&row["gflops"]) && is_positive(&row["fraction_of_sgemm_peak"]),
@@ -201,6 +202,7 @@ fn threads_and_a_file_for_the_result() {
         "1",
     ])
     .arguments(&QUICK)
+    .arguments(&["--keep-denormals"])
     .arguments(&["--out", &out.display().to_string()])
     .finish();
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
@@ -211,6 +213,17 @@ fn threads_and_a_file_for_the_result() {
     );
     let report: Value = serde_json::from_slice(&fs::read(&out).expect("the file")).expect("JSON");
     assert_eq!(report["machine"]["threads"], 1);
+    assert_eq!(
+        report["machine"]["flush_denormal"],
+        cfg!(target_arch = "x86_64") || cfg!(target_arch = "aarch64")
+    );
+    assert!(is_positive(&report["rows"][0]["seconds_with_denormals"]));
+    assert!(report["rows"][0]["vs_pytorch_plain_with_denormals"].is_null());
+    assert!(
+        ran.stdout.contains("with subnormal numbers"),
+        "{}",
+        ran.stdout
+    );
     assert!(report["rows"][0]["peak_memory_mib"].is_null());
 }
 

@@ -139,6 +139,35 @@ fn a_network_of_four_rules_killed_at_random_moments_ends_with_the_same_bits() {
     assert_eq!(figure(&score(&whole)), figure(&score(&pieces)));
 }
 
+/// Starts `run` in `dir`, asks it to stop once it has written a checkpoint, and gives its exit code.
+fn stopped(run: Run, dir: &Path) -> Option<i32> {
+    let written = || {
+        let file = std::fs::metadata(dir.join("checkpoints/last.safetensors"));
+        file.and_then(|f| f.modified()).ok()
+    };
+    let before = written();
+    let mut child = run
+        .command()
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let started = Instant::now();
+    while written().is_none() || written() == before {
+        assert!(
+            started.elapsed() < Duration::from_secs(120),
+            "no checkpoint in two minutes"
+        );
+        if child.try_wait().unwrap().is_some() {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    // SAFETY: a signal to our own child, which has not been waited for.
+    unsafe { libc::kill(child.id() as i32, libc::SIGTERM) };
+    child.wait().unwrap().code()
+}
+
 /// In every phase: of a local layer, and of the two that learn from gradients.
 #[test]
 fn a_request_to_stop_leaves_a_checkpoint_and_exits_75() {
@@ -153,6 +182,58 @@ fn a_request_to_stop_leaves_a_checkpoint_and_exits_75() {
     }
     let done = train(&dir).finish();
     assert_eq!(done.code, Some(0), "{}", done.stderr);
+    assert_eq!(train(&whole).finish().code, Some(0));
+    same(&whole, &dir);
+}
+
+/// The lines of `events.jsonl` that warn of a move.
+fn moves(dir: &Path) -> Vec<serde_json::Value> {
+    let text = std::fs::read_to_string(dir.join("events.jsonl")).expect("events.jsonl");
+    let events = text.lines().map(|l| serde_json::from_str(l).expect("JSON"));
+    let is_move = |e: &serde_json::Value| e["event"] == "warn" && e["code"] == "moved";
+    events.filter(is_move).collect()
+}
+
+fn record(dir: &Path) -> serde_json::Value {
+    let text = std::fs::read(dir.join("run.json")).expect("run.json");
+    serde_json::from_slice(&text).expect("JSON")
+}
+
+#[test]
+fn a_run_goes_on_with_other_threads_and_says_once_that_the_machine_is_another() {
+    let home = tempfile::tempdir().unwrap();
+    let (dir, whole) = (home.path().join("run"), home.path().join("whole"));
+    let code = stopped(train(&dir).arguments(&["--threads", "1"]), &dir);
+    assert_eq!(code, Some(75));
+    let mut told = record(&dir);
+    assert_eq!(told["threads"], 1);
+    // As if another processor had begun.
+    told["host"]["processor"] = "Another Processor".into();
+    std::fs::write(dir.join("run.json"), told.to_string()).unwrap();
+    let code = stopped(train(&dir).arguments(&["--threads", "2"]), &dir);
+    assert_eq!(code, Some(75));
+    assert_eq!(record(&dir)["threads"], 2);
+    let said = moves(&dir);
+    assert_eq!(said.len(), 1, "{said:?}");
+    let text = said[0]["text"].as_str().expect("a text");
+    assert!(
+        text.contains("`Another Processor`") && text.contains("same instruction set"),
+        "{text}"
+    );
+    let earlier = record(&dir)["earlier_hosts"][0]["processor"].clone();
+    assert_eq!(earlier, "Another Processor");
+    // The same processor with other kernels, in a folder of an older program that knew no threads.
+    let mut told = record(&dir);
+    told["host"]["instructions"] = "Mmx".into();
+    told.as_object_mut().expect("a table").remove("threads");
+    std::fs::write(dir.join("run.json"), told.to_string()).unwrap();
+    let done = train(&dir).arguments(&["--set", "data.threads=3"]).finish();
+    assert_eq!(done.code, Some(0), "{}", done.stderr);
+    assert!(done.stderr.contains("`Mmx` kernels"), "{}", done.stderr);
+    assert_eq!(moves(&dir).len(), 2);
+    // It is over: nothing is computed, nothing is said.
+    let again = train(&dir).finish();
+    assert!(!again.stderr.contains("goes on on"), "{}", again.stderr);
     assert_eq!(train(&whole).finish().code, Some(0));
     same(&whole, &dir);
 }

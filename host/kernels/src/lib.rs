@@ -14,6 +14,7 @@ pub mod check;
 pub mod compete;
 pub mod competition;
 pub mod conv;
+pub mod denormals;
 pub mod dense;
 pub mod dropout;
 pub mod gemm;

@@ -23,6 +23,8 @@ pub struct Machine {
     pub os: String,
     /// Threads on either side.
     pub threads: usize,
+    /// Whether subnormal numbers are taken as 0 on either side.
+    pub flush_denormal: bool,
     /// Allocator and its settings on our side.
     pub allocator: String,
     /// `cpu` or `cuda:0 (NVIDIA H200)`.
@@ -45,6 +47,7 @@ impl Machine {
                 .trim_end()
                 .to_owned(),
             threads: rayon::current_num_threads(),
+            flush_denormal: biorule_kernels::denormals::flushes_denormal(),
             allocator: threads::allocator_setting(),
             device: device.to_owned(),
         }

@@ -62,8 +62,12 @@ pub struct Options {
     pub sets: Vec<String>,
     /// Folders with plugins.
     pub plugins: Vec<PathBuf>,
+    /// Threads of both sides; absent: as `sets` say.
+    pub threads: Option<usize>,
     /// Also measure PyTorch with the allocator as it comes.
     pub default_allocator: bool,
+    /// Also measure both sides with subnormal numbers computed instead of taken as 0.
+    pub keep_denormals: bool,
     /// Whether memory is measured, in processes of their own.
     pub memory: bool,
     /// Batches of each phase of an experiment that PyTorch runs.
@@ -71,6 +75,21 @@ pub struct Options {
 }
 
 impl Options {
+    /// Threads of both sides; 0 leaves it to the environment.
+    ///
+    /// # Errors
+    /// Usage error for a `--set threads=…` that is not a number.
+    pub fn threads(&self) -> Result<usize> {
+        let sources = Sources {
+            sets: self.sets.clone(),
+            ..Sources::default()
+        };
+        match self.threads {
+            Some(n) => Ok(n),
+            None => config::threads(&config::merge(&sources)?),
+        }
+    }
+
     /// TF32 as `--set tf32=…` says.
     fn tf32(&self) -> Result<bool> {
         let sources = Sources {

@@ -64,6 +64,10 @@ pub struct Row {
     pub pytorch_best: Option<String>,
     /// Against the plain one in a process whose allocator is as it comes.
     pub vs_pytorch_plain_default_allocator: Option<f64>,
+    /// `seconds` with subnormal numbers computed instead of taken as 0, where that was asked for.
+    pub seconds_with_denormals: Option<f64>,
+    /// Against the plain one, both sides computing with subnormal numbers.
+    pub vs_pytorch_plain_with_denormals: Option<f64>,
     /// Most memory of a process that does only this, MiB.
     pub peak_memory_mib: Option<f64>,
     /// What of that the calls took, beyond inputs and state.
@@ -158,6 +162,15 @@ impl Report {
         text.push_str(&table.to_string());
         text.push('\n');
         for row in &self.rows {
+            if let Some(seconds) = row.seconds_with_denormals {
+                let ratio = row.vs_pytorch_plain_with_denormals;
+                let ratio = ratio.map_or(String::new(), |r| format!(", {r:.2} × plain"));
+                text.push_str(&format!(
+                    "{}: with subnormal numbers {}{ratio}\n",
+                    row.name,
+                    duration(seconds)
+                ));
+            }
             if let Some(note) = &row.note {
                 text.push_str(&format!("{}: {note}\n", row.name));
             }

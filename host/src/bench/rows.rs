@@ -27,6 +27,8 @@ pub(super) struct Torch {
     pub(super) tuned: Option<RefCell<Worker>>,
     /// With the allocator as it comes.
     default: Option<RefCell<Worker>>,
+    /// With subnormal numbers computed.
+    denormals: Option<RefCell<Worker>>,
     /// Starts copies of itself that are watched.
     memory: Option<RefCell<Worker>>,
     absent: Option<String>,
@@ -42,6 +44,7 @@ impl Torch {
         let mut torch = Self {
             tuned: None,
             default: None,
+            denormals: None,
             memory: None,
             absent: None,
             about: None,
@@ -58,6 +61,7 @@ impl Torch {
             device: place.name.split(' ').next().unwrap_or("cpu").to_owned(),
             tf32: place.tf32,
             tuned: true,
+            flush_denormal: true,
         };
         match setting.start() {
             Ok(worker) => {
@@ -75,6 +79,13 @@ impl Torch {
                 ..setting.clone()
             };
             torch.default = default.start().ok().map(RefCell::new);
+        }
+        if options.keep_denormals {
+            let kept = Setting {
+                flush_denormal: false,
+                ..setting.clone()
+            };
+            torch.denormals = kept.start().ok().map(RefCell::new);
         }
         if options.memory && place.device.is_cpu() {
             torch.memory = setting.start_for_memory().ok().map(RefCell::new);
@@ -102,6 +113,9 @@ impl Torch {
         }
         if lost(&self.default).is_some() {
             self.default = None;
+        }
+        if lost(&self.denormals).is_some() {
+            self.denormals = None;
         }
         if lost(&self.memory).is_some() {
             self.memory = None;
@@ -219,14 +233,16 @@ pub(super) fn measure(
         row.tolerance = Some(case.tolerance);
         notes.extend(prepared.complaints);
     }
-    let default = torch.default.as_ref().filter(|worker| {
+    let is_ready = |worker: &&RefCell<Worker>| {
         plain
             && request
                 .prepare(worker, &ours)
                 .variants
                 .first()
                 .is_some_and(|v| v == PLAIN)
-    });
+    };
+    let default = torch.default.as_ref().filter(is_ready);
+    let denormals = torch.denormals.as_ref().filter(is_ready);
     let others: Vec<(Ratio, &RefCell<Worker>, String)> = [
         torch
             .tuned
@@ -239,16 +255,18 @@ pub(super) fn measure(
             .zip(best.clone().filter(|b| b != PLAIN))
             .map(|(w, best)| (Ratio::Best, w, best)),
         default.map(|w| (Ratio::DefaultAllocator, w, PLAIN.to_owned())),
+        denormals.map(|w| (Ratio::WithDenormals, w, PLAIN.to_owned())),
     ]
     .into_iter()
     .flatten()
     .collect();
-    match timed(options, bench, &mut *work, &others) {
+    let work = RefCell::new(work);
+    match timed(options, bench, &work, &others) {
         Ok(measured) => enter(&mut row, &measured, &others, best),
         // Ours is measured all the same, and fails again where it is to blame.
         Err(why) if !others.is_empty() => {
             notes.push(why.text);
-            let measured = timed(options, bench, &mut *work, &[])?;
+            let measured = timed(options, bench, &work, &[])?;
             enter(&mut row, &measured, &[], None);
         }
         Err(why) => return Err(why),
@@ -271,22 +289,29 @@ enum Ratio {
     Plain,
     Best,
     DefaultAllocator,
+    WithDenormals,
 }
 
+/// Ours, the others, and where it is asked for ours once more with subnormal numbers computed.
 fn timed(
     options: &Options,
     bench: &Bench<'_>,
-    work: &mut dyn Work,
+    work: &RefCell<Box<dyn Work>>,
     others: &[(Ratio, &RefCell<Worker>, String)],
 ) -> Result<Vec<Measured>> {
-    let mut sides = vec![Side::Ours {
+    let ours = |flush_denormal: bool| Side::Ours {
         work,
         device: &bench.device,
-    }];
+        flush_denormal,
+    };
+    let mut sides = vec![ours(true)];
     sides.extend(others.iter().map(|(_, worker, variant)| Side::Torch {
         worker,
         variant: variant.clone(),
     }));
+    if options.keep_denormals {
+        sides.push(ours(false));
+    }
     time(&mut sides, options.effort)
 }
 
@@ -302,12 +327,18 @@ fn enter(
     row.seconds = ours.seconds();
     row.spread = ours.spread();
     row.contended = measured.iter().any(Measured::contended);
+    let with_denormals = theirs.get(others.len()).map(Measured::seconds);
+    row.seconds_with_denormals = with_denormals;
     for ((ratio, ..), theirs) in others.iter().zip(theirs) {
         let value = Some(theirs.seconds() / row.seconds);
         match ratio {
             Ratio::Plain => row.vs_pytorch_plain = value,
             Ratio::Best => row.vs_pytorch_best = value,
             Ratio::DefaultAllocator => row.vs_pytorch_plain_default_allocator = value,
+            Ratio::WithDenormals => {
+                row.vs_pytorch_plain_with_denormals =
+                    with_denormals.map(|ours| theirs.seconds() / ours);
+            }
         }
     }
     if best.as_deref() == Some(PLAIN) {

@@ -9,7 +9,7 @@ use candle_core::Device;
 use super::case::Work;
 use super::machine::{Pressure, is_quiet};
 use super::torch::Worker;
-use crate::threads::in_pool;
+use crate::threads::{flush_denormals, in_pool};
 use crate::{Error, Result};
 
 /// Above this share of waiting tasks a burst counts as disturbed (the rule of
@@ -31,10 +31,12 @@ pub struct Effort {
 pub enum Side<'a> {
     /// We do.
     Ours {
-        /// The work.
-        work: &'a mut dyn Work,
+        /// The work; shared by two settings that take turns.
+        work: &'a RefCell<Box<dyn Work>>,
         /// Where it is done.
         device: &'a Device,
+        /// Whether subnormal numbers are taken as 0, as everywhere else in the program.
+        flush_denormal: bool,
     },
     /// PyTorch does.
     Torch {
@@ -52,7 +54,21 @@ impl Side<'_> {
     /// Failures of the work or of the worker.
     pub fn burst(&mut self, seconds: f64) -> Result<f64> {
         match self {
-            Self::Ours { work, device } => in_pool(|| ours(&mut **work, device, seconds)),
+            Self::Ours {
+                work,
+                device,
+                flush_denormal,
+            } => {
+                let mut work = work.borrow_mut();
+                let work = &mut **work;
+                if *flush_denormal {
+                    return in_pool(|| ours(work, device, seconds));
+                }
+                flush_denormals(false);
+                let taken = in_pool(|| ours(work, device, seconds));
+                flush_denormals(true);
+                taken
+            }
             Self::Torch { worker, variant } => worker
                 .borrow_mut()
                 .burst(variant, seconds)

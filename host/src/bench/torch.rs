@@ -64,6 +64,8 @@ pub struct Setting {
     pub tf32: bool,
     /// Whether the allocator keeps large blocks, as ours does.
     pub tuned: bool,
+    /// Whether subnormal numbers are taken as 0, as ours are.
+    pub flush_denormal: bool,
 }
 
 /// What PyTorch says of itself.
@@ -194,6 +196,9 @@ impl Setting {
         command.args(["--device", &self.device]);
         if self.tf32 {
             command.arg("--tf32");
+        }
+        if self.flush_denormal {
+            command.arg("--flush-denormal");
         }
         if forks {
             command.arg("--fork");

@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::bench::report::Report;
 use crate::bench::timing::Effort;
 use crate::bench::{self, Kind, Options};
-use crate::{Error, ExitCode, Result};
+use crate::{Error, ExitCode, Result, threads};
 
 /// `biorule bench`
 #[derive(Args, Debug)]
@@ -26,7 +26,8 @@ best matrix product, or of a copy's bandwidth for work that memory decides.
 `× plain` is the time of PyTorch as a researcher writes it by ours, `× best` that
 of the fastest formulation in benches/pytorch: above 1 we are faster. Both sides
 start from the same numbers, must agree on the result (`max_error`), have the
-same threads and the same allocator setting, and take turns in short bursts.
+same threads and the same allocator setting, take subnormal numbers as 0, and
+take turns in short bursts.
 Rows marked * were disturbed by other programs: measure on a quiet machine.")]
 pub struct BenchArgs {
     /// What to measure
@@ -58,7 +59,7 @@ pub struct BenchArgs {
     #[arg(long)]
     no_pytorch: bool,
 
-    /// Threads of both sides; absent: the cores there are
+    /// Threads of both sides; absent: `--set threads=N`, `RAYON_NUM_THREADS` or the cores there are
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
 
@@ -90,6 +91,10 @@ pub struct BenchArgs {
     #[arg(long)]
     default_allocator: bool,
 
+    /// Also measure both sides with subnormal numbers computed instead of taken as 0
+    #[arg(long)]
+    keep_denormals: bool,
+
     /// Leave memory out, which takes a process for each row and side
     #[arg(long)]
     no_memory: bool,
@@ -119,11 +124,15 @@ pub(super) fn run(args: &BenchArgs) -> Result<ExitCode> {
     if !(args.seconds.is_finite() && args.seconds > 0.0) || args.repeats == 0 {
         return Err(Error::usage("`--seconds` and `--repeats` must be above 0"));
     }
-    if let Some(threads) = args.threads.filter(|n| *n != rayon::current_num_threads()) {
-        return with_threads(threads);
+    if args.threads == Some(0) {
+        return Err(Error::usage("`--threads` must be above 0"));
     }
     super::plugin_folders::check(&args.plugins, &Default::default())?;
     let options = args.options();
+    let warnings = threads::start(options.threads()?)?;
+    if args.memory_of.is_none() {
+        super::warn(warnings);
+    }
     if let Some(name) = &args.memory_of {
         let memory = bench::memory_of(&options, name)?;
         let text = json!({"peak": memory.peak, "prepared": memory.prepared});
@@ -175,25 +184,11 @@ impl BenchArgs {
             device: self.device.clone(),
             sets: self.sets.clone(),
             plugins: self.plugins.clone(),
+            threads: self.threads,
             default_allocator: self.default_allocator,
+            keep_denormals: self.keep_denormals,
             memory: !self.no_memory,
             batches: self.batches.max(1),
         }
     }
-}
-
-/// The same command in a process with so many threads: pools are made before
-/// flags are read.
-fn with_threads(threads: usize) -> Result<ExitCode> {
-    if threads == 0 {
-        return Err(Error::usage("`--threads` must be above 0"));
-    }
-    let exe = std::env::current_exe().map_err(|e| Error::internal(format!("own program: {e}")))?;
-    let status = std::process::Command::new(&exe)
-        .args(std::env::args_os().skip(1))
-        .env("RAYON_NUM_THREADS", threads.to_string())
-        .env("CANDLE_NUM_THREADS", threads.to_string())
-        .status()
-        .map_err(|e| Error::io(ExitCode::Internal, &exe, &e))?;
-    std::process::exit(status.code().unwrap_or(ExitCode::Internal as i32));
 }

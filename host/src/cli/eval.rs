@@ -38,6 +38,10 @@ pub struct EvalArgs {
     #[arg(long)]
     device: Option<String>,
 
+    /// Threads of kernels; absent: as the run's configuration says. Changes no result
+    #[arg(long, value_name = "N")]
+    threads: Option<u32>,
+
     /// Folder with rule plugins, searched first; may be given more than once
     #[arg(long = "plugins", value_name = "DIR")]
     plugins: Vec<PathBuf>,
@@ -54,6 +58,7 @@ pub(super) fn run(args: &EvalArgs, open: Open) -> Result<()> {
         files: vec![config],
         sets: args.sets.clone(),
         device: args.device.clone(),
+        threads: args.threads,
         plugins: args.plugins.clone(),
         ..ConfigArgs::default()
     };

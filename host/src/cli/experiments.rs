@@ -275,8 +275,11 @@ impl Started<'_> {
             return replay(&folder, options).map(|results| (None, results));
         }
         folder.note_warnings(resolved.warnings.iter());
-        folder.record_use(device, &ready.host.plugins())?;
+        let moves = folder.record_use(device, &ready.host.plugins())?;
         let mut reporter = Reporter::open(&folder, options)?;
+        for text in &moves {
+            reporter.warn("moved", text, None)?;
+        }
         reporter.note(&format!("run folder {}", folder.path().display()));
         reporter.extended(longer)?;
         for text in resolved.warnings.iter() {

@@ -27,7 +27,7 @@ use clap::{Parser, Subcommand};
 pub use crate::app::{Evaluation, Host, Open};
 
 use crate::text::{print, print_json, table};
-use crate::{Error, ExitCode, Result};
+use crate::{Error, ExitCode, Result, threads};
 
 /// Trains and compares neural networks whose layers learn by different rules.
 #[derive(Debug, Parser)]
@@ -103,6 +103,14 @@ pub fn main(open: Open) -> ! {
 }
 
 fn dispatch(command: Command, open: Open) -> Result<ExitCode> {
+    // These know their number of threads once they have read their configuration.
+    let reads_it = matches!(
+        command,
+        Command::Train(_) | Command::Bench(_) | Command::Eval(_) | Command::Config(_)
+    );
+    if !reads_it {
+        warn(&threads::start(0)?);
+    }
     match command {
         Command::Quickstart(args) => return quickstart::run(&args, open),
         Command::Train(args) => return train::run(&args, open),
@@ -124,6 +132,11 @@ fn report(e: &Error) {
     if let Some(hint) = &e.hint {
         tell!("hint: {hint}");
     }
+}
+
+/// What a user should know, on standard error, each text once.
+fn warn<T: AsRef<str>>(texts: impl IntoIterator<Item = T>) {
+    texts.into_iter().for_each(|text| warn_once(text.as_ref()));
 }
 
 /// Prints `warning: text`, once however often it is found.

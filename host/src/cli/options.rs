@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::{Host, Open, plugin_folders, warn_once};
-use crate::Result;
 use crate::config::{self, Resolved, Sources, Table};
+use crate::{Result, threads};
 
 /// Where a configuration comes from.
 #[derive(Args, Clone, Debug, Default)]
@@ -39,6 +39,10 @@ pub struct ConfigArgs {
     #[arg(long, value_name = "RUN_OR_FILE")]
     pub init_from: Option<PathBuf>,
 
+    /// Threads of kernels; 0 takes `RAYON_NUM_THREADS` or the cores there are. Changes no result
+    #[arg(long, value_name = "N")]
+    pub threads: Option<u32>,
+
     /// Folder with rule plugins, searched first; may be given more than once
     #[arg(long = "plugins", value_name = "DIR")]
     pub plugins: Vec<PathBuf>,
@@ -60,6 +64,10 @@ impl ConfigArgs {
         if let Some(from) = &self.init_from {
             let value = config::make(from.display().to_string(), "`--init-from`");
             flags.push(("init_from".to_owned(), value));
+        }
+        if let Some(threads) = self.threads {
+            let value = config::make(i64::from(threads), "`--threads`");
+            flags.push(("threads".to_owned(), value));
         }
         Sources {
             presets: self.preset.clone(),
@@ -98,15 +106,19 @@ impl ConfigArgs {
                 .map(|f| format!("--init-from {}", f.display())),
         );
         words.extend(self.device.iter().map(|d| format!("--device {d}")));
+        words.extend(self.threads.map(|n| format!("--threads {n}")));
         words
     }
 
-    /// The merged layers and the plugins that they and the flags name.
+    /// The merged layers and the plugins that they and the flags name, with as many threads as
+    /// they say.
     ///
     /// # Errors
     /// Usage error in a layer; plugin error where nothing can be opened.
     pub fn open(&self, open: Open) -> Result<(Table, Box<dyn Host>)> {
         let table = config::merge(&self.sources())?;
+        // Before a plugin is loaded or data are made: either may compute or start threads.
+        super::warn(threads::start(config::threads(&table)?)?);
         let host = plugin_folders::open(open, &self.plugins, &config::plugin_folders(&table)?)?;
         Ok((table, host))
     }

@@ -22,7 +22,7 @@ pub use crate::plan::{self, shapes, *};
 pub use context::{Credit, ParamKind, ParamSchema, PlanContext, PluginInfo, RuleSchema};
 pub use layers::{ENVIRONMENT, Sources, merge};
 pub use offline::{Offline, dataset_shape};
-pub use resolve::{Resolved, every_block, plugin_folders, resolve, resolve_table};
+pub use resolve::{Resolved, every_block, plugin_folders, resolve, resolve_table, threads};
 pub use value::{DEFAULT, Table, make, nearest, typed};
 pub use warnings::Warnings;
 

@@ -24,7 +24,7 @@ An experiment is a TOML file. Values come in layers, later ones on top:
 2. presets: `--preset NAME` or `preset = \"NAME\"` (`biorule config presets`)
 3. files: `biorule train a.toml b.toml`
 4. environment: `BIORULE__TRAINING__GRADIENT__EPOCHS=20` (names in lower case)
-5. flags: `--set training.gradient.epochs=20`, `--seed 3`, `--device cpu`
+5. flags: `--set training.gradient.epochs=20`, `--seed 3`, `--device cpu`, `--threads 2`
 
 A value is written as in TOML; what does not parse is text. Entries of `blocks`
 and `phases` are reached by number or name: `--set blocks.0.dropout=0.1`,

@@ -114,13 +114,28 @@ fn collect(path: &str, table: &[(String, Shown)], rows: &mut Vec<Row>) {
 }
 
 /// Settings that change no result, so that a resumed run may differ in them.
-const FREE: &[&str] = &["output.", "plugin_folders", "gpu_memory_share"];
+const FREE: &[&str] = &["plugin_folders", "gpu_memory_share", "threads"];
+
+/// The same, of a data set.
+const FREE_OF_DATA: &[&str] = &["threads", "prefetch"];
+
+/// Whether the setting at `path` decides results.
+fn decides(path: &str) -> bool {
+    let data = path.strip_prefix("data.").or_else(|| {
+        let of_a_set = path.strip_prefix("extra_data.")?;
+        Some(of_a_set.split_once('.')?.1)
+    });
+    let free = FREE.contains(&path)
+        || path.starts_with("output.")
+        || data.is_some_and(|setting| FREE_OF_DATA.contains(&setting));
+    !free
+}
 
 /// The settings of `rows` that decide results, as `path = value` lines.
 #[must_use]
 pub fn deciding(rows: &[Row]) -> Vec<(String, String)> {
     rows.iter()
-        .filter(|(path, ..)| !FREE.iter().any(|free| path.starts_with(free)))
+        .filter(|(path, ..)| decides(path))
         .map(|(path, value, _)| (path.clone(), value.to_string()))
         .collect()
 }

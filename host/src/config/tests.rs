@@ -526,7 +526,7 @@ fn training() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(crate::testing::cases(64))]
     #[test]
     fn what_is_shown_resolves_to_the_same(
         convs in proptest::collection::vec(conv_block(), 0..4),

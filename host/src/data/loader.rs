@@ -287,6 +287,7 @@ impl Worker {
         let share = end.saturating_sub(first).div_ceil(step.max(1));
         let (send, batches) = sync_channel(recipe.options.prefetch.min(share).max(1));
         let work = move || {
+            crate::threads::enter();
             for number in (first..end).step_by(step) {
                 // The consumer has gone: nothing left to do.
                 if send.send(recipe.batch(&order, epoch, number)).is_err() {

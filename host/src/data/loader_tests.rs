@@ -33,6 +33,35 @@ fn the_thread_count_changes_nothing() {
     }
 }
 
+/// Threads have a switch each for subnormal numbers, and those of the loader are started by it.
+#[test]
+fn its_threads_take_subnormal_numbers_as_zero() {
+    use biorule_kernels::denormals::set_flush_denormal;
+    let values = |threads: usize| -> Vec<f32> {
+        let plan = DataPlan {
+            set: "sine".into(),
+            normalize: crate::data::Scaling::Standard,
+            mean: Some(vec![0.0]),
+            // The largest angle, pi, becomes 1.05e-38.
+            std: Some(vec![3e38]),
+            threads,
+            ..DataPlan::default()
+        };
+        let data = plan.open_in(&DataFolders::only(["unused"])).unwrap();
+        let batches = data.train_loader(32, 0).unwrap().epoch(0);
+        batches.flat_map(|b| b.values).collect()
+    };
+    // Also of the threads that this one starts, if they took it from here.
+    if !set_flush_denormal(false) {
+        eprintln!("skipped: this processor has no switch for subnormal numbers");
+        return;
+    }
+    assert!(values(0).iter().any(|&v| v.to_bits() << 1 != 0));
+    for threads in [1, 3] {
+        assert!(values(threads).iter().all(|&v| v.to_bits() << 1 == 0));
+    }
+}
+
 #[test]
 fn a_resumed_epoch_continues_exactly() {
     let loader = digits(2, lively());

@@ -314,7 +314,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(48))]
+        #![proptest_config(crate::testing::cases(48))]
         #[test]
         fn batches_are_the_loaders_bit_for_bit(
             (seed, epoch, batch, start) in (any::<u64>(), 0u64..1000, 1usize..50, 0u64..3),

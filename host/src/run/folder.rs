@@ -203,11 +203,40 @@ impl RunFolder {
         is_over(&self.record)
     }
 
-    /// Writes down the device and the plugins in use.
+    /// Writes down device, machine and plugins in use. Returns what to tell where the run goes on
+    /// from a checkpoint of another device or machine, so that not all its bits are those of a run that
+    /// stays on one; the same move is told once.
     ///
     /// # Errors
     /// Storage error where the disk refuses.
-    pub fn record_use(&mut self, device: &DeviceRecord, plugins: &[PluginInfo]) -> Result<()> {
+    pub fn record_use(
+        &mut self,
+        device: &DeviceRecord,
+        plugins: &[PluginInfo],
+    ) -> Result<Vec<String>> {
+        let here = identity::host_record();
+        let mut moves = Vec::new();
+        let before = &self.record.device;
+        if !before.is_empty() && *before != device.name {
+            moves.push(format!(
+                "this run was computed on `{before}` and goes on on `{}`: from here all results differ in \
+                 their last bits from those of a run that stays on one",
+                device.name
+            ));
+        } else if device.name == "cpu" {
+            moves.extend(self.record.host.moved_to(&here));
+        }
+        if !self.checkpoints.last_path().exists() {
+            // All of it is computed here.
+            moves.clear();
+        }
+        if self.record.host != here {
+            let before = std::mem::replace(&mut self.record.host, here);
+            if !self.record.earlier_hosts.contains(&before) {
+                self.record.earlier_hosts.push(before);
+            }
+        }
+        self.record.threads = Some(crate::threads::count());
         let device = device.clone();
         self.record.device = device.name;
         self.record.no_gpu = device.no_gpu;
@@ -224,7 +253,8 @@ impl RunFolder {
             let file = crate::train::init::locate(&init.from)?;
             self.record.init = Some(InitRecord::of(&file)?);
         }
-        self.record.write(&self.path.join("run.json"))
+        self.record.write(&self.path.join("run.json"))?;
+        Ok(moves)
     }
 
     /// Takes warnings into the record, which the next write makes durable; each text once.

@@ -92,7 +92,13 @@ fn another_configuration_is_refused_with_what_differs() {
             .contains("`blocks.dense1.rule.init` (\"lecun\" now, absent in the folder)"),
         "{e}"
     );
-    let free = ["output.log_every=3", "plugin_folders=[\"x\"]"];
+    let free = [
+        "output.log_every=3",
+        "plugin_folders=[\"x\"]",
+        "threads=3",
+        "data.threads=2",
+        "data.prefetch=5",
+    ];
     drop(enter(&path, &resolved(temporary.path(), &free), Resume::Auto).unwrap());
 }
 

@@ -28,8 +28,14 @@ pub struct RunRecord {
     pub versions: Versions,
     /// State of the source tree it was started in, where there is one.
     pub git: Option<GitState>,
-    /// The machine.
+    /// The machine of the last start.
     pub host: HostRecord,
+    /// Machines of earlier starts, where they were others.
+    #[serde(default)]
+    pub earlier_hosts: Vec<HostRecord>,
+    /// Threads of the kernels at the last start.
+    #[serde(default)]
+    pub threads: Option<usize>,
     /// Device used, such as `cpu` or `cuda:0 (NVIDIA H200)`.
     pub device: String,
     /// Why `auto` took no GPU; absent where one is used, or the CPU was asked for.
@@ -150,8 +156,46 @@ pub struct HostRecord {
     pub system: String,
     /// Processor, where the system tells.
     pub processor: Option<String>,
+    /// Instruction set of the kernels, such as `Avx512`.
+    #[serde(default)]
+    pub instructions: Option<String>,
     /// Threads it runs at once.
     pub threads: usize,
+}
+
+impl HostRecord {
+    /// What to tell of a run that `self` began and `here` goes on with: which results stay bit for
+    /// bit what they would have been. `None` where nothing that decides them is known to differ.
+    #[must_use]
+    pub fn moved_to(&self, here: &Self) -> Option<String> {
+        let word = |known: &Option<String>| known.clone().unwrap_or_else(|| "unknown".into());
+        let changed =
+            |a: &Option<String>, b: &Option<String>| matches!((a, b), (Some(a), Some(b)) if a != b);
+        let (before, now) = (word(&self.processor), word(&here.processor));
+        if self.system != here.system || changed(&self.instructions, &here.instructions) {
+            let describe = |host: &Self, processor: &str| {
+                format!(
+                    "`{processor}` ({}, `{}` kernels)",
+                    host.system,
+                    word(&host.instructions)
+                )
+            };
+            return Some(format!(
+                "this run was computed on {} and goes on on {}: from here all results differ in their last \
+                 bits from those of a run that stays on one",
+                describe(self, &before),
+                describe(here, &now)
+            ));
+        }
+        changed(&self.processor, &here.processor).then(|| {
+            format!(
+                "this run was computed on `{before}` and goes on on `{now}` with the same instruction set: \
+                 convolutions, narrow dense layers, pooling, norms and optimisers keep their bits; \
+                 other dense layers and whitened data, whose sums are cut by the size of the caches, may \
+                 differ in the last ones"
+            )
+        })
+    }
 }
 
 /// The device that a run uses.
@@ -208,6 +252,8 @@ impl RunRecord {
             },
             git: git_state(Path::new(".")),
             host: host_record(),
+            earlier_hosts: Vec::new(),
+            threads: None,
             device: String::new(),
             no_gpu: None,
             tf32: false,
@@ -262,7 +308,9 @@ pub fn host_name() -> String {
         .unwrap_or_else(|| "unknown".to_owned())
 }
 
-fn host_record() -> HostRecord {
+/// This machine.
+#[must_use]
+pub fn host_record() -> HostRecord {
     let processor = std::fs::read_to_string("/proc/cpuinfo")
         .ok()
         .and_then(|text| {
@@ -273,6 +321,7 @@ fn host_record() -> HostRecord {
         name: host_name(),
         system: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
         processor,
+        instructions: Some(format!("{:?}", biorule_kernels::simd::isa())),
         threads: std::thread::available_parallelism().map_or(1, usize::from),
     }
 }

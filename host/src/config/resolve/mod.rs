@@ -84,6 +84,19 @@ pub fn plugin_folders(table: &Table) -> Result<(Vec<PathBuf>, String)> {
     Ok((folders.into_iter().map(PathBuf::from).collect(), origin))
 }
 
+/// Threads of kernels that merged layers ask for, needed before anything computes; 0 leaves it to
+/// the environment.
+///
+/// # Errors
+/// Usage error for anything but a whole number in its range.
+pub fn threads(table: &Table) -> Result<usize> {
+    let Some(value) = table.get("threads") else {
+        return Ok(0);
+    };
+    let one = Table::from_iter([("threads".to_owned(), value.clone())]);
+    Ok(Section::open("", one, TOP)?.whole("threads")? as usize)
+}
+
 /// Merges `sources` and checks the result against `context`.
 ///
 /// # Errors

@@ -163,8 +163,9 @@ pub const TOP: &[Setting] = &[
         "threads",
         Kind::Whole,
         "0",
-        "threads of kernels; 0 takes the cores there are",
-    ),
+        "threads of kernels; 0 takes `RAYON_NUM_THREADS` or the cores there are. Changes no result, so a resumed run may differ here",
+    )
+    .range(0.0, 1024.0),
     Setting::new(
         "data",
         Kind::Table("data"),

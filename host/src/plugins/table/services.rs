@@ -150,3 +150,34 @@ pub extern "C" fn call(name: RStr<'_>, _args: RSlice<'_, RawArg>) -> RawResult<R
         ))
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    /// Counts parts whose product is not 0, in the context.
+    extern "C" fn multiply(context: *const c_void, begin: usize, end: usize) {
+        // SAFETY: the test passes a counter that lives through the call.
+        let wrong = unsafe { &*context.cast::<AtomicUsize>() };
+        for _ in begin..end {
+            let y = std::hint::black_box(1e-39f32) * std::hint::black_box(1e20);
+            wrong.fetch_add(usize::from(y != 0.0), Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn a_plugins_parts_take_subnormal_numbers_as_zero() {
+        if !biorule_kernels::denormals::set_flush_denormal(true) {
+            eprintln!("skipped: this processor has no switch for subnormal numbers");
+            return;
+        }
+        let wrong = AtomicUsize::new(0);
+        crate::threads::in_pool(|| {
+            let done = parallel_for(10_000, 1, (&raw const wrong).cast(), multiply);
+            assert!(done.is_ok());
+        });
+        assert_eq!(wrong.into_inner(), 0);
+    }
+}

@@ -9,6 +9,7 @@ use biorule_plugin_api::abi::{
     API_VERSION, ApiVersion, HostArg, OPS, OpDecl, RootModule, RootModuleRef, SDK, glue, host,
 };
 use biorule_plugin_api::prelude::*;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 hyperparameters! {
     /// A rule that misbehaves.
@@ -17,7 +18,7 @@ hyperparameters! {
         mode: String = "good", one_of [
             "good", "error-state", "error-forward", "panic-forward", "shape-forward", "nan-forward", "leak-forward",
             "error-learn", "panic-learn", "shape-learn", "unknown-learn", "nan-learn",
-            "error-backward", "panic-backward", "shape-backward", "none-backward",
+            "error-backward", "panic-backward", "shape-backward", "none-backward", "denormal-backward",
         ], source "the loader's tests";
     }
 }
@@ -82,6 +83,9 @@ impl LearningRule for Specimen {
     }
     fn backward(&self, cx: &Context, s: &State, e: &Errors) -> Result<Gradients> {
         self.misbehave("backward")?;
+        if self.is("denormal-backward") {
+            no_denormals(cx)?;
+        }
         let below = cx.layer().feedback(&e.grad_y, &*s.get("weight")?)?;
         let grads = Gradients::new().of("weight", cx.layer().correlate(&e.x, &e.grad_y)?);
         Ok(match self.mode.as_str() {
@@ -89,6 +93,21 @@ impl LearningRule for Specimen {
             "none-backward" => grads,
             _ => grads.below(below),
         })
+    }
+}
+
+/// Fails where this thread, or one of those that the host lends, computes with subnormal numbers.
+fn no_denormals(cx: &Context) -> Result<()> {
+    let is_kept = || std::hint::black_box(1e-39f32) * std::hint::black_box(1e20) != 0.0;
+    let kept = AtomicUsize::new(usize::from(is_kept()));
+    cx.parallel_for(1000, 1, |part| {
+        kept.fetch_add(part.filter(|_| is_kept()).count(), Ordering::Relaxed);
+    })?;
+    match kept.into_inner() {
+        0 => Ok(()),
+        n => Err(RuleError::rule(format!(
+            "{n} products of subnormal numbers were computed"
+        ))),
     }
 }
 
