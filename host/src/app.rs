@@ -193,6 +193,7 @@ fn schema(entry: &RuleEntry) -> RuleSchema {
         source: entry.paper.clone(),
         credit: entry.credit,
         needs_target: entry.wants_target,
+        also_local: entry.also_local,
         dense: entry.dense,
         conv: entry.conv,
         params: Some(entry.params.iter().map(param).collect()),

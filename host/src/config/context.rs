@@ -25,6 +25,8 @@ pub struct RuleSchema {
     /// A local rule that can be taught by the labels: where one of its
     /// hyperparameters is the word `supervised`.
     pub needs_target: bool,
+    /// An error-driven rule that also learns from its own activity, at the local rate.
+    pub also_local: bool,
     /// Works on dense layers.
     pub dense: bool,
     /// Works on convolutions.

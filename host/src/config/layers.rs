@@ -97,7 +97,8 @@ fn read_file(file: &Path) -> Result<Value> {
             "give the path of a TOML file; `biorule config presets` lists built-in configurations",
         )
     })?;
-    Ok(make(value::parse(&text, &origin)?, &origin))
+    let table = value::parse_file(&text, &file.display().to_string())?;
+    Ok(make(table, &origin))
 }
 
 /// The presets that the highest layer with a word on it names.

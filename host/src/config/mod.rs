@@ -6,10 +6,15 @@
 
 mod check;
 pub mod context;
+mod formula;
 mod layers;
+mod names;
+mod numbers;
 pub mod offline;
 pub mod plan;
 pub mod presets;
+pub mod rates;
+pub mod readers;
 pub mod reference;
 mod resolve;
 mod section;
@@ -21,7 +26,9 @@ mod value;
 mod warnings;
 
 pub use context::{Credit, DataShape, ParamKind, ParamSchema, PlanContext, PluginInfo, RuleSchema};
+pub use formula::{Formula, Moment, Variable};
 pub use layers::{ENVIRONMENT, Sources, merge};
+pub use numbers::whole_text;
 pub use offline::{Offline, dataset_shape};
 pub use plan::*;
 pub use resolve::{Resolved, every_block, plugin_folders, resolve, resolve_table};

@@ -9,6 +9,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::formula::Formula;
+
 /// A whole experiment.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -365,6 +367,11 @@ pub enum SchedulePlan {
         /// Last rate.
         floor: f64,
     },
+    /// The optimiser's rate times an expression of the batch.
+    Formula {
+        /// Factor on the rate.
+        factor: Formula,
+    },
 }
 
 /// Rate handed to local rules, by batch (krotov_hebbian.md section 4).
@@ -389,6 +396,11 @@ pub enum LocalRatePlan {
     Linear {
         /// First rate.
         start: f64,
+    },
+    /// An expression of the batch (BioPyTorch takes any function of it).
+    Formula {
+        /// The rate.
+        value: Formula,
     },
 }
 

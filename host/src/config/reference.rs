@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use super::readers;
 use super::settings::{Kind, SectionDoc, Setting, sections};
 
 /// `docs/configuration.md` below its introduction.
@@ -11,6 +12,7 @@ pub fn markdown() -> String {
     for section in sections() {
         write_section(&mut text, &section);
     }
+    text.push_str(&readers::markdown());
     text
 }
 
@@ -67,6 +69,7 @@ fn value(setting: &Setting) -> String {
         Kind::Wholes => "whole numbers".to_owned(),
         Kind::Numbers => "numbers".to_owned(),
         Kind::Texts => "list of texts".to_owned(),
+        Kind::Formula => "number, formula".to_owned(),
         Kind::Table(section) => format!("table `{section}`"),
         Kind::Tables(section) => format!("list of `{section}`"),
     };

@@ -10,10 +10,11 @@ use super::meter::Meter;
 use super::optimizer::Optimizer;
 use super::progress::{PhaseEvent, Progress, StepEvent};
 use super::run::{Resume, Trainer};
-use super::schedule::{local_rate, rate};
+use super::schedule::{is_rate, local_rate, rate};
 use super::source::{Batches, EpochSpec, Samples};
 use super::step::{StepInput, gradient_step, local_step};
 use super::stop::StopState;
+use crate::config::Moment;
 use crate::config::plan::{Drive, PhasePlan};
 use crate::nn::{Clock, Mode, Pass};
 use crate::{Error, Result};
@@ -279,6 +280,7 @@ impl Trainer<'_> {
         };
         while self.position.batch < running.steps {
             let clock = self.clock(plan, self.position.step, running.steps, running.samples);
+            is_rate("local_rate", clock.local_rate.unwrap_or_default())?;
             let input = self.input(plan, samples, &mut feed, &spec, &clock, running.first)?;
             let seen = input.answers.len();
             self.step(plan, &input, &clock, running)?;
@@ -367,12 +369,9 @@ impl Trainer<'_> {
         let Some(optimizer) = &mut running.optimizer else {
             return local_step(&mut self.network, input, running.first, clock);
         };
-        let lr = rate(
-            &plan.schedule,
-            optimizer.base_rate(),
-            clock.epoch,
-            plan.epochs,
-        );
+        let at = Moment::at_batch(clock.step, clock.steps_per_epoch, plan.epochs);
+        let lr = rate(&plan.schedule, optimizer.base_rate(), &at);
+        is_rate("schedule", lr)?;
         let network = &mut self.network;
         let sums = gradient_step(
             network,

@@ -12,9 +12,10 @@ use super::evaluate::{Place, SavedScores, Scores, evaluate};
 use super::phase::Flow;
 use super::progress::Progress;
 use super::sets::Sets;
-use super::source::{Samples, TrainData};
+use super::source::{Samples, TrainData, steps};
 use super::state::{Checkpoint, Position, Saved};
 use crate::config::plan::{Loss, Precision, RunPlan};
+use crate::config::rates;
 use crate::device::budget::Budget;
 use crate::nn::build::Placement;
 use crate::nn::{InputShape, Network, RuleSource};
@@ -96,6 +97,10 @@ pub fn run(
     let segments = baseline::segments(job.plan);
     let place = place(job)?;
     let sets = Sets::new(job.data, &place)?;
+    for phase in segments.iter().flat_map(|segment| &segment.phases) {
+        let samples = sets.get(&phase.data)?.len();
+        rates::formulas_at_every_batch(phase, steps(samples, phase.batch, phase.drop_last))?;
+    }
     let mut resume = resume
         .map(|c| {
             Ok::<_, Error>(Resume {
