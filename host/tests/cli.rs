@@ -104,7 +104,7 @@ fn origins_are_shown_and_the_output_is_a_configuration() {
     };
     assert!(line("seeds = [4]").ends_with("# `--seed`"));
     assert!(line("log_every = 7").ends_with("# environment `BIORULE__OUTPUT__LOG_EVERY`"));
-    assert!(line("lr = 0.08").ends_with("# file `net.toml`"));
+    assert!(line("lr = 0.08").ends_with("# file `net.toml:8`"));
     assert!(line("tf32 = false").ends_with("# default"));
     let plain = |text: &str, name: &str| {
         let args = format!("config show --offline {name}");

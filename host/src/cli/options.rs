@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::{Host, Open};
 use crate::Result;
-use crate::config::{self, Resolved, Sources, Table};
+use crate::config::{self, Resolved, Sources, Table, Warnings};
 
 /// Where a configuration comes from.
 #[derive(Args, Clone, Debug, Default)]
@@ -24,7 +24,7 @@ pub struct ConfigArgs {
     pub sets: Vec<String>,
 
     /// Train with this one seed
-    #[arg(long)]
+    #[arg(long, value_parser = config::whole_text, allow_hyphen_values = true)]
     pub seed: Option<u64>,
 
     /// `auto`, `cpu`, `cuda` or `cuda:N`
@@ -96,10 +96,32 @@ impl ConfigArgs {
     /// Usage, data or plugin error.
     pub fn resolve(&self, open: Open) -> Result<(Resolved, Box<dyn Host>)> {
         let (table, host) = self.open(open)?;
-        let resolved = config::resolve_table(table, &*host)?;
+        let mut resolved = config::resolve_table(table, &*host)?;
+        self.warn(&mut resolved);
+        Ok((resolved, host))
+    }
+
+    /// Prints the warnings about a plan, those about flags and environment among them.
+    pub fn warn(&self, resolved: &mut Resolved) {
+        self.folders_and_variables(&mut resolved.warnings);
         for text in resolved.warnings.iter() {
             eprintln!("warning: {text}");
         }
-        Ok((resolved, host))
+    }
+
+    /// Flags and environment variables that look like wishes and that nothing reads.
+    fn folders_and_variables(&self, warnings: &mut Warnings) {
+        for folder in self.plugins.iter().filter(|f| !f.is_dir()) {
+            let text = format!("`--plugins {}` is not a folder", folder.display());
+            warnings.add(text);
+        }
+        for (name, _) in std::env::vars() {
+            if let Some(meant) = config::meant_variable(&name) {
+                let text = format!(
+                    "the environment variable `{name}` has no effect: a setting is `{meant}`, with two underscores between its parts"
+                );
+                warnings.add(text);
+            }
+        }
     }
 }

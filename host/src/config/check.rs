@@ -75,10 +75,15 @@ fn phases(plan: &RunPlan, names: &BTreeSet<String>, context: &dyn PlanContext) -
             }
         }
         if phase.data != "train" && !plan.extra_data.contains_key(&phase.data) {
-            return Err(Error::usage(format!(
+            let e = Error::usage(format!(
                 "`{path}.data` is `{}`, which is neither `train` nor in `extra_data`",
                 phase.data
-            )));
+            ));
+            let sets = plan.extra_data.keys().map(String::as_str);
+            return Err(match value::nearest(&phase.data, sets.chain(["train"])) {
+                Some(near) => e.hint(format!("did you mean `{near}`?")),
+                None => e.hint("name a set under `extra_data`"),
+            });
         }
         driven(phase, &path, plan, context)?;
     }

@@ -27,7 +27,7 @@ mod warnings;
 
 pub use context::{Credit, DataShape, ParamKind, ParamSchema, PlanContext, PluginInfo, RuleSchema};
 pub use formula::{Formula, Moment, Variable};
-pub use layers::{ENVIRONMENT, Sources, merge};
+pub use layers::{ENVIRONMENT, Sources, meant_variable, merge};
 pub use numbers::whole_text;
 pub use offline::{Offline, dataset_shape};
 pub use plan::*;

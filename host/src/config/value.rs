@@ -140,23 +140,6 @@ pub fn make(kind: impl Into<ValueKind>, origin: &str) -> Value {
     Value::new(Some(&origin.to_owned()), kind)
 }
 
-/// The same value, every part of it from `origin`.
-#[must_use]
-pub fn relabel(value: Value, origin: &str) -> Value {
-    let kind = match value.kind {
-        ValueKind::Table(t) => ValueKind::Table(
-            t.into_iter()
-                .map(|(k, v)| (k, relabel(v, origin)))
-                .collect(),
-        ),
-        ValueKind::Array(a) => {
-            ValueKind::Array(a.into_iter().map(|v| relabel(v, origin)).collect())
-        }
-        other => other,
-    };
-    make(kind, origin)
-}
-
 /// Where `value` was set: its own origin, or that of one of its parts.
 #[must_use]
 pub fn origin(value: &Value) -> String {

@@ -236,8 +236,11 @@ fn check_device(device: &str) -> Result<()> {
     if matches!(device, "auto" | "cpu" | "cuda") || number(device) {
         return Ok(());
     }
-    Err(Error::usage(format!("`device` is `{device}`"))
-        .hint("use `auto`, `cpu`, `cuda` or `cuda:N`"))
+    let e = Error::usage(format!("`device` is `{device}`"));
+    Err(match value::nearest(device, ["auto", "cpu", "cuda"]) {
+        Some(near) => e.hint(format!("did you mean `{near}`?")),
+        None => e.hint("use `auto`, `cpu`, `cuda` or `cuda:N`"),
+    })
 }
 
 fn seeds(top: &mut Section) -> Result<Vec<u64>> {

@@ -229,7 +229,7 @@ pub const ADAM: &[Setting] = &[
         "[0.9, 0.999]",
         "decay of the first and second moment",
     )
-    .range(0.0, 1.0)
+    .range(0.0, 0.999_999_9)
     .source("Kingma and Ba 2015"),
     Setting::new(
         "eps",
