@@ -2,6 +2,8 @@
 //! configuration from every layer.
 
 mod harness;
+#[path = "cli/words.rs"]
+mod words;
 
 use harness::Run;
 
@@ -126,7 +128,7 @@ fn json_has_paths_values_and_origins() {
         .find(|s| s["path"] == "blocks.conv1.rule.lr")
         .unwrap();
     assert_eq!(lr["value"], 0.08);
-    assert_eq!(lr["origin"], "file `net.toml`");
+    assert_eq!(lr["origin"], "file `net.toml:8`");
     assert_eq!(json["hash"].as_str().unwrap().len(), 64);
 }
 

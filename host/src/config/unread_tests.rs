@@ -117,7 +117,7 @@ fn what_nothing_reads_is_said() {
         (
             DRIVEN,
             &[
-                "extra_data.more=digits",
+                "extra_data.more={ set = \"digits\" }",
                 "phases.train.data=more",
                 "extra_data.more.limit_test=9",
             ],
@@ -311,7 +311,7 @@ fn parts_of_training_without_a_phase_are_said() {
     let driven = DRIVEN.split("[[phases]]").next().unwrap();
     let mixed = MIXED.split("[[phases]]").next().unwrap();
     let local = mixed.replace(
-        "backprop",
+        "\"backprop\"",
         "{ name = \"softhebb\", competition = \"supervised\" }",
     );
     warned(
@@ -348,7 +348,7 @@ fn files_and_variables_are_wishes_and_presets_are_not() {
     let file = format!("{DRIVEN}\nlocal_rate = 0.5\n");
     let all = warnings(&file, &[]);
     assert!(
-        matches!(&all[..], [one] if one.contains("base.toml:19")),
+        matches!(&all[..], [one] if one.contains("base.toml:18")),
         "{all:?}"
     );
     let variable = Case::new(DRIVEN).environment("BIORULE__DATA__SPLIT_SEED", "3");

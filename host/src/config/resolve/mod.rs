@@ -21,6 +21,7 @@ use super::settings::{OUTPUT, TOP};
 use super::shown::{self, Row, Shown};
 use super::value::{self, Table, make};
 use super::{Warnings, check, layers};
+use crate::data::DataPlan;
 use crate::{Error, Result};
 
 /// A checked plan and how it came about.
@@ -195,14 +196,15 @@ fn give(blocks: &mut config::Value, rule: &config::Value) {
 
 /// An unknown data set that a preset names is one that is not supported yet.
 fn of_preset(e: Error, plan: &RunPlan, top: &Section) -> Error {
-    if !e.text.starts_with("unknown data set") {
-        return e;
-    }
+    let unknown = |set: &DataPlan| {
+        let own = set.info().err();
+        own.is_some_and(|own| own.text == e.text)
+    };
     let mut sets = vec![("data.set".to_owned(), &plan.data)];
     let extra = plan.extra_data.iter();
     sets.extend(extra.map(|(name, set)| (format!("extra_data.{name}.set"), set)));
     let rows = shown::rows(top.shown());
-    for (path, set) in sets.iter().filter(|(_, set)| set.info().is_err()) {
+    for (path, set) in sets.iter().filter(|(_, set)| unknown(set)) {
         let row = rows.iter().find(|(p, ..)| p == path);
         if let Some((.., origin)) = row.filter(|(.., origin)| origin.starts_with("preset ")) {
             let text = format!(

@@ -51,7 +51,9 @@ fn schedule(f: &File) -> Result<LocalRatePlan> {
         return Ok(triple(0.01, 0.003, 1.0));
     }
     let value = f.json("arg_lr_scheduler")?;
-    let function = value.as_str().and_then(|text| text.strip_prefix("callable:"));
+    let function = value
+        .as_str()
+        .and_then(|text| text.strip_prefix("callable:"));
     if let Some(text) = function {
         let text = text.trim();
         let body = text.strip_prefix("lambda b:").unwrap_or(text);

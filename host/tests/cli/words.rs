@@ -1,10 +1,9 @@
 //! What users read and type: examples in help that work, numbers of flags, and plain text where
 //! nobody looks at a terminal.
 
-mod harness;
-
 use biorule::config::readers;
-use harness::Run;
+
+use crate::harness::Run;
 
 const NET: &str = r#"
 data = "digits"
@@ -22,7 +21,9 @@ fn help(words: &str, found: &mut Vec<(String, String)>) {
     let commands = commands.split("\n\n").next().unwrap_or_default();
     for line in commands.lines() {
         // Continued lines of a description are indented further.
-        let name = line.strip_prefix("  ").filter(|rest| !rest.starts_with(' '));
+        let name = line
+            .strip_prefix("  ")
+            .filter(|rest| !rest.starts_with(' '));
         let name = name.and_then(|rest| rest.split_whitespace().next());
         if let Some(name) = name.filter(|name| *name != "help") {
             help(format!("{words} {name}").trim(), found);
@@ -36,7 +37,10 @@ fn paths(text: &str) -> Vec<String> {
     let part = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
     let mut found = Vec::new();
     for (at, _) in text.match_indices('=') {
-        let word = text[..at].rsplit(|c: char| !part(c)).next().unwrap_or_default();
+        let word = text[..at]
+            .rsplit(|c: char| !part(c))
+            .next()
+            .unwrap_or_default();
         let flag = text[..at - word.len()].ends_with("--set ");
         if let Some(rest) = word.strip_prefix("BIORULE__") {
             found.push(rest.to_lowercase().replace("__", "."));
@@ -65,14 +69,22 @@ fn examples_in_help_set_what_exists() {
         }
     }
     assert!(seen > 5, "{seen} examples");
-    assert_eq!(paths("such as `data.folder=x`, --set seed=3"), ["data.folder", "seed"]);
+    assert_eq!(
+        paths("such as `data.folder=x`, --set seed=3"),
+        ["data.folder", "seed"]
+    );
     assert!(!readers::exists("data.folder"));
 }
 
 #[test]
 fn examples_in_the_documents_set_what_exists() {
     let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../");
-    for page in ["README.md", "docs/configuration.md", "docs/data.md", "docs/run-folder.md"] {
+    for page in [
+        "README.md",
+        "docs/configuration.md",
+        "docs/data.md",
+        "docs/run-folder.md",
+    ] {
         let text = std::fs::read_to_string(format!("{root}{page}")).unwrap();
         for (at, flag) in text.match_indices("--set ") {
             let rest = &text[at + flag.len()..];
@@ -94,7 +106,14 @@ fn seeds_are_what_is_typed_or_refused() {
     let largest = i64::MAX.to_string();
     let run = Run::new(&format!("config show --offline net.toml --seed {largest}"));
     assert!(run.file("net.toml", NET).done(0).stdout.contains(&largest));
-    for text in ["9223372036854775808", "18446744073709551615", "-1", "1.5", "x", "1e30"] {
+    for text in [
+        "9223372036854775808",
+        "18446744073709551615",
+        "-1",
+        "1.5",
+        "x",
+        "1e30",
+    ] {
         let run = Run::new(&format!("config show --offline net.toml --seed {text}"));
         let run = run.file("net.toml", NET).done(2);
         assert!(run.stderr.contains("--seed"), "{text}: {}", run.stderr);
@@ -110,7 +129,10 @@ fn nothing_is_coloured_in_a_pipe() {
         ("trian", 2),
         ("train --bogus", 2),
         ("config show --offline net.toml", 0),
-        ("config show --offline net.toml --set blocks.readout.rule=bp", 4),
+        (
+            "config show --offline net.toml --set blocks.readout.rule=bp",
+            4,
+        ),
         ("config presets", 0),
         ("data list", 0),
         ("runs list", 0),
@@ -150,8 +172,14 @@ fn flags_and_variables_that_nothing_reads_are_said() {
         .stderr;
     let meant = "warning: the environment variable `BIORULE_TRAINING_GRADIENT_EPOCHS`";
     assert!(stderr.contains(meant), "{stderr}");
-    assert!(stderr.contains("`BIORULE__TRAINING__GRADIENT__EPOCHS`"), "{stderr}");
-    assert!(stderr.contains("`--plugins nowhere` is not a folder"), "{stderr}");
+    assert!(
+        stderr.contains("`BIORULE__TRAINING__GRADIENT__EPOCHS`"),
+        "{stderr}"
+    );
+    assert!(
+        stderr.contains("`--plugins nowhere` is not a folder"),
+        "{stderr}"
+    );
     assert_eq!(stderr.matches("warning: ").count(), 2, "{stderr}");
 }
 
@@ -159,13 +187,19 @@ fn flags_and_variables_that_nothing_reads_are_said() {
 fn presets_say_what_is_missing() {
     let list = Run::new("config presets").done(0).stdout;
     let line = |name: &str| {
-        let line = list.lines().find(|l| l.split_whitespace().next() == Some(name));
+        let line = list
+            .lines()
+            .find(|l| l.split_whitespace().next() == Some(name));
         line.unwrap_or_else(|| panic!("no `{name}` in {list}"))
     };
     for preset in biorule::config::presets::list() {
         let missing = biorule::config::presets::missing_sets(&preset.name).unwrap();
         for set in &missing {
-            assert!(line(&preset.name).contains(&format!("`{set}`")), "{}", preset.name);
+            assert!(
+                line(&preset.name).contains(&format!("`{set}`")),
+                "{}",
+                preset.name
+            );
         }
         let marked = line(&preset.name).contains("not supported yet");
         assert_eq!(marked, !missing.is_empty(), "{}", preset.name);
