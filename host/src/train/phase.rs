@@ -15,7 +15,7 @@ use super::source::{Batches, EpochSpec, Samples};
 use super::step::{StepInput, gradient_step, local_step};
 use super::stop::StopState;
 use crate::config::Moment;
-use crate::config::plan::{Drive, PhasePlan};
+use crate::config::plan::{Drive, LocalRatePlan, PhasePlan, SchedulePlan};
 use crate::nn::{Clock, Mode, Pass};
 use crate::{Error, Result};
 
@@ -280,7 +280,9 @@ impl Trainer<'_> {
         };
         while self.position.batch < running.steps {
             let clock = self.clock(plan, self.position.step, running.steps, running.samples);
-            is_rate("local_rate", clock.local_rate.unwrap_or_default())?;
+            if let Some(LocalRatePlan::Formula { .. }) = plan.local_rate {
+                is_rate("local_rate", clock.local_rate.unwrap_or_default())?;
+            }
             let input = self.input(plan, samples, &mut feed, &spec, &clock, running.first)?;
             let seen = input.answers.len();
             self.step(plan, &input, &clock, running)?;
@@ -371,7 +373,9 @@ impl Trainer<'_> {
         };
         let at = Moment::at_batch(clock.step, clock.steps_per_epoch, plan.epochs);
         let lr = rate(&plan.schedule, optimizer.base_rate(), &at);
-        is_rate("schedule", lr)?;
+        if let SchedulePlan::Formula { .. } = plan.schedule {
+            is_rate("schedule", lr)?;
+        }
         let network = &mut self.network;
         let sums = gradient_step(
             network,

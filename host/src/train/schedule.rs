@@ -57,8 +57,8 @@ pub fn local_rate(plan: &LocalRatePlan, step: u64, steps_per_epoch: u64, epochs:
     }
 }
 
-/// Refuses what cannot be a learning rate: formulas of phases without end are looked at before
-/// training only for some epochs.
+/// Refuses what a formula gives that cannot be a learning rate: those of phases without end are
+/// looked at before training only for some epochs.
 ///
 /// # Errors
 /// Usage error that names `key`.
