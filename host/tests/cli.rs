@@ -2,6 +2,8 @@
 //! configuration from every layer.
 
 mod harness;
+#[path = "cli/words.rs"]
+mod words;
 
 use harness::Run;
 
@@ -104,7 +106,7 @@ fn origins_are_shown_and_the_output_is_a_configuration() {
     };
     assert!(line("seeds = [4]").ends_with("# `--seed`"));
     assert!(line("log_every = 7").ends_with("# environment `BIORULE__OUTPUT__LOG_EVERY`"));
-    assert!(line("lr = 0.08").ends_with("# file `net.toml`"));
+    assert!(line("lr = 0.08").ends_with("# file `net.toml:8`"));
     assert!(line("tf32 = false").ends_with("# default"));
     let plain = |text: &str, name: &str| {
         let args = format!("config show --offline {name}");
@@ -126,7 +128,7 @@ fn json_has_paths_values_and_origins() {
         .find(|s| s["path"] == "blocks.conv1.rule.lr")
         .unwrap();
     assert_eq!(lr["value"], 0.08);
-    assert_eq!(lr["origin"], "file `net.toml`");
+    assert_eq!(lr["origin"], "file `net.toml:8`");
     assert_eq!(json["hash"].as_str().unwrap().len(), 64);
 }
 

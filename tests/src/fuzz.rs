@@ -210,6 +210,27 @@ impl Bases {
                 0 => Value::String(self.word(random)),
                 _ => extreme(random),
             },
+            Kind::Formula => {
+                const FORMULAS: &[&str] = &[
+                    "0.02/(1+b)",
+                    "1/b",
+                    "epochs",
+                    "exp(b)",
+                    "1 - epoch/epochs",
+                    "b^(b^b)",
+                    "-1",
+                    "log(0)",
+                    "((((",
+                    "steps*step",
+                    "max(0, 1-b)",
+                    "",
+                ];
+                match random.below(3) {
+                    0 => extreme(random),
+                    1 => Value::String(self.word(random)),
+                    _ => Value::String((*random.pick(FORMULAS).unwrap_or(&"b")).to_owned()),
+                }
+            }
             Kind::Flag => Value::Boolean(random.below(2) == 0),
             Kind::Choice(words) => match random.pick(words) {
                 Some(word) => Value::String((*word).to_owned()),

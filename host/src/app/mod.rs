@@ -280,6 +280,7 @@ fn schema(entry: &RuleEntry) -> RuleSchema {
         credit: entry.credit,
         needs_target: entry.wants_target,
         learns_in_evaluation: entry.learns_in_evaluation,
+        also_local: entry.also_local,
         dense: entry.dense,
         conv: entry.conv,
         params: Some(entry.params.iter().map(param).collect()),

@@ -63,7 +63,9 @@ pub(super) fn run(command: &ConfigCommand, open: Open) -> Result<()> {
 
 fn show(args: &ShowArgs, open: Open) -> Result<()> {
     let resolved = if args.offline {
-        config::resolve(&args.config.sources(), &Offline)?
+        let mut resolved = config::resolve(&args.config.sources(), &Offline)?;
+        args.config.warn(&mut resolved);
+        resolved
     } else {
         args.config.resolve(open)?.0
     };
@@ -80,9 +82,13 @@ fn show(args: &ShowArgs, open: Open) -> Result<()> {
 }
 
 fn list_presets() -> Result<()> {
-    let mut table = super::table(&["preset", "what it is"]);
+    let mut table = super::table(&["preset", "what it is", "missing"]);
     for preset in presets::list() {
-        table.add_row(vec![preset.name, preset.doc]);
+        let missing = match presets::missing_sets(&preset.name)?.as_slice() {
+            [] => String::new(),
+            sets => format!("data set `{}` is not supported yet", sets.join("`, `")),
+        };
+        table.add_row(vec![preset.name, preset.doc, missing]);
     }
     super::print(&format!("{table}\n"))
 }

@@ -30,7 +30,7 @@ pub struct EvalArgs {
     #[arg(long, default_value = "test")]
     split: String,
 
-    /// Set one value of the run's configuration, such as `data.folder=…`
+    /// Set one value of the run's configuration, such as `data.root=…`
     #[arg(long = "set", value_name = "PATH=VALUE")]
     sets: Vec<String>,
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::{Host, Open, plugin_folders, warn_once};
-use crate::config::{self, Resolved, Sources, Table};
+use crate::config::{self, Resolved, Sources, Table, Warnings};
 use crate::{Result, threads};
 
 /// Where a configuration comes from.
@@ -28,7 +28,7 @@ pub struct ConfigArgs {
     pub embedded: Vec<(&'static str, &'static str)>,
 
     /// Train with this one seed
-    #[arg(long, value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
+    #[arg(long, value_parser = config::whole_text, allow_hyphen_values = true)]
     pub seed: Option<u64>,
 
     /// `auto`, `cpu`, `cuda` or `cuda:N`
@@ -130,14 +130,29 @@ impl ConfigArgs {
     /// Usage, data or plugin error.
     pub fn resolve(&self, open: Open) -> Result<(Resolved, Box<dyn Host>)> {
         let (table, host) = self.open(open)?;
-        let resolved = config::resolve_table(table, &*host)?;
-        for text in resolved.warnings.iter() {
-            tell!("warning: {text}");
-        }
+        let mut resolved = config::resolve_table(table, &*host)?;
+        self.warn(&mut resolved);
         for (path, e) in host.refused() {
             let text = format!("plugin `{}` is not used: {}", path.display(), e.text);
             warn_once(&text);
         }
         Ok((resolved, host))
+    }
+
+    /// Prints the warnings about a plan, those about the environment among them.
+    pub fn warn(&self, resolved: &mut Resolved) {
+        variables(&mut resolved.warnings);
+        super::warn(resolved.warnings.iter());
+    }
+}
+
+/// Environment variables that look like settings and that nothing reads.
+fn variables(warnings: &mut Warnings) {
+    for (name, _) in std::env::vars() {
+        if let Some(meant) = config::meant_variable(&name) {
+            warnings.add(format!(
+                "the environment variable `{name}` has no effect: a setting is `{meant}`, with two underscores between its parts"
+            ));
+        }
     }
 }

@@ -6,11 +6,13 @@ use std::collections::BTreeSet;
 use config::{Value, ValueKind};
 
 use super::context::{Credit, ParamKind, ParamSchema, PlanContext, RuleSchema};
+use super::numbers;
 use super::plan::{BlockPlan, Drive, MapPlan, ParamValue, PhasePlan, RunPlan};
 use super::resolve::every_block;
 use super::section::unknown_among;
 use super::value;
-use super::{Warnings, section, shapes};
+use super::{Warnings, endless, section, shapes};
+use crate::data::DataPlan;
 use crate::plan::DataShape;
 use crate::{Error, Result};
 
@@ -21,13 +23,15 @@ use crate::{Error, Result};
 /// Usage, data or plugin error.
 pub fn plan(plan: &RunPlan, context: &dyn PlanContext, warnings: &mut Warnings) -> Result<()> {
     let names = block_names(&plan.blocks)?;
-    let _ = &warnings;
     phases(plan, &names, context)?;
+    endless::plan(plan, context)?;
     let Some(data) = context.dataset(&plan.data)? else {
         return Ok(());
     };
+    crop("data", &plan.data, &data, warnings)?;
     for (name, extra) in &plan.extra_data {
         same_shape(name, &data, context.dataset(extra)?)?;
+        crop(&format!("extra_data.{name}"), extra, &data, warnings)?;
     }
     let shapes = shapes::propagate(&plan.blocks, &data)?;
     output(plan, &shapes, &data)
@@ -72,10 +76,15 @@ fn phases(plan: &RunPlan, names: &BTreeSet<String>, context: &dyn PlanContext) -
             }
         }
         if phase.data != "train" && !plan.extra_data.contains_key(&phase.data) {
-            return Err(Error::usage(format!(
+            let e = Error::usage(format!(
                 "`{path}.data` is `{}`, which is neither `train` nor in `extra_data`",
                 phase.data
-            )));
+            ));
+            let sets = plan.extra_data.keys().map(String::as_str);
+            return Err(match value::nearest(&phase.data, sets.chain(["train"])) {
+                Some(near) => e.hint(format!("did you mean `{near}`?")),
+                None => e.hint("name a set under `extra_data`"),
+            });
         }
         driven(phase, &path, plan, context)?;
     }
@@ -115,6 +124,29 @@ fn driven(phase: &PhasePlan, path: &str, plan: &RunPlan, context: &dyn PlanConte
         "`{path}` trains nothing: its blocks have no {what} rule"
     ))
     .hint("list other blocks, or change `drive`"))
+}
+
+/// A random crop shifts images by up to its number of pixels: by their size they may leave it
+/// wholly, by half of it they are mostly padding.
+fn crop(path: &str, plan: &DataPlan, data: &DataShape, warnings: &mut Warnings) -> Result<()> {
+    let crop = plan.augment.crop;
+    let [_, height, width] = data.sample[..] else {
+        return Ok(());
+    };
+    let (side, path) = (height.min(width), format!("{path}.augment.crop"));
+    let meaning = "`crop` is the padding on each side before a piece of the original size is cut \
+                   out, not the size of that piece; 4 is usual for 32x32";
+    if crop >= side {
+        let text =
+            format!("`{path}` is {crop}, expected less than the image size, {height}x{width}");
+        return Err(Error::usage(text).hint(meaning));
+    }
+    if 2 * crop >= side {
+        warnings.add(format!(
+            "`{path}` is {crop}, half the image size of {height}x{width} or more: many training images are mostly padding; {meaning}"
+        ));
+    }
+    Ok(())
 }
 
 fn same_shape(name: &str, data: &DataShape, extra: Option<DataShape>) -> Result<()> {
@@ -179,7 +211,18 @@ pub fn param(path: &str, key: &str, v: &Value, schema: &RuleSchema) -> Result<Pa
         let e = unknown_among(path, key, &from, params.iter().map(|p| p.name.as_str()));
         return Err(e.within(format!("rule `{}`", schema.name)));
     };
-    let read = typed(v, &param.kind).ok_or_else(|| wrong(&expected(&param.kind)))?;
+    let read = typed(v, &param.kind).ok_or_else(|| {
+        let e = wrong(&expected(&param.kind));
+        match (&param.kind, value::text(v)) {
+            (ParamKind::Choice(words), Some(word)) => {
+                match value::nearest(word, words.iter().map(String::as_str)) {
+                    Some(near) => e.hint(format!("did you mean `{near}`?")),
+                    None => e,
+                }
+            }
+            _ => e,
+        }
+    })?;
     in_range(param, &read).map_err(|limits| wrong(&limits))?;
     Ok(read)
 }
@@ -200,6 +243,7 @@ fn typed(v: &Value, kind: &ParamKind) -> Option<ParamValue> {
         | (ParamKind::Int, p @ ParamValue::Int(_))
         | (ParamKind::Bool, p @ ParamValue::Bool(_))
         | (ParamKind::Text, p @ ParamValue::Text(_)) => Some(p),
+        (ParamKind::Int, ParamValue::Float(_)) => Some(ParamValue::Int(numbers::signed(v)?)),
         (ParamKind::Choice(words), ParamValue::Text(word)) if words.contains(&word) => {
             Some(ParamValue::Text(word))
         }
@@ -227,13 +271,14 @@ fn in_range(param: &ParamSchema, read: &ParamValue) -> std::result::Result<(), S
         param.min.unwrap_or(f64::NEG_INFINITY),
         param.max.unwrap_or(f64::INFINITY),
     );
-    if x >= low && x <= high {
+    if x >= low && x <= high && x.is_finite() {
         return Ok(());
     }
     Err(match (low.is_finite(), high.is_finite()) {
         (true, true) => format!("{low} to {high}"),
         (true, false) => format!("{low} or more"),
-        _ => format!("at most {high}"),
+        (false, true) => format!("at most {high}"),
+        (false, false) => "a finite number".to_owned(),
     })
 }
 

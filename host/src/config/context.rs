@@ -27,6 +27,8 @@ pub struct RuleSchema {
     pub needs_target: bool,
     /// May learn in evaluation too; whether it does, its hyperparameters decide.
     pub learns_in_evaluation: bool,
+    /// An error-driven rule that also learns from its own activity, at the local rate.
+    pub also_local: bool,
     /// Works on dense layers.
     pub dense: bool,
     /// Works on convolutions.

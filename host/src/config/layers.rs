@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use config::{Value, ValueKind};
 
 use super::value::{self, Table, make};
-use super::{presets, shorthand};
+use super::{presets, readers, shorthand};
 use crate::{Error, ExitCode, Result};
 
 /// What the user gave, before anything is read.
@@ -30,6 +30,27 @@ pub struct Sources {
 
 /// Prefix of environment variables that set a value.
 pub const ENVIRONMENT: &str = "BIORULE__";
+
+/// The variable that sets what `name` seems to be for, where that sets nothing: a setting's path
+/// behind `BIORULE_` with one underscore.
+#[must_use]
+pub fn meant_variable(name: &str) -> Option<String> {
+    let rest = name.strip_prefix("BIORULE_")?;
+    if rest.starts_with('_') || rest == "DATA" {
+        return None;
+    }
+    let path = rest.to_lowercase();
+    let paths = [
+        path.replace("__", "."),
+        path.replacen('_', ".", 1),
+        path.replacen('_', ".", 2),
+    ];
+    let meant = paths.iter().find(|path| readers::exists(path))?;
+    Some(format!(
+        "{ENVIRONMENT}{}",
+        meant.to_uppercase().replace('.', "__")
+    ))
+}
 
 /// All layers merged into one table.
 ///
@@ -103,7 +124,8 @@ fn read_file(file: &Path) -> Result<Value> {
             "give the path of a TOML file; `biorule config presets` lists built-in configurations",
         )
     })?;
-    Ok(make(value::parse(&text, &origin)?, &origin))
+    let table = value::parse_file(&text, &file.display().to_string())?;
+    Ok(make(table, &origin))
 }
 
 /// The presets that the highest layer with a word on it names.

@@ -6,9 +6,12 @@
 
 mod check;
 pub mod context;
+mod endless;
 mod layers;
+mod numbers;
 pub mod offline;
 pub mod presets;
+pub mod readers;
 pub mod reference;
 mod resolve;
 mod section;
@@ -20,7 +23,8 @@ mod warnings;
 
 pub use crate::plan::{self, shapes, *};
 pub use context::{Credit, ParamKind, ParamSchema, PlanContext, PluginInfo, RuleSchema};
-pub use layers::{ENVIRONMENT, Sources, merge};
+pub use layers::{ENVIRONMENT, Sources, meant_variable, merge};
+pub use numbers::whole_text;
 pub use offline::{Offline, dataset_shape};
 pub use resolve::{Resolved, every_block, plugin_folders, resolve, resolve_table, threads};
 pub use value::{DEFAULT, Table, make, nearest, typed};

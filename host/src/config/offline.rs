@@ -26,6 +26,9 @@ const RULES: &[(&str, Credit, bool)] = &[
     ("direct-feedback-alignment/dkp", Credit::Direct, false),
 ];
 
+/// Error-driven rules that also learn from their own activity.
+const ALSO_LOCAL: &[&str] = &["hebbian/bionas", "weight-mirror"];
+
 /// The context without plugins and data.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Offline;
@@ -47,6 +50,7 @@ impl PlanContext for Offline {
             credit: *credit,
             learns_in_evaluation: *name == "hebbian/bionas",
             needs_target: *needs_target,
+            also_local: ALSO_LOCAL.contains(name),
             dense: true,
             conv: true,
             params: None,

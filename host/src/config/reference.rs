@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use super::readers;
 use super::settings::{Kind, SectionDoc, Setting, sections};
 
 /// `docs/configuration.md` below its introduction.
@@ -11,6 +12,7 @@ pub fn markdown() -> String {
     for section in sections() {
         write_section(&mut text, &section);
     }
+    text.push_str(&readers::markdown());
     text
 }
 
@@ -26,15 +28,15 @@ An experiment is a TOML file. Values come in layers, later ones on top:
 4. environment: `BIORULE__TRAINING__GRADIENT__EPOCHS=20` (names in lower case)
 5. flags: `--set training.gradient.epochs=20`, `--seed 3`, `--device cpu`, `--threads 2`
 
-A value is written as in TOML; what does not parse is text. Entries of `blocks`
-and `phases` are reached by number or name: `--set blocks.0.dropout=0.1`,
+A value is written as in TOML, a number also as `.5`; what does not parse is text.
+Whole numbers may be written as `20.0` or `2e1`. Entries of `blocks` and `phases` are reached by number or name: `--set blocks.0.dropout=0.1`,
 `--set blocks.conv1.dropout=0.1`; a file does the same with `[blocks.conv1]`.
 Changing the kind of a thing (`--set blocks.conv1.activation=relu`) drops the
 settings of the former kind, and `none` removes it. A list or a short form in a
 later layer replaces the whole.
 
 `biorule config show --origin CONFIG` prints the resolved configuration with
-where each value came from. Relative paths start at the working directory.
+where each value came from, a file with its line. Relative paths start at the working directory.
 ";
 
 fn write_section(text: &mut String, section: &SectionDoc) {
@@ -67,6 +69,7 @@ fn value(setting: &Setting) -> String {
         Kind::Wholes => "whole numbers".to_owned(),
         Kind::Numbers => "numbers".to_owned(),
         Kind::Texts => "list of texts".to_owned(),
+        Kind::Formula => "number, formula".to_owned(),
         Kind::Table(section) => format!("table `{section}`"),
         Kind::Tables(section) => format!("list of `{section}`"),
     };

@@ -5,10 +5,12 @@
 use config::{Value, ValueKind};
 use serde::de::DeserializeOwned;
 
+use super::numbers;
 use super::settings::{Kind, Setting};
 use super::shorthand;
 use super::shown::Shown;
 use super::value::{self, DEFAULT, Table};
+use crate::plan::Formula;
 use crate::{Error, Result};
 
 /// A table being read.
@@ -177,6 +179,12 @@ impl Section {
         self.shown.push((key.to_owned(), Shown::Tables(list)));
     }
 
+    /// What has been read so far.
+    #[must_use]
+    pub fn shown(&self) -> &[(String, Shown)] {
+        &self.shown
+    }
+
     /// Everything read, in order.
     #[must_use]
     pub fn close(self) -> Vec<(String, Shown)> {
@@ -184,12 +192,17 @@ impl Section {
     }
 
     fn wrong(&self, key: &str, v: &Value, expected: &str) -> Error {
-        Error::usage(format!(
+        let e = Error::usage(format!(
             "`{}` is {}, expected {expected} (from {})",
             self.at(key),
             value::describe(v),
             value::origin(v)
-        ))
+        ));
+        let kind = self.setting(key).map(|setting| setting.kind);
+        match kind.ok().and_then(|kind| numbers::advice(v, kind)) {
+            Some(hint) => e.hint(hint),
+            None => e,
+        }
     }
 
     /// The error for a setting that has to be there.
@@ -287,8 +300,8 @@ impl Section {
     /// Usage error for another kind of value, or one out of range.
     pub fn opt_whole(&mut self, key: &str) -> Result<Option<u64>> {
         let from = self.origin(key);
-        let n = self.read(key, "a whole number, 0 or more", |v| {
-            let n = i64::try_from(value::integer(v)?).ok().filter(|n| *n >= 0)?;
+        let n = self.read(key, &format!("a whole number, 0 to {}", i64::MAX), |v| {
+            let n = numbers::whole(v)?;
             Some((n as u64, toml::Value::Integer(n)))
         })?;
         n.map_or(Ok(()), |n| self.in_range(key, n as f64, &from))?;
@@ -401,17 +414,54 @@ impl Section {
         sides.ok_or(missing)
     }
 
+    /// A formula, which has to be there; a number is one.
+    ///
+    /// # Errors
+    /// Usage error where it is absent, neither text nor number, or cannot be read.
+    pub fn formula(&mut self, key: &str) -> Result<Formula> {
+        let missing = self.missing(key);
+        let (path, from) = (self.at(key), self.origin(key));
+        let text = self.read(key, "a formula such as `0.02/(1+b)`", |v| {
+            let text = match value::text(v) {
+                Some(text) => text.to_owned(),
+                None => value::number(v)?.to_string(),
+            };
+            Some((text.clone(), toml::Value::String(text)))
+        })?;
+        let text = text.ok_or(missing)?;
+        let read = text.parse::<Formula>();
+        read.map_err(|e| e.within(format!("`{path}` (from {from})")))
+    }
+
     /// A list of whole numbers, which has to be there.
     ///
     /// # Errors
     /// Usage error where it is absent or something else.
     pub fn wholes(&mut self, key: &str) -> Result<Vec<u64>> {
         let missing = self.missing(key);
+        if let Some(e) = self.table.get(key).and_then(|v| self.no_whole(key, v)) {
+            return Err(e);
+        }
         let list = self.read(key, "a list of whole numbers", |v| {
             let list = sizes(v)?;
             Some((list.iter().map(|n| *n as u64).collect(), whole_list(&list)))
         })?;
         list.ok_or(missing)
+    }
+
+    /// The error for the first entry of the list `v` that is not a whole number.
+    fn no_whole(&self, key: &str, v: &Value) -> Option<Error> {
+        let ValueKind::Array(items) = &v.kind else {
+            return None;
+        };
+        let item = items.iter().find(|item| numbers::whole(item).is_none())?;
+        Some(Error::usage(format!(
+            "`{}` has {}, expected whole numbers, 0 to {} (from {})",
+            self.at(key),
+            value::describe(item),
+            i64::MAX,
+            value::origin(item)
+        )))
     }
 
     /// Two numbers.
@@ -491,12 +541,10 @@ pub fn unknown_among<'a>(
 }
 
 fn sizes(v: &Value) -> Option<Vec<usize>> {
+    let size = |v: &Value| usize::try_from(numbers::whole(v)?).ok();
     match &v.kind {
-        ValueKind::Array(items) => items
-            .iter()
-            .map(|i| usize::try_from(value::integer(i)?).ok())
-            .collect(),
-        _ => Some(vec![usize::try_from(value::integer(v)?).ok()?]),
+        ValueKind::Array(items) => items.iter().map(size).collect(),
+        _ => Some(vec![size(v)?]),
     }
 }
 

@@ -4,6 +4,7 @@
 use config::{Value, ValueKind};
 
 use super::value::{self, Table, make};
+use crate::plan::Formula;
 use crate::{Error, Result};
 
 /// The key that says which kind of thing a table is. A change of it drops the
@@ -49,6 +50,14 @@ pub fn expand(key: &str, path: &str, value: Value) -> Result<Option<Table>> {
             table.insert("kind".to_owned(), make("constant", &from));
             Ok(Some(table))
         }
+        ("schedule", ValueKind::String(text)) if Formula::is_meant(text) => {
+            Ok(Some(by_formula("factor", value, &from)))
+        }
+        // Words are kinds, whose settings are missing; all else is a formula.
+        ("local_rate", ValueKind::String(text)) => match is_word(text) {
+            true => one("kind", value),
+            false => Ok(Some(by_formula("value", value, &from))),
+        },
         ("rule" | "data", ValueKind::String(_)) => {
             let tag = tag(key).unwrap_or("name");
             one(tag, value)
@@ -67,6 +76,18 @@ pub fn expand(key: &str, path: &str, value: Value) -> Result<Option<Table>> {
         ("cache", _) => wrong("true, false or a table"),
         _ => wrong("a word or a table"),
     }
+}
+
+/// A schedule or local rate whose formula is `value`.
+fn by_formula(key: &str, value: Value, from: &str) -> Table {
+    let kind = ("kind".to_owned(), make("formula", from));
+    Table::from_iter([kind, (key.to_owned(), value)])
+}
+
+/// Whether `text` is letters only, and more than a variable of a formula.
+fn is_word(text: &str) -> bool {
+    let variable = ["b", "step", "epoch", "steps", "epochs"].contains(&text);
+    !variable && !text.is_empty() && text.chars().all(|c| c.is_ascii_alphabetic() || c == '-')
 }
 
 /// `relu`, `triangle(0.7)`, `sigmoid(10)`.

@@ -594,6 +594,12 @@ fn defaults_are_values() {
 #[path = "preset_tests.rs"]
 mod presets_against_the_source;
 
+#[path = "unread_tests.rs"]
+mod settings_that_nothing_reads;
+
+#[path = "number_tests.rs"]
+mod numbers_and_words;
+
 /// The rule of every layer that names none, inside residual blocks too, and no other.
 #[test]
 fn a_rule_at_the_top_is_that_of_layers_without_one() {

@@ -1,8 +1,12 @@
 //! Configuration values with their origin: small additions to the `config`
 //! crate's `Value`, which carries where it was set.
 
-use config::{Config, File, FileFormat, Map, Value, ValueKind};
+use std::ops::Range;
 
+use config::{Map, Value, ValueKind};
+use toml::de::{DeTable, DeValue};
+
+pub use crate::text::nearest;
 use crate::{Error, Result};
 
 /// Origin of values nobody set.
@@ -14,34 +18,108 @@ pub type Table = Map<String, Value>;
 /// Parses TOML `text`; every value gets `origin`.
 ///
 /// # Errors
-/// Usage error with the parser's message.
+/// Usage error with the place and the parser's message.
 pub fn parse(text: &str, origin: &str) -> Result<Table> {
-    let parsed = Config::builder()
-        .add_source(Verbatim(text.to_owned()))
-        .build()
-        .map_err(|e| Error::usage(format!("{origin}: {}", e.to_string().trim_end())))?;
-    match relabel(parsed.cache, origin).kind {
-        ValueKind::Table(table) => Ok(table),
-        _ => Ok(Table::new()),
+    let table = DeTable::parse(text).map_err(|e| unparsed(text, origin, &e))?;
+    Ok(table_of(table.into_inner(), &|_| origin.to_owned()))
+}
+
+/// Parses the TOML file `name`, whose text is `text`; every value gets its file and line as
+/// origin.
+///
+/// # Errors
+/// Usage error with the place and the parser's message.
+pub fn parse_file(text: &str, name: &str) -> Result<Table> {
+    let table = DeTable::parse(text).map_err(|e| unparsed(text, &format!("file `{name}`"), &e))?;
+    let starts: Vec<usize> = std::iter::once(0)
+        .chain(text.match_indices('\n').map(|(at, _)| at + 1))
+        .collect();
+    let origin = |span: Range<usize>| {
+        let line = starts.partition_point(|start| *start <= span.start);
+        format!("file `{name}:{line}`")
+    };
+    Ok(table_of(table.into_inner(), &origin))
+}
+
+/// Where in its text a value stands, as an origin.
+type Origins<'a> = dyn Fn(Range<usize>) -> String + 'a;
+
+fn table_of(table: DeTable<'_>, origin: &Origins<'_>) -> Table {
+    let entries = table.into_iter().map(|(key, value)| {
+        let (span, value) = (value.span(), value.into_inner());
+        (key.into_inner().into_owned(), value_of(value, span, origin))
+    });
+    entries.collect()
+}
+
+fn value_of(value: DeValue<'_>, span: Range<usize>, origin: &Origins<'_>) -> Value {
+    let from = origin(span);
+    match value {
+        DeValue::String(text) => make(text.into_owned(), &from),
+        DeValue::Boolean(flag) => make(flag, &from),
+        DeValue::Datetime(time) => make(time.to_string(), &from),
+        DeValue::Integer(n) => match i128::from_str_radix(n.as_str(), n.radix()) {
+            Ok(n) => match i64::try_from(n) {
+                Ok(n) => make(n, &from),
+                Err(_) => make(n, &from),
+            },
+            // Past every whole number that a setting takes.
+            Err(_) => make(n.as_str().parse().unwrap_or(f64::INFINITY), &from),
+        },
+        DeValue::Float(x) => make(x.as_str().parse().unwrap_or(f64::NAN), &from),
+        DeValue::Array(items) => {
+            let items = items.into_iter().map(|item| {
+                let (span, item) = (item.span(), item.into_inner());
+                value_of(item, span, origin)
+            });
+            make(items.collect::<Vec<_>>(), &from)
+        }
+        DeValue::Table(table) => make(table_of(table, origin), &from),
     }
 }
 
-/// A TOML text whose top-level keys are taken as they are, not as path
-/// expressions.
-#[derive(Clone, Debug)]
-struct Verbatim(String);
+/// The error for text that is not TOML: where, what the parser says, and what was probably meant.
+fn unparsed(text: &str, name: &str, e: &toml::de::Error) -> Error {
+    let message = e.message().replace('\n', ", ");
+    let Some(span) = e.span() else {
+        return Error::usage(format!("{name}: {message}"));
+    };
+    let before = &text[..text.floor_char_boundary(span.start)];
+    let start = before.rfind('\n').map_or(0, |at| at + 1);
+    let (line, column) = (
+        before.matches('\n').count() + 1,
+        before[start..].chars().count() + 1,
+    );
+    let e = Error::usage(format!("{name}, line {line}, column {column}: {message}"));
+    let line = text[start..].lines().next().unwrap_or_default();
+    match line.split_once('=').and_then(|(_, value)| meant(value)) {
+        Some(hint) => e.hint(hint),
+        None => e,
+    }
+}
 
-impl config::Source for Verbatim {
-    fn clone_into_box(&self) -> Box<dyn config::Source + Send + Sync> {
-        Box::new(self.clone())
+/// How a value that is not TOML is written there: numbers such as `.5`, words without quotes.
+fn meant(value: &str) -> Option<String> {
+    let value = value.split('#').next().unwrap_or_default().trim();
+    let word = |c: char| c.is_ascii_alphanumeric() || "-_/+.".contains(c);
+    match loose_number(value) {
+        Some(x) => Some(format!("write it as `{x:?}`")),
+        None if !value.is_empty() && value.chars().all(word) => {
+            Some(format!("write text in quotes, `\"{value}\"`"))
+        }
+        None => None,
     }
-    fn collect(&self) -> std::result::Result<Table, config::ConfigError> {
-        File::from_str(&self.0, FileFormat::Toml).collect()
-    }
+}
+
+/// Numbers that people write and TOML does not have: `.5`, `5.`, `+.5`.
+fn loose_number(text: &str) -> Option<f64> {
+    let number = |c: char| c.is_ascii_digit() || "+-.eE".contains(c);
+    let loose = text.contains('.') && text.chars().all(number);
+    text.parse().ok().filter(|x: &f64| loose && x.is_finite())
 }
 
 /// The text of a flag or environment variable as a typed value: TOML where it
-/// parses (`0.1`, `true`, `[1, 2]`, `"x"`, `{ a = 1 }`), else a string.
+/// parses (`0.1`, `true`, `[1, 2]`, `"x"`, `{ a = 1 }`), a number such as `.5`, else a string.
 #[must_use]
 pub fn typed(text: &str, origin: &str) -> Value {
     if !text.contains('\n')
@@ -51,7 +129,10 @@ pub fn typed(text: &str, origin: &str) -> Value {
     {
         return value;
     }
-    make(text, origin)
+    match loose_number(text) {
+        Some(x) => make(x, origin),
+        None => make(text, origin),
+    }
 }
 
 /// A value with an origin.
@@ -59,34 +140,18 @@ pub fn make(kind: impl Into<ValueKind>, origin: &str) -> Value {
     Value::new(Some(&origin.to_owned()), kind)
 }
 
-/// The same value, every part of it from `origin`.
-#[must_use]
-pub fn relabel(value: Value, origin: &str) -> Value {
-    let kind = match value.kind {
-        ValueKind::Table(t) => ValueKind::Table(
-            t.into_iter()
-                .map(|(k, v)| (k, relabel(v, origin)))
-                .collect(),
-        ),
-        ValueKind::Array(a) => {
-            ValueKind::Array(a.into_iter().map(|v| relabel(v, origin)).collect())
-        }
-        other => other,
-    };
-    make(kind, origin)
-}
-
-/// Where `value` was set: its own origin, or that of its first part.
+/// Where `value` was set: its own origin, or that of one of its parts.
 #[must_use]
 pub fn origin(value: &Value) -> String {
+    if let Some(own) = value.origin().filter(|o| *o != DEFAULT) {
+        return own.to_owned();
+    }
     let inner = match &value.kind {
-        ValueKind::Table(t) => t.values().map(origin).find(|o| o != DEFAULT),
+        ValueKind::Table(t) => t.values().map(origin).filter(|o| o != DEFAULT).min(),
         ValueKind::Array(a) => a.first().map(origin),
         _ => None,
     };
-    inner
-        .or_else(|| value.origin().map(str::to_owned))
-        .unwrap_or_else(|| DEFAULT.to_owned())
+    inner.unwrap_or_else(|| DEFAULT.to_owned())
 }
 
 /// What `value` is, for messages: `the text "x"`, `a table`.
@@ -112,10 +177,14 @@ pub fn text(value: &Value) -> Option<&str> {
     }
 }
 
-/// The whole number of an integer value.
+/// Whole numbers up to here are exact as floats.
+const EXACT: f64 = 9_007_199_254_740_992.0;
+
+/// The whole number of an integer value, or of a float without a fraction (`2.0`, `1e3`).
 #[must_use]
 pub fn integer(value: &Value) -> Option<i128> {
     match value.kind {
+        ValueKind::Float(x) if x.fract() == 0.0 && x.abs() <= EXACT => Some(x as i128),
         ValueKind::I64(i) => Some(i.into()),
         ValueKind::I128(i) => Some(i),
         ValueKind::U64(i) => Some(i.into()),
@@ -157,18 +226,6 @@ pub fn to_toml(value: &Value) -> toml::Value {
         },
     }
 }
-
-/// The nearest of `names` to `word`, if it is near enough to be a slip.
-#[must_use]
-pub fn nearest<'a>(word: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    names
-        .into_iter()
-        .map(|name| (strsim::damerau_levenshtein(word, name), name))
-        .filter(|(distance, name)| *distance <= 1 + word.len().max(name.len()) / 3)
-        .min_by_key(|(distance, name)| (*distance, name.len()))
-        .map(|(_, name)| name)
-}
-
 /// Shows `visit` each list of blocks inside the table of a block, before it is read: the inner path
 /// of a residual block, the edges of a graph.
 pub fn each_inside(block: &mut Table, visit: &mut dyn FnMut(&mut Value)) {

@@ -243,6 +243,14 @@ impl DataPlan {
         {
             return refuse("resize", format!("must be a plausible size, not {h}x{w}"));
         }
+        if info.settings.is_empty()
+            && let Some(key) = self.options.keys().next()
+        {
+            return refuse(
+                &format!("options.{key}"),
+                format!("is set, and `{}` has no options", self.set),
+            );
+        }
         if info.classes > 0
             && info.settings.is_empty()
             && let Some(class) = self.classes.iter().find(|&&c| c as usize >= info.classes)
@@ -326,22 +334,19 @@ impl DataPlan {
     }
 
     fn check_augment(&self, shape: Shape) -> Result<()> {
-        let Augment {
-            crop,
-            flip,
-            padding,
-            ..
-        } = self.augment;
+        let Augment { crop, flip, .. } = self.augment;
         if (crop > 0 || flip > 0.0) && shape.plane() == 1 {
             return Err(Error::usage(format!(
                 "`data.augment.crop` and `data.augment.flip` need images; samples of `{}` are {shape}",
                 self.set
             )));
         }
-        if padding == Padding::Reflect && crop >= shape.height.min(shape.width) {
+        // Reflection has no more pixels; with zeros, images would be blank.
+        if crop > 0 && crop >= shape.height.min(shape.width) {
             return Err(Error::usage(format!(
-                "`data.augment.crop` is {crop}; reflecting needs it below the image size, {shape}"
-            )));
+                "`data.augment.crop` is {crop}, expected less than the image size, {shape}"
+            ))
+            .hint("`crop` is the padding on each side, not the size that is cut out"));
         }
         Ok(())
     }

@@ -285,7 +285,7 @@ pub fn find(name: &str) -> Result<&'static SetInfo> {
             .collect::<Vec<_>>()
             .join(", ");
         let error = Error::usage(format!("unknown data set `{name}`; known: {names}"));
-        match crate::config::nearest(name, SETS.iter().map(|s| s.name)) {
+        match crate::text::nearest(name, SETS.iter().map(|s| s.name)) {
             Some(near) => error.hint(format!("did you mean `{near}`?")),
             None => error,
         }

@@ -4,6 +4,8 @@
 //! What files, environment and flags say (with shorthands, presets and missing
 //! values) is the raw configuration; `resolve` turns it into this.
 
+pub mod formula;
+pub mod rates;
 pub mod shapes;
 
 use std::collections::BTreeMap;
@@ -11,6 +13,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+pub use formula::{Formula, Moment, Variable};
 pub use shapes::DataShape;
 
 /// A whole experiment.
@@ -465,6 +468,11 @@ pub enum SchedulePlan {
         /// Last rate.
         floor: f64,
     },
+    /// The optimiser's rate times an expression of the batch.
+    Formula {
+        /// Factor on the rate.
+        factor: Formula,
+    },
 }
 
 /// Rate handed to local rules, by batch (krotov_hebbian.md section 4).
@@ -489,6 +497,11 @@ pub enum LocalRatePlan {
     Linear {
         /// First rate.
         start: f64,
+    },
+    /// An expression of the batch (BioPyTorch takes any function of it).
+    Formula {
+        /// The rate.
+        value: Formula,
     },
 }
 

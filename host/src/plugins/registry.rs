@@ -14,8 +14,9 @@ use super::discover::{Folder, library_files, search_folders};
 use super::load::{LoadError, Plugin, Stage, open};
 use super::trial;
 use super::verdicts::Verdict;
-use crate::config::{LayerPlan, MapPlan, ParamValue as PlanValue, nearest};
 use crate::nn::rule::{Credit, LayerShape, Rule, RuleSource};
+use crate::plan::{LayerPlan, MapPlan, ParamValue as PlanValue};
+use crate::text::nearest;
 use crate::{Error, Result};
 
 /// A rule as its plugin presents it.

@@ -13,6 +13,7 @@ use super::run::{Trainer, named};
 use super::schedule::rate;
 use super::state::{Saved, VERSION};
 use crate::nn::Clock;
+use crate::plan::Moment;
 use crate::plan::PhasePlan;
 use crate::{Error, ExitCode, Result};
 
@@ -142,12 +143,10 @@ impl Trainer<'_> {
             if self.data.test.classes() {
                 out.insert("train/accuracy".into(), accuracy);
             }
-            let lr = rate(
-                &plan.schedule,
-                optimizer.base_rate(),
-                clock.epoch,
-                plan.epochs,
-            );
+            // That of the last batch.
+            let b = clock.step.saturating_sub(1);
+            let at = Moment::at_batch(b, clock.steps_per_epoch, plan.epochs);
+            let lr = rate(&plan.schedule, optimizer.base_rate(), &at);
             out.insert("rate".into(), lr);
         }
         if let Some(rate) = clock.local_rate {

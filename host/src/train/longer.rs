@@ -12,7 +12,7 @@ use super::state::Position;
 use super::step::{StepInput, gradient_step, local_step};
 use crate::Result;
 use crate::nn::Clock;
-use crate::plan::{CachePrecision, Drive, PhasePlan};
+use crate::plan::{CachePrecision, Drive, Moment, PhasePlan};
 
 /// Samples of the step that is tried with both numbers of epochs.
 const TRIED: usize = 8;
@@ -70,17 +70,19 @@ fn evaluations(began: &Began<'_>) -> Option<String> {
 fn rates(began: &Began<'_>, steps: u64) -> Option<String> {
     let (phase, was, now) = (began.phase, began.epochs, began.phase.epochs);
     let at = began.position;
-    let epochs = at.epoch + u64::from(at.batch > 0);
-    let moved = |epoch: &u64| {
-        let one = |epochs| rate(&phase.schedule, 1.0, *epoch, epochs).to_bits();
+    let moved = |step: &u64| {
+        let one = |epochs| {
+            let at = Moment::at_batch(*step, steps, epochs);
+            rate(&phase.schedule, 1.0, &at).to_bits()
+        };
         one(was) != one(now)
     };
     if phase.drive != Drive::Local
-        && let Some(epoch) = (0..epochs).find(moved)
+        && let Some(step) = (0..at.step).find(moved)
     {
+        let epoch = step / steps.max(1) + 1;
         return Some(format!(
-            "its `schedule` gives epoch {} another rate in {now} epochs than in {was}",
-            epoch + 1
+            "its `schedule` gives epoch {epoch} another rate in {now} epochs than in {was}"
         ));
     }
     let local = phase.local_rate.as_ref()?;

@@ -10,12 +10,12 @@ use super::meter::Meter;
 use super::optimizer::Optimizer;
 use super::progress::{PhaseEvent, Progress, StepEvent};
 use super::run::{Resume, Trainer};
-use super::schedule::{local_rate, rate};
+use super::schedule::{is_rate, local_rate, rate};
 use super::source::{Batches, EpochSpec, Samples};
 use super::step::{StepInput, gradient_step, local_step};
 use super::stop::StopState;
 use crate::nn::{Clock, Mode, Pass};
-use crate::plan::{Drive, PhasePlan};
+use crate::plan::{Drive, LocalRatePlan, Moment, PhasePlan, SchedulePlan};
 use crate::{Error, Result};
 
 /// Whether to go on.
@@ -279,6 +279,9 @@ impl Trainer<'_> {
         };
         while self.position.batch < running.steps {
             let clock = self.clock(plan, self.position.step, running.steps, running.samples);
+            if let Some(LocalRatePlan::Formula { .. }) = plan.local_rate {
+                is_rate("local_rate", clock.local_rate.unwrap_or_default())?;
+            }
             let input = self.input(plan, samples, &mut feed, &spec, &clock, running.first)?;
             let seen = input.answers.len();
             self.step(plan, &input, &clock, running)?;
@@ -367,12 +370,11 @@ impl Trainer<'_> {
         let Some(optimizer) = &mut running.optimizer else {
             return local_step(&mut self.network, input, running.first, clock);
         };
-        let lr = rate(
-            &plan.schedule,
-            optimizer.base_rate(),
-            clock.epoch,
-            plan.epochs,
-        );
+        let at = Moment::at_batch(clock.step, clock.steps_per_epoch, plan.epochs);
+        let lr = rate(&plan.schedule, optimizer.base_rate(), &at);
+        if let SchedulePlan::Formula { .. } = plan.schedule {
+            is_rate("schedule", lr)?;
+        }
         let network = &mut self.network;
         let sums = gradient_step(
             network,

@@ -13,11 +13,12 @@ use super::phase::Flow;
 use super::progress::Progress;
 use super::restless::{self, Warning};
 use super::sets::Sets;
-use super::source::{Samples, TrainData};
+use super::source::{Samples, TrainData, steps};
 use super::state::{Checkpoint, Position, Saved};
 use crate::device::budget::Budget;
 use crate::nn::build::Placement;
 use crate::nn::{InputShape, Network, RuleSource};
+use crate::plan::rates;
 use crate::plan::{Loss, Precision, RunPlan};
 use crate::threads::in_pool;
 use crate::{Error, ExitCode, Result};
@@ -98,6 +99,10 @@ pub fn run(
     let mut place = place(job)?;
     place.stop = progress.stop_flag();
     let sets = Sets::new(job.data, &place)?;
+    for phase in segments.iter().flat_map(|segment| &segment.phases) {
+        let samples = sets.get(&phase.data)?.len();
+        rates::formulas_at_every_batch(phase, steps(samples, phase.batch, phase.drop_last))?;
+    }
     let mut resume = resume
         .map(|c| {
             Ok::<_, Error>(Resume {

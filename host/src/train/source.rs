@@ -38,16 +38,21 @@ pub struct EpochSpec {
     pub start: u64,
 }
 
+/// Batches of `batch` in an epoch over `n` samples, with or without a last, smaller one.
+pub fn steps(n: usize, batch: usize, drop_last: bool) -> u64 {
+    let batch = batch.max(1);
+    let steps = if drop_last {
+        n / batch
+    } else {
+        n.div_ceil(batch)
+    };
+    steps as u64
+}
+
 impl EpochSpec {
     /// Batches in the epoch over `n` samples.
     pub fn steps(&self, n: usize) -> u64 {
-        let batch = self.batch.max(1);
-        let steps = if self.drop_last {
-            n / batch
-        } else {
-            n.div_ceil(batch)
-        };
-        steps as u64
+        steps(n, self.batch, self.drop_last)
     }
 
     /// Where batch `i` begins and ends in the order.

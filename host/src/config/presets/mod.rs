@@ -10,6 +10,8 @@
 
 mod files;
 
+use config::ValueKind;
+
 use super::value::nearest;
 use crate::{Error, Result};
 
@@ -36,6 +38,37 @@ pub fn list() -> Vec<Preset> {
             .to_owned(),
     };
     files::ALL.iter().map(preset).collect()
+}
+
+/// Data sets of preset `name` that the registry does not have: with them it cannot run.
+///
+/// # Errors
+/// Usage error for an unknown preset.
+pub fn missing_sets(name: &str) -> Result<Vec<String>> {
+    let table = super::value::parse(&text(name)?, name)?;
+    let set = |value: &config::Value| match &value.kind {
+        ValueKind::String(set) => Some(set.clone()),
+        ValueKind::Table(data) => data.get("set").and_then(text_of),
+        _ => None,
+    };
+    let extra = match table.get("extra_data").map(|v| &v.kind) {
+        Some(ValueKind::Table(extra)) => extra.values().filter_map(set).collect(),
+        _ => Vec::new(),
+    };
+    let mut sets: Vec<String> = table
+        .get("data")
+        .and_then(set)
+        .into_iter()
+        .chain(extra)
+        .collect();
+    sets.sort();
+    sets.dedup();
+    sets.retain(|set| crate::data::registry::find(set).is_err());
+    Ok(sets)
+}
+
+fn text_of(value: &config::Value) -> Option<String> {
+    super::value::text(value).map(str::to_owned)
 }
 
 /// The TOML text of preset `name`.

@@ -5,6 +5,7 @@ use config::Value;
 use super::tagged;
 use crate::config::check;
 use crate::config::context::{Credit, PlanContext, RuleSchema};
+use crate::config::numbers;
 use crate::config::section::{Section, join};
 use crate::config::settings::{BLOCK, EDGE, NODE, NORM, POOL, RESIDUAL};
 use crate::config::shown::Shown;
@@ -173,7 +174,7 @@ fn out(s: &mut Section) -> Result<usize> {
             );
             Ok(0)
         }
-        Some(v) => match value::integer(&v).and_then(|n| usize::try_from(n).ok()) {
+        Some(v) => match numbers::whole(&v).and_then(|n| usize::try_from(n).ok()) {
             Some(0) => {
                 s.show(
                     "out",
@@ -186,12 +187,19 @@ fn out(s: &mut Section) -> Result<usize> {
                 s.show("out", toml::Value::Integer(n as i64), value::origin(&v));
                 Ok(n)
             }
-            None => Err(Error::usage(format!(
-                "`{}` is {}, expected a whole number or \"classes\" (from {})",
-                s.at("out"),
-                value::describe(&v),
-                value::origin(&v)
-            ))),
+            None => {
+                let e = Error::usage(format!(
+                    "`{}` is {}, expected a whole number or \"classes\" (from {})",
+                    s.at("out"),
+                    value::describe(&v),
+                    value::origin(&v)
+                ));
+                let near = value::text(&v).and_then(|word| value::nearest(word, ["classes"]));
+                Err(match near {
+                    Some(near) => e.hint(format!("did you mean `{near}`?")),
+                    None => e,
+                })
+            }
         },
     }
 }

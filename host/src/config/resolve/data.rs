@@ -7,9 +7,10 @@ use config::ValueKind;
 
 use super::is_table;
 use crate::config::section::{Section, join, unknown_among};
+use crate::config::settings::{AUGMENT, DATA_SET, Kind, Setting};
 use crate::config::shorthand;
 use crate::config::shown::Shown;
-use crate::config::value::{self, DEFAULT, Table};
+use crate::config::value::{self, DEFAULT, Table, make};
 use crate::data::DataPlan;
 use crate::{Error, Result};
 
@@ -54,6 +55,7 @@ fn one(path: &str, table: Table) -> Result<(DataPlan, Vec<(String, Shown)>)> {
     let bare = Table::from_iter([("set".to_owned(), set)]);
     let defaults: DataPlan = read(path, bare, &from)?;
     check_keys(path, &table, &json(&defaults)?)?;
+    let table = read_values(path, table, DATA_SET)?;
     let origins = table.clone();
     let from = table
         .values()
@@ -63,6 +65,50 @@ fn one(path: &str, table: Table) -> Result<(DataPlan, Vec<(String, Shown)>)> {
     let plan: DataPlan = read(path, table, &from)?;
     let shown = show(&json(&plan)?, Some(&origins));
     Ok((plan, shown))
+}
+
+/// The values of `table` as the plan type takes them, each checked for the kind of its setting:
+/// `2.0` for a whole number, one number for both axes.
+fn read_values(path: &str, table: Table, settings: &'static [Setting]) -> Result<Table> {
+    let mut out = Table::new();
+    let mut keys: Vec<String> = table.keys().cloned().collect();
+    keys.sort();
+    for key in keys {
+        let v = &table[&key];
+        let from = value::origin(v);
+        let Some(setting) = settings.iter().find(|s| s.key == key) else {
+            out.insert(key, v.clone());
+            continue;
+        };
+        let only = Table::from_iter([(key.clone(), v.clone())]);
+        let mut s = Section::open(path, only, settings)?;
+        let list = |list: &[u64]| {
+            list.iter()
+                .map(|n| make(*n as i64, &from))
+                .collect::<Vec<_>>()
+        };
+        let read = match setting.kind {
+            Kind::Whole => s.opt_whole(&key)?.map(|n| make(n as i64, &from)),
+            Kind::Number => s.opt_number(&key)?.map(|x| make(x, &from)),
+            Kind::Flag => s.opt_flag(&key)?.map(|flag| make(flag, &from)),
+            Kind::Text => s.opt_text(&key)?.map(|text| make(text, &from)),
+            Kind::Choice(_) => s.opt_choice::<String>(&key)?.map(|word| make(word, &from)),
+            Kind::Pair => s
+                .opt_pair(&key)?
+                .map(|pair| make(list(&pair.map(|n| n as u64)), &from)),
+            Kind::Wholes => Some(make(list(&s.wholes(&key)?), &from)),
+            Kind::Table("data.augment") => {
+                let inner = s.table(&key)?;
+                let inner = inner.map(|t| read_values(&join(path, &key), t, AUGMENT));
+                inner.transpose()?.map(|t| make(t, &from))
+            }
+            _ => Some(v.clone()),
+        };
+        if let Some(read) = read {
+            out.insert(key, read);
+        }
+    }
+    Ok(out)
 }
 
 fn read(path: &str, table: Table, from: &str) -> Result<DataPlan> {

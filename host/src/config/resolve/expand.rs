@@ -25,12 +25,26 @@ enum Learns {
     Gradient,
 }
 
+/// Which part of `training` the settings of a phase come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// `training.local`.
+    Local,
+    /// `training.gradient`.
+    Gradient,
+    /// `training.gradient`, and what only local phases have from `training.local`.
+    Both,
+}
+
+/// What `training.gradient` lacks and phases of [`Source::Both`] take from `training.local`.
+pub const FROM_LOCAL: [&str; 2] = ["local_rate", "stop"];
+
 /// The phases that `training` stands for, as entries of `phases`.
 pub(super) fn phases(
     top: &mut Section,
     blocks: &[BlockPlan],
     context: &dyn PlanContext,
-) -> Result<Vec<Table>> {
+) -> Result<Vec<(Table, Source)>> {
     let table = top.table("training")?.unwrap_or_default();
     let mut training = Section::open("training", table, TRAINING)?;
     let learns = learning(blocks, context)?;
@@ -67,15 +81,20 @@ struct Shared {
 
 impl Shared {
     /// One entry of `phases`.
-    fn phase(&self, name: &str, blocks: &[String], drive: &str) -> Table {
+    fn phase(&self, name: &str, blocks: &[String], drive: &str) -> (Table, Source) {
         let taught = drive == "taught";
+        let source = match drive {
+            "local" => Source::Local,
+            "both" | "taught" => Source::Both,
+            _ => Source::Gradient,
+        };
         let mut table = match drive {
             "local" => self.local.clone(),
             _ => self.gradient.clone(),
         };
         // A simultaneous phase also has what only local phases have.
         if drive == "both" || taught {
-            for key in ["local_rate", "stop"] {
+            for key in FROM_LOCAL {
                 if let Some(v) = self.local.get(key) {
                     table.insert(key.to_owned(), v.clone());
                 }
@@ -89,7 +108,7 @@ impl Shared {
         table.insert("name".into(), make(name, &self.from));
         table.insert("blocks".into(), make(list, &self.from));
         table.insert("drive".into(), make(drive, &self.from));
-        table
+        (table, source)
     }
 }
 
@@ -165,7 +184,7 @@ fn drive(how: Learns) -> &'static str {
     }
 }
 
-fn successive(learns: &[(String, Learns)], shared: &Shared) -> Vec<Table> {
+fn successive(learns: &[(String, Learns)], shared: &Shared) -> Vec<(Table, Source)> {
     groups(learns)
         .into_iter()
         .map(|(blocks, how)| {
@@ -178,7 +197,7 @@ fn successive(learns: &[(String, Learns)], shared: &Shared) -> Vec<Table> {
         .collect()
 }
 
-fn consecutive(learns: &[(String, Learns)], shared: &Shared) -> Vec<Table> {
+fn consecutive(learns: &[(String, Learns)], shared: &Shared) -> Vec<(Table, Source)> {
     let groups = groups(learns);
     let kinds = [
         (Learns::Local, "local"),
@@ -198,7 +217,7 @@ fn consecutive(learns: &[(String, Learns)], shared: &Shared) -> Vec<Table> {
         .collect()
 }
 
-fn end_to_end(learns: &[(String, Learns)], shared: &Shared) -> Result<Vec<Table>> {
+fn end_to_end(learns: &[(String, Learns)], shared: &Shared) -> Result<Vec<(Table, Source)>> {
     let local = |l: &Learns| matches!(l, Learns::Local | Learns::Taught);
     if let Some((name, _)) = learns.iter().find(|(_, l)| local(l)) {
         let from = if shared.from == DEFAULT {

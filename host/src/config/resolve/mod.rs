@@ -4,7 +4,7 @@
 
 mod blocks;
 mod data;
-mod expand;
+pub(super) mod expand;
 mod init;
 mod phases;
 mod tagged;
@@ -15,12 +15,14 @@ use std::path::PathBuf;
 use config::ValueKind;
 
 use super::context::PlanContext;
-use super::plan::{BlockPlan, OutputPlan, RunPlan};
+use super::plan::{BlockPlan, OutputPlan, PhasePlan, RunPlan};
+use super::readers::{self, Given};
 use super::section::Section;
 use super::settings::{OUTPUT, TOP};
 use super::shown::{self, Row, Shown};
 use super::value::{self, Table, make};
 use super::{Warnings, check, layers};
+use crate::data::DataPlan;
 use crate::{Error, Result};
 
 /// A checked plan and how it came about.
@@ -110,6 +112,8 @@ pub fn resolve(sources: &layers::Sources, context: &dyn PlanContext) -> Result<R
 /// # Errors
 /// Usage, data or plugin error; nothing has run.
 pub fn resolve_table(table: Table, context: &dyn PlanContext) -> Result<Resolved> {
+    let given = Given::of(&table);
+    let inherited = phases::Inherited::of(&table);
     let mut top = Section::open("", shared_rule(spelled_once(table)), TOP)?;
     let name = top.text("name")?;
     check_name(&name, &top.origin("name"))?;
@@ -134,12 +138,14 @@ pub fn resolve_table(table: Table, context: &dyn PlanContext) -> Result<Resolved
             .hint("write `[[blocks]]`, or name a preset (`biorule config presets`)"));
     }
     let init = init::init(&mut top, &blocks)?;
-    let phases = if top.has("phases") {
-        top.tables("phases")?
+    let (phases, sources) = if top.has("phases") {
+        (top.tables("phases")?, Vec::new())
     } else {
         expand::phases(&mut top, &blocks, context)?
+            .into_iter()
+            .unzip()
     };
-    let phases = phases::phases(&mut top, phases)?;
+    let phases = phases::phases(&mut top, phases, &inherited)?;
     let output = output(&mut top)?;
     let plan = RunPlan {
         name,
@@ -159,7 +165,8 @@ pub fn resolve_table(table: Table, context: &dyn PlanContext) -> Result<Resolved
         baselines,
     };
     let mut warnings = Warnings::default();
-    check::plan(&plan, context, &mut warnings)?;
+    check::plan(&plan, context, &mut warnings).map_err(|e| of_preset(e, &plan, &top))?;
+    readers::check(&given, &plan, &sources, context, &mut warnings)?;
     Ok(Resolved {
         plan,
         shown: top.close(),
@@ -201,6 +208,31 @@ fn give(blocks: &mut config::Value, rule: &config::Value) {
     }
 }
 
+/// An unknown data set that a preset names is one that is not supported yet.
+fn of_preset(e: Error, plan: &RunPlan, top: &Section) -> Error {
+    let unknown = |set: &DataPlan| {
+        let own = set.info().err();
+        own.is_some_and(|own| own.text == e.text)
+    };
+    let mut sets = vec![("data.set".to_owned(), &plan.data)];
+    let extra = plan.extra_data.iter();
+    sets.extend(extra.map(|(name, set)| (format!("extra_data.{name}.set"), set)));
+    let rows = shown::rows(top.shown());
+    for (path, set) in sets.iter().filter(|(_, set)| unknown(set)) {
+        let row = rows.iter().find(|(p, ..)| p == path);
+        if let Some((.., origin)) = row.filter(|(.., origin)| origin.starts_with("preset ")) {
+            let text = format!(
+                "{origin} needs the data set `{}`, which is not supported yet",
+                set.set
+            );
+            return Error::usage(text).hint(format!(
+                "`biorule config presets` marks such presets; `--set {path}=NAME` takes another set (`biorule data list`)"
+            ));
+        }
+    }
+    e
+}
+
 fn check_name(name: &str, from: &str) -> Result<()> {
     let plain = |c: char| c.is_ascii_alphanumeric() || "._-+@".contains(c);
     if name.is_empty() || name.starts_with('.') || !name.chars().all(plain) {
@@ -220,8 +252,11 @@ fn check_device(device: &str) -> Result<()> {
     if matches!(device, "auto" | "cpu" | "cuda") || number(device) {
         return Ok(());
     }
-    Err(Error::usage(format!("`device` is `{device}`"))
-        .hint("use `auto`, `cpu`, `cuda` or `cuda:N`"))
+    let e = Error::usage(format!("`device` is `{device}`"));
+    Err(match value::nearest(device, ["auto", "cpu", "cuda"]) {
+        Some(near) => e.hint(format!("did you mean `{near}`?")),
+        None => e.hint("use `auto`, `cpu`, `cuda` or `cuda:N`"),
+    })
 }
 
 fn seeds(top: &mut Section) -> Result<Vec<u64>> {
@@ -238,13 +273,24 @@ fn seeds(top: &mut Section) -> Result<Vec<u64>> {
 fn baselines(top: &mut Section) -> Result<Vec<super::plan::Baseline>> {
     let from = top.origin("baselines");
     let words = top.texts("baselines")?;
-    let read = |word: String| {
-        serde_json::from_value(serde_json::Value::String(word.clone())).map_err(|_| {
-            Error::usage(format!("unknown baseline `{word}` (from {from})"))
-                .hint("known are `random-weights` and `linear-pixels`")
-        })
-    };
-    words.into_iter().map(read).collect()
+    let known = ["random-weights", "linear-pixels"];
+    let mut all = Vec::new();
+    for word in words {
+        let read = serde_json::from_value(serde_json::Value::String(word.clone()));
+        let baseline = read.map_err(|_| {
+            let e = Error::usage(format!("unknown baseline `{word}` (from {from})"));
+            match value::nearest(&word, known) {
+                Some(near) => e.hint(format!("did you mean `{near}`?")),
+                None => e.hint(format!("known are `{}`", known.join("` and `"))),
+            }
+        })?;
+        if all.contains(&baseline) {
+            let text = format!("`baselines` has `{word}` twice (from {from})");
+            return Err(Error::usage(text).hint("name each once"));
+        }
+        all.push(baseline);
+    }
+    Ok(all)
 }
 
 fn output(top: &mut Section) -> Result<OutputPlan> {
@@ -259,6 +305,19 @@ fn output(top: &mut Section) -> Result<OutputPlan> {
     };
     top.show_table("output", s.close());
     Ok(plan)
+}
+
+/// Whether `phase` trains block `name` of `plan`: it lists the block, or one around it.
+#[must_use]
+pub fn trains(plan: &RunPlan, phase: &PhasePlan, name: &str) -> bool {
+    fn inside(blocks: &[BlockPlan], phase: &PhasePlan, name: &str, listed: bool) -> bool {
+        blocks.iter().any(|block| {
+            let listed = listed || phase.blocks.contains(&block.name);
+            let mut inner = block.inside();
+            (listed && block.name == name) || inner.any(|b| inside(b, phase, name, listed))
+        })
+    }
+    inside(&plan.blocks, phase, name, false)
 }
 
 /// All blocks, those inside a block after their own.

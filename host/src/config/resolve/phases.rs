@@ -1,18 +1,64 @@
 //! The phases of a plan.
 
+use std::collections::BTreeMap;
+
+use config::{Value, ValueKind};
+
 use super::tagged;
 use crate::config::section::{Section, join};
 use crate::config::settings::{CACHE_PLAN, PHASE, STOP_RULE};
 use crate::config::shown::Shown;
-use crate::config::value::{self, Table};
+use crate::config::value::{self, DEFAULT, Table};
 use crate::plan::{CachePlan, PhasePlan, StopPlan};
 use crate::{Error, Result};
 
+/// Settings of a data set that hold for every phase on it that says nothing else.
+const INHERITED: [&str; 2] = ["shuffle", "drop_last"];
+
+/// What phases take over from the data set that they learn from, by its name in a phase.
+pub(super) struct Inherited(BTreeMap<String, Table>);
+
+impl Inherited {
+    /// From the whole configuration.
+    pub(super) fn of(top: &Table) -> Self {
+        let chosen = |set: &Value| match &set.kind {
+            ValueKind::Table(set) => {
+                let entry = |key: &str| Some((key.to_owned(), set.get(key)?.clone()));
+                INHERITED.into_iter().filter_map(entry).collect()
+            }
+            _ => Table::new(),
+        };
+        let mut sets = BTreeMap::new();
+        if let Some(data) = top.get("data") {
+            sets.insert("train".to_owned(), chosen(data));
+        }
+        if let Some(ValueKind::Table(extra)) = top.get("extra_data").map(|v| &v.kind) {
+            sets.extend(extra.iter().map(|(name, set)| (name.clone(), chosen(set))));
+        }
+        Self(sets)
+    }
+
+    fn fill(&self, phase: &mut Table) {
+        let name = phase.get("data").and_then(value::text).unwrap_or("train");
+        for (key, v) in self.0.get(name).cloned().unwrap_or_default() {
+            let own = phase.get(&key).map(value::origin);
+            if own.is_none_or(|from| from == DEFAULT) {
+                phase.insert(key, v);
+            }
+        }
+    }
+}
+
 /// Reads `tables`, the entries of `phases`.
-pub(super) fn phases(top: &mut Section, tables: Vec<Table>) -> Result<Vec<PhasePlan>> {
+pub(super) fn phases(
+    top: &mut Section,
+    tables: Vec<Table>,
+    inherited: &Inherited,
+) -> Result<Vec<PhasePlan>> {
     let mut plans = Vec::new();
     let mut shown = Vec::new();
-    for (i, table) in tables.into_iter().enumerate() {
+    for (i, mut table) in tables.into_iter().enumerate() {
+        inherited.fill(&mut table);
         let name = table.get("name").and_then(value::text).map(str::to_owned);
         let path = join("phases", &name.unwrap_or_else(|| i.to_string()));
         let (plan, one) = phase(&path, table)?;

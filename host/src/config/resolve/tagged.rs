@@ -99,6 +99,7 @@ pub(super) fn schedule(path: &str, table: Table) -> Result<(SchedulePlan, ShownT
     let (kind, mut s) = open(path, table, |kind| match kind {
         "steps" => settings::SCHEDULE_STEPS,
         "cosine" => settings::SCHEDULE_COSINE,
+        "formula" => settings::SCHEDULE_FORMULA,
         _ => settings::SCHEDULE_PLAIN,
     })?;
     let plan = match kind.as_str() {
@@ -110,6 +111,9 @@ pub(super) fn schedule(path: &str, table: Table) -> Result<(SchedulePlan, ShownT
             floor: s.number("floor")?,
         },
         "softhebb" => SchedulePlan::Softhebb,
+        "formula" => SchedulePlan::Formula {
+            factor: s.formula("factor")?,
+        },
         _ => SchedulePlan::Constant,
     };
     Ok((plan, s.close()))
@@ -120,6 +124,7 @@ pub(super) fn local_rate(path: &str, table: Table) -> Result<(LocalRatePlan, Sho
     let (kind, mut s) = open(path, table, |kind| match kind {
         "exponential" => settings::RATE_EXPONENTIAL,
         "linear" => settings::RATE_LINEAR,
+        "formula" => settings::RATE_FORMULA,
         _ => settings::RATE_CONSTANT,
     })?;
     let plan = match kind.as_str() {
@@ -130,6 +135,9 @@ pub(super) fn local_rate(path: &str, table: Table) -> Result<(LocalRatePlan, Sho
         },
         "linear" => LocalRatePlan::Linear {
             start: s.number("start")?,
+        },
+        "formula" => LocalRatePlan::Formula {
+            value: s.formula("value")?,
         },
         _ => LocalRatePlan::Constant {
             value: s.number("value")?,

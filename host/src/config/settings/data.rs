@@ -89,13 +89,13 @@ pub const DATA_SET: &[Setting] = &[
         "shuffle",
         Kind::Flag,
         "true",
-        "order of loaders outside of phases",
+        "new order each epoch, in phases on this set that do not set `shuffle` themselves",
     ),
     Setting::new(
         "drop_last",
         Kind::Flag,
         "false",
-        "last batch of loaders outside of phases",
+        "leave out a last, smaller batch, in phases on this set that do not set `drop_last` themselves",
     ),
     Setting::new(
         "threads",

@@ -33,6 +33,8 @@ pub enum Kind {
     Numbers,
     /// Words in brackets.
     Texts,
+    /// A number, or an expression of where the phase stands.
+    Formula,
     /// A table of its own; the text says which section describes it.
     Table(&'static str),
     /// A list of tables; the text says which section describes one.

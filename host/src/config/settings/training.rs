@@ -229,7 +229,7 @@ pub const ADAM: &[Setting] = &[
         "[0.9, 0.999]",
         "decay of the first and second moment",
     )
-    .range(0.0, 1.0)
+    .range(0.0, 0.999_999_9)
     .source("Kingma and Ba 2015"),
     Setting::new(
         "eps",
@@ -244,7 +244,7 @@ pub const ADAM: &[Setting] = &[
 
 const KIND_SCHEDULE: Setting = Setting::new(
     "kind",
-    Kind::Choice(&["constant", "steps", "softhebb", "cosine"]),
+    Kind::Choice(&["constant", "steps", "softhebb", "cosine", "formula"]),
     "",
     "`softhebb`: halved at the thresholds its number of epochs gives",
 );
@@ -266,31 +266,56 @@ pub const SCHEDULE_COSINE: &[Setting] = &[
     KIND_SCHEDULE,
     Setting::new("floor", Kind::Number, "0.0", "`cosine`: last rate").min(0.0),
 ];
+/// A formula.
+pub const SCHEDULE_FORMULA: &[Setting] = &[
+    KIND_SCHEDULE,
+    Setting::new(
+        "factor",
+        Kind::Formula,
+        "",
+        "`formula`: factor on the optimiser's `lr` at each batch",
+    )
+    .source("PyTorch LambdaLR"),
+];
 
 const KIND_RATE: Setting = Setting::new(
     "kind",
-    Kind::Choice(&["constant", "exponential", "linear"]),
+    Kind::Choice(&["constant", "exponential", "linear", "formula"]),
     "",
     "how the rate moves",
 );
 /// A constant local rate.
 pub const RATE_CONSTANT: &[Setting] = &[
     KIND_RATE,
-    Setting::new("value", Kind::Number, "", "`constant`: the rate"),
+    Setting::new("value", Kind::Number, "", "`constant`: the rate").min(0.0),
+];
+/// A local rate by formula.
+pub const RATE_FORMULA: &[Setting] = &[
+    KIND_RATE,
+    Setting::new(
+        "value",
+        Kind::Formula,
+        "",
+        "`formula`: the rate at each batch, such as `\"0.02/(1+b)\"`",
+    )
+    .source("BioPyTorch"),
 ];
 /// An exponential local rate.
 pub const RATE_EXPONENTIAL: &[Setting] = &[
     KIND_RATE,
-    Setting::new("start", Kind::Number, "", "first rate"),
-    Setting::new("end", Kind::Number, "", "`exponential`: limit"),
+    Setting::new("start", Kind::Number, "", "first rate").min(0.0),
+    Setting::new("end", Kind::Number, "", "`exponential`: limit").min(0.0),
     Setting::new("speed", Kind::Number, "", "`exponential`: speed")
+        .min(0.0)
         .unit("1/epoch")
         .source("BioPyTorch"),
 ];
 /// A linear local rate.
 pub const RATE_LINEAR: &[Setting] = &[
     KIND_RATE,
-    Setting::new("start", Kind::Number, "", "first rate").source("Krotov and Hopfield 2019"),
+    Setting::new("start", Kind::Number, "", "first rate")
+        .min(0.0)
+        .source("Krotov and Hopfield 2019"),
 ];
 /// Stopping early.
 pub const STOP_RULE: &[Setting] = &[
@@ -371,6 +396,11 @@ pub(super) fn sections() -> Vec<SectionDoc> {
             SCHEDULE_COSINE,
         ),
         section(
+            "phases[].schedule (formula)",
+            "A text with a digit or an operator alone means this: `schedule = \"0.97^epoch\"`. Variables: `b` (batches that the phase has seen), `step` (batches that the epoch has seen), `epoch` (finished epochs), `steps` (batches in an epoch), `epochs`. Operators: `+ - * / // % ^ **` and parentheses. Functions: `exp`, `log`, `log2`, `log10`, `sqrt`, `sin`, `cos`, `tan`, `tanh`, `abs`, `floor`, `ceil`, `min`, `max`, `pow`; constants `pi` and `e`. A value that is below 0, infinite or not a number at any batch is refused before training. For rates of its own instead of a factor, set `lr = 1`.",
+            SCHEDULE_FORMULA,
+        ),
+        section(
             "phases[].local_rate (constant)",
             "A number alone means this.",
             RATE_CONSTANT,
@@ -384,6 +414,11 @@ pub(super) fn sections() -> Vec<SectionDoc> {
             "phases[].local_rate (linear)",
             "start·(1 − epoch/epochs).",
             RATE_LINEAR,
+        ),
+        section(
+            "phases[].local_rate (formula)",
+            "A text alone means this: `local_rate = \"0.02/(1+b)\"`. Variables, operators and functions are those of a schedule by formula.",
+            RATE_FORMULA,
         ),
         section("phases[].stop", "Looked at after each epoch.", STOP_RULE),
         section(

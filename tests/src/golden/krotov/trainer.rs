@@ -43,13 +43,24 @@ pub fn run(f: &File, checks: &mut Checks) -> Result<()> {
     checks.compare("w_final", &got, &f.tensor("w_final")?, limit(dtype(f)))
 }
 
-/// The rate of `bio_train`'s argument: absent, a number, or three.
+/// The rate of `bio_train`'s argument: absent, a number, three, or `callable: ` and an expression
+/// of the batch `b` in Python's spelling.
 fn schedule(f: &File) -> Result<LocalRatePlan> {
     let triple = |start, end, speed| LocalRatePlan::Exponential { start, end, speed };
     if f.find("arg_lr_scheduler").is_none() {
         return Ok(triple(0.01, 0.003, 1.0));
     }
     let value = f.json("arg_lr_scheduler")?;
+    let function = value
+        .as_str()
+        .and_then(|text| text.strip_prefix("callable:"));
+    if let Some(text) = function {
+        let text = text.trim();
+        let body = text.strip_prefix("lambda b:").unwrap_or(text);
+        return Ok(LocalRatePlan::Formula {
+            value: body.trim().parse()?,
+        });
+    }
     let number = |v: &Value| v.as_f64().ok_or("the rate is no number");
     match value.as_array().map(Vec::as_slice) {
         Some([start, end, speed]) => Ok(triple(number(start)?, number(end)?, number(speed)?)),
@@ -139,5 +150,44 @@ impl Loop {
             }
         }
         Ok(ends)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A file that holds nothing but the argument.
+    fn argument(text: &str) -> Result<LocalRatePlan> {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("trainer.safetensors");
+        let metadata = [("arg_lr_scheduler".to_owned(), text.to_owned())];
+        let none: [(String, safetensors::tensor::TensorView<'_>); 0] = [];
+        safetensors::serialize_to_file(none, Some(metadata.into_iter().collect()), &path)?;
+        schedule(&File::open(&path)?)
+    }
+
+    #[test]
+    fn every_form_of_the_argument_is_read() -> Result<()> {
+        let at = |plan: &LocalRatePlan, b: u64| local_rate(plan, b, 5, 0);
+        assert_eq!(at(&argument("0.05")?, 7), 0.05);
+        for text in [
+            "callable: 0.02/(1+b)",
+            "callable: lambda b: 0.02 / (1 + b)",
+            "\"callable: 0.02*(b + 1)**-1\"",
+        ] {
+            let plan = argument(text)?;
+            for b in [0, 7, 40] {
+                let want = 0.02 / (1.0 + b as f64);
+                assert!((at(&plan, b) - want).abs() < 1e-17, "{text} at {b}");
+            }
+        }
+        let triple = argument("[0.1, 0.005, 0.1]")?;
+        let same = argument("callable: 0.005 - (0.005 - 0.1)*np.exp(-0.1*b/5)")?;
+        for b in 0..20 {
+            assert!((at(&triple, b) - at(&same, b)).abs() < 1e-16, "at {b}");
+        }
+        assert!(argument("callable: 0.02/(1+c)").is_err());
+        Ok(())
     }
 }

@@ -1,6 +1,6 @@
 //! Small networks through all phases of training: `network_*`.
 
-use biorule::config::{Drive, Loss, OptimizerPlan, SchedulePlan};
+use biorule::config::{Drive, Loss, Moment, OptimizerPlan, SchedulePlan};
 use biorule::nn::build::Placement;
 use biorule::nn::{Clock, InputShape, Mode, Network, Pass};
 use biorule::ops::loss::count_right;
@@ -298,7 +298,11 @@ impl<'a> Trace<'a> {
         let mut log = Vec::new();
         for epoch in 0..epochs {
             clock.epoch = epoch;
-            let rate = schedule::rate(&SchedulePlan::Softhebb, base, epoch, epochs);
+            let rate = schedule::rate(
+                &SchedulePlan::Softhebb,
+                base,
+                &Moment::at_epoch(epoch, epochs),
+            );
             for batch in batches {
                 let how = (Loss::CrossEntropy, rate);
                 let sums = gradient_step(

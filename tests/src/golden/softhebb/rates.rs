@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use biorule::config::{LayerPlan, MapPlan, ParamValue, SchedulePlan};
+use biorule::config::{LayerPlan, MapPlan, Moment, ParamValue, SchedulePlan};
 use biorule::train::schedule;
 use candle_core::{DType, Tensor};
 
@@ -113,7 +113,13 @@ fn radius_dependent(file: &File, name: &str, checks: &mut Checks) -> Result<()> 
 fn optimiser(file: &File, name: &str, checks: &mut Checks) -> Result<()> {
     let epochs = setting(name, "epochs")? as u64;
     let got: Vec<f64> = (0..epochs)
-        .map(|epoch| schedule::rate(&SchedulePlan::Softhebb, 0.001, epoch, epochs))
+        .map(|epoch| {
+            schedule::rate(
+                &SchedulePlan::Softhebb,
+                0.001,
+                &Moment::at_epoch(epoch, epochs),
+            )
+        })
         .collect();
     checks.compare_values(name, &got, &file.values(name)?, Tolerance::Largest(1e-12));
     Ok(())

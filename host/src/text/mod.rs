@@ -1,9 +1,12 @@
 //! Words on standard output: results as text, JSON and tables.
 
+mod names;
+
 use std::io::Write as _;
 use std::process;
 
 use crate::{Error, Result};
+pub use names::nearest;
 
 /// Writes a result to standard output. A reader that has seen enough and
 /// closed the pipe is a success: the process ends.

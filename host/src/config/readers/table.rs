@@ -1,0 +1,362 @@
+//! Every setting and its reader.
+
+use super::unread as why;
+use super::{Place, Reader};
+
+const fn always(key: &'static str, by: &'static str) -> Reader {
+    Reader::always(key, by)
+}
+
+const LAYERS: &str = "the layers of the configuration";
+const DEVICE: &str = "the device";
+const RUN: &str = "the run's folder";
+const LOAD: &str = "loading of data";
+const LOADER: &str = "the loader of batches";
+const AUGMENT: &str = "augmentation of training images";
+const NETWORK: &str = "the network";
+const STEP: &str = "each training step";
+const PHASES: &str = "the order of phases";
+const LOSS_ONLY: &str = "phases with `drive = \"gradient\"` or `\"both\"`";
+const AUGMENTED: &str = "phases on the set with `augment = true`";
+const KEPT: &str = "the output of a frozen prefix is kept";
+const FEATURES: &str = "cached features";
+
+const TOP: &[Reader] = &[
+    always("name", RUN),
+    always("preset", LAYERS),
+    always("seed", LAYERS),
+    always("seeds", "the runs of an experiment"),
+    always("device", DEVICE),
+    always("dtype", NETWORK),
+    Reader::only("tf32", DEVICE, "on a GPU", why::on_cpu),
+    Reader::only("gpu_memory_share", DEVICE, "on a GPU", why::on_cpu),
+    always("threads", "kernels on the CPU"),
+    always("data", LOAD),
+    Reader::only("extra_data", LOAD, "a phase has it as its `data`", |_| {
+        Ok(None)
+    }),
+    always("blocks", NETWORK),
+    Reader::only(
+        "rule",
+        NETWORK,
+        "layers that name no rule themselves",
+        why::rule_for_nobody,
+    ),
+    always("training", PHASES),
+    always("phases", PHASES),
+    always("output", RUN),
+    always("plugin_folders", "the search for plugins"),
+    Reader::only(
+        "baselines",
+        "the end of a run",
+        "a phase is driven by the loss",
+        why::baselines_without_loss,
+    ),
+];
+
+const DATA: &[Reader] = &[
+    always("set", LOAD),
+    always("root", LOAD),
+    always("validation", LOAD),
+    Reader::only(
+        "split_seed",
+        LOAD,
+        "with `validation`, `limit_train` or `limit_test`",
+        why::split_without_choice,
+    ),
+    always("limit_train", LOAD),
+    Reader::only(
+        "limit_test",
+        "evaluation",
+        "in `data`, not in `extra_data`",
+        why::test_part_of_extra,
+    ),
+    always("classes", LOAD),
+    always("normalize", LOAD),
+    always("mean", "`normalize = \"standard\"`; refused without"),
+    always("std", "`normalize = \"standard\"`; refused without"),
+    always("whiten", LOAD),
+    always("resize", LOAD),
+    Reader::only(
+        "resize_method",
+        LOAD,
+        "with `resize`",
+        why::method_without_resize,
+    ),
+    Reader::only(
+        "shuffle",
+        LOADER,
+        "phases on the set that do not set theirs",
+        why::shuffle_overruled,
+    ),
+    Reader::only(
+        "drop_last",
+        LOADER,
+        "phases on the set that do not set theirs",
+        why::drop_last_overruled,
+    ),
+    always("threads", LOADER),
+    Reader::only(
+        "prefetch",
+        LOADER,
+        "`threads` is 1 or more",
+        why::prefetch_without_threads,
+    ),
+    Reader::only("augment", AUGMENT, AUGMENTED, why::augment_without_phase),
+    always(
+        "options",
+        "the maker of a generated set; refused for others",
+    ),
+];
+
+const DATA_AUGMENT: &[Reader] = &[
+    Reader::only("flip", AUGMENT, AUGMENTED, why::augment_without_phase),
+    Reader::only("crop", AUGMENT, AUGMENTED, why::augment_without_phase),
+    Reader::only(
+        "padding",
+        AUGMENT,
+        "the same, with `crop` above 0",
+        why::padding_without_crop,
+    ),
+    Reader::only("noise", AUGMENT, AUGMENTED, why::augment_without_phase),
+];
+
+const BLOCK: &[Reader] = &[
+    always("name", NETWORK),
+    always("norm", NETWORK),
+    always("flatten", NETWORK),
+    always("divide_by_max", NETWORK),
+    always("unit_length", NETWORK),
+    Reader::only("dropout", STEP, "a phase trains the block", why::untrained),
+    always("layer", NETWORK),
+    always("out", "the layer; refused without one"),
+    always("bias", "the layer; refused without one"),
+    always("rule", "the layer; refused without one"),
+    always("kernel", "convolutions; refused elsewhere"),
+    always("stride", "convolutions; refused elsewhere"),
+    always("padding", "convolutions; refused elsewhere"),
+    Reader::only(
+        "dilation",
+        "convolutions; refused elsewhere",
+        "the kernel is larger than one pixel",
+        why::dilation_of_points,
+    ),
+    always("groups", "convolutions; refused elsewhere"),
+    Reader::only(
+        "padding_mode",
+        "convolutions; refused elsewhere",
+        "with `padding`",
+        why::mode_without_padding,
+    ),
+    always("norm_inner", NETWORK),
+    always("activation", NETWORK),
+    always("norm_after", NETWORK),
+    always("pool", NETWORK),
+    always("residual", NETWORK),
+];
+
+const NORM: &[Reader] = &[
+    always("kind", NETWORK),
+    Reader::only(
+        "affine",
+        "the optimiser",
+        "a phase that is driven by the loss trains the block",
+        why::affine_without_gradient,
+    ),
+    always("eps", NETWORK),
+    Reader::only("momentum", STEP, "a phase trains the block", why::untrained),
+];
+
+const RULE: &[Reader] = &[always(
+    "name",
+    "the layer; the other keys are read by the rule, its `lr` where no `local_rate` takes its place",
+)];
+
+const ACTIVATION: &[Reader] = &[
+    always("kind", NETWORK),
+    always("power", NETWORK),
+    always("gain", NETWORK),
+];
+
+const POOL: &[Reader] = &[
+    always("kind", NETWORK),
+    always("kernel", NETWORK),
+    Reader::only(
+        "stride",
+        NETWORK,
+        "the window does not cover the whole map",
+        why::stride_of_global_pool,
+    ),
+    always("padding", NETWORK),
+];
+
+const RESIDUAL: &[Reader] = &[always("blocks", NETWORK), always("shortcut", NETWORK)];
+
+const TRAINING: &[Reader] = &[
+    always("mode", PHASES),
+    Reader::only("local", PHASES, "a layer has a local rule", |_| Ok(None)),
+    Reader::only("gradient", PHASES, "a phase is driven by the loss", |_| {
+        Ok(None)
+    }),
+];
+
+const LOCAL: &[Reader] = &[
+    always("data", LOADER),
+    always("epochs", PHASES),
+    always("batch", LOADER),
+    always("shuffle", LOADER),
+    always("drop_last", LOADER),
+    AUGMENT_FLAG,
+    always("evaluate_every", "the end of epochs"),
+    LOCAL_RATE,
+    always("stop", "the end of epochs"),
+    NEURON_LABELS,
+    always("cache", FEATURES),
+];
+
+const GRADIENT: &[Reader] = &[
+    always("data", LOADER),
+    always("epochs", PHASES),
+    always("batch", LOADER),
+    always("shuffle", LOADER),
+    always("drop_last", LOADER),
+    AUGMENT_FLAG,
+    always("evaluate_every", "the end of epochs"),
+    LOSS,
+    Reader::only("optimizer", STEP, LOSS_ONLY, why::not_driven),
+    SCHEDULE,
+    Reader::only("gradient_clip", STEP, LOSS_ONLY, why::not_driven),
+    always("cache", FEATURES),
+];
+
+/// Warned about with the set it belongs to.
+const AUGMENT_FLAG: Reader =
+    Reader::only("augment", LOADER, "the set has an `augment`", |_| Ok(None));
+const LOSS: Reader = Reader::only(
+    "loss",
+    "each training step, and evaluation",
+    "the phase is driven by the loss, evaluated, or the last",
+    why::loss_without_look,
+);
+const SCHEDULE: Reader = Reader::only(
+    "schedule",
+    STEP,
+    "the phase is driven by the loss and long enough for a change",
+    why::schedule_without_change,
+);
+const LOCAL_RATE: Reader = Reader::only(
+    "local_rate",
+    STEP,
+    "a local rule learns in the phase",
+    why::no_local_rule,
+);
+const NEURON_LABELS: Reader = Reader::only(
+    "neuron_labels",
+    "the end of epochs",
+    "local phases that end in a dense layer",
+    why::no_neurons,
+);
+
+const PHASE: &[Reader] = &[
+    always("name", RUN),
+    always("blocks", STEP),
+    always("drive", STEP),
+    always("data", LOADER),
+    always("epochs", PHASES),
+    always("batch", LOADER),
+    always("shuffle", LOADER),
+    always("drop_last", LOADER),
+    AUGMENT_FLAG,
+    always("evaluate_every", "the end of epochs"),
+    LOSS,
+    Reader::only("optimizer", STEP, LOSS_ONLY, why::not_driven),
+    SCHEDULE,
+    LOCAL_RATE,
+    always("stop", "the end of epochs"),
+    NEURON_LABELS,
+    Reader::only("gradient_clip", STEP, LOSS_ONLY, why::not_driven),
+    always("cache", FEATURES),
+];
+
+const OPTIMIZER: &[Reader] = &[
+    Reader::only("kind", STEP, LOSS_ONLY, why::not_driven),
+    Reader::only("lr", STEP, LOSS_ONLY, why::not_driven),
+    Reader::only("momentum", STEP, LOSS_ONLY, why::not_driven),
+    Reader::only("betas", STEP, LOSS_ONLY, why::not_driven),
+    Reader::only("eps", STEP, LOSS_ONLY, why::not_driven),
+    Reader::only("weight_decay", STEP, LOSS_ONLY, why::not_driven),
+    Reader::only("decoupled_decay", STEP, LOSS_ONLY, why::not_driven),
+];
+
+const SCHEDULES: &[Reader] = &[
+    Reader::only("kind", STEP, "as `schedule`", why::schedule_without_change),
+    Reader::only(
+        "epochs",
+        STEP,
+        "as `schedule`; epochs that the phase reaches",
+        why::steps_beyond,
+    ),
+    Reader::only("gamma", STEP, "as `schedule`", why::schedule_without_change),
+    Reader::only("floor", STEP, "as `schedule`", why::schedule_without_change),
+    Reader::only("factor", STEP, LOSS_ONLY, why::not_driven),
+];
+
+const LOCAL_RATES: &[Reader] = &[
+    Reader::only("kind", STEP, "as `local_rate`", why::no_local_rule),
+    Reader::only("value", STEP, "as `local_rate`", why::no_local_rule),
+    Reader::only("start", STEP, "as `local_rate`", why::no_local_rule),
+    Reader::only("end", STEP, "as `local_rate`", why::no_local_rule),
+    Reader::only("speed", STEP, "as `local_rate`", why::no_local_rule),
+];
+
+const STOP: &[Reader] = &[
+    always("metric", "the end of epochs"),
+    always("threshold", "the end of epochs"),
+    always("patience", "the end of epochs"),
+];
+
+const CACHE: &[Reader] = &[
+    always("enabled", FEATURES),
+    Reader::only("memory_limit", FEATURES, KEPT, why::nothing_kept),
+    Reader::only("store", FEATURES, KEPT, why::nothing_kept),
+];
+
+const OUTPUT: &[Reader] = &[
+    always("runs", "the run's folder; `--run-dir` takes its place"),
+    always("checkpoint_seconds", "each training step"),
+    always("log_every", "each training step"),
+    always("tensorboard", "the run's folder"),
+    Reader::only(
+        "alignment_every",
+        "the end of epochs",
+        "phases that are driven by the loss and have as many epochs",
+        why::no_alignment,
+    ),
+];
+
+const fn place(place: &'static str, readers: &'static [Reader]) -> Place {
+    Place { place, readers }
+}
+
+/// All settings, in the order of the reference.
+pub const PLACES: &[Place] = &[
+    place("(top)", TOP),
+    place("data", DATA),
+    place("data.augment", DATA_AUGMENT),
+    place("blocks[]", BLOCK),
+    place("blocks[].norm", NORM),
+    place("blocks[].rule", RULE),
+    place("blocks[].activation", ACTIVATION),
+    place("blocks[].pool", POOL),
+    place("blocks[].residual", RESIDUAL),
+    place("training", TRAINING),
+    place("training.local", LOCAL),
+    place("training.gradient", GRADIENT),
+    place("phases[]", PHASE),
+    place("phases[].optimizer", OPTIMIZER),
+    place("phases[].schedule", SCHEDULES),
+    place("phases[].local_rate", LOCAL_RATES),
+    place("phases[].stop", STOP),
+    place("phases[].cache", CACHE),
+    place("output", OUTPUT),
+];
