@@ -9,10 +9,10 @@ use crate::cli::{Evaluation, Host};
 use crate::config::{
     DataShape, ParamKind, ParamSchema, ParamValue, PlanContext, PluginInfo, RuleSchema, RunPlan,
 };
-use crate::data::DataPlan;
+use crate::data::{DataPlan, Opened};
 use crate::device::{DeviceChoice, Placement};
 use crate::plugins::{Registry, RuleEntry};
-use crate::run::identity::DeviceRecord;
+use crate::run::identity::{DataRecord, DeviceRecord};
 use crate::run::{Bridge, CheckpointStore, Metrics, Outcome, Reporter, RunFolder, StopFlag};
 use crate::train::{self, Job, TrainData};
 use crate::{Error, Result};
@@ -70,23 +70,9 @@ impl PlanContext for App {
         self.registry.get(name).map(schema)
     }
     fn dataset(&self, plan: &DataPlan) -> Result<Option<DataShape>> {
-        // A set on disk is known by its entry; only its presence is looked at here.
-        plan.check()?;
-        let info = plan.info()?;
-        if info.is_on_disk() {
-            plan.folders().require(info)?;
-        }
-        let (shape, classes) = match info.settings.is_empty() {
-            true => (info.shape, info.classes),
-            false => {
-                let data = plan.open()?;
-                (data.shape(), data.train.dataset().outputs())
-            }
-        };
-        let mut sample = shape.dims().to_vec();
-        if let Some([height, width]) = plan.resize {
-            sample[1..].copy_from_slice(&[height, width]);
-        }
+        let survey = plan.survey()?;
+        let classes = survey.outputs;
+        let mut sample = survey.shape.dims().to_vec();
         if sample[1..] == [1, 1] {
             sample.truncate(1);
         }
@@ -136,6 +122,18 @@ impl Host for App {
         })
     }
 
+    fn data(&self, plan: &RunPlan) -> Result<Vec<DataRecord>> {
+        let further = plan
+            .extra_data
+            .iter()
+            .map(|(name, data)| (name.as_str(), data));
+        let mut records = Vec::new();
+        for (name, data) in std::iter::once(("data", &plan.data)).chain(further) {
+            records.extend(data.record(name)?);
+        }
+        Ok(records)
+    }
+
     fn train(
         &self,
         plan: &RunPlan,
@@ -143,7 +141,9 @@ impl Host for App {
         reporter: &mut Reporter,
         stop: &StopFlag,
     ) -> Result<Outcome> {
-        let data = TrainData::open(plan)?;
+        let sets = Opened::open(plan)?;
+        sets.notes().for_each(|note| reporter.note(&note));
+        let data = sets.for_training();
         let job = Job {
             plan,
             seed: plan.seeds.first().copied().unwrap_or(0),

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use crate::config::{PlanContext, PluginInfo, RuleSchema, RunPlan};
-use crate::run::identity::DeviceRecord;
+use crate::run::identity::{DataRecord, DeviceRecord};
 use crate::run::{Metrics, Outcome, Reporter, RunFolder, StopFlag};
 use crate::{Error, Result};
 
@@ -37,6 +37,15 @@ pub trait Host: PlanContext {
     /// # Errors
     /// Usage error for a device that is not there.
     fn device(&self, plan: &RunPlan) -> Result<DeviceRecord>;
+
+    /// The files that the data of `plan` comes from, with their digests.
+    ///
+    /// # Errors
+    /// Data error for files that are missing or cannot be read.
+    fn data(&self, plan: &RunPlan) -> Result<Vec<DataRecord>> {
+        let _ = plan;
+        Ok(Vec::new())
+    }
 
     /// Trains `plan`, whose one seed is its only one, in `folder`.
     ///

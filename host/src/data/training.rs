@@ -196,28 +196,58 @@ impl Data {
     }
 }
 
-impl TrainData {
+/// Every set of a plan in memory.
+pub struct Opened {
+    main: Data,
+    extra: BTreeMap<String, Data>,
+}
+
+impl Opened {
     /// Opens every set that `plan` names.
     ///
     /// # Errors
     /// Missing or damaged files, settings that do not fit, and a further set
     /// whose samples have another shape.
     pub fn open(plan: &RunPlan) -> Result<Self> {
-        let data = plan.data.open()?;
+        let main = plan.data.open()?;
         let mut extra = BTreeMap::new();
         for (name, further) in &plan.extra_data {
-            let further = further.open()?;
-            if further.shape() != data.shape() {
+            let further = further.open_beside(&plan.data)?;
+            if further.shape() != main.shape() {
                 return Err(crate::Error::usage(format!(
                     "samples of `extra_data.{name}` are {}, those of `data` {}",
                     further.shape(),
-                    data.shape()
+                    main.shape()
                 ))
                 .hint("set `resize`, or take a set of the same size"));
             }
             extra.insert(name.clone(), further);
         }
-        Ok(data.for_training(&extra))
+        Ok(Self { main, extra })
+    }
+
+    /// What a user should know of the data, see [`Data::notes`].
+    pub fn notes(&self) -> impl Iterator<Item = String> {
+        let further = self.extra.iter().flat_map(|(name, data)| {
+            let notes = data.notes().iter();
+            notes.map(move |note| format!("`extra_data.{name}`: {note}"))
+        });
+        self.main.notes().iter().cloned().chain(further)
+    }
+
+    /// The sets as the trainer takes them.
+    pub fn for_training(&self) -> TrainData {
+        self.main.for_training(&self.extra)
+    }
+}
+
+impl TrainData {
+    /// Opens every set that `plan` names.
+    ///
+    /// # Errors
+    /// As for [`Opened::open`].
+    pub fn open(plan: &RunPlan) -> Result<Self> {
+        Opened::open(plan).map(|sets| sets.for_training())
     }
 }
 

@@ -40,6 +40,9 @@ pub struct RunRecord {
     pub tf32: bool,
     /// Plugins loaded.
     pub plugins: Vec<PluginRecord>,
+    /// Data sets that were read from files.
+    #[serde(default)]
+    pub data: Vec<DataRecord>,
     /// First start, universal time.
     pub started: String,
     /// Number of starts.
@@ -108,6 +111,31 @@ pub struct PluginRecord {
     pub path: String,
 }
 
+/// A data set as it was.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DataRecord {
+    /// `data`, or the name in `extra_data`.
+    pub name: String,
+    /// The set, as in `data.set`.
+    pub set: String,
+    /// Where its files lie.
+    pub folder: String,
+    /// The files read.
+    pub files: Vec<FileRecord>,
+}
+
+/// A file as it was. A folder of pictures is one entry: the length of all files, and a digest over
+/// their names and contents.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileRecord {
+    /// Its path.
+    pub path: String,
+    /// Its length.
+    pub bytes: u64,
+    /// SHA-256, hexadecimal.
+    pub sha256: String,
+}
+
 impl From<&PluginInfo> for PluginRecord {
     fn from(plugin: &PluginInfo) -> Self {
         Self {
@@ -142,6 +170,7 @@ impl RunRecord {
             no_gpu: None,
             tf32: false,
             plugins: Vec::new(),
+            data: Vec::new(),
             started: clock::stamp(clock::now()),
             starts: 1,
             ended: None,
