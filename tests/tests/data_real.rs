@@ -51,12 +51,15 @@ fn mnist_is_what_the_authors_published() {
 #[test]
 fn the_mnist_test_files_have_the_published_checksums() {
     let Some(folder) = folder() else { return };
-    let set = registry::find("mnist").unwrap();
+    let plan = DataPlan {
+        set: "mnist".into(),
+        ..DataPlan::default()
+    };
     let folders = DataFolders::only([&folder]);
-    if folders.locate(set).is_none() {
+    if folders.locate(plan.info().unwrap()).is_none() {
         return;
     }
-    let found = verify::verify(set, &folders).unwrap();
+    let found = verify::verify(&plan, &folders).unwrap();
     for (file, state) in &found.files {
         if file.name.starts_with("t10k") {
             assert_eq!(*state, verify::FileState::Good, "{}", file.name);

@@ -251,6 +251,7 @@ impl Session<'_> {
             return replay(&folder, options);
         }
         folder.record_use(&self.device, &self.host.plugins())?;
+        folder.record_data(self.host.data(&resolved.plan)?)?;
         let mut reporter = Reporter::open(&folder, options)?;
         reporter.note(&format!("run folder {}", path.display()));
         let result = self

@@ -349,18 +349,7 @@ impl DataPlan {
 
     /// Both parts, resized.
     fn read(&self, folders: &DataFolders) -> Result<[Arc<Dataset>; 2]> {
-        let info = self.info()?;
-        if info.is_own() {
-            let parts = own::load(self, folders)?;
-            return Ok([&parts.train, &parts.test].map(|set| Arc::new(set.clone())));
-        }
-        let one = |split| -> Result<Arc<Dataset>> {
-            let set = registry::load(&self.set, split, folders, &self.options)?;
-            Ok(Arc::new(match self.resize {
-                Some([height, width]) => resize::resize(set, height, width, self.resize_method)?,
-                None => set,
-            }))
-        };
+        let one = |split| self.part(split, folders).map(Arc::new);
         let parts = [one(Split::Train)?, one(Split::Test)?];
         if parts[0].shape() != parts[1].shape() {
             return Err(Error::data(format!(
@@ -372,6 +361,25 @@ impl DataPlan {
             .hint("both parts have to be of one size; `data.resize` brings them to one"));
         }
         Ok(parts)
+    }
+
+    /// One part of the set, resized, with all its classes.
+    ///
+    /// # Errors
+    /// As for [`Self::open`].
+    pub fn part(&self, split: Split, folders: &DataFolders) -> Result<Dataset> {
+        if self.info()?.is_own() {
+            let parts = own::load(self, folders)?;
+            return Ok(match split {
+                Split::Train => parts.train.clone(),
+                Split::Test => parts.test.clone(),
+            });
+        }
+        let set = registry::load(&self.set, split, folders, &self.options)?;
+        match self.resize {
+            Some([height, width]) => resize::resize(set, height, width, self.resize_method),
+            None => Ok(set),
+        }
     }
 
     /// Which labels the classes in use have.

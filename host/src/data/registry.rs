@@ -362,7 +362,8 @@ pub fn find(name: &str) -> Result<&'static SetInfo> {
     })
 }
 
-/// Loads one part of the set named `name`.
+/// Loads one part of the published or generated set named `name`; those of a user are read by
+/// [`super::DataPlan::part`].
 ///
 /// # Errors
 /// Usage errors for an unknown set or bad `options`; data errors (exit code 3)
@@ -370,18 +371,6 @@ pub fn find(name: &str) -> Result<&'static SetInfo> {
 pub fn load(name: &str, split: Split, folders: &DataFolders, options: &Table) -> Result<Dataset> {
     let set = find(name)?;
     no_options(set, options)?;
-    if set.is_own() {
-        let plan = super::DataPlan {
-            set: name.to_owned(),
-            options: options.clone(),
-            ..super::DataPlan::default()
-        };
-        let parts = own::load(&plan, folders)?;
-        return Ok(match split {
-            Split::Train => parts.train.clone(),
-            Split::Test => parts.test.clone(),
-        });
-    }
     (set.load)(
         &Source {
             set,

@@ -33,6 +33,10 @@ pub enum Kind {
     Numbers,
     /// Words in brackets.
     Texts,
+    /// Whole numbers or words in brackets.
+    Labels,
+    /// What the text says.
+    Described,
     /// A table of its own; the text says which section describes it.
     Table(&'static str),
     /// A list of tables; the text says which section describes one.

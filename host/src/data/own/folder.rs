@@ -78,8 +78,9 @@ pub(super) fn read(own: &Own<'_>) -> Result<Raw> {
             .iter()
             .map(|(ending, n)| format!("{n} {ending}"))
             .collect();
+        let files = if count == 1 { "file" } else { "files" };
         notes.push(format!(
-            "{count} files that are not PNG or JPEG are left out ({})",
+            "{count} {files} other than PNG and JPEG left out ({})",
             kinds.join(", ")
         ));
     }

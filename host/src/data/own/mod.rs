@@ -17,13 +17,13 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use labels::Labels;
-pub(crate) use options::Options;
+pub(crate) use options::{ARRAYS, CSV, FOLDER, IDX, Options};
 
 use super::dataset::{Dataset, Provenance, Shape, Split, Targets, Values};
 use super::digest;
 use super::folders::DataFolders;
 use super::plan::{DataPlan, ResizeMethod};
-use super::registry::{Layout, SetInfo, Setting};
+use super::registry::{Layout, SetInfo};
 use super::resize;
 use crate::run::identity::FileRecord;
 use crate::{Error, Result};
@@ -80,14 +80,6 @@ pub static SETS: &[SetInfo] = &[
         settings: options::CSV,
         ..OWN
     },
-];
-
-/// Options of each set by name, for the reference page.
-pub const SETTINGS: &[(&str, &[Setting])] = &[
-    ("folder", options::FOLDER),
-    ("idx", options::IDX),
-    ("arrays", options::ARRAYS),
-    ("csv", options::CSV),
 ];
 
 /// What is to be read, and how.

@@ -128,7 +128,7 @@ const TASK: Setting = setting(
 );
 
 /// Options of `folder`.
-pub(super) const FOLDER: &[Setting] = &[
+pub(crate) const FOLDER: &[Setting] = &[
     TEST,
     STRATIFY,
     setting(
@@ -145,7 +145,7 @@ pub(super) const FOLDER: &[Setting] = &[
 ];
 
 /// Options of `idx`.
-pub(super) const IDX: &[Setting] = &[
+pub(crate) const IDX: &[Setting] = &[
     setting(
         "files",
         "{}",
@@ -158,7 +158,7 @@ pub(super) const IDX: &[Setting] = &[
 ];
 
 /// Options of `arrays`.
-pub(super) const ARRAYS: &[Setting] = &[
+pub(crate) const ARRAYS: &[Setting] = &[
     setting(
         "files",
         "{}",
@@ -177,7 +177,7 @@ pub(super) const ARRAYS: &[Setting] = &[
 ];
 
 /// Options of `csv`.
-pub(super) const CSV: &[Setting] = &[
+pub(crate) const CSV: &[Setting] = &[
     setting(
         "files",
         "{}",
