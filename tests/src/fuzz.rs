@@ -241,6 +241,18 @@ impl Bases {
                 let n = random.below(5);
                 Value::Array((0..n).map(|_| extreme(random)).collect())
             }
+            Kind::Labels => {
+                let n = random.below(4);
+                let one = |random: &mut Random| match random.below(2) {
+                    0 => Value::String(self.word(random)),
+                    _ => extreme(random),
+                };
+                Value::Array((0..n).map(|_| one(random)).collect())
+            }
+            Kind::Described => match random.below(2) {
+                0 => Value::String(self.word(random)),
+                _ => extreme(random),
+            },
             Kind::Texts => Value::Array(vec![Value::String(self.word(random))]),
             Kind::Table(_) | Kind::Tables(_) => match random.below(3) {
                 0 => Value::Table(Table::new()),

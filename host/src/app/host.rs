@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use crate::config::{PlanContext, PluginInfo, RuleSchema, RunPlan};
-use crate::run::identity::DeviceRecord;
+use crate::run::identity::{DataRecord, DeviceRecord};
 use crate::run::{Metrics, Outcome, Reporter, RunFolder, StopFlag};
 use crate::train::longer::Began;
 use crate::train::preflight::Report;
@@ -50,6 +50,14 @@ pub trait Host: PlanContext {
 
     /// Lets go of data sets that were opened for a plan.
     fn release(&self) {}
+    /// The files that the data of `plan` comes from, with their digests.
+    ///
+    /// # Errors
+    /// Data error for files that are missing or cannot be read.
+    fn data(&self, plan: &RunPlan) -> Result<Vec<DataRecord>> {
+        let _ = plan;
+        Ok(Vec::new())
+    }
 
     /// Trains `plan`, whose one seed is its only one, in `folder`.
     ///

@@ -10,11 +10,11 @@ use biorule_plugin_api::sdk::{ParamSpec, ParamValue as SdkValue};
 use crate::config::{
     DataShape, ParamKind, ParamSchema, ParamValue, PlanContext, PluginInfo, RuleSchema, RunPlan,
 };
-use crate::data::{Data, DataPlan};
+use crate::data::{Data, DataPlan, Opened};
 use crate::device::memory::{self, Room};
 use crate::device::{DeviceChoice, Placement};
 use crate::plugins::{Registry, RuleEntry};
-use crate::run::identity::DeviceRecord;
+use crate::run::identity::{DataRecord, DeviceRecord};
 use crate::run::{Bridge, CheckpointStore, Metrics, Outcome, Reporter, RunFolder, StopFlag};
 use crate::train::longer::Began;
 use crate::train::preflight::{self, Report, Subject};
@@ -28,10 +28,13 @@ pub struct App {
     /// The device, once opened: candle counts two openings of one GPU as two devices.
     opened: Mutex<Option<(DeviceChoice, bool, Placement)>>,
     /// Data sets that were opened for a look at the plan, for the training that follows.
-    data: Mutex<Vec<(DataPlan, Data)>>,
+    data: Mutex<Vec<(SetKey, Data)>>,
     /// Memory there was before any data set was opened.
     room: Option<Room>,
 }
+
+/// A data set, and the one beside whose labels it is read.
+type SetKey = (DataPlan, Option<DataPlan>);
 
 impl App {
     /// The device that `plan` asks for, opened at the first call.
@@ -62,31 +65,34 @@ impl App {
     }
 
     /// The data set of `plan`, read at the first call.
-    fn open_data(&self, plan: &DataPlan) -> Result<Data> {
+    fn open_data(&self, plan: &DataPlan, beside: Option<&DataPlan>) -> Result<Data> {
+        let key = (plan.clone(), beside.cloned());
         let mut opened = self.data.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, data)) = opened.iter().find(|(of, _)| of == plan) {
+        if let Some((_, data)) = opened.iter().find(|(of, _)| *of == key) {
             return Ok(data.clone());
         }
-        let data = plan.open()?;
-        opened.push((plan.clone(), data.clone()));
+        let data = match beside {
+            Some(main) => plan.open_beside(main)?,
+            None => plan.open()?,
+        };
+        opened.push((key, data.clone()));
         Ok(data)
     }
 
-    /// Every set that `plan` names, as the trainer takes them, and the bytes they take; sets of
-    /// other plans are let go.
-    fn train_data(&self, plan: &RunPlan) -> Result<(TrainData, u128)> {
+    /// Every set that `plan` names, and the bytes they take; sets of other plans are let go.
+    fn sets(&self, plan: &RunPlan) -> Result<(Opened, u128)> {
         let named =
             |set: &DataPlan| *set == plan.data || plan.extra_data.values().any(|e| set == e);
         let mut opened = self.data.lock().unwrap_or_else(PoisonError::into_inner);
-        opened.retain(|(set, _)| named(set));
+        opened.retain(|((set, _), _)| named(set));
         drop(opened);
         let mut bytes = 0;
-        let data = TrainData::open_with(plan, &mut |set| {
-            let data = self.open_data(set)?;
+        let sets = Opened::open_with(plan, &mut |set, beside| {
+            let data = self.open_data(set, beside)?;
             bytes += data.bytes();
             Ok(data)
         })?;
-        Ok((data, bytes))
+        Ok((sets, bytes))
     }
 
     /// What is looked at before `plan` is trained or evaluated.
@@ -130,23 +136,9 @@ impl PlanContext for App {
         self.registry.get(name).map(schema)
     }
     fn dataset(&self, plan: &DataPlan) -> Result<Option<DataShape>> {
-        // A set on disk is known by its entry; only its presence is looked at here.
-        plan.check()?;
-        let info = plan.info()?;
-        if info.is_on_disk() {
-            plan.folders().require(info)?;
-        }
-        let (shape, classes) = match info.settings.is_empty() {
-            true => (info.shape, info.classes),
-            false => {
-                let data = self.open_data(plan)?;
-                (data.shape(), data.train.dataset().outputs())
-            }
-        };
-        let mut sample = shape.dims().to_vec();
-        if let Some([height, width]) = plan.resize {
-            sample[1..].copy_from_slice(&[height, width]);
-        }
+        let survey = plan.survey()?;
+        let classes = survey.outputs;
+        let mut sample = survey.shape.dims().to_vec();
         if sample[1..] == [1, 1] {
             sample.truncate(1);
         }
@@ -197,13 +189,25 @@ impl Host for App {
     }
 
     fn inspect(&self, plan: &RunPlan) -> Result<Report> {
-        let (data, data_bytes) = self.train_data(plan)?;
-        preflight::inspect(&self.subject(plan, &data, data_bytes)?)
+        let (sets, data_bytes) = self.sets(plan)?;
+        preflight::inspect(&self.subject(plan, &sets.for_training(), data_bytes)?)
     }
 
     fn release(&self) {
         let mut opened = self.data.lock().unwrap_or_else(PoisonError::into_inner);
         opened.clear();
+    }
+
+    fn data(&self, plan: &RunPlan) -> Result<Vec<DataRecord>> {
+        let further = plan
+            .extra_data
+            .iter()
+            .map(|(name, data)| (name.as_str(), data));
+        let mut records = Vec::new();
+        for (name, data) in std::iter::once(("data", &plan.data)).chain(further) {
+            records.extend(data.record(name)?);
+        }
+        Ok(records)
     }
 
     fn train(
@@ -213,7 +217,9 @@ impl Host for App {
         reporter: &mut Reporter,
         stop: &StopFlag,
     ) -> Result<Outcome> {
-        let (data, _) = self.train_data(plan)?;
+        let (sets, _) = self.sets(plan)?;
+        sets.notes().for_each(|note| reporter.note(&note));
+        let data = sets.for_training();
         let job = Job {
             plan,
             seed: plan.seeds.first().copied().unwrap_or(0),
@@ -239,7 +245,8 @@ impl Host for App {
     }
 
     fn evaluate(&self, plan: &RunPlan, what: &Evaluation) -> Result<Metrics> {
-        let (data, data_bytes) = self.train_data(plan)?;
+        let (sets, data_bytes) = self.sets(plan)?;
+        let data = sets.for_training();
         preflight::fits(&self.subject(plan, &data, data_bytes)?)?;
         let samples = match what.split.as_str() {
             "test" => Some(&data.test),

@@ -8,9 +8,9 @@ use clap::{Args, Subcommand, ValueEnum};
 use serde_json::json;
 
 use crate::data::fetch::FetchOptions;
-use crate::data::registry::{self, SETS, SetInfo};
+use crate::data::registry::{self, SetInfo};
 use crate::data::verify::{self, FileState};
-use crate::data::{DataFolders, Dataset, Provenance, Split, Targets, picture};
+use crate::data::{DataFolders, DataPlan, Dataset, Provenance, Split, Targets, picture};
 use crate::{Error, Result};
 
 /// Data sets: list, fetch, verify, show.
@@ -23,14 +23,16 @@ Examples:
   biorule data verify mnist
   biorule data show cifar10 --index 7
   biorule data show bars --set single=true --split test
+  biorule data show folder --root pictures --set test=0.2 --resize 32 32
+  biorule data verify csv --root iris.csv --set label=species --set test=0.2
 
-Searched in order: --root (or `data.root` of a configuration), the folders of
-BIORULE_DATA, ./data, $XDG_DATA_HOME/biorule.")]
+Searched: --root (or `data.root` of a configuration) alone where it is given, else
+the folders of BIORULE_DATA, else ./data and $XDG_DATA_HOME/biorule.")]
 pub struct DataArgs {
     #[command(subcommand)]
     command: DataCommand,
 
-    /// Data folder, searched before the usual ones
+    /// Data folder, searched in place of the usual ones
     #[arg(long, global = true, value_name = "DIR")]
     root: Option<PathBuf>,
 }
@@ -57,10 +59,16 @@ enum DataCommand {
         #[arg(long, short)]
         quiet: bool,
     },
-    /// Check the files of a set against the published checksums, and read them
+    /// Check the files of a set against the published checksums where there are some, and read them
     Verify {
         /// Name of the set
         name: String,
+        /// Option of the set, as in `[data.options]`
+        #[arg(long = "set", value_name = "KEY=VALUE")]
+        options: Vec<String>,
+        /// Bring images to this size
+        #[arg(long, num_args = 2, value_names = ["HEIGHT", "WIDTH"])]
+        resize: Option<Vec<usize>>,
         /// As JSON
         #[arg(long)]
         json: bool,
@@ -82,9 +90,12 @@ struct ShowArgs {
     /// Write the sample to this PGM (grey) or PPM (colour) file
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// Option of a generated set
+    /// Option of the set, as in `[data.options]`
     #[arg(long = "set", value_name = "KEY=VALUE")]
     options: Vec<String>,
+    /// Bring images to this size
+    #[arg(long, num_args = 2, value_names = ["HEIGHT", "WIDTH"])]
+    resize: Option<Vec<usize>>,
     /// As JSON
     #[arg(long)]
     json: bool,
@@ -124,13 +135,36 @@ pub fn run(args: &DataArgs) -> Result<()> {
                 *quiet,
             )
         }
-        DataCommand::Verify { name, json } => verify_set(registry::find(name)?, &folders, *json),
+        DataCommand::Verify {
+            name,
+            options,
+            resize,
+            json,
+        } => {
+            let plan = plan(name, options, resize.as_deref())?;
+            verify_set(&plan, &folders, *json)
+        }
         DataCommand::Show(args) => show(args, &folders),
     }
 }
 
+/// A plan for the set `name` and nothing else.
+fn plan(name: &str, options: &[String], resize: Option<&[usize]>) -> Result<DataPlan> {
+    let plan = DataPlan {
+        set: name.to_owned(),
+        options: parse_options(options)?,
+        resize: resize.map(|size| [size[0], size[1]]),
+        ..DataPlan::default()
+    };
+    plan.check()?;
+    Ok(plan)
+}
+
 /// Where a set comes from here, in words.
 fn place(set: &SetInfo, folders: &DataFolders) -> Option<String> {
+    if set.is_own() {
+        return Some("your files: `data.root`".to_owned());
+    }
     if set.is_on_disk() {
         return folders
             .locate(set)
@@ -146,19 +180,29 @@ fn place(set: &SetInfo, folders: &DataFolders) -> Option<String> {
     )
 }
 
+/// Samples of each part that are there, where the set is; those of an archive that cannot be
+/// counted without unpacking it are not known.
+fn found(set: &SetInfo, folders: &DataFolders) -> Option<[Option<usize>; 2]> {
+    match set.is_on_disk() {
+        true => folders.locate(set).map(|f| registry::counts(set, &f)),
+        false => None,
+    }
+}
+
 fn list(folders: &DataFolders, json: bool) -> Result<()> {
     if json {
-        let sets: Vec<_> = SETS
-            .iter()
+        let sets: Vec<_> = registry::all()
             .map(|set| {
+                let there = found(set, folders);
                 json!({
                     "name": set.name,
                     "summary": set.summary,
                     "licence": set.licence,
-                    "shape": set.shape.dims(),
-                    "classes": set.classes,
-                    "train": set.train,
-                    "test": set.test,
+                    "shape": (!set.is_own()).then(|| set.shape.dims()),
+                    "classes": (!set.is_own()).then_some(set.classes),
+                    "train": there.map_or(Some(set.train), |c| c[0]).filter(|_| !set.is_own()),
+                    "test": there.map_or(Some(set.test), |c| c[1]).filter(|_| !set.is_own()),
+                    "published": {"train": set.train, "test": set.test},
                     "download_bytes": set.files.iter().map(|f| f.bytes).sum::<u64>(),
                     "present": place(set, folders).is_some(),
                     "place": place(set, folders),
@@ -173,12 +217,7 @@ fn list(folders: &DataFolders, json: bool) -> Result<()> {
         return super::print_json(&json!({"sets": sets, "folders": searched}));
     }
     let mut table = super::table(&["set", "sample", "classes", "train", "test", "where"]);
-    for set in SETS {
-        let classes = if set.classes == 0 {
-            "-".to_owned()
-        } else {
-            set.classes.to_string()
-        };
+    for set in registry::all() {
         let missing = || {
             let bytes: u64 = set.files.iter().map(|f| f.bytes).sum();
             format!(
@@ -187,20 +226,29 @@ fn list(folders: &DataFolders, json: bool) -> Result<()> {
                 bytes.div_ceil(1_000_000)
             )
         };
-        table.add_row([
-            set.name.to_owned(),
-            set.shape.to_string(),
-            classes,
-            set.train.to_string(),
-            set.test.to_string(),
-            place(set, folders).unwrap_or_else(missing),
-        ]);
+        let number = |n: Option<usize>| n.map_or("?".to_owned(), |n| n.to_string());
+        let counts = found(set, folders).unwrap_or([Some(set.train), Some(set.test)]);
+        let known = match set.is_own() {
+            true => ["yours", "-", "-", "-"].map(str::to_owned),
+            false => [
+                set.shape.to_string(),
+                match set.classes {
+                    0 => "-".to_owned(),
+                    classes => classes.to_string(),
+                },
+                number(counts[0]),
+                number(counts[1]),
+            ],
+        };
+        let place = place(set, folders).unwrap_or_else(missing);
+        table.add_row([vec![set.name.to_owned()], known.to_vec(), vec![place]].concat());
     }
     super::print(&format!("{}\n", table.trim_fmt()))
 }
 
-fn verify_set(set: &'static SetInfo, folders: &DataFolders, json: bool) -> Result<()> {
-    let found = verify::verify(set, folders)?;
+fn verify_set(plan: &DataPlan, folders: &DataFolders, json: bool) -> Result<()> {
+    let set = plan.info()?;
+    let found = verify::verify(plan, folders)?;
     let samples = |at: usize| found.samples[at].as_ref().map_or(0, |n| *n);
     if json {
         let files: Vec<_> = found
@@ -213,6 +261,8 @@ fn verify_set(set: &'static SetInfo, folders: &DataFolders, json: bool) -> Resul
             "folder": found.folder,
             "good": found.is_good(),
             "files": files,
+            "own": found.own,
+            "notes": found.notes,
             "train": samples(0),
             "test": samples(1),
         }))?;
@@ -233,19 +283,29 @@ fn verify_set(set: &'static SetInfo, folders: &DataFolders, json: bool) -> Resul
                 Err(e) => text.push_str(&format!("{split}: {}\n", e.text)),
             }
         }
+        for record in &found.own {
+            let short = record.sha256.get(..12).unwrap_or_default();
+            text.push_str(&format!(
+                "{}: {} bytes, sha256 {short}\n",
+                record.path, record.bytes
+            ));
+        }
+        for note in &found.notes {
+            text.push_str(&format!("{note}\n"));
+        }
         super::print(&text)?;
     }
     found.require_good(set)
 }
 
 fn show(args: &ShowArgs, folders: &DataFolders) -> Result<()> {
-    let info = registry::find(&args.name)?;
-    let options = parse_options(&args.options)?;
+    let plan = plan(&args.name, &args.options, args.resize.as_deref())?;
+    let info = plan.info()?;
     let split = match args.split {
         Part::Train => Split::Train,
         Part::Test => Split::Test,
     };
-    let set = registry::load(&args.name, split, folders, &options)?;
+    let set = plan.part(split, folders)?;
     if let Some(path) = &args.out {
         picture::write_netpbm(&set, args.index, path)?;
         tell!("sample {} written to {}", args.index, path.display());
@@ -260,6 +320,8 @@ fn show(args: &ShowArgs, folders: &DataFolders) -> Result<()> {
             "shape": set.shape().dims(),
             "classes": set.classes(),
             "class_counts": set.class_counts(),
+            "class_names": (0..set.classes()).map(|c| set.class_name(c as u32)).collect::<Vec<_>>(),
+            "notes": set.notes(),
             "mean": mean,
             "std": std,
             "from": set.provenance(),
@@ -273,6 +335,9 @@ fn show(args: &ShowArgs, folders: &DataFolders) -> Result<()> {
         set.shape(),
         origin(&set)
     ));
+    for note in set.notes() {
+        text.push_str(&format!("{note}\n"));
+    }
     for (channel, (mean, std)) in moments.iter().enumerate() {
         text.push_str(&format!(
             "channel {channel}: mean {mean:.4}, deviation {std:.4}\n"
@@ -286,8 +351,13 @@ fn show(args: &ShowArgs, folders: &DataFolders) -> Result<()> {
     }
     for setting in info.settings {
         text.push_str(&format!(
-            "option {} = {}: {}\n",
-            setting.key, setting.default, setting.summary
+            "option {}{}: {}\n",
+            setting.key,
+            match setting.default {
+                "" => String::new(),
+                default => format!(" = {default}"),
+            },
+            setting.summary
         ));
     }
     text.push_str(&sample(&set, args.index)?);

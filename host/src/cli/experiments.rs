@@ -276,6 +276,7 @@ impl Started<'_> {
         }
         folder.note_warnings(resolved.warnings.iter());
         let moves = folder.record_use(device, &ready.host.plugins())?;
+        folder.record_data(ready.host.data(&resolved.plan)?)?;
         let mut reporter = Reporter::open(&folder, options)?;
         for text in &moves {
             reporter.warn("moved", text, None)?;

@@ -173,6 +173,19 @@ fn show(args: &ShowArgs) -> Result<()> {
             error.text, error.code
         ));
     }
+    for data in &record.data {
+        lines.push(format!(
+            "data      {} = {} in {}",
+            data.name, data.set, data.folder
+        ));
+        for file in &data.files {
+            let short = file.sha256.get(..12).unwrap_or(&file.sha256);
+            lines.push(format!(
+                "          {} {} bytes, sha256 {short}",
+                file.path, file.bytes
+            ));
+        }
+    }
     for (name, value) in &record.results {
         lines.push(format!("result    {name} = {value}"));
     }

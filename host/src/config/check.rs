@@ -25,6 +25,7 @@ pub fn plan(plan: &RunPlan, context: &dyn PlanContext, warnings: &mut Warnings) 
     let names = block_names(&plan.blocks)?;
     phases(plan, &names, context)?;
     endless::plan(plan, context)?;
+    two_classes(&plan.data)?;
     let Some(data) = context.dataset(&plan.data)? else {
         return Ok(());
     };
@@ -159,6 +160,17 @@ fn same_shape(name: &str, data: &DataShape, extra: Option<DataShape>) -> Result<
     }
 }
 
+/// One class cannot be told from others. Further sets may have one: their phases learn without labels.
+fn two_classes(data: &DataPlan) -> Result<()> {
+    match data.classes.as_slice() {
+        [one] => Err(Error::usage(format!(
+            "`data.classes` keeps one class, {one}: there is nothing to tell it from"
+        ))
+        .hint("list two classes or more; a phase that learns from one class without labels takes it from `extra_data`")),
+        _ => Ok(()),
+    }
+}
+
 /// The last block has to give one number for each class.
 fn output(plan: &RunPlan, shapes: &[shapes::BlockShape], data: &DataShape) -> Result<()> {
     let gradient = plan.phases.iter().any(|p| p.drive != Drive::Local);
@@ -170,7 +182,12 @@ fn output(plan: &RunPlan, shapes: &[shapes::BlockShape], data: &DataShape) -> Re
             "block `{}`: the network gives {:?}, the loss expects [{}]",
             last.name, shape.output, data.classes
         ))
-        .hint("end with a dense block, `layer = \"dense\"` and `out = \"classes\"`"));
+        .hint(match plan.data.classes.len() {
+            0 => "end with a dense block, `layer = \"dense\"` and `out = \"classes\"`; `data.classes` keeps some of the classes".to_owned(),
+            kept => format!(
+                "`data.classes` keeps {kept} classes; end with a dense block, `layer = \"dense\"` and `out = \"classes\"`"
+            ),
+        }));
     }
     Ok(())
 }

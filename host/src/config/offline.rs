@@ -68,7 +68,7 @@ impl PlanContext for Offline {
 }
 
 /// Shape and classes of a data set by the registry, its settings checked, no
-/// file opened; `None` for generated sets, whose options decide.
+/// file opened; `None` for generated sets and those of the user, whose options or files decide.
 ///
 /// # Errors
 /// Usage error for an unknown set or settings that do not fit it.
@@ -81,6 +81,9 @@ pub fn dataset_shape(plan: &DataPlan) -> Result<Option<DataShape>> {
     let [height, width] = plan.resize.unwrap_or([info.shape.height, info.shape.width]);
     Ok(Some(DataShape {
         sample: vec![info.shape.channels, height, width],
-        classes: info.classes,
+        classes: match plan.classes.len() {
+            0 => info.classes,
+            kept => kept,
+        },
     }))
 }

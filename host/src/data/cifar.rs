@@ -1,16 +1,19 @@
 //! CIFAR-10 and CIFAR-100 in the authors' binary layout: records of one label
 //! byte (CIFAR-100: two, coarse then fine) and 3,072 bytes red, green, blue,
-//! row by row; from an unpacked folder or straight from the `.tar.gz`.
+//! row by row; from an unpacked folder or straight from the `.tar.gz`. The Python version, which
+//! other tools fetch, is read where the binary one is not there.
 
 #[path = "cifar_names.rs"]
 mod names;
+#[path = "cifar_python.rs"]
+mod python;
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::dataset::{Dataset, Provenance, Shape, Split, Targets, Values};
-use super::read::{damaged, open, read_up_to};
-use super::registry::Source;
+use super::read::{damaged, open, read_up_to, stream_error};
+use super::registry::{SetInfo, Source};
 use crate::{Error, Result};
 
 /// Bytes of one image.
@@ -28,6 +31,7 @@ struct Layout {
     /// Bytes before the pixels; the last one is the label.
     label_bytes: usize,
     names: &'static [&'static str],
+    python: python::Layout,
 }
 
 const CIFAR10: Layout = Layout {
@@ -44,6 +48,7 @@ const CIFAR10: Layout = Layout {
     records: [10_000, 10_000],
     label_bytes: 1,
     names: &names::CIFAR10,
+    python: python::CIFAR10,
 };
 
 const CIFAR100: Layout = Layout {
@@ -54,6 +59,7 @@ const CIFAR100: Layout = Layout {
     records: [50_000, 10_000],
     label_bytes: 2,
     names: &names::CIFAR100,
+    python: python::CIFAR100,
 };
 
 /// Loads CIFAR-10.
@@ -72,12 +78,25 @@ fn load(source: &Source<'_>, split: Split, layout: &Layout) -> Result<Dataset> {
         Split::Train => (layout.train, layout.records[0]),
         Split::Test => (layout.test, layout.records[1]),
     };
-    let (origin, parts) = find(&root, layout, files, records, source.set.name)?;
-    let mut data = Vec::with_capacity(files.len() * records * PIXELS);
-    let mut labels = Vec::with_capacity(files.len() * records);
-    for (path, bytes) in parts {
-        unpack(&path, &bytes, layout, records, &mut data, &mut labels)?;
-    }
+    let (origin, data, labels) = match place(&root, layout) {
+        Place::PythonFolder(folder) => {
+            let (data, labels) = python::folder(&folder, layout, split)?;
+            (folder, data, labels)
+        }
+        Place::PythonArchive(archive) => {
+            let (data, labels) = python::archive(&archive, layout, split)?;
+            (archive, data, labels)
+        }
+        Place::Folder(_) | Place::Archive(_) => {
+            let (origin, parts) = find(&root, layout, files, records, source.set.name)?;
+            let mut data = Vec::with_capacity(files.len() * records * PIXELS);
+            let mut labels = Vec::with_capacity(files.len() * records);
+            for (path, bytes) in parts {
+                unpack(&path, &bytes, layout, records, &mut data, &mut labels)?;
+            }
+            (origin, data, labels)
+        }
+    };
     let targets = Targets::Labels {
         labels,
         classes: layout.names.len(),
@@ -93,6 +112,92 @@ fn load(source: &Source<'_>, split: Split, layout: &Layout) -> Result<Dataset> {
         targets,
         origin,
     )
+}
+
+/// Where one of the versions lies.
+enum Place {
+    /// The binary version, unpacked.
+    Folder(PathBuf),
+    /// The binary version, packed.
+    Archive(PathBuf),
+    PythonFolder(PathBuf),
+    PythonArchive(PathBuf),
+}
+
+/// The version that is taken: binary before Python, unpacked before packed.
+fn place(root: &Path, layout: &Layout) -> Place {
+    let holds = |folder: &Path, names: &[&str]| names.iter().any(|n| folder.join(n).is_file());
+    let binary = [layout.train, layout.test].concat();
+    for folder in [root.join(layout.folder), root.to_path_buf()] {
+        if holds(&folder, &binary) {
+            return Place::Folder(folder);
+        }
+    }
+    let archive = root.join(layout.archive);
+    if archive.is_file() {
+        return Place::Archive(archive);
+    }
+    let python = &layout.python;
+    for folder in [root.join(python.folder), root.to_path_buf()] {
+        if holds(&folder, &[python.train, python.test].concat()) {
+            return Place::PythonFolder(folder);
+        }
+    }
+    let packed = root.join(python.archive);
+    match packed.is_file() {
+        true => Place::PythonArchive(packed),
+        false => Place::Folder(root.join(layout.folder)),
+    }
+}
+
+fn layout_of(set: &SetInfo) -> &'static Layout {
+    match set.name {
+        "cifar100" => &CIFAR100,
+        _ => &CIFAR10,
+    }
+}
+
+/// Names of the classes.
+pub(crate) fn class_names(set: &SetInfo) -> Vec<String> {
+    layout_of(set)
+        .names
+        .iter()
+        .map(ToString::to_string)
+        .collect()
+}
+
+/// The files that are read, training part first.
+pub(crate) fn files(set: &SetInfo, root: &Path) -> Vec<PathBuf> {
+    let layout = layout_of(set);
+    let of = |folder: PathBuf, train: &[&str], test: &[&str]| -> Vec<PathBuf> {
+        let names = train.iter().chain(test).map(|name| folder.join(name));
+        names.filter(|path| path.is_file()).collect()
+    };
+    match place(root, layout) {
+        Place::Folder(folder) => of(folder, layout.train, layout.test),
+        Place::PythonFolder(folder) => of(folder, layout.python.train, layout.python.test),
+        Place::Archive(path) | Place::PythonArchive(path) => vec![path],
+    }
+}
+
+/// Samples of each part by the lengths of the files; those of an archive are not known.
+pub(crate) fn counts(set: &SetInfo, root: &Path) -> [Option<usize>; 2] {
+    let layout = layout_of(set);
+    let Place::Folder(folder) = place(root, layout) else {
+        return [None, None];
+    };
+    let record = (layout.label_bytes + PIXELS) as u64;
+    [layout.train, layout.test].map(|names| {
+        let mut sum = 0;
+        for name in names {
+            let bytes = std::fs::metadata(folder.join(name)).ok()?.len();
+            if !bytes.is_multiple_of(record) {
+                return None;
+            }
+            sum += bytes / record;
+        }
+        Some(sum as usize)
+    })
 }
 
 /// Splits the records of one file, checking its length and its labels.
@@ -120,14 +225,20 @@ fn unpack(
     }
     for (at, record) in bytes.chunks_exact(record).enumerate() {
         let label = record[layout.label_bytes - 1];
-        if usize::from(label) >= layout.names.len() {
-            let expected = format!("labels below {}", layout.names.len());
-            return Err(damaged(path, expected, format!("{label} in record {at}")));
-        }
+        check_label(path, u64::from(label), at, layout)?;
         labels.push(u32::from(label));
         data.extend_from_slice(&record[layout.label_bytes..]);
     }
     Ok(())
+}
+
+/// Refuses a label that no class has.
+fn check_label(path: &Path, label: u64, at: usize, layout: &Layout) -> Result<()> {
+    if label < layout.names.len() as u64 {
+        return Ok(());
+    }
+    let expected = format!("labels below {}", layout.names.len());
+    Err(damaged(path, expected, format!("{label} in record {at}")))
 }
 
 type Parts = Vec<(PathBuf, Vec<u8>)>;
@@ -178,9 +289,9 @@ fn find(
     Ok((archive, ordered))
 }
 
-/// The members of `archive` whose file names are in `files`.
+/// The members of `archive` whose file names are in `files`, of which the first `limit` bytes.
 fn from_archive(archive: &Path, files: &[&str], limit: usize) -> Result<Parts> {
-    let broken = |e: std::io::Error| damaged(archive, "a whole .tar.gz", e);
+    let broken = |e: std::io::Error| damaged(archive, "a whole .tar.gz", stream_error(&e));
     let mut tar = tar::Archive::new(open(archive)?);
     let mut parts = Vec::new();
     for entry in tar.entries().map_err(broken)? {

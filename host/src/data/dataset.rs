@@ -4,9 +4,11 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::classes;
 use crate::{Error, Result};
 
 /// Which part of a set, as its authors divided it.
@@ -149,9 +151,10 @@ pub struct Dataset {
     name: String,
     split: Split,
     shape: Shape,
-    values: Values,
+    values: Arc<Values>,
     targets: Targets,
     provenance: Provenance,
+    notes: Vec<String>,
 }
 
 impl Dataset {
@@ -180,7 +183,10 @@ impl Dataset {
             Targets::Labels {
                 labels, classes, ..
             } => {
-                if let Some(at) = labels.iter().position(|&l| l as usize >= *classes) {
+                if let Some(at) = labels
+                    .iter()
+                    .position(|&l| l as usize >= *classes && l != classes::LEFT_OUT)
+                {
                     return Err(Error::data(format!(
                         "`{name}` ({split}): label of sample {at} is {}, expected below {classes}",
                         labels[at]
@@ -199,10 +205,48 @@ impl Dataset {
             name,
             split,
             shape,
-            values,
+            values: Arc::new(values),
             targets,
             provenance,
+            notes: Vec::new(),
         })
+    }
+
+    /// The same samples with other values, each of `shape`.
+    ///
+    /// # Errors
+    /// As for [`Self::new`].
+    pub(crate) fn with_values(self, shape: Shape, values: Values) -> Result<Self> {
+        let Self {
+            name,
+            split,
+            targets,
+            provenance,
+            notes,
+            ..
+        } = self;
+        let set = Self::new(name, split, shape, values, targets, provenance)?;
+        Ok(Self { notes, ..set })
+    }
+
+    /// The same set with one more thing to know about it.
+    pub(crate) fn noted(mut self, note: String) -> Self {
+        self.notes.push(note);
+        self
+    }
+
+    /// What a user should know: other sizes than published, files left out, how labels count.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
+    /// The same samples, of which only those of the classes `kept` have a label, numbered in that
+    /// order. Values are shared.
+    pub(crate) fn with_classes(&self, kept: &[u32]) -> Self {
+        Self {
+            targets: classes::renumbered(&self.targets, kept),
+            ..self.clone()
+        }
     }
 
     /// The set's name in the registry.
@@ -235,7 +279,7 @@ impl Dataset {
     }
     /// Bytes of its values and answers.
     pub fn bytes(&self) -> u128 {
-        let values = match &self.values {
+        let values = match &*self.values {
             Values::Bytes { data, .. } => data.len(),
             Values::Floats(data) => size_of_val(data.as_slice()),
         };
@@ -282,7 +326,9 @@ impl Dataset {
     pub fn class_counts(&self) -> Vec<usize> {
         let mut counts = vec![0; self.classes()];
         for &label in self.labels() {
-            counts[label as usize] += 1;
+            if let Some(count) = counts.get_mut(label as usize) {
+                *count += 1;
+            }
         }
         counts
     }
@@ -297,7 +343,7 @@ impl Dataset {
             (self.shape.channels, self.shape.plane())
         };
         let mut sums = vec![(0f64, 0f64); groups];
-        match &self.values {
+        match &*self.values {
             Values::Bytes { data, white } => {
                 // Exact: whole numbers, summed as whole numbers.
                 let mut whole = vec![(0u64, 0u64); groups];

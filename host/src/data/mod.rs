@@ -14,15 +14,21 @@
 //! ```
 
 mod augment;
+mod cache;
 mod cifar;
+mod classes;
 mod dataset;
+mod digest;
 mod digits;
 pub mod fetch;
 mod folders;
 mod generated;
 mod idx;
+mod layouts;
 mod loader;
 mod normalize;
+pub mod own;
+mod pickle;
 pub mod picture;
 mod plan;
 mod random;
@@ -32,13 +38,18 @@ pub mod registry;
 mod resident;
 mod resize;
 mod samples;
+mod sniff;
+mod survey;
 mod training;
 pub mod verify;
 pub mod whiten;
 
+pub use classes::ClassRef;
 pub use dataset::{Dataset, Provenance, Shape, Split, Targets, Values};
 pub use folders::{DATA_VARIABLE, DataFolders};
 pub use loader::{Batch, Batches, Loader, LoaderOptions, Waiting};
 pub use normalize::Normalizer;
 pub use plan::{Augment, Data, DataPlan, Padding, ResizeMethod, Scaling};
 pub use samples::Samples;
+pub use survey::Survey;
+pub use training::Opened;

@@ -8,14 +8,16 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
+use super::classes::{self, ClassRef};
 use super::dataset::{Dataset, Shape, Split};
 use super::folders::DataFolders;
 use super::loader::{Loader, LoaderOptions};
 use super::normalize::Normalizer;
-use super::registry::{self, SetInfo};
+use super::registry::{self, Layout, SetInfo};
 use super::resize;
 use super::samples::Samples;
 use super::whiten;
+use super::{cifar, own};
 use crate::device::memory;
 use crate::{Error, Result};
 
@@ -88,7 +90,8 @@ impl Augment {
 pub struct DataPlan {
     /// Name in the registry (`biorule data list`). Default `digits`.
     pub set: String,
-    /// Data folder searched before the usual ones. Default: none.
+    /// Data folder, searched alone; for a user's own set the folder of its files. Default: the
+    /// usual folders.
     pub root: Option<PathBuf>,
     /// Part of the training samples kept for validation: below 1 a fraction
     /// (rounded down), else a number of samples. Default 0, none.
@@ -101,8 +104,9 @@ pub struct DataPlan {
     pub limit_train: Option<usize>,
     /// Use this many test samples, chosen at random. Default: all.
     pub limit_test: Option<usize>,
-    /// Keep only these classes (labels stay as they are). Default empty, all.
-    pub classes: Vec<u32>,
+    /// Keep only these classes, by label or name; they are numbered from 0 in the order of the
+    /// list. Default empty, all.
+    pub classes: Vec<ClassRef>,
     /// How values are scaled. Default `unit`.
     pub normalize: Scaling,
     /// Channel means for `standard`, on the [0, 1] scale. Default: the set's.
@@ -126,7 +130,7 @@ pub struct DataPlan {
     pub prefetch: usize,
     /// Random changes of training images. Default: none.
     pub augment: Augment,
-    /// Options of a generated set (`biorule data show NAME` lists them).
+    /// Options of a generated set or of a user's own (`biorule data show NAME` lists them).
     pub options: Table,
 }
 
@@ -170,6 +174,7 @@ pub struct Data {
     pub test: Samples,
     /// The scaling, the same for all parts.
     pub normalizer: Arc<Normalizer>,
+    notes: Vec<String>,
     plan: DataPlan,
 }
 
@@ -243,22 +248,23 @@ impl DataPlan {
         {
             return refuse("resize", format!("must be a plausible size, not {h}x{w}"));
         }
-        if info.settings.is_empty()
-            && let Some(key) = self.options.keys().next()
-        {
-            return refuse(
-                &format!("options.{key}"),
-                format!("is set, and `{}` has no options", self.set),
-            );
+        if info.is_own() {
+            own::check(self)?;
+        } else {
+            registry::no_options(info, &self.options)?;
         }
-        if info.classes > 0
-            && info.settings.is_empty()
-            && let Some(class) = self.classes.iter().find(|&&c| c as usize >= info.classes)
-        {
-            return refuse(
-                "classes",
-                format!("has class {class}; `{}` has {}", self.set, info.classes),
-            );
+        if matches!(info.layout, Layout::Cifar | Layout::InMemory) && info.settings.is_empty() {
+            let names = match info.layout {
+                Layout::Cifar => cifar::class_names(info),
+                _ => Vec::new(),
+            };
+            classes::resolve(&self.classes, &self.set, info.classes, &names)?;
+        }
+        for (at, class) in self.classes.iter().enumerate() {
+            if self.classes[..at].contains(class) {
+                return Err(Error::usage(format!("`data.classes` lists {class} twice"))
+                    .hint("list each class once"));
+            }
         }
         Ok(())
     }
@@ -279,15 +285,57 @@ impl DataPlan {
     /// As [`Self::open`].
     pub fn open_in(&self, folders: &DataFolders) -> Result<Data> {
         self.check()?;
-        let train = self.read(Split::Train, folders)?;
-        let test = self.read(Split::Test, folders)?;
+        self.open_numbered(folders, None)
+    }
+
+    /// As [`Self::open_in`], with the labels of another plan for the same set: what is learned from
+    /// one is then measured on the other. Where that has not all of these classes, they are
+    /// numbered for themselves.
+    pub(crate) fn open_beside(&self, main: &Self) -> Result<Data> {
+        let same = main.set == self.set && main.options == self.options;
+        self.check()?;
+        self.open_numbered(&self.folders(), same.then_some(main))
+    }
+
+    fn open_numbered(&self, folders: &DataFolders, main: Option<&Self>) -> Result<Data> {
+        let [mut train, mut test] = self.read(folders)?;
         let normalizer = self.normalizer(&train)?;
         self.check_augment(train.shape())?;
-        let everything = Samples::all(train).of_classes(&self.classes);
+        let mut notes = [train.notes(), test.notes()].concat();
+        notes.dedup();
+        let mut kept = Vec::new();
+        if !self.classes.is_empty() {
+            let number = |plan: &Self| {
+                let names: Vec<String> = (0..train.classes())
+                    .map(|c| train.class_name(c as u32))
+                    .collect();
+                classes::resolve(&plan.classes, &plan.set, train.classes(), &names)
+            };
+            kept = number(self)?;
+            let others = main.map(number).transpose()?;
+            let numbered = match others {
+                Some(all) if all.is_empty() => None,
+                Some(all) if kept.iter().all(|k| all.contains(k)) => Some(all),
+                _ => Some(kept.clone()),
+            };
+            if let Some(numbered) = numbered {
+                kept = kept
+                    .iter()
+                    .filter_map(|k| numbered.iter().position(|n| n == k))
+                    .map(|at| at as u32)
+                    .collect();
+                notes.push(self.classes_note(&train, &numbered));
+                (train, test) = (
+                    Arc::new(train.with_classes(&numbered)),
+                    Arc::new(test.with_classes(&numbered)),
+                );
+            }
+        }
+        let everything = Samples::all(train).of_classes(&kept);
         let (train, validation) =
             everything.divide(self.limit_train, self.validation, self.split_seed)?;
         let test = Samples::all(test)
-            .of_classes(&self.classes)
+            .of_classes(&kept)
             .limited(self.limit_test, self.split_seed);
         if train.is_empty() || test.is_empty() {
             return Err(Error::usage(format!(
@@ -300,6 +348,7 @@ impl DataPlan {
             validation,
             test,
             normalizer: Arc::new(normalizer),
+            notes,
             plan: self.clone(),
         };
         if let Some(smoothing) = self.whiten {
@@ -308,16 +357,61 @@ impl DataPlan {
         Ok(data)
     }
 
-    fn read(&self, split: Split, folders: &DataFolders) -> Result<Arc<Dataset>> {
+    /// Both parts, resized.
+    fn read(&self, folders: &DataFolders) -> Result<[Arc<Dataset>; 2]> {
+        let one = |split| self.part(split, folders).map(Arc::new);
+        let parts = [one(Split::Train)?, one(Split::Test)?];
+        if parts[0].shape() != parts[1].shape() {
+            return Err(Error::data(format!(
+                "`{}`: training samples are {}, test samples {}",
+                self.set,
+                parts[0].shape(),
+                parts[1].shape()
+            ))
+            .hint("both parts have to be of one size; `data.resize` brings them to one"));
+        }
+        Ok(parts)
+    }
+
+    /// One part of the set, resized, with all its classes.
+    ///
+    /// # Errors
+    /// As for [`Self::open`].
+    pub fn part(&self, split: Split, folders: &DataFolders) -> Result<Dataset> {
+        if self.info()?.is_own() {
+            let parts = own::load(self, folders)?;
+            return Ok(match split {
+                Split::Train => parts.train.clone(),
+                Split::Test => parts.test.clone(),
+            });
+        }
         let set = registry::load(&self.set, split, folders, &self.options)?;
-        Ok(Arc::new(match self.resize {
+        match self.resize {
             Some([height, width]) => {
                 let pixels = set.len() as u128 * (set.shape().channels * height * width) as u128;
                 memory::require(pixels, &format!("`data.resize` to {height}x{width}"))?;
-                resize::resize(set, height, width, self.resize_method)?
+                resize::resize(set, height, width, self.resize_method)
             }
-            None => set,
-        }))
+            None => Ok(set),
+        }
+    }
+
+    /// Which labels the classes in use have.
+    fn classes_note(&self, train: &Dataset, kept: &[u32]) -> String {
+        let named: Vec<String> = kept
+            .iter()
+            .take(20)
+            .enumerate()
+            .map(|(at, class)| format!("{at}: {}", train.class_name(*class)))
+            .collect();
+        let more = if kept.len() > 20 { ", …" } else { "" };
+        format!(
+            "`data.classes` keeps {} of {} classes of `{}`, numbered {}{more}",
+            kept.len(),
+            train.classes(),
+            self.set,
+            named.join(", ")
+        )
     }
 
     fn normalizer(&self, train: &Dataset) -> Result<Normalizer> {
@@ -325,9 +419,11 @@ impl DataPlan {
             return Ok(Normalizer::plain(train, self.normalize == Scaling::Unit));
         }
         let info = self.info()?;
+        // Files under a published name that are not the published ones have other moments.
+        let published = train.notes().is_empty() && !info.mean.is_empty();
         let (mean, std) = match (&self.mean, &self.std) {
             (Some(mean), Some(std)) => (mean.clone(), std.clone()),
-            _ if !info.mean.is_empty() => (info.mean.to_vec(), info.std.to_vec()),
+            _ if published => (info.mean.to_vec(), info.std.to_vec()),
             _ => train.channel_moments().into_iter().unzip(),
         };
         Normalizer::standard(train, &mean, &std)
@@ -400,6 +496,11 @@ impl Data {
     /// Outputs a network needs.
     pub fn outputs(&self) -> usize {
         self.train.dataset().outputs()
+    }
+    /// What a user should know of the data: how many classes are used and how they are numbered,
+    /// files left out, sizes other than published.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
     }
     /// The plan this was made from.
     pub fn plan(&self) -> &DataPlan {

@@ -21,6 +21,8 @@ pub(crate) enum Purpose {
     Test = 5,
     /// A generator's fixed parts, such as the teacher's weights.
     Fixed = 6,
+    /// Choice of a test part among samples that have none; keyed by seed.
+    TestPart = 7,
 }
 
 /// The stream for `purpose` under (`seed`, `a`, `b`).

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use flate2::read::GzDecoder;
 
+use super::sniff;
 use crate::{Error, ExitCode, Result};
 
 /// Gzip's first two bytes (RFC 1952).
@@ -29,17 +30,21 @@ pub(crate) fn open(path: &Path) -> Result<Box<dyn Read>> {
     })
 }
 
-/// A data error about `path` with what was expected and what was found.
+/// A data error about `path` with what was expected and what was found. What the file is instead,
+/// such as a page of a server, is said where its first bytes tell.
 pub(crate) fn damaged(
     path: &Path,
     expected: impl std::fmt::Display,
     found: impl std::fmt::Display,
 ) -> Error {
-    Error::data(format!(
-        "`{}` is damaged: expected {expected}, found {found}",
-        path.display()
-    ))
-    .hint("fetch the file again, or restore it from a good copy")
+    let text = format!("`{}` is damaged: expected {expected}", path.display());
+    match sniff::file(path) {
+        Some(it) => {
+            Error::data(format!("{text}, found {found}; the file is {}", it.what)).hint(it.hint)
+        }
+        None => Error::data(format!("{text}, found {found}"))
+            .hint("fetch the file again, or restore it from a good copy"),
+    }
 }
 
 /// Reads up to `limit` bytes from `from`, an opened `path`. An end before that
@@ -51,7 +56,18 @@ pub(crate) fn read_up_to(path: &Path, from: &mut dyn Read, limit: usize) -> Resu
         Err(e) => Err(damaged(
             path,
             format!("{limit} more bytes"),
-            format!("{} and then: {e}", bytes.len()),
+            format!("{} and then {}", bytes.len(), stream_error(&e)),
         )),
+    }
+}
+
+/// Why a stream broke off, in words.
+pub(crate) fn stream_error(e: &io::Error) -> String {
+    match e.kind() {
+        io::ErrorKind::UnexpectedEof => "the end of a gzip stream that was cut".to_owned(),
+        io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput => {
+            format!("a gzip stream that is broken ({e})")
+        }
+        _ => e.to_string(),
     }
 }

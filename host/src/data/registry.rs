@@ -4,11 +4,13 @@
 //! Bytes and hashes: tensorflow/datasets `url_checksums` and torchvision's
 //! `mnist.py` and `cifar.py`; the CIFAR md5 are those of the authors' page.
 
+use std::path::{Path, PathBuf};
+
 use toml::Table;
 
 use super::dataset::{Dataset, Shape, Split};
 use super::folders::DataFolders;
-use super::{cifar, digits, generated, idx};
+use super::{cifar, digits, generated, idx, own};
 use crate::{Error, Result};
 
 /// A published file.
@@ -31,7 +33,7 @@ pub struct Source<'a> {
     pub set: &'a SetInfo,
     /// Where to look for its files.
     pub folders: &'a DataFolders,
-    /// `[data.options]` of the configuration: settings of a generated set.
+    /// `[data.options]` of the configuration.
     pub options: &'a Table,
 }
 
@@ -66,13 +68,28 @@ pub struct SetInfo {
     pub folders: &'static [&'static str],
     /// Paths in such a folder of which at least one exists where the set is.
     pub markers: &'static [&'static str],
+    /// How its files are laid out.
+    pub layout: Layout,
     /// Reads or makes one part.
     pub load: fn(&Source<'_>, Split) -> Result<Dataset>,
-    /// What `[data.options]` may set; empty for sets that are read.
+    /// What `[data.options]` may set; empty for published sets.
     pub settings: &'static [Setting],
 }
 
-/// An option of a generated set, for help.
+/// How a set's files are laid out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layout {
+    /// No files: embedded or generated.
+    InMemory,
+    /// Four files as MNIST has them; shape and classes are those of the files.
+    Idx,
+    /// CIFAR's binary or Python version.
+    Cifar,
+    /// Files of the user, of any shape.
+    Own,
+}
+
+/// An option of a set, for help.
 #[derive(Debug)]
 pub struct Setting {
     /// Key under `[data.options]`.
@@ -88,6 +105,11 @@ impl SetInfo {
     pub fn is_on_disk(&self) -> bool {
         !self.files.is_empty()
     }
+
+    /// Whether it is read from a user's own files.
+    pub fn is_own(&self) -> bool {
+        self.layout == Layout::Own
+    }
 }
 
 const IDX_MARKERS: &[&str] = &[
@@ -99,6 +121,12 @@ const IDX_MARKERS: &[&str] = &[
     "train-labels-idx1-ubyte",
     "t10k-images-idx3-ubyte",
     "t10k-labels-idx1-ubyte",
+    "train-images.idx3-ubyte",
+    "train-images.idx3-ubyte.gz",
+    "train-labels.idx1-ubyte",
+    "train-labels.idx1-ubyte.gz",
+    "t10k-images.idx3-ubyte",
+    "t10k-images.idx3-ubyte.gz",
 ];
 
 const fn file(name: &'static str, bytes: u64, md5: &'static str, sha256: &'static str) -> FileInfo {
@@ -126,6 +154,7 @@ pub static SETS: &[SetInfo] = &[
         mirrors: &[],
         folders: &[],
         markers: &[],
+        layout: Layout::InMemory,
         load: digits::load,
         settings: &[],
     },
@@ -169,8 +198,9 @@ pub static SETS: &[SetInfo] = &[
             "https://ossci-datasets.s3.amazonaws.com/mnist/",
             "https://storage.googleapis.com/cvdf-datasets/mnist/",
         ],
-        folders: &["mnist", "MNIST/raw"],
+        folders: &["mnist", "MNIST/raw", "MNIST", "", "raw"],
         markers: IDX_MARKERS,
+        layout: Layout::Idx,
         load: idx::load_mnist,
         settings: &[],
     },
@@ -214,8 +244,15 @@ pub static SETS: &[SetInfo] = &[
             "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
             "https://github.com/zalandoresearch/fashion-mnist/raw/master/data/fashion/",
         ],
-        folders: &["fashion-mnist", "FashionMNIST/raw"],
+        folders: &[
+            "fashion-mnist",
+            "FashionMNIST/raw",
+            "FashionMNIST",
+            "",
+            "raw",
+        ],
         markers: IDX_MARKERS,
+        layout: Layout::Idx,
         load: idx::load_fashion_mnist,
         settings: &[],
     },
@@ -241,7 +278,11 @@ pub static SETS: &[SetInfo] = &[
             "cifar-10-batches-bin",
             "data_batch_1.bin",
             "cifar-10-binary.tar.gz",
+            "cifar-10-batches-py",
+            "data_batch_1",
+            "cifar-10-python.tar.gz",
         ],
+        layout: Layout::Cifar,
         load: cifar::load_cifar10,
         settings: &[],
     },
@@ -263,7 +304,15 @@ pub static SETS: &[SetInfo] = &[
         )],
         mirrors: &["https://www.cs.toronto.edu/~kriz/"],
         folders: &["cifar100", "cifar-100", ""],
-        markers: &["cifar-100-binary", "cifar-100-binary.tar.gz"],
+        markers: &[
+            "cifar-100-binary",
+            "cifar-100-binary.tar.gz",
+            "fine_label_names.txt",
+            "cifar-100-python",
+            "cifar-100-python.tar.gz",
+            "meta",
+        ],
+        layout: Layout::Cifar,
         load: cifar::load_cifar100,
         settings: &[],
     },
@@ -273,39 +322,55 @@ pub static SETS: &[SetInfo] = &[
     generated::SINE,
 ];
 
+/// Names that other programs have for the sets of a user.
+const OTHER_NAMES: &[(&str, &str)] = &[
+    ("npz", "arrays"),
+    ("npy", "arrays"),
+    ("numpy", "arrays"),
+    ("imagefolder", "folder"),
+    ("images", "folder"),
+    ("pictures", "folder"),
+    ("ubyte", "idx"),
+    ("emnist", "idx"),
+    ("table", "csv"),
+    ("tsv", "csv"),
+];
+
+/// Every set, those of the user last.
+pub fn all() -> impl Iterator<Item = &'static SetInfo> {
+    SETS.iter().chain(own::SETS)
+}
+
 /// The set named `name`.
 ///
 /// # Errors
 /// A usage error that lists the sets and the nearest name.
 pub fn find(name: &str) -> Result<&'static SetInfo> {
-    SETS.iter().find(|set| set.name == name).ok_or_else(|| {
-        let names = SETS
-            .iter()
+    all().find(|set| set.name == name).ok_or_else(|| {
+        let names = all()
             .map(|s| format!("`{}`", s.name))
             .collect::<Vec<_>>()
             .join(", ");
         let error = Error::usage(format!("unknown data set `{name}`; known: {names}"));
-        match crate::text::nearest(name, SETS.iter().map(|s| s.name)) {
+        let lower = name.to_lowercase();
+        let other = OTHER_NAMES.iter().find(|(other, _)| *other == lower);
+        let near = crate::text::nearest(name, all().map(|s| s.name)).map(str::to_owned);
+        match other.map(|(_, set)| (*set).to_owned()).or(near) {
             Some(near) => error.hint(format!("did you mean `{near}`?")),
             None => error,
         }
     })
 }
 
-/// Loads one part of the set named `name`.
+/// Loads one part of the published or generated set named `name`; those of a user are read by
+/// [`super::DataPlan::part`].
 ///
 /// # Errors
 /// Usage errors for an unknown set or bad `options`; data errors (exit code 3)
 /// for files that are missing or damaged.
 pub fn load(name: &str, split: Split, folders: &DataFolders, options: &Table) -> Result<Dataset> {
     let set = find(name)?;
-    if set.settings.is_empty()
-        && let Some(key) = options.keys().next()
-    {
-        return Err(Error::usage(format!(
-            "data set `{name}` has no options, but `data.options.{key}` is set"
-        )));
-    }
+    no_options(set, options)?;
     (set.load)(
         &Source {
             set,
@@ -314,6 +379,43 @@ pub fn load(name: &str, split: Split, folders: &DataFolders, options: &Table) ->
         },
         split,
     )
+}
+
+/// Refuses options of a set that has none.
+pub(crate) fn no_options(set: &SetInfo, options: &Table) -> Result<()> {
+    match options.keys().next() {
+        Some(key) if set.settings.is_empty() => Err(Error::usage(format!(
+            "data set `{}` has no options, but `data.options.{key}` is set",
+            set.name
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// The files of a published set, training part first.
+///
+/// # Errors
+/// A data error when the set is nowhere.
+pub(crate) fn files(set: &SetInfo, folders: &DataFolders) -> Result<Vec<PathBuf>> {
+    if !set.is_on_disk() {
+        return Ok(Vec::new());
+    }
+    let folder = folders.require(set)?;
+    Ok(match set.layout {
+        Layout::Idx => idx::Files::usual(&folder, set.name).all(),
+        _ => cifar::files(set, &folder),
+    })
+}
+
+/// Samples that are there of the training and the test part, by headers and lengths; `None` where
+/// that cannot be told without reading the files.
+pub(crate) fn counts(set: &SetInfo, folder: &Path) -> [Option<usize>; 2] {
+    match set.layout {
+        Layout::Idx => idx::counts(set, folder),
+        Layout::Cifar => cifar::counts(set, folder),
+        Layout::InMemory => [Some(set.train), Some(set.test)],
+        Layout::Own => [None, None],
+    }
 }
 
 #[cfg(test)]

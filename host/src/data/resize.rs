@@ -28,6 +28,24 @@ pub(crate) fn resize(
     if from == to {
         return Ok(set);
     }
+    let values = Values::Bytes {
+        data: planes(data, from, (height, width), method)?,
+        white: *white,
+    };
+    set.with_values(to, values)
+}
+
+/// Images of shape `from`, one after another, brought to `height` x `width`.
+///
+/// # Errors
+/// A usage error for padding to a smaller size.
+pub(crate) fn planes(
+    data: &[u8],
+    from: Shape,
+    (height, width): (usize, usize),
+    method: ResizeMethod,
+) -> Result<Vec<u8>> {
+    let to = Shape::new(from.channels, height, width);
     let planes = data.chunks_exact(from.plane());
     let mut out = Vec::with_capacity(planes.len() * to.plane());
     match method {
@@ -77,12 +95,7 @@ pub(crate) fn resize(
             }
         }
     }
-    let values = Values::Bytes {
-        data: out,
-        white: *white,
-    };
-    let (targets, origin) = (set.targets().clone(), set.provenance().clone());
-    Dataset::new(set.name(), set.split(), to, values, targets, origin)
+    Ok(out)
 }
 
 /// The source pixels that make one target pixel.

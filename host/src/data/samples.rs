@@ -61,6 +61,17 @@ impl Samples {
         self.indices.iter().map(|&i| labels[i as usize]).collect()
     }
 
+    /// Samples of each class, `[classes]`; empty for regression.
+    pub fn class_counts(&self) -> Vec<usize> {
+        let mut counts = vec![0; self.dataset.classes()];
+        for label in self.labels() {
+            if let Some(count) = counts.get_mut(label as usize) {
+                *count += 1;
+            }
+        }
+        counts
+    }
+
     /// Only samples of `classes`; all where it is empty.
     #[must_use]
     pub fn of_classes(self, classes: &[u32]) -> Self {

@@ -196,39 +196,73 @@ impl Data {
     }
 }
 
-impl TrainData {
+/// Every set of a plan in memory.
+pub struct Opened {
+    main: Data,
+    extra: BTreeMap<String, Data>,
+}
+
+impl Opened {
     /// Opens every set that `plan` names.
     ///
     /// # Errors
     /// Missing or damaged files, settings that do not fit, and a further set
     /// whose samples have another shape.
     pub fn open(plan: &RunPlan) -> Result<Self> {
-        Self::open_with(plan, &mut DataPlan::open)
+        Self::open_with(plan, &mut |set, beside| match beside {
+            Some(main) => set.open_beside(main),
+            None => set.open(),
+        })
     }
 
-    /// The same with sets that `open` gives.
+    /// The same with sets that `open` gives: of a plan, and for a further set the plan of the set
+    /// beside whose labels it is read.
     ///
     /// # Errors
     /// As for [`Self::open`].
     pub fn open_with(
         plan: &RunPlan,
-        open: &mut dyn FnMut(&DataPlan) -> Result<Data>,
+        open: &mut dyn FnMut(&DataPlan, Option<&DataPlan>) -> Result<Data>,
     ) -> Result<Self> {
-        let data = open(&plan.data)?;
+        let main = open(&plan.data, None)?;
         let mut extra = BTreeMap::new();
         for (name, further) in &plan.extra_data {
-            let further = open(further)?;
-            if further.shape() != data.shape() {
+            let further = open(further, Some(&plan.data))?;
+            if further.shape() != main.shape() {
                 return Err(crate::Error::usage(format!(
                     "samples of `extra_data.{name}` are {}, those of `data` {}",
                     further.shape(),
-                    data.shape()
+                    main.shape()
                 ))
                 .hint("set `resize`, or take a set of the same size"));
             }
             extra.insert(name.clone(), further);
         }
-        Ok(data.for_training(&extra))
+        Ok(Self { main, extra })
+    }
+
+    /// What a user should know of the data, see [`Data::notes`].
+    pub fn notes(&self) -> impl Iterator<Item = String> {
+        let further = self.extra.iter().flat_map(|(name, data)| {
+            let notes = data.notes().iter();
+            notes.map(move |note| format!("`extra_data.{name}`: {note}"))
+        });
+        self.main.notes().iter().cloned().chain(further)
+    }
+
+    /// The sets as the trainer takes them.
+    pub fn for_training(&self) -> TrainData {
+        self.main.for_training(&self.extra)
+    }
+}
+
+impl TrainData {
+    /// Opens every set that `plan` names.
+    ///
+    /// # Errors
+    /// As for [`Opened::open`].
+    pub fn open(plan: &RunPlan) -> Result<Self> {
+        Opened::open(plan).map(|sets| sets.for_training())
     }
 }
 

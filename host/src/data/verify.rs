@@ -11,7 +11,10 @@ use sha2::{Digest, Sha256};
 
 use super::dataset::Split;
 use super::folders::DataFolders;
-use super::registry::{self, FileInfo, SetInfo};
+use super::own;
+use super::plan::DataPlan;
+use super::registry::{FileInfo, SetInfo};
+use crate::run::identity::FileRecord;
 use crate::{Error, ExitCode, Result};
 
 /// Length and hashes of a file.
@@ -87,6 +90,10 @@ pub struct Verification {
     pub folder: Option<PathBuf>,
     /// Each published file.
     pub files: Vec<(&'static FileInfo, FileState)>,
+    /// Files of a user's own set, for which nothing is published.
+    pub own: Vec<FileRecord>,
+    /// What a user should know of the set.
+    pub notes: Vec<String>,
     /// Samples read from the training and the test part.
     pub samples: [Result<usize>; 2],
 }
@@ -106,6 +113,9 @@ impl Verification {
     /// # Errors
     /// That error.
     pub fn require_good(self, set: &SetInfo) -> Result<()> {
+        // What is wrong with a file says more than that its checksum differs.
+        let [train, test] = self.samples;
+        train.and(test)?;
         let folder = self.folder.unwrap_or_default();
         for (file, state) in self.files {
             let path = folder.join(file.name);
@@ -124,31 +134,41 @@ impl Verification {
                 }
             }
         }
-        for samples in self.samples {
-            samples?;
-        }
         Ok(())
     }
 }
 
-/// Checks every file of `set` and reads both parts.
+/// Checks every file of the plan's set and reads both parts.
 ///
 /// # Errors
 /// A data error when the set is nowhere, or a file cannot be read at all.
-pub fn verify(set: &'static SetInfo, folders: &DataFolders) -> Result<Verification> {
-    let read =
-        |split| registry::load(set.name, split, folders, &toml::Table::new()).map(|d| d.len());
-    let samples = [Split::Train, Split::Test].map(read);
+pub fn verify(plan: &DataPlan, folders: &DataFolders) -> Result<Verification> {
+    let set = plan.info()?;
+    let mut notes = Vec::new();
+    let samples = [Split::Train, Split::Test].map(|split| {
+        let part = plan.part(split, folders)?;
+        notes.extend_from_slice(part.notes());
+        Ok(part.len())
+    });
+    notes.dedup();
+    let mut found = Verification {
+        folder: None,
+        files: Vec::new(),
+        own: Vec::new(),
+        notes,
+        samples,
+    };
+    if set.is_own() {
+        if found.is_good() {
+            found.own = own::load(plan, folders)?.files.clone();
+        }
+        found.folder = folders.named().first().cloned();
+    }
     if !set.is_on_disk() {
-        return Ok(Verification {
-            folder: None,
-            files: Vec::new(),
-            samples,
-        });
+        return Ok(found);
     }
     let folder = folders.require(set)?;
-    let loaded = samples.iter().all(Result::is_ok);
-    let mut files = Vec::new();
+    let loaded = found.is_good();
     for file in set.files {
         let path = folder.join(file.name);
         let state = if path.is_file() {
@@ -163,11 +183,8 @@ pub fn verify(set: &'static SetInfo, folders: &DataFolders) -> Result<Verificati
         } else {
             FileState::Missing
         };
-        files.push((file, state));
+        found.files.push((file, state));
     }
-    Ok(Verification {
-        folder: Some(folder),
-        files,
-        samples,
-    })
+    found.folder = Some(folder);
+    Ok(found)
 }

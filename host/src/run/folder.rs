@@ -12,7 +12,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::extend::{self, Extended, Extension};
-use super::identity::{self, DeviceRecord, InitRecord, PluginRecord, RunRecord};
+use super::identity::{self, DataRecord, DeviceRecord, InitRecord, PluginRecord, RunRecord};
 use super::{CheckpointStore, Lock, atomic, clock};
 use crate::config::DEFAULT;
 use crate::config::shown::{self, Change, Row};
@@ -264,6 +264,21 @@ impl RunFolder {
                 self.record.warnings.push(text.to_owned());
             }
         }
+    }
+
+    /// Writes down the files that data comes from. A run that goes on has to find what it started
+    /// with.
+    ///
+    /// # Errors
+    /// Data error where the content of a file is another one than at the start; internal error where
+    /// the disk refuses.
+    pub fn record_data(&mut self, data: Vec<DataRecord>) -> Result<()> {
+        if self.record.starts > 1 && !self.record.data.is_empty() {
+            identity::same_data(&data, &self.record.data)
+                .map_err(|e| e.within(format!("run folder `{}`", self.path.display())))?;
+        }
+        self.record.data = data;
+        self.record.write(&self.path.join("run.json"))
     }
 
     /// Writes down how the run ended; what was cached goes.

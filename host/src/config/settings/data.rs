@@ -2,6 +2,8 @@
 //! checks are those of [`crate::data::DataPlan`]; a test compares the two.
 
 use super::{Kind, SectionDoc, Setting};
+use crate::data::own;
+use crate::data::registry as data;
 
 /// The settings of `data` and of each entry of `extra_data`.
 pub const DATA_SET: &[Setting] = &[
@@ -9,13 +11,13 @@ pub const DATA_SET: &[Setting] = &[
         "set",
         Kind::Text,
         "\"digits\"",
-        "name in the registry (`biorule data list`)",
+        "name in the registry (`biorule data list`); `folder`, `idx`, `arrays` and `csv` are your own files",
     ),
     Setting::new(
         "root",
         Kind::Text,
         "",
-        "data folder searched before the usual ones",
+        "data folder, searched in place of the usual ones; for your own files, where they are",
     ),
     Setting::new(
         "validation",
@@ -44,9 +46,9 @@ pub const DATA_SET: &[Setting] = &[
     ),
     Setting::new(
         "classes",
-        Kind::Wholes,
+        Kind::Labels,
         "[]",
-        "keep only these classes; empty: all",
+        "keep only these classes, by label or name: as many outputs, numbered from 0 in this order; empty: all",
     ),
     Setting::new(
         "normalize",
@@ -119,7 +121,7 @@ pub const DATA_SET: &[Setting] = &[
         "options",
         Kind::Table("data.options"),
         "",
-        "options of a generated set (`biorule data show NAME`)",
+        "options of a generated set (`biorule data show NAME`) or of your own files (below)",
     ),
 ];
 
@@ -154,8 +156,33 @@ pub const AUGMENT: &[Setting] = &[
     .min(0.0),
 ];
 
+/// The options of a user's own set, defined where they are read.
+const fn options<const N: usize>(of: &[data::Setting]) -> [Setting; N] {
+    let mut all = [Setting::new("", Kind::Described, "", ""); N];
+    let mut at = 0;
+    while at < N {
+        all[at] = Setting::new(of[at].key, Kind::Described, of[at].default, of[at].summary);
+        at += 1;
+    }
+    all
+}
+
+/// `data.options` of `folder`.
+pub const FOLDER: &[Setting] = &options::<{ own::FOLDER.len() }>(own::FOLDER);
+/// `data.options` of `idx`.
+pub const IDX: &[Setting] = &options::<{ own::IDX.len() }>(own::IDX);
+/// `data.options` of `arrays`.
+pub const ARRAYS: &[Setting] = &options::<{ own::ARRAYS.len() }>(own::ARRAYS);
+/// `data.options` of `csv`.
+pub const CSV: &[Setting] = &options::<{ own::CSV.len() }>(own::CSV);
+
 /// Sections of this file.
 pub(super) fn sections() -> Vec<SectionDoc> {
+    let own = |place, doc, settings| SectionDoc {
+        place,
+        doc,
+        settings,
+    };
     vec![
         SectionDoc {
             place: "data",
@@ -167,5 +194,25 @@ pub(super) fn sections() -> Vec<SectionDoc> {
             doc: "Order: crop, flip, noise. Each change depends on seed, epoch and sample only.",
             settings: AUGMENT,
         },
+        own(
+            "data.options (folder)",
+            "Pictures (PNG, JPEG): `root/train/CLASS/` and `root/test/CLASS/`, or `root/CLASS/` with `test`. `data.resize` brings pictures of different sizes to one.",
+            FOLDER,
+        ),
+        own(
+            "data.options (idx)",
+            "Files in the layout of MNIST, packed by gzip or not, of any size and number of classes.",
+            IDX,
+        ),
+        own(
+            "data.options (arrays)",
+            "Numpy arrays, `.npz` or `.npy`: inputs `[N, D]`, `[N, H, W]`, `[N, C, H, W]` or `[N, H, W, C]`, and targets. Bytes are scaled as pixels, other numbers are taken as they are.",
+            ARRAYS,
+        ),
+        own(
+            "data.options (csv)",
+            "A table with a sample in each line, packed by gzip or not; `data.root` is the file or its folder.",
+            CSV,
+        ),
     ]
 }

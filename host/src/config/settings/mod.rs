@@ -35,6 +35,10 @@ pub enum Kind {
     Texts,
     /// A number, or an expression of where the phase stands.
     Formula,
+    /// Whole numbers or words in brackets.
+    Labels,
+    /// What the text says.
+    Described,
     /// A table of its own; the text says which section describes it.
     Table(&'static str),
     /// A list of tables; the text says which section describes one.

@@ -33,6 +33,7 @@ const GENERATED: SetInfo = SetInfo {
     mirrors: &[],
     folders: &[],
     markers: &[],
+    layout: super::registry::Layout::InMemory,
     load: |source, _| {
         Err(Error::internal(format!(
             "`{}` has no generator",

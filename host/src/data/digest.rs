@@ -1,0 +1,95 @@
+//! SHA-256 of the files that data comes from. A big file is not read again while its size and its
+//! time of change stay as they were.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use serde::{Deserialize, Serialize};
+
+use super::{cache, verify};
+use crate::run::identity::FileRecord;
+use crate::{Error, ExitCode, Result};
+
+/// File in the cache folder.
+const NAME: &str = "digests.json";
+
+/// A file that changed this recently may change again within the clock's resolution.
+const SETTLED: Duration = Duration::from_secs(2);
+
+/// Entries kept; more are dropped at random rather than piled up.
+const MOST: usize = 4096;
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Known {
+    bytes: u64,
+    changed: u128,
+    sha256: String,
+}
+
+/// Path, length and SHA-256 of each of `paths`.
+///
+/// # Errors
+/// A data error for a file that cannot be read.
+pub(crate) fn records(paths: &[PathBuf]) -> Result<Vec<FileRecord>> {
+    let mut known: BTreeMap<String, Known> = cache::read(NAME)
+        .and_then(|bytes| serde_json::from_slice(&bytes).ok())
+        .unwrap_or_default();
+    let mut news = false;
+    let mut records = Vec::with_capacity(paths.len());
+    for path in paths {
+        let io = |e: std::io::Error| Error::io(ExitCode::Data, path, &e);
+        let (bytes, time) = stamp(path).map_err(io)?;
+        let name = absolute(path);
+        let changed = nanoseconds(time);
+        let sha256 = match known.get(&name) {
+            Some(k) if (k.bytes, k.changed) == (bytes, changed) => k.sha256.clone(),
+            _ => {
+                let sha256 = verify::digests(path)?.sha256;
+                if time.elapsed().is_ok_and(|age| age > SETTLED) {
+                    let entry = Known {
+                        bytes,
+                        changed,
+                        sha256: sha256.clone(),
+                    };
+                    known.insert(name, entry);
+                    news = true;
+                }
+                sha256
+            }
+        };
+        records.push(FileRecord {
+            path: path.display().to_string(),
+            bytes,
+            sha256,
+        });
+    }
+    if news {
+        while known.len() > MOST {
+            known.pop_first();
+        }
+        if let Ok(text) = serde_json::to_vec(&known) {
+            cache::write(NAME, &[&text]);
+        }
+    }
+    Ok(records)
+}
+
+/// Length and time of the last change.
+pub(crate) fn stamp(path: &Path) -> std::io::Result<(u64, SystemTime)> {
+    let meta = fs::metadata(path)?;
+    Ok((meta.len(), meta.modified()?))
+}
+
+/// A time as nanoseconds since 1970; 0 before that.
+pub(crate) fn nanoseconds(time: SystemTime) -> u128 {
+    time.duration_since(SystemTime::UNIX_EPOCH)
+        .map_or(0, |since| since.as_nanos())
+}
+
+/// The path from the root, for keys.
+pub(crate) fn absolute(path: &Path) -> String {
+    let whole = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    whole.display().to_string()
+}
