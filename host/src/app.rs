@@ -5,15 +5,18 @@ use std::sync::{Mutex, PoisonError};
 
 use biorule_plugin_api::sdk::{ParamSpec, ParamValue as SdkValue};
 
-use crate::cli::{Evaluation, Host};
+use crate::cli::{Evaluation, EvaluationResult, Host};
 use crate::config::{
-    DataShape, ParamKind, ParamSchema, ParamValue, PlanContext, PluginInfo, RuleSchema, RunPlan,
+    DataShape, EpochMetric, ParamKind, ParamSchema, ParamValue, PlanContext, PluginInfo,
+    RuleSchema, RunPlan,
 };
 use crate::data::DataPlan;
 use crate::device::{DeviceChoice, Placement};
 use crate::plugins::{Registry, RuleEntry};
 use crate::run::identity::DeviceRecord;
-use crate::run::{Bridge, CheckpointStore, Metrics, Outcome, Reporter, RunFolder, StopFlag};
+use crate::run::{
+    BestRecord, Bridge, CheckpointStore, ClassRecord, Outcome, Reporter, RunFolder, StopFlag,
+};
 use crate::train::{self, Job, TrainData};
 use crate::{Error, Result};
 
@@ -92,6 +95,20 @@ impl PlanContext for App {
         }
         Ok(Some(DataShape { sample, classes }))
     }
+    fn has_classes(&self, plan: &DataPlan) -> Result<Option<bool>> {
+        let info = plan.info()?;
+        let classes = match info.settings.is_empty() {
+            true => info.classes,
+            false => plan.open()?.train.dataset().classes(),
+        };
+        Ok(Some(classes > 0))
+    }
+    fn rule_metrics(&self, plan: &RunPlan) -> Result<Option<Vec<(String, Vec<String>)>>> {
+        let Some(data) = self.dataset(&plan.data)? else {
+            return Ok(None);
+        };
+        train::reported_metrics(plan, &self.registry, &data).map(Some)
+    }
 }
 
 impl Host for App {
@@ -153,10 +170,10 @@ impl Host for App {
         };
         let (mut bridge, resume) = Bridge::open(folder, reporter, stop)?;
         let outcome = train::run(&job, &mut bridge, resume)?;
-        bridge.finish(&outcome)
+        bridge.finish(&outcome, |class| data.test.class_name(class))
     }
 
-    fn evaluate(&self, plan: &RunPlan, what: &Evaluation) -> Result<Metrics> {
+    fn evaluate(&self, plan: &RunPlan, what: &Evaluation) -> Result<EvaluationResult> {
         let data = TrainData::open(plan)?;
         let samples = match what.split.as_str() {
             "test" => Some(&data.test),
@@ -176,13 +193,30 @@ impl Host for App {
             data: &data,
             device: self.placement(plan)?.device,
         };
-        let scores = train::score(&job, &checkpoint.tensors, &**samples)?;
-        let mut metrics = Metrics::new();
-        metrics.insert(format!("{}/loss", what.split), scores.loss);
-        if let Some(accuracy) = scores.accuracy {
-            metrics.insert(format!("{}/accuracy", what.split), accuracy);
-        }
-        Ok(metrics)
+        let evaluated = train::score(&job, &checkpoint.tensors, &**samples)?;
+        let confusion = evaluated.confusion.unwrap_or_default();
+        let name = |class| samples.class_name(class);
+        Ok(EvaluationResult {
+            metrics: evaluated.scores.named(&what.split).into_iter().collect(),
+            classes: ClassRecord::all(&confusion.scores(), name),
+            confusion: confusion.rows().map(<[u64]>::to_vec).collect(),
+            best: what.best.then(|| best_of(&checkpoint.state, &data)),
+        })
+    }
+}
+
+/// How a best checkpoint with this state was chosen. Programs before this one left that out and
+/// chose by the held-out accuracy.
+fn best_of(state: &serde_json::Value, data: &TrainData) -> BestRecord {
+    let chosen = &state["trainer"]["chosen"];
+    match serde_json::from_value::<train::Best>(chosen.clone()) {
+        Ok(best) => BestRecord::from(&best),
+        Err(_) => BestRecord {
+            metric: EpochMetric::usual(data.validation.is_some(), true).to_string(),
+            value: f64::NAN,
+            phase: String::new(),
+            epoch: 0,
+        },
     }
 }
 

@@ -9,6 +9,7 @@ pub mod data;
 pub mod device;
 pub mod error;
 pub mod nn;
+pub mod number;
 pub mod ops;
 pub mod plugins;
 pub mod run;

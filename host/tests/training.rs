@@ -373,6 +373,8 @@ fn a_stop_rule_ends_an_open_phase() {
         metric: "age".into(),
         threshold: None,
         patience: Some(1.0),
+        mode: None,
+        min_delta: None,
     });
     let mut recorder = Recorder::default();
     train(&plan(blocks(), phases), &data(), &mut recorder, None).unwrap();

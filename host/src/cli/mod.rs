@@ -21,7 +21,7 @@ use std::process;
 
 use clap::{Parser, Subcommand};
 
-pub use host::{Evaluation, Host, Open, open};
+pub use host::{Evaluation, EvaluationResult, Host, Open, open};
 
 use crate::{Error, ExitCode, Result};
 

@@ -10,7 +10,7 @@ use clap::{Args, ValueEnum};
 
 use super::options::ConfigArgs;
 use super::{Host, Open};
-use crate::config::{Resolved, shapes};
+use crate::config::{Resolved, Warnings, before_training, shapes};
 use crate::run::folder::{self, Resume};
 use crate::run::identity::DeviceRecord;
 use crate::run::summary::{self, Experiment};
@@ -88,6 +88,11 @@ pub(super) fn run(args: &TrainArgs, open: Open) -> Result<ExitCode> {
     let mut experiments = Vec::new();
     for config in configs {
         let (resolved, host) = config.resolve(open)?;
+        let mut warnings = Warnings::default();
+        before_training(&resolved.plan, &*host, &mut warnings)?;
+        for text in warnings.iter() {
+            eprintln!("warning: {text}");
+        }
         experiments.push((config, resolved, host));
     }
     one_name_each(experiments.iter().map(|(_, resolved, _)| resolved))?;
@@ -283,7 +288,11 @@ fn finish(
                 Some(StopCause::Signal | StopCause::Parent) => ("stopped", ExitCode::Stopped),
             };
             reporter.done(&outcome, reason, folder)?;
+            folder.record_details(&outcome);
             folder.record_end(reason, &outcome.results)?;
+            if let Some(best) = &outcome.best {
+                reporter.note(&best.describe());
+            }
             if code == ExitCode::Stopped {
                 eprintln!(
                     "stopped after a checkpoint; go on with `--run-dir {}`",

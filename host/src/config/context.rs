@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 pub use biorule_plugin_api::sdk::Credit;
 
-use super::plan::ParamValue;
+use super::plan::{ParamValue, RunPlan};
 use crate::Result;
 use crate::data::DataPlan;
 
@@ -119,4 +119,24 @@ pub trait PlanContext {
     /// # Errors
     /// Data error for a set that is unknown, missing or damaged.
     fn dataset(&self, plan: &DataPlan) -> Result<Option<DataShape>>;
+
+    /// Whether the answers of a data set are classes, not values to regress; `None` where this
+    /// cannot be known.
+    ///
+    /// # Errors
+    /// As for [`PlanContext::dataset`].
+    fn has_classes(&self, plan: &DataPlan) -> Result<Option<bool>> {
+        let _ = plan;
+        Ok(None)
+    }
+
+    /// The metrics that the rules of each block report, found by asking them; `None` where no
+    /// rule can be asked.
+    ///
+    /// # Errors
+    /// The network cannot be built.
+    fn rule_metrics(&self, plan: &RunPlan) -> Result<Option<Vec<(String, Vec<String>)>>> {
+        let _ = plan;
+        Ok(None)
+    }
 }

@@ -4,12 +4,15 @@
 //! (where each setting is defined once) and a `PlanContext` (the rules and data
 //! there are), and a `RunPlan` comes out that can be shown, stored and run.
 
+mod before_training;
 mod check;
 pub mod context;
 mod layers;
+pub mod metric;
 pub mod offline;
 pub mod plan;
 pub mod presets;
+pub mod read_out;
 pub mod reference;
 mod resolve;
 mod section;
@@ -20,8 +23,10 @@ pub mod shown;
 mod value;
 mod warnings;
 
+pub use before_training::before_training;
 pub use context::{Credit, DataShape, ParamKind, ParamSchema, PlanContext, PluginInfo, RuleSchema};
 pub use layers::{ENVIRONMENT, Sources, merge};
+pub use metric::EpochMetric;
 pub use offline::{Offline, dataset_shape};
 pub use plan::*;
 pub use resolve::{Resolved, every_block, plugin_folders, resolve, resolve_table};

@@ -67,6 +67,7 @@ fn value(setting: &Setting) -> String {
         Kind::Wholes => "whole numbers".to_owned(),
         Kind::Numbers => "numbers".to_owned(),
         Kind::Texts => "list of texts".to_owned(),
+        Kind::WordOrNumbers(word) => format!("`{word}`, numbers"),
         Kind::Table(section) => format!("table `{section}`"),
         Kind::Tables(section) => format!("list of `{section}`"),
     };

@@ -5,7 +5,7 @@ use candle_core::Tensor;
 
 use super::module::{MetricsVisitor, Mode, Module, NamedTensor, backward_all, forward_all};
 use super::pass::Pass;
-use super::rule::RuleCall;
+use super::rule::{Credit, RuleCall};
 use crate::Result;
 
 /// Named modules that learn and freeze together.
@@ -114,6 +114,14 @@ impl Module for Block {
 
     fn metrics(&self, call: &RuleCall, visit: &mut MetricsVisitor<'_>) -> Result<()> {
         self.modules.iter().try_for_each(|m| m.metrics(call, visit))
+    }
+
+    fn rules(&self, out: &mut Vec<(String, Credit)>) {
+        self.modules.iter().for_each(|m| m.rules(out));
+    }
+
+    fn hold_still(&mut self) {
+        self.modules.iter_mut().for_each(|m| m.hold_still());
     }
 
     fn wants_target(&self) -> bool {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use candle_core::Tensor;
 
 use super::pass::Pass;
-use super::rule::{Role, RuleCall};
+use super::rule::{Credit, Role, RuleCall};
 use crate::Result;
 use crate::config::plan::Drive;
 
@@ -91,6 +91,12 @@ pub trait Module: Send {
         let _ = (call, visit);
         Ok(())
     }
+    /// Name and credit of every rule.
+    fn rules(&self, out: &mut Vec<(String, Credit)>) {
+        let _ = out;
+    }
+    /// Rules that learn in evaluation too no longer do so.
+    fn hold_still(&mut self) {}
     /// A rule in the current mode needs targets in its local learning.
     fn wants_target(&self) -> bool {
         false

@@ -5,7 +5,7 @@ use candle_core::Tensor;
 use super::block::Block;
 use super::module::{MetricsVisitor, Mode, Module, NamedTensor, backward_all, forward_all};
 use super::pass::{Kept, Pass};
-use super::rule::RuleCall;
+use super::rule::{Credit, RuleCall};
 use crate::Result;
 use crate::config::plan::Shortcut;
 use crate::ops::shape::{subsample_pad, subsample_pad_backward};
@@ -98,6 +98,14 @@ impl Module for Residual {
 
     fn metrics(&self, call: &RuleCall, visit: &mut MetricsVisitor<'_>) -> Result<()> {
         self.inner.iter().try_for_each(|m| m.metrics(call, visit))
+    }
+
+    fn rules(&self, out: &mut Vec<(String, Credit)>) {
+        self.inner.iter().for_each(|m| m.rules(out));
+    }
+
+    fn hold_still(&mut self) {
+        self.inner.iter_mut().for_each(|m| m.hold_still());
     }
 
     fn wants_target(&self) -> bool {

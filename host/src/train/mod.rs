@@ -7,7 +7,11 @@
 
 pub mod alignment;
 pub mod baseline;
+mod best;
 pub mod cache;
+pub mod classes;
+pub mod criterion;
+mod divergence;
 mod epoch_end;
 pub mod evaluate;
 pub mod loss;
@@ -17,6 +21,7 @@ pub mod neurons;
 pub mod optimizer;
 pub mod phase;
 pub mod progress;
+mod reported;
 pub mod run;
 pub mod schedule;
 mod sets;
@@ -25,8 +30,11 @@ pub mod state;
 pub mod step;
 pub mod stop;
 
-pub use evaluate::{Place, Scores};
+pub use best::Best;
+pub use classes::{ClassScore, Confusion};
+pub use evaluate::{Evaluated, Place, Scores};
 pub use progress::{EpochEvent, PhaseEvent, Progress, StepEvent};
+pub use reported::reported_metrics;
 pub use run::{Job, Outcome, SegmentResult, run, score};
 pub use source::{Batch, EpochSpec, Samples, TrainData};
 pub use state::Checkpoint;

@@ -73,6 +73,11 @@ impl Shared {
             "local" => self.local.clone(),
             _ => self.gradient.clone(),
         };
+        // The loss does not drive a taught phase: it has no metrics of it to stop by, nor weights.
+        if taught {
+            table.remove("stop");
+            table.remove("class_weights");
+        }
         // A simultaneous phase also has what only local phases have.
         if drive == "both" || taught {
             for key in ["local_rate", "stop"] {

@@ -241,6 +241,7 @@ fn output(top: &mut Section) -> Result<OutputPlan> {
         checkpoint_seconds: s.whole("checkpoint_seconds")?,
         log_every: s.whole("log_every")?,
         tensorboard: s.flag("tensorboard")?,
+        best: s.opt_text("best")?,
         alignment_every: s.whole("alignment_every")?,
     };
     top.show_table("output", s.close());
