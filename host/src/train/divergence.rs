@@ -20,6 +20,8 @@ const LOSS_LIMIT: f64 = 1e3;
 const GROWTH_LIMIT: f64 = 1e6;
 /// Growth from which on a block is named as the likely cause of a huge loss.
 const GROWTH_NAMED: f64 = 10.0;
+/// Weights of this norm have squares that no `f32` holds: nothing can be learned from them.
+const OVERFLOW: f64 = 1.8e19;
 /// What initial weights of zero are taken for, each.
 const SMALLEST_INITIAL: f64 = 1e-3;
 /// Rules that keep the weights of a unit at a given length.
@@ -88,6 +90,14 @@ impl Trainer<'_> {
         if !scores.loss.is_finite() {
             return self.diverged_at("on the test set").map(Err)?;
         }
+        for (block, _, norm) in self.network.weight_norms()? {
+            if norm > OVERFLOW {
+                let hint = self.remedy(Some(&block), self.segment.phases.last());
+                let (block, norm) = (self.block_with_rules(&block), readable(norm));
+                let text = format!("the weights of {block} have the norm {norm}");
+                return Err(Error::new(ExitCode::Diverged, text).hint(hint));
+            }
+        }
         let grown = self.initial.most_grown(&self.network)?;
         let guess = loss_of_a_guess(loss, &*self.data.test)?;
         let huge = guess.filter(|guess| scores.loss > LOSS_LIMIT * guess);
@@ -118,11 +128,12 @@ impl Trainer<'_> {
     }
 
     fn growth(&self, (block, growth): &(String, f64)) -> String {
-        format!(
-            "; the weights of {} are {} times as large as in the beginning",
-            self.block_with_rules(block),
-            readable(*growth)
-        )
+        let times = match *growth < 1e6 {
+            true => format!("{growth:.0}"),
+            false => readable(*growth),
+        };
+        let block = self.block_with_rules(block);
+        format!("; the weights of {block} are {times} times as large as in the beginning")
     }
 
     /// "block `a` (rule `b`)".
@@ -182,11 +193,27 @@ fn lower_local(phase: &PhasePlan, rules: &[(String, Credit)]) -> String {
 }
 
 fn lower_optimizer(phase: &PhasePlan) -> String {
-    let (OptimizerPlan::Sgd { lr, .. } | OptimizerPlan::Adam { lr, .. }) = &phase.optimizer;
-    let lower = format!("lower `optimizer.lr` of phase `{}`, now {lr:?}", phase.name);
-    match phase.gradient_clip > 0.0 {
-        true => lower,
-        false => format!("{lower}, or clip gradients with `gradient_clip`"),
+    // Adam's step does not depend on the size of a gradient.
+    let (lr, clip) = match &phase.optimizer {
+        OptimizerPlan::Sgd { lr, .. } => (lr, phase.gradient_clip == 0.0),
+        OptimizerPlan::Adam { lr, .. } => (lr, false),
+    };
+    let lower = format!(
+        "lower `optimizer.lr` of phase `{}`, now {}",
+        phase.name,
+        short(*lr)
+    );
+    match clip {
+        true => format!("{lower}, or clip gradients with `gradient_clip`"),
+        false => lower,
+    }
+}
+
+/// A rate as one writes it: `0.01`, `1e30`.
+fn short(rate: f64) -> String {
+    match (1e-4..1e6).contains(&rate) {
+        true => rate.to_string(),
+        false => format!("{rate:e}"),
     }
 }
 
