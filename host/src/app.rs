@@ -199,7 +199,7 @@ impl Host for App {
         Ok(EvaluationResult {
             metrics: evaluated.scores.named(&what.split).into_iter().collect(),
             classes: ClassRecord::all(&confusion.scores(), name),
-            confusion: confusion.rows().map(<[u64]>::to_vec).collect(),
+            confusion: confusion.rows().to_vec(),
             best: what.best.then(|| best_of(&checkpoint.state, &data)),
         })
     }

@@ -104,10 +104,10 @@ fn per_class(result: &EvaluationResult) -> String {
         return String::new();
     }
     let names = result.classes.iter().map(|c| c.class.as_str());
-    let head: Vec<&str> = ["class", "samples", "accuracy"]
-        .into_iter()
-        .chain(names)
-        .collect();
+    let columns = result.confusion.first().map_or(0, Vec::len);
+    let none = (columns > result.classes.len()).then_some("none");
+    let first = ["class", "samples", "accuracy"].into_iter();
+    let head: Vec<&str> = first.chain(names).chain(none).collect();
     let mut table = super::table(&head);
     for (class, taken) in result.classes.iter().zip(&result.confusion) {
         let accuracy = class.accuracy;

@@ -1,7 +1,7 @@
 //! Checks of what only a training needs: metrics that stop a phase or choose the best checkpoint,
 //! class weights, baselines. An evaluation of an older run goes without them.
 
-use super::context::{Credit, PlanContext};
+use super::context::{Credit, PlanContext, RuleMetrics};
 use super::metric::{EpochMetric, Part};
 use super::plan::{Baseline, ClassWeights, Drive, Loss, PhasePlan, RunPlan};
 use super::read_out::{read_out, read_out_phases, with_inner};
@@ -46,7 +46,6 @@ pub fn before_training(
             Baseline::LinearPixels => linear_pixels(plan)?,
         }
     }
-    one_loss(plan, warnings);
     Ok(())
 }
 
@@ -95,8 +94,6 @@ fn class_weights(phase: &PhasePlan, facts: &Facts<'_>, context: &dyn PlanContext
     }
     Ok(())
 }
-
-type RuleMetrics = Vec<(String, Vec<String>)>;
 
 /// What the rules report, where a phase asks for it.
 fn rule_metrics(plan: &RunPlan, context: &dyn PlanContext) -> Result<Option<RuleMetrics>> {
@@ -302,23 +299,5 @@ fn endless(baseline: &str, phases: &[PhasePlan]) -> Result<()> {
         ))
         .hint("set `epochs`, or stop on a metric such as `train/loss`")),
         None => Ok(()),
-    }
-}
-
-/// Phases with different losses share one result: says whose loss it is.
-fn one_loss(plan: &RunPlan, warnings: &mut Warnings) {
-    let driven: Vec<&PhasePlan> = (plan.phases.iter())
-        .filter(|p| p.drive != Drive::Local)
-        .collect();
-    let Some((last, others)) = driven.split_last() else {
-        return;
-    };
-    let same = |p: &&&PhasePlan| (p.loss, &p.class_weights) == (last.loss, &last.class_weights);
-    if !others.iter().all(|p| same(&p)) {
-        warnings.add(format!(
-            "the phases have different losses: `test/loss` of the result is the {} of phase `{}`",
-            last.loss.describe(last.class_weights.is_some()),
-            last.name
-        ));
     }
 }

@@ -20,7 +20,7 @@ use crate::{Error, Result};
 /// Usage, data or plugin error.
 pub fn plan(plan: &RunPlan, context: &dyn PlanContext, warnings: &mut Warnings) -> Result<()> {
     let names = block_names(&plan.blocks)?;
-    let _ = &warnings;
+    one_loss(plan, warnings);
     phases(plan, &names, context)?;
     let Some(data) = context.dataset(&plan.data)? else {
         return Ok(());
@@ -30,6 +30,24 @@ pub fn plan(plan: &RunPlan, context: &dyn PlanContext, warnings: &mut Warnings) 
     }
     let shapes = shapes::propagate(&plan.blocks, &data)?;
     output(plan, &shapes, &data)
+}
+
+/// Phases with different losses share one result: says whose loss it is.
+fn one_loss(plan: &RunPlan, warnings: &mut Warnings) {
+    let driven: Vec<&PhasePlan> = (plan.phases.iter())
+        .filter(|p| p.drive != Drive::Local)
+        .collect();
+    let Some((last, others)) = driven.split_last() else {
+        return;
+    };
+    let same = |p: &&&PhasePlan| (p.loss, &p.class_weights) == (last.loss, &last.class_weights);
+    if !others.iter().all(|p| same(&p)) {
+        warnings.add(format!(
+            "the phases have different losses: `test/loss` of the result is the {} of phase `{}`",
+            last.loss.describe(last.class_weights.is_some()),
+            last.name
+        ));
+    }
 }
 
 fn block_names(blocks: &[BlockPlan]) -> Result<BTreeSet<String>> {

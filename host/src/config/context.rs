@@ -105,6 +105,9 @@ pub struct DataShape {
     pub classes: usize,
 }
 
+/// Names of the metrics that the rules of each block report, with the block's name.
+pub type RuleMetrics = Vec<(String, Vec<String>)>;
+
 /// What a plan is checked against.
 pub trait PlanContext {
     /// The rule `name`.
@@ -135,7 +138,7 @@ pub trait PlanContext {
     ///
     /// # Errors
     /// The network cannot be built.
-    fn rule_metrics(&self, plan: &RunPlan) -> Result<Option<Vec<(String, Vec<String>)>>> {
+    fn rule_metrics(&self, plan: &RunPlan) -> Result<Option<RuleMetrics>> {
         let _ = plan;
         Ok(None)
     }

@@ -24,7 +24,9 @@ mod value;
 mod warnings;
 
 pub use before_training::before_training;
-pub use context::{Credit, DataShape, ParamKind, ParamSchema, PlanContext, PluginInfo, RuleSchema};
+pub use context::{
+    Credit, DataShape, ParamKind, ParamSchema, PlanContext, PluginInfo, RuleMetrics, RuleSchema,
+};
 pub use layers::{ENVIRONMENT, Sources, merge};
 pub use metric::EpochMetric;
 pub use offline::{Offline, dataset_shape};

@@ -93,18 +93,22 @@ pub fn balanced_accuracy(classes: &[ClassScore]) -> Option<f64> {
 /// Which class the samples of each class were taken for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Confusion {
-    /// `[classes, classes]`: samples of the row's class taken for the column's.
-    counts: Vec<u64>,
-    classes: usize,
+    /// A row for each class: its samples by the class that they were taken for, and where the
+    /// network has more outputs than there are classes, last those taken for none.
+    rows: Vec<Vec<u64>>,
 }
 
 impl Confusion {
-    /// Nothing seen yet.
+    /// Nothing seen yet; for a network with `outputs` outputs.
     #[must_use]
-    pub fn new(classes: usize) -> Self {
+    pub fn new(classes: usize, outputs: usize) -> Self {
+        let columns = if outputs > classes {
+            classes + 1
+        } else {
+            classes
+        };
         Self {
-            counts: vec![0; classes * classes],
-            classes,
+            rows: vec![vec![0; columns]; classes],
         }
     }
 
@@ -112,36 +116,36 @@ impl Confusion {
     /// largest output, the first on ties, as accuracy has it.
     ///
     /// # Errors
-    /// A label or an output beyond the classes, as a data error.
+    /// A label beyond the classes, as a data error.
     pub fn add(&mut self, y: &Tensor, labels: &Tensor) -> Result<()> {
-        let rows = y
-            .to_device(&Device::Cpu)?
-            .to_dtype(DType::F64)?
-            .to_vec2::<f64>()?;
+        let wide = y.to_device(&Device::Cpu)?.to_dtype(DType::F64)?;
         let labels = labels.to_device(&Device::Cpu)?.to_vec1::<u32>()?;
-        for (row, label) in rows.iter().zip(labels) {
-            let found = largest(row);
-            if label as usize >= self.classes || found >= self.classes {
-                return Err(beyond(label.max(found as u32), self.classes));
+        let classes = self.rows.len();
+        for (row, label) in wide.to_vec2::<f64>()?.iter().zip(labels) {
+            let taken = self.rows.get_mut(label as usize);
+            let taken = taken.ok_or_else(|| beyond(label, classes))?;
+            if let Some(count) = taken.get_mut(largest(row).min(classes)) {
+                *count += 1;
             }
-            self.counts[label as usize * self.classes + found] += 1;
         }
         Ok(())
     }
 
-    /// Row by row: how often the samples of a class were taken for each class.
-    pub fn rows(&self) -> impl Iterator<Item = &[u64]> {
-        self.counts.chunks(self.classes.max(1))
+    /// Row by row: how often the samples of a class were taken for each class, and where there
+    /// are more outputs, for none.
+    #[must_use]
+    pub fn rows(&self) -> &[Vec<u64>] {
+        &self.rows
     }
 
     /// The scores of each class.
     #[must_use]
     pub fn scores(&self) -> Vec<ClassScore> {
-        let score = |(class, row): (usize, &[u64])| ClassScore {
+        let score = |(class, row): (usize, &Vec<u64>)| ClassScore {
             samples: row.iter().sum(),
             right: row[class],
         };
-        self.rows().enumerate().map(score).collect()
+        self.rows.iter().enumerate().map(score).collect()
     }
 }
 
@@ -186,12 +190,11 @@ mod tests {
             &Device::Cpu,
         );
         let labels = Tensor::new(&[0u32, 1, 1, 1], &Device::Cpu);
-        let mut confusion = Confusion::new(3);
+        let mut confusion = Confusion::new(3, 3);
         confusion
             .add(&y.expect("rows"), &labels.expect("labels"))
             .expect("within");
-        let rows: Vec<&[u64]> = confusion.rows().collect();
-        assert_eq!(rows, [[1, 0, 0], [1, 1, 1], [0, 0, 0]]);
+        assert_eq!(confusion.rows(), [[1, 0, 0], [1, 1, 1], [0, 0, 0]]);
         let scores = confusion.scores();
         assert_eq!(
             scores[1],
@@ -203,5 +206,27 @@ mod tests {
         assert_eq!(scores[2].accuracy(), None);
         let balanced = balanced_accuracy(&scores).expect("samples");
         assert!((balanced - (1.0 + 1.0 / 3.0) / 2.0).abs() < 1e-12);
+    }
+
+    /// A layer of many units that is evaluated as it is: most of them stand for no class.
+    #[test]
+    fn outputs_beyond_the_classes_are_taken_for_none() {
+        let y = Tensor::new(
+            &[[0.0f32, 0.0, 1.0, 2.0], [3.0, 0.0, 0.0, 0.0]],
+            &Device::Cpu,
+        );
+        let labels = Tensor::new(&[1u32, 0], &Device::Cpu);
+        let mut confusion = Confusion::new(2, 4);
+        confusion
+            .add(&y.expect("rows"), &labels.expect("labels"))
+            .expect("within");
+        assert_eq!(confusion.rows(), [[1, 0, 0], [0, 0, 1]]);
+        assert_eq!(
+            confusion.scores()[1],
+            ClassScore {
+                samples: 1,
+                right: 0
+            }
+        );
     }
 }

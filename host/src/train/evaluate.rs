@@ -107,7 +107,9 @@ pub fn evaluate(
     place: &Place,
 ) -> Result<Evaluated> {
     let mut meter = Meter::new(&place.device)?;
-    let mut confusion = samples.classes().then(|| Confusion::new(samples.outputs()));
+    let classes = samples.classes().then(|| samples.outputs());
+    let outputs = network.outputs();
+    let mut confusion = classes.map(|classes| Confusion::new(classes, outputs));
     let n = samples.len();
     let blocks = network.len();
     each_batch(
