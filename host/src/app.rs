@@ -8,7 +8,7 @@ use biorule_plugin_api::sdk::{ParamSpec, ParamValue as SdkValue};
 use crate::cli::{Evaluation, EvaluationResult, Host};
 use crate::config::{
     DataShape, EpochMetric, ParamKind, ParamSchema, ParamValue, PlanContext, PluginInfo,
-    RuleSchema, RunPlan,
+    RuleMetrics, RuleSchema, RunPlan,
 };
 use crate::data::DataPlan;
 use crate::device::{DeviceChoice, Placement};

@@ -6,8 +6,8 @@ use candle_core::{DType, Device, Tensor};
 use super::loss::Answers;
 use super::step::{StepInput, local_step};
 use crate::Result;
-use crate::config::DataShape;
 use crate::config::plan::{Precision, RunPlan};
+use crate::config::{DataShape, RuleMetrics};
 use crate::nn::build::Placement;
 use crate::nn::network::BlockMetrics;
 use crate::nn::{Clock, InputShape, Mode, Network, RuleSource};
@@ -23,7 +23,7 @@ pub fn reported_metrics(
     plan: &RunPlan,
     rules: &dyn RuleSource,
     data: &DataShape,
-) -> Result<Vec<(String, Vec<String>)>> {
+) -> Result<RuleMetrics> {
     let place = Placement {
         device: Device::Cpu,
         dtype: match plan.dtype {
@@ -37,7 +37,7 @@ pub fn reported_metrics(
         outputs: data.classes,
     };
     let mut network = Network::build(&plan.blocks, &input, rules, &place)?;
-    let mut out: Vec<(String, Vec<String>)> = Vec::new();
+    let mut out = RuleMetrics::new();
     add(&mut out, network.metrics(&clock())?);
     for phase in &plan.phases {
         network.set_mode(&Mode {
@@ -77,7 +77,7 @@ fn step(network: &mut Network, data: &DataShape, dtype: DType, first: usize) -> 
     local_step(network, &input, first, &clock())
 }
 
-fn add(out: &mut Vec<(String, Vec<String>)>, reported: Vec<BlockMetrics>) {
+fn add(out: &mut RuleMetrics, reported: Vec<BlockMetrics>) {
     for (block, values) in reported {
         let at = match out.iter().position(|(b, _)| *b == block) {
             Some(at) => at,
