@@ -373,10 +373,67 @@ fn a_stop_rule_ends_an_open_phase() {
         metric: "age".into(),
         threshold: None,
         patience: Some(1.0),
+        mode: None,
+        min_delta: None,
     });
     let mut recorder = Recorder::default();
     train(&plan(blocks(), phases), &data(), &mut recorder, None).unwrap();
     let of_phase = |n: &str| n == "network/conv1";
     let epochs = recorder.epochs.iter().filter(|(n, _, _)| of_phase(n));
     assert_eq!(epochs.count(), 2);
+}
+
+/// What an early stop has seen, the best epoch and the weights of classes survive a stop at any
+/// step.
+#[test]
+fn early_stopping_and_class_weights_go_on_as_they_were() {
+    let data = patterns(60, &DIMS, 3);
+    let mut head = phase("head", &["head"], Drive::Gradient, 9);
+    head.class_weights = Some(ClassWeights::Balanced);
+    head.optimizer = adam(0.3);
+    head.stop = Some(StopPlan {
+        metric: "test/loss".into(),
+        threshold: None,
+        patience: Some(1.0),
+        mode: None,
+        min_delta: Some(0.05),
+    });
+    let phases = vec![phase("conv1", &["conv1"], Drive::Local, 1), head];
+    let plan = plan(blocks(), phases);
+    let mut whole = Recorder::default();
+    let expected = train(&plan, &data, &mut whole, None).unwrap();
+    assert!(whole.epochs.len() < 10, "{:?}", whole.epochs);
+    assert!(expected.best.is_some());
+    for stop in 1..whole.steps {
+        let mut first = Recorder::stopping(stop);
+        train(&plan, &data, &mut first, None).unwrap();
+        let mut second = Recorder::default();
+        let resumed = train(&plan, &data, &mut second, Some(first.checkpoint())).unwrap();
+        assert_eq!(expected, resumed, "stopped after {stop} steps");
+        same(&whole, &second, &format!("stopped after {stop} steps"));
+        let epochs: Vec<_> = first.epochs.iter().chain(&second.epochs).cloned().collect();
+        assert_eq!(whole.epochs, epochs, "stopped after {stop} steps");
+    }
+}
+
+/// Checkpoints from before there were class weights and a choice of the best have less in them.
+#[test]
+fn a_checkpoint_of_an_older_program_goes_on() {
+    let data = patterns(60, &DIMS, 3);
+    let plan = plan(blocks(), successive(3));
+    let mut whole = Recorder::default();
+    let expected = train(&plan, &data, &mut whole, None).unwrap();
+    let mut first = Recorder::stopping(whole.steps - 2);
+    train(&plan, &data, &mut first, None).unwrap();
+    let mut checkpoint = first.checkpoint();
+    let state = checkpoint.state.as_object_mut().unwrap();
+    for later in ["chosen", "meter_weight", "current"] {
+        state.remove(later).unwrap();
+    }
+    let score = serde_json::json!({"loss": 0, "accuracy": 0, "samples": 3});
+    state.insert("last_scores".to_owned(), score);
+    let mut second = Recorder::default();
+    let resumed = train(&plan, &data, &mut second, Some(checkpoint)).unwrap();
+    assert_eq!(expected.results, resumed.results);
+    same(&whole, &second, "from an older checkpoint");
 }

@@ -241,6 +241,14 @@ impl Bases {
                 let n = random.below(5);
                 Value::Array((0..n).map(|_| extreme(random)).collect())
             }
+            Kind::WordOrNumbers(word) => match random.below(3) {
+                0 => Value::String(word.to_owned()),
+                1 => Value::String(self.word(random)),
+                _ => {
+                    let n = random.below(12);
+                    Value::Array((0..n).map(|_| extreme(random)).collect())
+                }
+            },
             Kind::Labels => {
                 let n = random.below(4);
                 let one = |random: &mut Random| match random.below(2) {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use crate::config::{PlanContext, PluginInfo, RuleSchema, RunPlan};
 use crate::run::identity::{DataRecord, DeviceRecord};
-use crate::run::{Metrics, Outcome, Reporter, RunFolder, StopFlag};
+use crate::run::{BestRecord, ClassRecord, Metrics, Outcome, Reporter, RunFolder, StopFlag};
 use crate::train::longer::Began;
 use crate::train::preflight::Report;
 use crate::{Error, Result};
@@ -21,6 +21,21 @@ pub struct Evaluation {
     pub checkpoint: PathBuf,
     /// `test`, `train` or `validation`.
     pub split: String,
+    /// The checkpoint is a run's best.
+    pub best: bool,
+}
+
+/// What an evaluation gives.
+#[derive(Clone, Debug, Default)]
+pub struct EvaluationResult {
+    /// `test/loss`, `test/accuracy` … of the split.
+    pub metrics: Metrics,
+    /// The scores of each class; empty for regression.
+    pub classes: Vec<ClassRecord>,
+    /// Samples of each class by the class that they were taken for.
+    pub confusion: Vec<Vec<u64>>,
+    /// How the checkpoint was chosen, where it is the best one.
+    pub best: Option<BestRecord>,
 }
 
 /// Loaded plugins, with a trainer on top.
@@ -85,7 +100,7 @@ pub trait Host: PlanContext {
     ///
     /// # Errors
     /// Data error for an unreadable checkpoint or set.
-    fn evaluate(&self, plan: &RunPlan, what: &Evaluation) -> Result<Metrics>;
+    fn evaluate(&self, plan: &RunPlan, what: &Evaluation) -> Result<EvaluationResult>;
 }
 
 impl Host for crate::config::Offline {
@@ -116,7 +131,7 @@ impl Host for crate::config::Offline {
     ) -> Result<Outcome> {
         Err(Error::plugin("no plugins are loaded"))
     }
-    fn evaluate(&self, _plan: &RunPlan, _what: &Evaluation) -> Result<Metrics> {
+    fn evaluate(&self, _plan: &RunPlan, _what: &Evaluation) -> Result<EvaluationResult> {
         Err(Error::plugin("no plugins are loaded"))
     }
 }

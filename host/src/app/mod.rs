@@ -8,19 +8,22 @@ use std::sync::{Mutex, PoisonError};
 use biorule_plugin_api::sdk::{ParamSpec, ParamValue as SdkValue};
 
 use crate::config::{
-    DataShape, ParamKind, ParamSchema, ParamValue, PlanContext, PluginInfo, RuleSchema, RunPlan,
+    DataShape, EpochMetric, ParamKind, ParamSchema, ParamValue, PlanContext, PluginInfo,
+    RuleMetrics, RuleSchema, RunPlan,
 };
 use crate::data::{Data, DataPlan, Opened};
 use crate::device::memory::{self, Room};
 use crate::device::{DeviceChoice, Placement};
 use crate::plugins::{Registry, RuleEntry};
 use crate::run::identity::{DataRecord, DeviceRecord};
-use crate::run::{Bridge, CheckpointStore, Metrics, Outcome, Reporter, RunFolder, StopFlag};
+use crate::run::{
+    BestRecord, Bridge, CheckpointStore, ClassRecord, Outcome, Reporter, RunFolder, StopFlag,
+};
 use crate::train::longer::Began;
 use crate::train::preflight::{self, Report, Subject};
 use crate::train::{self, Job, TrainData};
 use crate::{Error, Result};
-pub use host::{Evaluation, Host, Open};
+pub use host::{Evaluation, EvaluationResult, Host, Open};
 
 /// Loaded plugins, with data and trainer.
 pub struct App {
@@ -144,6 +147,15 @@ impl PlanContext for App {
         }
         Ok(Some(DataShape { sample, classes }))
     }
+    fn has_classes(&self, plan: &DataPlan) -> Result<Option<bool>> {
+        Ok(Some(plan.survey()?.has_classes))
+    }
+    fn rule_metrics(&self, plan: &RunPlan) -> Result<Option<RuleMetrics>> {
+        let Some(data) = self.dataset(&plan.data)? else {
+            return Ok(None);
+        };
+        train::reported_metrics(plan, &self.registry, &data).map(Some)
+    }
 }
 
 impl Host for App {
@@ -229,7 +241,7 @@ impl Host for App {
         };
         let (mut bridge, resume) = Bridge::open(folder, reporter, stop)?;
         let outcome = train::run(&job, &mut bridge, resume)?;
-        bridge.finish(&outcome)
+        bridge.finish(&outcome, |class| data.test.class_name(class))
     }
 
     fn what_differs(&self, plan: &RunPlan, of: &Began<'_>) -> Result<Option<String>> {
@@ -244,7 +256,7 @@ impl Host for App {
         train::longer::what_differs(&job, of)
     }
 
-    fn evaluate(&self, plan: &RunPlan, what: &Evaluation) -> Result<Metrics> {
+    fn evaluate(&self, plan: &RunPlan, what: &Evaluation) -> Result<EvaluationResult> {
         let (sets, data_bytes) = self.sets(plan)?;
         let data = sets.for_training();
         preflight::fits(&self.subject(plan, &data, data_bytes)?)?;
@@ -267,15 +279,32 @@ impl Host for App {
             device: self.placement(plan)?.device,
         };
         let mut warn = |w: &train::Warning| {
-            eprintln!("warning: {}\nhint: {}", w.text, w.hint);
+            tell!("warning: {}\nhint: {}", w.text, w.hint);
         };
-        let scores = train::score(&job, &checkpoint.tensors, &**samples, &mut warn)?;
-        let mut metrics = Metrics::new();
-        metrics.insert(format!("{}/loss", what.split), scores.loss);
-        if let Some(accuracy) = scores.accuracy {
-            metrics.insert(format!("{}/accuracy", what.split), accuracy);
-        }
-        Ok(metrics)
+        let evaluated = train::score(&job, &checkpoint.tensors, &**samples, &mut warn)?;
+        let confusion = evaluated.confusion.unwrap_or_default();
+        let name = |class| samples.class_name(class);
+        Ok(EvaluationResult {
+            metrics: evaluated.scores.named(&what.split).into_iter().collect(),
+            classes: ClassRecord::all(&confusion.scores(), name),
+            confusion: confusion.rows().to_vec(),
+            best: what.best.then(|| best_of(&checkpoint.state, &data)),
+        })
+    }
+}
+
+/// How a best checkpoint with this state was chosen. Programs before this one left that out and
+/// chose by the held-out accuracy.
+fn best_of(state: &serde_json::Value, data: &TrainData) -> BestRecord {
+    let chosen = &state["trainer"]["chosen"];
+    match serde_json::from_value::<train::Best>(chosen.clone()) {
+        Ok(best) => BestRecord::from(&best),
+        Err(_) => BestRecord {
+            metric: EpochMetric::usual(data.validation.is_some(), true).to_string(),
+            value: f64::NAN,
+            phase: String::new(),
+            epoch: 0,
+        },
     }
 }
 

@@ -143,7 +143,7 @@ fn train(
     let outcome = train::run(&job, &mut clocked, resume)?;
     clocked.enter_time();
     let Clocked { inner, phases, .. } = clocked;
-    inner.finish(&outcome)?;
+    inner.finish(&outcome, |class| class.to_string())?;
     let network = outcome.results.first();
     Ok(Ours {
         phases,

@@ -6,7 +6,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::options::ConfigArgs;
-use super::{Evaluation, Open};
+use super::{Evaluation, EvaluationResult, Open};
 use crate::run::summary;
 use crate::{Error, Result};
 
@@ -46,6 +46,10 @@ pub struct EvalArgs {
     #[arg(long = "plugins", value_name = "DIR")]
     plugins: Vec<PathBuf>,
 
+    /// Each class on its own, also where there are more than 20
+    #[arg(long)]
+    per_class: bool,
+
     /// As JSON
     #[arg(long)]
     json: bool,
@@ -64,18 +68,63 @@ pub(super) fn run(args: &EvalArgs, open: Open) -> Result<()> {
     };
     let (resolved, host) = config.resolve(open)?;
     let what = Evaluation {
+        best: checkpoint.file_name().is_some_and(|name| name == BEST),
         checkpoint,
         split: args.split.clone(),
     };
-    let results = host.evaluate(&resolved.plan, &what)?;
+    let result = host.evaluate(&resolved.plan, &what)?;
+    if let Some(best) = &result.best {
+        let warning = best.chosen_on_test() && what.split == "test";
+        let word = if warning { "warning: " } else { "" };
+        eprintln!("{word}{}", best.describe());
+    }
     if args.json {
-        let checkpoint = what.checkpoint.display().to_string();
-        return super::print_json(
-            &json!({"checkpoint": checkpoint, "split": what.split, "results": results}),
-        );
+        return super::print_json(&json!({
+            "checkpoint": what.checkpoint.display().to_string(),
+            "split": what.split,
+            "results": result.metrics,
+            "classes": result.classes,
+            "confusion": result.confusion,
+            "chosen_by": result.best.map(|b| b.metric),
+        }));
     }
     let seed = resolved.plan.seeds.first().copied().unwrap_or(0);
-    super::print(&format!("{}\n", summary::table(&[(seed, results)])))
+    let mut text = format!("{}\n", summary::table(&[(seed, result.metrics.clone())]));
+    if args.per_class || (1..=FEW_CLASSES).contains(&result.classes.len()) {
+        text.push_str(&per_class(&result));
+    }
+    super::print(&text)
+}
+
+/// Up to so many classes are shown one by one without being asked for.
+const FEW_CLASSES: usize = 20;
+/// File of a run's best checkpoint.
+const BEST: &str = "best.safetensors";
+/// File of its last.
+const LAST: &str = "last.safetensors";
+
+/// The scores of each class, and how often it was taken for each of them.
+fn per_class(result: &EvaluationResult) -> String {
+    if result.classes.is_empty() {
+        return String::new();
+    }
+    let names = result.classes.iter().map(|c| c.class.as_str());
+    let columns = result.confusion.first().map_or(0, Vec::len);
+    let none = (columns > result.classes.len()).then_some("none");
+    let first = ["class", "samples", "accuracy"].into_iter();
+    let head: Vec<&str> = first.chain(names).chain(none).collect();
+    let mut table = super::table(&head);
+    for (class, taken) in result.classes.iter().zip(&result.confusion) {
+        let accuracy = class.accuracy;
+        let first = [
+            class.class.clone(),
+            class.samples.to_string(),
+            accuracy.map_or("-".to_owned(), |x| format!("{:.2} %", 100.0 * x)),
+        ];
+        let counts = taken.iter().map(u64::to_string);
+        table.add_row(first.into_iter().chain(counts).collect::<Vec<_>>());
+    }
+    format!("\nsamples of each class, by the class they were taken for\n{table}\n")
 }
 
 /// The configuration and the checkpoint that `path` stands for.
@@ -85,11 +134,7 @@ fn locate(path: &Path, best: bool) -> Result<(PathBuf, PathBuf)> {
         let config = folder.unwrap_or(Path::new(".")).join("config.toml");
         return found(path, &config).map(|()| (config, path.to_owned()));
     }
-    let name = if best {
-        "best.safetensors"
-    } else {
-        "last.safetensors"
-    };
+    let name = if best { BEST } else { LAST };
     let checkpoint = path.join("checkpoints").join(name);
     let config = path.join("config.toml");
     found(&checkpoint, &config).map(|()| (config, checkpoint))
@@ -97,10 +142,15 @@ fn locate(path: &Path, best: bool) -> Result<(PathBuf, PathBuf)> {
 
 fn found(checkpoint: &Path, config: &Path) -> Result<()> {
     for file in [config, checkpoint] {
-        if !file.is_file() {
-            return Err(Error::usage(format!("`{}` is not there", file.display()))
-                .hint("give a run's folder (`biorule runs list`) or a checkpoint in one; of several seeds, one `seed-N`"));
+        if file.is_file() {
+            continue;
         }
+        let error = Error::usage(format!("`{}` is not there", file.display()));
+        let is_best = file.file_name().is_some_and(|name| name == BEST);
+        return Err(match is_best && file.with_file_name(LAST).is_file() {
+            true => error.hint("no epoch of this run was evaluated by the metric that chooses the best (`evaluate_every`, `output.best`); leave out `--best`"),
+            false => error.hint("give a run's folder (`biorule runs list`) or a checkpoint in one; of several seeds, one `seed-N`"),
+        });
     }
     Ok(())
 }

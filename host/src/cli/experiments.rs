@@ -331,7 +331,11 @@ fn finish(
                 Some(StopCause::Signal | StopCause::Parent) => "stopped",
             };
             reporter.done(&outcome, reason, folder)?;
+            folder.record_details(&outcome);
             folder.record_end(reason, &outcome.results)?;
+            if let Some(best) = &outcome.best {
+                reporter.note(&best.describe());
+            }
             if reason == "stopped" {
                 tell!(
                     "stopped; the same command with `--run-dir {}` goes on",

@@ -24,7 +24,7 @@ use std::sync::{Mutex, PoisonError};
 
 use clap::{Parser, Subcommand};
 
-pub use crate::app::{Evaluation, Host, Open};
+pub use crate::app::{Evaluation, EvaluationResult, Host, Open};
 
 use crate::text::{print, print_json, table};
 use crate::{Error, ExitCode, Result, threads};

@@ -187,7 +187,10 @@ fn show(args: &ShowArgs) -> Result<()> {
         }
     }
     for (name, value) in &record.results {
-        lines.push(format!("result    {name} = {value}"));
+        lines.push(format!("result    {name} = {value:?}"));
+    }
+    if let Some(best) = &record.best {
+        lines.push(format!("best      {}", best.describe()));
     }
     super::print(&(lines.join("\n") + "\n"))
 }

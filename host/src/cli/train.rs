@@ -11,7 +11,7 @@ use clap::{Args, ValueEnum};
 use super::experiments::{self, Ended, Options, Planned, Ready};
 use super::options::ConfigArgs;
 use super::{Host, Open};
-use crate::config::{Resolved, shapes};
+use crate::config::{Resolved, Warnings, before_training, shapes};
 use crate::device::memory::human;
 use crate::run::folder::{self, Resume};
 use crate::run::summary::{self, Experiment, Failure};
@@ -121,7 +121,14 @@ fn plan(args: &TrainArgs, open: Open) -> Result<Vec<Planned>> {
         true => separate(&args.config),
         false => vec![args.config.clone()],
     } {
-        let (name, ready) = match config.resolve(open) {
+        let checked = config.resolve(open).and_then(|(mut resolved, host)| {
+            let mut warnings = Warnings::default();
+            before_training(&resolved.plan, &*host, &mut warnings)?;
+            super::warn(warnings.iter());
+            warnings.iter().for_each(|text| resolved.warnings.add(text));
+            Ok((resolved, host))
+        });
+        let (name, ready) = match checked {
             Ok((resolved, host)) => {
                 // Sets that were drawn to know their shape: many experiments need not hold all.
                 if args.each {

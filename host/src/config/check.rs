@@ -8,12 +8,12 @@ use config::{Value, ValueKind};
 use super::context::{Credit, ParamKind, ParamSchema, PlanContext, RuleSchema};
 use super::numbers;
 use super::plan::{BlockPlan, Drive, MapPlan, ParamValue, PhasePlan, RunPlan};
-use super::resolve::every_block;
 use super::section::unknown_among;
 use super::value;
 use super::{Warnings, endless, section, shapes};
 use crate::data::DataPlan;
 use crate::plan::DataShape;
+use crate::plan::every_block;
 use crate::{Error, Result};
 
 /// Checks a whole plan: names, phases, data, shapes. What is allowed but should be known goes to
@@ -23,6 +23,7 @@ use crate::{Error, Result};
 /// Usage, data or plugin error.
 pub fn plan(plan: &RunPlan, context: &dyn PlanContext, warnings: &mut Warnings) -> Result<()> {
     let names = block_names(&plan.blocks)?;
+    one_loss(plan, warnings);
     phases(plan, &names, context)?;
     endless::plan(plan, context)?;
     two_classes(&plan.data)?;
@@ -36,6 +37,24 @@ pub fn plan(plan: &RunPlan, context: &dyn PlanContext, warnings: &mut Warnings) 
     }
     let shapes = shapes::propagate(&plan.blocks, &data)?;
     output(plan, &shapes, &data)
+}
+
+/// Phases with different losses share one result: says whose loss it is.
+fn one_loss(plan: &RunPlan, warnings: &mut Warnings) {
+    let driven: Vec<&PhasePlan> = (plan.phases.iter())
+        .filter(|p| p.drive != Drive::Local)
+        .collect();
+    let Some((last, others)) = driven.split_last() else {
+        return;
+    };
+    let same = |p: &&&PhasePlan| (p.loss, &p.class_weights) == (last.loss, &last.class_weights);
+    if !others.iter().all(|p| same(&p)) {
+        warnings.add(format!(
+            "the phases have different losses: `test/loss` of the result is the {} of phase `{}`",
+            last.loss.describe(last.class_weights.is_some()),
+            last.name
+        ));
+    }
 }
 
 fn block_names(blocks: &[BlockPlan]) -> Result<BTreeSet<String>> {

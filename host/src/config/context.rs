@@ -9,7 +9,7 @@ pub use biorule_plugin_api::sdk::Credit;
 
 use crate::Result;
 use crate::data::DataPlan;
-use crate::plan::{DataShape, ParamValue};
+use crate::plan::{DataShape, ParamValue, RunPlan};
 
 /// What a rule says of itself.
 #[derive(Clone, Debug)]
@@ -100,6 +100,9 @@ pub struct PluginInfo {
     pub rules: Vec<String>,
 }
 
+/// Names of the metrics that the rules of each block report, with the block's name.
+pub type RuleMetrics = Vec<(String, Vec<String>)>;
+
 /// What a plan is checked against.
 pub trait PlanContext {
     /// The rule `name`.
@@ -114,4 +117,24 @@ pub trait PlanContext {
     /// # Errors
     /// Data error for a set that is unknown, missing or damaged.
     fn dataset(&self, plan: &DataPlan) -> Result<Option<DataShape>>;
+
+    /// Whether the answers of a data set are classes, not values to regress; `None` where this
+    /// cannot be known.
+    ///
+    /// # Errors
+    /// As for [`PlanContext::dataset`].
+    fn has_classes(&self, plan: &DataPlan) -> Result<Option<bool>> {
+        let _ = plan;
+        Ok(None)
+    }
+
+    /// The metrics that the rules of each block report, found by asking them; `None` where no
+    /// rule can be asked.
+    ///
+    /// # Errors
+    /// The network cannot be built.
+    fn rule_metrics(&self, plan: &RunPlan) -> Result<Option<RuleMetrics>> {
+        let _ = plan;
+        Ok(None)
+    }
 }

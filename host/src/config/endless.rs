@@ -2,7 +2,8 @@
 //! schedules that need a number of epochs which is not there.
 
 use super::context::{Credit, PlanContext};
-use super::resolve::{every_block, trains};
+use super::resolve::trains;
+use crate::plan::every_block;
 use crate::plan::rates::formulas_without_data;
 use crate::plan::{Drive, LocalRatePlan, ParamValue, PhasePlan, RunPlan, SchedulePlan, Variable};
 use crate::{Error, Result};

@@ -4,6 +4,7 @@
 //! (where each setting is defined once) and a `PlanContext` (the rules and data
 //! there are), and a `RunPlan` comes out that can be shown, stored and run.
 
+mod before_training;
 mod check;
 pub mod context;
 mod endless;
@@ -22,11 +23,14 @@ mod value;
 mod warnings;
 
 pub use crate::plan::{self, shapes, *};
-pub use context::{Credit, ParamKind, ParamSchema, PlanContext, PluginInfo, RuleSchema};
+pub use before_training::before_training;
+pub use context::{
+    Credit, ParamKind, ParamSchema, PlanContext, PluginInfo, RuleMetrics, RuleSchema,
+};
 pub use layers::{ENVIRONMENT, Sources, meant_variable, merge};
 pub use numbers::whole_text;
 pub use offline::{Offline, dataset_shape};
-pub use resolve::{Resolved, every_block, plugin_folders, resolve, resolve_table, threads};
+pub use resolve::{Resolved, plugin_folders, resolve, resolve_table, threads};
 pub use value::{DEFAULT, Table, make, nearest, typed};
 pub use warnings::Warnings;
 

@@ -72,6 +72,7 @@ fn value(setting: &Setting) -> String {
         Kind::Formula => "number, formula".to_owned(),
         Kind::Labels => "list of labels or names".to_owned(),
         Kind::Described => String::new(),
+        Kind::WordOrNumbers(word) => format!("`{word}`, numbers"),
         Kind::Table(section) => format!("table `{section}`"),
         Kind::Tables(section) => format!("list of `{section}`"),
     };

@@ -490,6 +490,33 @@ impl Section {
         Ok(two)
     }
 
+    /// A list of numbers, or an empty one for the setting's word; `None` where it is absent.
+    ///
+    /// # Errors
+    /// Usage error for anything else, or a number out of range.
+    pub fn opt_word_or_numbers(&mut self, key: &str) -> Result<Option<Vec<f64>>> {
+        let Kind::WordOrNumbers(word) = self.setting(key)?.kind else {
+            return Err(Error::internal(format!("setting `{key}` takes no word")));
+        };
+        let from = self.origin(key);
+        let list = self.read(key, &format!("\"{word}\" or a list of numbers"), |v| {
+            if value::text(v) == Some(word) {
+                return Some((Vec::new(), toml::Value::String(word.to_owned())));
+            }
+            let ValueKind::Array(items) = &v.kind else {
+                return None;
+            };
+            let list: Vec<f64> = items.iter().map(value::number).collect::<Option<_>>()?;
+            let shown = list.iter().copied().map(toml::Value::Float).collect();
+            (!list.is_empty() && list.iter().all(|x| x.is_finite()))
+                .then_some((list, toml::Value::Array(shown)))
+        })?;
+        for x in list.iter().flatten() {
+            self.in_range(key, *x, &from)?;
+        }
+        Ok(list)
+    }
+
     /// A list of texts.
     ///
     /// # Errors

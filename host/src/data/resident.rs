@@ -195,6 +195,9 @@ impl Samples for Resident {
     fn classes(&self) -> bool {
         self.part.classes()
     }
+    fn class_name(&self, class: u32) -> String {
+        self.part.class_name(class)
+    }
     fn augments(&self) -> bool {
         self.part.augments()
     }

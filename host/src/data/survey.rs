@@ -17,6 +17,8 @@ pub struct Survey {
     pub shape: Shape,
     /// Outputs a network needs: classes in use, or target values per sample.
     pub outputs: usize,
+    /// Whether the answers are classes, not values to regress.
+    pub has_classes: bool,
 }
 
 impl DataPlan {
@@ -29,18 +31,21 @@ impl DataPlan {
     pub fn survey(&self) -> Result<Survey> {
         self.check()?;
         let (set, folders) = (self.info()?, self.folders());
+        let mut has_classes = true;
         let (shape, classes, names) = match set.layout {
             Layout::InMemory if !set.settings.is_empty() => {
                 let data = self.open()?;
                 return Ok(Survey {
                     shape: data.shape(),
                     outputs: data.outputs(),
+                    has_classes: data.classes() > 0,
                 });
             }
             Layout::Own => {
                 let parts = own::load(self, &folders)?;
                 let set = &parts.train;
                 let names = (0..set.classes()).map(|c| set.class_name(c as u32));
+                has_classes = set.classes() > 0;
                 match set.classes() {
                     0 => (set.shape(), set.outputs(), Vec::new()),
                     classes => (set.shape(), classes, names.collect()),
@@ -62,6 +67,7 @@ impl DataPlan {
         Ok(Survey {
             shape: Shape::new(shape.channels, height, width),
             outputs: if kept.is_empty() { classes } else { kept.len() },
+            has_classes,
         })
     }
 

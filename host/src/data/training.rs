@@ -94,6 +94,10 @@ impl crate::train::Samples for Part {
         self.samples.dataset().classes() > 0
     }
 
+    fn class_name(&self, class: u32) -> String {
+        self.samples.dataset().class_name(class)
+    }
+
     fn augments(&self) -> bool {
         !self.augment.is_none()
     }

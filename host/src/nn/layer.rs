@@ -343,6 +343,14 @@ impl Module for RuleLayer {
         Ok(())
     }
 
+    fn rules(&self, out: &mut Vec<(String, Credit)>) {
+        out.push((self.rule.name().to_owned(), self.rule.credit()));
+    }
+
+    fn hold_still(&mut self) {
+        self.restless = false;
+    }
+
     fn wants_target(&self) -> bool {
         self.local && self.rule.wants_target()
     }

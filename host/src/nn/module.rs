@@ -6,7 +6,7 @@ use std::sync::Arc;
 use candle_core::Tensor;
 
 use super::pass::Pass;
-use super::rule::{Role, RuleCall};
+use super::rule::{Credit, Role, RuleCall};
 use crate::Result;
 use crate::plan::Drive;
 
@@ -122,6 +122,14 @@ pub trait Module: Send {
             }
         });
         done
+    }
+    /// Name and credit of every rule.
+    fn rules(&self, out: &mut Vec<(String, Credit)>) {
+        self.parts(&mut |part| part.rules(out));
+    }
+    /// Rules that learn in evaluation too no longer do so.
+    fn hold_still(&mut self) {
+        self.parts_mut(&mut |part| part.hold_still());
     }
     /// A rule in the current mode needs targets in its local learning.
     fn wants_target(&self) -> bool {

@@ -5,6 +5,7 @@ use candle_core::{DType, Tensor};
 use super::block::Block;
 use super::module::{Mode, Module, NamedTensor, backward_all, forward_all};
 use super::pass::{Clock, Pass};
+use super::rule::{Credit, Role};
 use crate::{Error, Result};
 
 /// Blocks, input first.
@@ -214,6 +215,39 @@ impl Network {
             block.metrics(&call, &mut |name, values| {
                 out.push((name.to_owned(), values))
             })?;
+        }
+        Ok(out)
+    }
+
+    /// Name and credit of the rules of block `name`, those inside of it too.
+    pub fn rules_of(&self, name: &str) -> Vec<(String, Credit)> {
+        let mut out = Vec::new();
+        let named = self.blocks.iter().filter(|b| b.name() == name);
+        named.for_each(|b| b.rules(&mut out));
+        out
+    }
+
+    /// Evaluation changes nothing from now on, whatever the rules do of themselves.
+    pub fn hold_still(&mut self) {
+        self.blocks.iter_mut().for_each(|b| b.hold_still());
+    }
+
+    /// Name of every block that has weights, with their number and their Euclidean norm.
+    pub fn weight_norms(&self) -> Result<Vec<(String, usize, f64)>> {
+        let mut out = Vec::new();
+        for block in &self.blocks {
+            let mut tensors = Vec::new();
+            block.tensors(&mut tensors);
+            tensors.retain(|t| matches!(t.role, Role::Weight | Role::Plastic));
+            let (mut count, mut squares) = (0, 0.0);
+            for t in &tensors {
+                count += t.tensor.elem_count();
+                let sum = t.tensor.to_dtype(DType::F64)?.sqr()?.sum_all()?;
+                squares += sum.to_scalar::<f64>()?;
+            }
+            if count > 0 {
+                out.push((block.name().to_owned(), count, squares.sqrt()));
+            }
         }
         Ok(out)
     }

@@ -5,7 +5,9 @@
 //! values) is the raw configuration; `resolve` turns it into this.
 
 pub mod formula;
+pub mod metric;
 pub mod rates;
+pub mod read_out;
 pub mod shapes;
 
 use std::collections::BTreeMap;
@@ -14,6 +16,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 pub use formula::{Formula, Moment, Variable};
+pub use metric::EpochMetric;
 pub use shapes::DataShape;
 
 /// A whole experiment.
@@ -153,6 +156,19 @@ impl BlockPlan {
         let inside: usize = self.inside().flatten().map(Self::layers).sum();
         usize::from(self.layer.is_some()) + inside
     }
+}
+
+/// All blocks, those inside a block after their own.
+#[must_use]
+pub fn every_block(blocks: &[BlockPlan]) -> Vec<&BlockPlan> {
+    let mut all = Vec::new();
+    for block in blocks {
+        all.push(block);
+        for inner in block.inside() {
+            all.extend(every_block(inner));
+        }
+    }
+    all
 }
 
 /// A directed acyclic graph between a block's input and its output. Layers inside draw their
@@ -380,6 +396,9 @@ pub struct PhasePlan {
     pub evaluate_every: u64,
     /// Error at the output, for gradient-driven phases.
     pub loss: Loss,
+    /// Weight of each class in the cross-entropy; absent: all the same.
+    #[serde(default)]
+    pub class_weights: Option<ClassWeights>,
     /// Changes parameters from gradients.
     pub optimizer: OptimizerPlan,
     /// How the optimiser's rate (and that of local rules, where `local_rate` is set) moves.
@@ -416,6 +435,29 @@ pub enum Loss {
     CrossEntropy,
     /// Mean over all elements of `½ (y − t)²` (bioflax); one-hot targets where labels are classes.
     Mse,
+}
+
+impl Loss {
+    /// As people read it.
+    #[must_use]
+    pub fn describe(self, weighted: bool) -> &'static str {
+        match (self, weighted) {
+            (Self::CrossEntropy, false) => "cross-entropy",
+            (Self::CrossEntropy, true) => "cross-entropy with class weights",
+            (Self::Mse, _) => "half mean squared error",
+        }
+    }
+}
+
+/// How much each class counts in the loss, as in PyTorch's `CrossEntropyLoss(weight=)`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ClassWeights {
+    /// `N / (C·nᶜ)` for a class with `nᶜ` of the phase's `N` samples, over the `C` classes that
+    /// have any; 1 for a class without.
+    Balanced,
+    /// These, one for each class.
+    Given(Vec<f64>),
 }
 
 /// An optimiser and its settings.
@@ -509,12 +551,30 @@ pub enum LocalRatePlan {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StopPlan {
-    /// Metric reported by the rules, such as `convergence`; the largest over the phase's layers counts.
+    /// Metric of an epoch ([`EpochMetric`](super::EpochMetric)), or one reported by the rules, such as
+    /// `convergence`, of which the largest over the phase's layers counts.
     pub metric: String,
-    /// Stop when its value after the last batch is below this.
+    /// Stop when the metric reaches this; one of rules when it is below after the last batch.
     pub threshold: Option<f64>,
-    /// Stop when it has not fallen for this many epochs' worth of batches.
+    /// Stop when it has not become better for this many evaluations; one of rules for this many
+    /// epochs' worth of batches.
     pub patience: Option<f64>,
+    /// Which way is better; absent: known from the name.
+    #[serde(default)]
+    pub mode: Option<Direction>,
+    /// Smaller gains do not count as better; absent: 0, and for metrics of rules level is no failure.
+    #[serde(default)]
+    pub min_delta: Option<f64>,
+}
+
+/// Which way a metric gets better.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Direction {
+    /// Down.
+    Min,
+    /// Up.
+    Max,
 }
 
 /// Keeping the output of a frozen prefix.
@@ -551,6 +611,10 @@ pub struct OutputPlan {
     pub log_every: u64,
     /// TensorBoard event files.
     pub tensorboard: bool,
+    /// Metric of an epoch that decides on the best checkpoint; absent: the held-out accuracy, or
+    /// for regression the held-out loss.
+    #[serde(default)]
+    pub best: Option<String>,
     /// Alignment with the true gradient on a held-out batch every so many epochs; 0 never.
     pub alignment_every: u64,
 }

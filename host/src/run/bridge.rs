@@ -3,12 +3,14 @@
 //! The trainer reports an epoch, then saves; people hear of the epoch when its
 //! checkpoint is on the disk.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use candle_core::Tensor;
 use serde_json::Value;
 
+use super::detail::{BestRecord, ClassRecord};
 use super::reporter::{EpochRecord, Outcome, Reporter, StepRecord};
 use super::stop::{StopCause, StopFlag};
 use super::{CheckpointStore, Metrics, RunFolder};
@@ -74,30 +76,40 @@ impl<'a> Bridge<'a> {
         Ok((bridge, resume))
     }
 
-    /// What the run came to, after the trainer returned.
+    /// What the run came to, after the trainer returned; `class_name` names the classes.
     ///
     /// # Errors
     /// A failure to report that could not be told in time.
-    pub fn finish(mut self, outcome: &train::Outcome) -> Result<Outcome> {
+    pub fn finish(
+        mut self,
+        outcome: &train::Outcome,
+        class_name: impl Fn(u32) -> String,
+    ) -> Result<Outcome> {
         if let Some(e) = self.failure.take() {
             return Err(e);
         }
-        let mut results = Metrics::new();
+        let (mut results, mut classes) = (Metrics::new(), BTreeMap::new());
         for result in &outcome.results {
             let scores = result.scores();
             let prefix = match result.segment.as_str() {
                 "network" => String::new(),
                 name => format!("{name}/"),
             };
-            results.insert(format!("{prefix}test/loss"), scores.loss);
-            if let Some(accuracy) = scores.accuracy {
-                results.insert(format!("{prefix}test/accuracy"), accuracy);
+            results.extend(scores.named(&format!("{prefix}test")));
+            if !result.classes.is_empty() {
+                let records = ClassRecord::all(&result.classes, &class_name);
+                classes.insert(format!("{prefix}test"), records);
             }
         }
         let stopped = outcome
             .stopped
             .then(|| self.stop.cause().unwrap_or(StopCause::Signal));
-        Ok(Outcome { stopped, results })
+        Ok(Outcome {
+            stopped,
+            results,
+            classes,
+            best: outcome.best.as_ref().map(BestRecord::from),
+        })
     }
 
     /// Keeps the first failure for a call that can tell it.

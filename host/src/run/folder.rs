@@ -281,6 +281,12 @@ impl RunFolder {
         self.record.write(&self.path.join("run.json"))
     }
 
+    /// Writes down what the results hold beside their numbers, together with the end of the run.
+    pub fn record_details(&mut self, outcome: &super::Outcome) {
+        self.record.classes.clone_from(&outcome.classes);
+        self.record.best.clone_from(&outcome.best);
+    }
+
     /// Writes down how the run ended; what was cached goes.
     ///
     /// # Errors

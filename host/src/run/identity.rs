@@ -1,11 +1,13 @@
 //! What a run writes down about itself: command, versions, source state,
 //! machine, plugins.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
 
 use serde::{Deserialize, Serialize};
 
+use super::detail::{BestRecord, ClassRecord};
 use super::{atomic, clock};
 use crate::config::PluginInfo;
 use crate::config::shown::hex;
@@ -69,6 +71,12 @@ pub struct RunRecord {
     /// Final numbers.
     #[serde(default)]
     pub results: super::Metrics,
+    /// The scores of each class behind them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub classes: BTreeMap<String, Vec<ClassRecord>>,
+    /// The best checkpoint, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub best: Option<BestRecord>,
     /// How it was made longer, the first time first.
     #[serde(default)]
     pub extended: Vec<super::extend::Extended>,
@@ -325,6 +333,8 @@ impl RunRecord {
             error: None,
             results: super::Metrics::new(),
             extended: Vec::new(),
+            classes: BTreeMap::new(),
+            best: None,
         }
     }
 

@@ -7,6 +7,7 @@ pub mod atomic;
 pub mod bridge;
 pub mod checkpoint;
 pub mod clock;
+pub mod detail;
 pub mod events;
 pub mod extend;
 pub mod folder;
@@ -21,6 +22,7 @@ pub mod tensorboard;
 
 pub use bridge::Bridge;
 pub use checkpoint::{Checkpoint, CheckpointStore};
+pub use detail::{BestRecord, ClassRecord};
 pub use events::EventLog;
 pub use folder::RunFolder;
 pub use lock::Lock;

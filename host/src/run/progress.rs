@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::reporter::{EpochRecord, StepRecord};
+use crate::number::readable;
 
 /// Time between plain lines.
 const EVERY: Duration = Duration::from_secs(5);
@@ -168,7 +169,9 @@ fn words(metrics: &[(&str, f64)], place: &str) -> String {
         .iter()
         .filter(|(name, _)| of_place(name) && !first.contains(name));
     let said = first.iter().filter_map(find).chain(own).take(6);
-    let said: Vec<String> = said.map(|(name, x)| format!("{name} {x:.4}")).collect();
+    let said: Vec<String> = said
+        .map(|(name, x)| format!("{name} {}", readable(*x)))
+        .collect();
     said.join(", ")
 }
 

@@ -14,6 +14,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+use super::detail::{BestRecord, ClassRecord};
 use super::extend::Longer;
 use super::folder::RunFolder;
 use super::progress::Progress;
@@ -78,6 +79,10 @@ pub struct Outcome {
     pub stopped: Option<StopCause>,
     /// Final numbers: `test/accuracy`, `random-weights/test/accuracy` ….
     pub results: Metrics,
+    /// The scores of each class behind them, by `test`, `random-weights/test` ….
+    pub classes: BTreeMap<String, Vec<ClassRecord>>,
+    /// The best checkpoint, where there is one.
+    pub best: Option<BestRecord>,
 }
 
 /// Who is told.

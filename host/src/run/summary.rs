@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{Metrics, atomic};
+use crate::number::readable;
 use crate::{Error, Result};
 
 /// One result over all seeds.
@@ -165,7 +166,9 @@ pub fn table(runs: &[(u64, Metrics)]) -> String {
         head.push("value".to_owned());
     }
     table.set_header(head);
-    for spread in spreads(runs) {
+    let spreads = spreads(runs);
+    let told = spreads.iter().filter(|s| tells_more(s, &spreads));
+    for spread in told {
         let show = |x: f64| show(&spread.name, x);
         let mut row = vec![spread.name.clone()];
         row.extend(spread.values.iter().map(|x| show(*x)));
@@ -181,12 +184,25 @@ pub fn table(runs: &[(u64, Metrics)]) -> String {
     table.to_string()
 }
 
+/// Balanced accuracies closer than this to the plain ones are not shown beside them.
+const SAME_ACCURACY: f64 = 0.005;
+
+/// Whether a table should show `spread`: a balanced accuracy only where the classes are so unequal
+/// that it differs from the accuracy. `run.json` has it anyway.
+fn tells_more(spread: &Spread, all: &[Spread]) -> bool {
+    let Some(part) = spread.name.strip_suffix("balanced_accuracy") else {
+        return true;
+    };
+    let plain = all.iter().find(|s| s.name == format!("{part}accuracy"));
+    plain.is_none_or(|p| (p.mean - spread.mean).abs() >= SAME_ACCURACY)
+}
+
 /// Value `x` of result `name` for people: accuracies in percent.
 #[must_use]
 pub fn show(name: &str, x: f64) -> String {
     match name.ends_with("accuracy") {
         true => format!("{:.2} %", 100.0 * x),
-        false => format!("{x:.4}"),
+        false => readable(x),
     }
 }
 
@@ -206,7 +222,8 @@ pub fn comparison(experiments: &[Experiment]) -> String {
     };
     rows.sort_by(|a, b| rank(&b.1).total_cmp(&rank(&a.1)));
     let names: BTreeSet<&str> = (rows.iter())
-        .flat_map(|(_, spreads)| spreads.iter().map(|s| s.name.as_str()))
+        .flat_map(|(_, spreads)| spreads.iter().filter(|s| tells_more(s, spreads)))
+        .map(|s| s.name.as_str())
         .collect();
     let any_failed = experiments.iter().any(|e| !e.failures.is_empty());
     let mut table = comfy_table::Table::new();

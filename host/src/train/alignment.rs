@@ -10,11 +10,12 @@ use std::sync::Arc;
 
 use candle_core::{DType, Tensor};
 
-use super::loss::{Answers, score};
+use super::criterion::Criterion;
+use super::loss::Answers;
 use super::run::Trainer;
 use crate::Result;
 use crate::nn::{Clock, Mode, NamedTensor, Network, Pass, Role};
-use crate::plan::{Drive, Loss, PhasePlan};
+use crate::plan::{Drive, PhasePlan};
 
 /// Samples in the batch that alignment is measured on.
 pub(super) const ALIGNMENT_BATCH: usize = 128;
@@ -86,11 +87,12 @@ pub fn measure(
     network: &mut Network,
     x: &Tensor,
     answers: &Answers,
-    loss: Loss,
+    loss: impl Into<Criterion>,
     clock: &Clock,
 ) -> Result<Alignment> {
-    let rule = gradients(network, x, answers, loss, clock, false)?;
-    let truth = gradients(network, x, answers, loss, clock, true)?;
+    let loss = loss.into();
+    let rule = gradients(network, x, answers, &loss, clock, false)?;
+    let truth = gradients(network, x, answers, &loss, clock, true)?;
     let mut out = compare(&rule, &truth)?;
     weights(&network.tensors(), &mut out.layers)?;
     Ok(out)
@@ -127,7 +129,7 @@ fn gradients(
     network: &mut Network,
     x: &Tensor,
     answers: &Answers,
-    loss: Loss,
+    loss: &Criterion,
     clock: &Clock,
     exact: bool,
 ) -> Result<Vec<(Arc<str>, Tensor)>> {
@@ -139,7 +141,7 @@ fn gradients(
     } else {
         y.flatten_from(1)?
     };
-    let scored = score(loss, &flat, answers)?;
+    let scored = loss.score(&flat, answers)?;
     let grad = scored.grad.reshape(y.shape())?;
     pass.output_error = Some(scored.grad);
     let blocks = network.len();
@@ -203,6 +205,7 @@ impl Trainer<'_> {
         &mut self,
         plan: &PhasePlan,
         clock: &Clock,
+        loss: &Criterion,
         metrics: &mut BTreeMap<String, f64>,
     ) -> Result<()> {
         let every = self.plan.output.alignment_every;
@@ -219,7 +222,7 @@ impl Trainer<'_> {
             blocks: plan.blocks.clone(),
             drive: Some(Drive::Gradient),
         });
-        let alignment = measure(&mut self.network, &x, &answers, plan.loss, clock)?;
+        let alignment = measure(&mut self.network, &x, &answers, loss.clone(), clock)?;
         self.network.set_mode(&Mode {
             blocks: plan.blocks.clone(),
             drive: Some(plan.drive),

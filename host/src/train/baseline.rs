@@ -5,6 +5,7 @@ use super::run::Trainer;
 use super::source::EpochSpec;
 use crate::Result;
 use crate::nn::{Mode, Pass};
+use crate::plan::read_out::read_out_phases;
 use crate::plan::{Baseline, BlockPlan, Drive, LayerPlan, MapPlan, PhasePlan, RunPlan};
 
 /// Steps that settle the running statistics of a network with random weights.
@@ -24,8 +25,8 @@ pub struct Segment {
     pub settle: bool,
 }
 
-/// The network of the plan, then its baselines. A baseline that has no
-/// gradient-driven phase to copy is left out.
+/// The network of the plan, then its baselines. A baseline that no phase says how to train is
+/// left out; `config::before_training` refuses it.
 pub fn segments(plan: &RunPlan) -> Vec<Segment> {
     let mut out = vec![Segment {
         name: "network".into(),
@@ -34,31 +35,26 @@ pub fn segments(plan: &RunPlan) -> Vec<Segment> {
         phases: plan.phases.clone(),
         settle: false,
     }];
-    let driven = plan.phases.iter().filter(|p| p.drive != Drive::Local);
-    let driven: Vec<PhasePlan> = driven.cloned().collect();
-    for baseline in &plan.baselines {
-        let Some(last) = driven.last() else { continue };
-        out.push(match baseline {
-            Baseline::RandomWeights => random_weights(plan, &driven),
-            Baseline::LinearPixels => linear_pixels(last),
-        });
-    }
+    out.extend(plan.baselines.iter().filter_map(|baseline| match baseline {
+        Baseline::RandomWeights => random_weights(plan),
+        Baseline::LinearPixels => {
+            let driven = plan.phases.iter().rfind(|p| p.drive != Drive::Local);
+            driven.map(linear_pixels)
+        }
+    }));
     out
 }
 
-/// The same network; phases that learn locally are skipped, so the weights stay random.
-fn random_weights(plan: &RunPlan, driven: &[PhasePlan]) -> Segment {
-    let phases = driven.iter().cloned().map(|p| PhasePlan {
-        drive: Drive::Gradient,
-        ..p
-    });
-    Segment {
+/// The same network, of which only the read-out learns: all other weights stay random.
+fn random_weights(plan: &RunPlan) -> Option<Segment> {
+    let phases = read_out_phases(plan);
+    (!phases.is_empty()).then(|| Segment {
         name: "random-weights".into(),
         prefix: "baselines.random-weights.".into(),
         blocks: plan.blocks.clone(),
-        phases: phases.collect(),
+        phases,
         settle: true,
-    }
+    })
 }
 
 /// A dense layer on the flattened input, trained as the last phase of the plan.
@@ -74,9 +70,11 @@ fn linear_pixels(phase: &PhasePlan) -> Segment {
         }),
         ..BlockPlan::new("linear")
     };
+    let stop = phase.stop.clone();
     let phase = PhasePlan {
         blocks: vec![block.name.clone()],
         drive: Drive::Gradient,
+        stop: stop.filter(|s| s.epoch_metric().is_some() || phase.epochs == 0),
         ..phase.clone()
     };
     Segment {
@@ -94,14 +92,20 @@ pub(super) fn settling_batch(phase: &PhasePlan, samples: usize) -> usize {
 }
 
 impl Trainer<'_> {
-    /// Runs some batches of each local phase of the plan with no learning but
-    /// that of running statistics: random weights deserve inputs on the same
-    /// scale as trained ones.
+    /// Runs some batches of each phase of the plan with no learning but that of the running
+    /// statistics of blocks that stay random: these deserve inputs on the same scale as trained
+    /// ones. Local phases come first, whole; of the others the read-out is left out, as it learns.
     pub(super) fn settle_statistics(&mut self) -> Result<()> {
-        let phases = self.plan.phases.iter().filter(|p| p.drive == Drive::Local);
-        for phase in phases {
+        let (local, driven): (Vec<_>, Vec<_>) = self
+            .plan
+            .phases
+            .iter()
+            .partition(|p| p.drive == Drive::Local);
+        let learns: Vec<&String> = self.segment.phases.iter().flat_map(|p| &p.blocks).collect();
+        for phase in local.into_iter().chain(driven) {
+            let stays = |b: &&String| phase.drive == Drive::Local || !learns.contains(b);
             self.network.set_mode(&Mode {
-                blocks: phase.blocks.clone(),
+                blocks: phase.blocks.iter().filter(stays).cloned().collect(),
                 drive: None,
             });
             let first = self.network.first_active();

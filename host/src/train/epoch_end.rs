@@ -4,36 +4,26 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
+use super::best::Best;
 use super::evaluate::{Scores, evaluate};
 use super::meter::Meter;
 use super::optimizer::Optimizer;
 use super::phase::Running;
 use super::progress::{EpochEvent, Progress};
-use super::run::{Trainer, named};
+use super::run::{SegmentResult, Trainer, named};
 use super::schedule::rate;
 use super::state::{Saved, VERSION};
 use crate::nn::Clock;
-use crate::plan::Moment;
-use crate::plan::PhasePlan;
-use crate::{Error, ExitCode, Result};
+use crate::plan::metric::Part;
+use crate::plan::read_out::with_inner;
+use crate::plan::{Moment, PhasePlan};
+use crate::{ExitCode, Result};
 
 /// Steps between looks for NaN and infinity in the state of local layers, on the CPU. On a GPU a
 /// look waits for all that is enqueued, so there it happens only when metrics are read anyway.
 const CHECK_EVERY: u64 = 64;
 
 impl Trainer<'_> {
-    /// The error for NaN or infinity, with the block that holds it.
-    pub(super) fn diverged(&self) -> Result<Error> {
-        let place = match self.network.diverged_block()? {
-            Some(block) => format!("block `{block}` holds NaN or infinity"),
-            None => "the loss is NaN or infinity".to_owned(),
-        };
-        let (epoch, batch) = (self.position.epoch + 1, self.position.batch + 1);
-        let text = format!("{place} in epoch {epoch}, batch {batch}");
-        Ok(Error::new(ExitCode::Diverged, text)
-            .hint("lower the learning rate, or clip gradients with `gradient_clip`"))
-    }
-
     /// Stop rules, scalars and the search for NaN.
     pub(super) fn after_step(
         &mut self,
@@ -45,10 +35,12 @@ impl Trainer<'_> {
         let step = self.position.total_step;
         let log = self.plan.output.log_every;
         let log = log > 0 && step.is_multiple_of(log);
-        if plan.stop.is_some() || log {
+        let by_rules = plan.stop.as_ref().filter(|s| s.epoch_metric().is_none());
+        if by_rules.is_some() || log {
             let metrics = self.network.metrics(clock)?;
-            if let Some(stop) = &plan.stop {
-                running.stop.see(stop, &metrics);
+            if let Some(stop) = by_rules {
+                let blocks = with_inner(&self.segment.blocks, &plan.blocks);
+                running.stop.see_rules(stop, &blocks, &metrics);
             }
             if log {
                 progress.rules(step, &metrics);
@@ -75,20 +67,27 @@ impl Trainer<'_> {
         }
         let clock = self.clock(plan, self.position.step, running.steps, running.samples);
         let mut metrics = self.epoch_metrics(plan, &clock, running)?;
-        let before = (self.position, self.best, self.last_scores);
+        let before = (
+            self.position,
+            self.best.clone(),
+            self.current.clone(),
+            running.stop,
+        );
         self.position.epoch += 1;
         self.position.total_epoch += 1;
         self.position.batch = 0;
         let best = match self.held_out_metrics(plan, running, progress, &mut metrics) {
             // Asked to stop in the middle: the steps are kept, the evaluation is done again.
             Err(e) if e.code == ExitCode::Stopped => {
-                (self.position, self.best, self.last_scores) = before;
+                let stop;
+                (self.position, self.best, self.current, stop) = before;
+                running.stop = stop;
                 self.checkpoint(running, progress, false)?;
                 return Err(e);
             }
             best => best?,
         };
-        self.alignment_if_due(plan, &clock, &mut metrics)?;
+        self.alignment_if_due(plan, &clock, &running.criterion, &mut metrics)?;
         let seconds = running.seconds + running.started.elapsed().as_secs_f64();
         (running.seconds, running.meter) = (0.0, Meter::new(&self.place.device)?);
         progress.epoch(&EpochEvent {
@@ -109,20 +108,17 @@ impl Trainer<'_> {
     fn held_out_metrics(
         &mut self,
         plan: &PhasePlan,
-        running: &Running,
+        running: &mut Running,
         progress: &dyn Progress,
         metrics: &mut BTreeMap<String, f64>,
     ) -> Result<bool> {
-        let scores = self.evaluate_if_due(plan, running, progress)?;
-        let mut best = false;
-        if let Some((name, scores)) = scores {
-            metrics.insert(format!("{name}/loss"), scores.loss);
-            if let Some(accuracy) = scores.accuracy {
-                metrics.insert(format!("{name}/accuracy"), accuracy);
-                best = self.best.is_none_or(|b| accuracy > b) && self.position.segment == 0;
-                self.best = Some(self.best.map_or(accuracy, |b| b.max(accuracy)));
-            }
+        // Before the evaluation: a phase that ends here is evaluated.
+        see_epoch(plan, running, true, metrics);
+        if let Some((name, scores)) = self.evaluate_if_due(plan, running, progress)? {
+            metrics.extend(scores.named(name));
         }
+        see_epoch(plan, running, false, metrics);
+        let best = self.is_best(plan, metrics);
         self.neuron_labels_if_due(plan, running, metrics)?;
         Ok(best)
     }
@@ -178,10 +174,16 @@ impl Trainer<'_> {
             self.keep(plan, name, samples, running.first, progress)?;
         }
         let features = self.cache.peek(name, running.first);
-        let scores = evaluate(&mut self.network, samples, features, plan.loss, &self.place)?;
+        // The result is found from the samples themselves, so that it can be found again.
+        let like_result = name == "test"
+            && features.is_none()
+            && !self.network.is_restless()
+            && self.has_loss_of_result(plan);
+        let loss = &running.criterion;
+        let evaluated = evaluate(&mut self.network, samples, features, loss, &self.place)?;
         self.network.set_mode(&Self::mode(plan));
-        self.last_scores = Some(scores);
-        Ok(Some((name, scores)))
+        self.current = like_result.then(|| SegmentResult::new(&self.segment.name, &evaluated));
+        Ok(Some((name, evaluated.scores)))
     }
 
     /// Makes everything durable: this network, finished ones, the optimiser, the position.
@@ -201,12 +203,36 @@ impl Trainer<'_> {
             counters: self.network.counters(),
             optimizer_steps: running.optimizer.as_ref().map_or(0, Optimizer::steps),
             meter: Some(running.meter.save()?),
+            meter_weight: running.meter.save_weight()?,
             stop: running.stop,
             seconds: running.seconds + running.started.elapsed().as_secs_f64(),
             results: self.results.clone(),
-            best: self.best.map(f64::to_bits),
-            last_scores: self.last_scores.map(Into::into),
+            best: self.best.as_ref().map(Best::bits),
+            chosen: self.best.clone(),
+            current: self.current.clone(),
         };
         progress.checkpoint(&tensors, &saved.write()?, best)
+    }
+}
+
+/// Shows the stop rule the metric that it goes by, where that is one of an epoch and among
+/// `metrics`: those of training when `training`, else those of evaluations.
+fn see_epoch(
+    plan: &PhasePlan,
+    running: &mut Running,
+    training: bool,
+    metrics: &BTreeMap<String, f64>,
+) {
+    let Some((stop, metric)) = plan
+        .stop
+        .as_ref()
+        .and_then(|s| Some((s, s.epoch_metric()?)))
+    else {
+        return;
+    };
+    if (metric.part == Part::Train) == training
+        && let Some(value) = metrics.get(&stop.metric)
+    {
+        running.stop.see(stop, *value);
     }
 }

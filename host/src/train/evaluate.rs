@@ -4,12 +4,13 @@ use candle_core::{DType, Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::cache::Features;
-use super::loss::score;
+use super::classes::{Confusion, balanced_accuracy};
+use super::criterion::Criterion;
+use super::loss::Answers;
 use super::meter::Meter;
 use super::source::Samples;
 use crate::device::budget::Budget;
 use crate::nn::{Mode, Network, Pass};
-use crate::plan::Loss;
 use crate::run::StopFlag;
 use crate::{Error, ExitCode, Result};
 
@@ -23,8 +24,32 @@ pub struct Scores {
     pub loss: f64,
     /// Share right; `None` for regression.
     pub accuracy: Option<f64>,
+    /// Mean over the classes of the share right; `None` for regression.
+    pub balanced_accuracy: Option<f64>,
     /// Samples seen.
     pub samples: usize,
+}
+
+impl Scores {
+    /// By name, under the name of the part of the data: `test/loss`, `test/accuracy` …
+    pub fn named(&self, part: &str) -> Vec<(String, f64)> {
+        let named = [
+            ("loss", Some(self.loss)),
+            ("accuracy", self.accuracy),
+            ("balanced_accuracy", self.balanced_accuracy),
+        ];
+        let name = |(name, x): (&str, Option<f64>)| Some((format!("{part}/{name}"), x?));
+        named.into_iter().filter_map(name).collect()
+    }
+}
+
+/// An evaluation in full.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Evaluated {
+    /// Its numbers.
+    pub scores: Scores,
+    /// Which class was taken for which; `None` for regression.
+    pub confusion: Option<Confusion>,
 }
 
 /// [`Scores`] with its numbers as bits.
@@ -32,6 +57,8 @@ pub struct Scores {
 pub struct SavedScores {
     loss: u64,
     accuracy: Option<u64>,
+    #[serde(default)]
+    balanced_accuracy: Option<u64>,
     samples: usize,
 }
 
@@ -40,6 +67,7 @@ impl From<Scores> for SavedScores {
         Self {
             loss: s.loss.to_bits(),
             accuracy: s.accuracy.map(f64::to_bits),
+            balanced_accuracy: s.balanced_accuracy.map(f64::to_bits),
             samples: s.samples,
         }
     }
@@ -50,6 +78,7 @@ impl From<SavedScores> for Scores {
         Self {
             loss: f64::from_bits(s.loss),
             accuracy: s.accuracy.map(f64::from_bits),
+            balanced_accuracy: s.balanced_accuracy.map(f64::from_bits),
             samples: s.samples,
         }
     }
@@ -81,7 +110,7 @@ impl Place {
     }
 }
 
-/// Scores of the whole network on `samples`, starting from kept features where
+/// Evaluates the whole network on `samples`, starting from kept features where
 /// there are some. Leaves the network in evaluation mode.
 ///
 /// # Errors
@@ -90,11 +119,13 @@ pub fn evaluate(
     network: &mut Network,
     samples: &dyn Samples,
     features: Option<&Features>,
-    loss: Loss,
+    loss: &Criterion,
     place: &Place,
-) -> Result<Scores> {
+) -> Result<Evaluated> {
     let mut meter = Meter::new(&place.device)?;
-    let mut classes = false;
+    let classes = samples.classes().then(|| samples.outputs());
+    let outputs = network.outputs();
+    let mut confusion = classes.map(|classes| Confusion::new(classes, outputs));
     let n = samples.len();
     let blocks = network.len();
     each_batch(
@@ -106,16 +137,23 @@ pub fn evaluate(
             let y = network.forward(&mut Pass::inference(), x, from..blocks)?;
             let y = if y.rank() == 2 { y } else { y.flatten_from(1)? };
             let answers = samples.answers(indices)?.beside(&y)?;
-            classes |= matches!(answers, super::loss::Answers::Classes(_));
-            meter.add(&score(loss, &y, &answers)?.sums, indices.len())
+            meter.add(&loss.score(&y, &answers)?.sums, indices.len())?;
+            match (&mut confusion, &answers) {
+                (Some(confusion), Answers::Classes(labels)) => confusion.add(&y, labels),
+                _ => Ok(()),
+            }
         },
     )?;
     let (loss, accuracy) = meter.read()?;
-    Ok(Scores {
+    let scores = Scores {
         loss,
-        accuracy: classes.then_some(accuracy),
+        accuracy: confusion.is_some().then_some(accuracy),
+        balanced_accuracy: confusion
+            .as_ref()
+            .and_then(|c| balanced_accuracy(&c.scores())),
         samples: n,
-    })
+    };
+    Ok(Evaluated { scores, confusion })
 }
 
 /// Calls `see(network, x, from, indices)` for all samples in order, in large batches: `x` is

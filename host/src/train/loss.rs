@@ -19,7 +19,8 @@ pub enum Answers {
 
 /// Loss of a batch.
 pub struct Scored {
-    /// `[sum over samples of the loss, number right]`, `f64`, still on the device.
+    /// `[sum over samples of the loss, number right]`, `f64`, still on the device; with class
+    /// weights also their sum over the samples.
     pub sums: Tensor,
     /// Gradient of the mean loss at the output, `[B, O]`.
     pub grad: Tensor,

@@ -7,7 +7,11 @@
 
 pub mod alignment;
 pub mod baseline;
+mod best;
 pub mod cache;
+pub mod classes;
+pub mod criterion;
+mod divergence;
 mod epoch_end;
 pub mod evaluate;
 pub mod init;
@@ -20,6 +24,7 @@ pub mod optimizer;
 pub mod phase;
 pub mod preflight;
 pub mod progress;
+mod reported;
 pub mod restless;
 pub mod run;
 pub mod schedule;
@@ -29,8 +34,11 @@ pub mod state;
 pub mod step;
 pub mod stop;
 
-pub use evaluate::{Place, Scores};
+pub use best::Best;
+pub use classes::{ClassScore, Confusion};
+pub use evaluate::{Evaluated, Place, Scores};
 pub use progress::{EpochEvent, PhaseEvent, Progress, StepEvent};
+pub use reported::reported_metrics;
 pub use restless::Warning;
 pub use run::{Job, Outcome, SegmentResult, run, score};
 pub use source::{Batch, EpochSpec, Samples, TrainData};

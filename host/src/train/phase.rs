@@ -5,6 +5,7 @@ use std::time::Instant;
 use candle_core::{Device, Tensor};
 
 use super::cache::Wanted;
+use super::criterion::Criterion;
 use super::loss::Answers;
 use super::meter::Meter;
 use super::optimizer::Optimizer;
@@ -29,6 +30,7 @@ pub(super) enum Flow {
 
 /// What a phase has of its own.
 pub(super) struct Running {
+    pub(super) criterion: Criterion,
     pub(super) optimizer: Option<Optimizer>,
     pub(super) meter: Meter,
     pub(super) stop: StopState,
@@ -119,9 +121,7 @@ impl Trainer<'_> {
         let all = plan.epochs > 0 && epoch >= plan.epochs;
         // Stop rules look only between epochs, also when a run goes on inside one.
         let between = epoch > 0 && self.position.batch == 0;
-        let stop = plan.stop.as_ref().is_some_and(|s| {
-            running.stop.out_of_patience(s, running.steps) || running.stop.converged(s)
-        });
+        let stop = (plan.stop.as_ref()).is_some_and(|s| running.stop.is_over(s, running.steps));
         all || (between && stop)
     }
 
@@ -141,6 +141,7 @@ impl Trainer<'_> {
             self.keep(plan, &plan.data, samples, first, progress)?;
         }
         let mut running = Running {
+            criterion: Criterion::of(plan, samples, &self.place)?,
             optimizer: None,
             meter: Meter::new(&self.place.device)?,
             stop: StopState::default(),
@@ -191,7 +192,7 @@ impl Trainer<'_> {
             optimizer.load(saved.optimizer_steps, &find)?;
         }
         if let Some(meter) = saved.meter {
-            running.meter = Meter::load(meter, &self.place.device)?;
+            running.meter = Meter::load(meter, saved.meter_weight, &self.place.device)?;
         }
         running.stop = saved.stop;
         running.seconds = saved.seconds;
@@ -367,6 +368,7 @@ impl Trainer<'_> {
         clock: &Clock,
         running: &mut Running,
     ) -> Result<()> {
+        self.current = None;
         let Some(optimizer) = &mut running.optimizer else {
             return local_step(&mut self.network, input, running.first, clock);
         };
@@ -382,7 +384,7 @@ impl Trainer<'_> {
             input,
             running.first,
             clock,
-            (plan.loss, lr),
+            (running.criterion.clone(), lr),
         )?;
         if self.place.device.is_cpu() && !sums.to_vec1::<f64>()?[0].is_finite() {
             return Err(self.diverged()?);

@@ -1,14 +1,18 @@
 //! A run: the network through its phases, then the baselines, each a segment
 //! with its own network; checkpoints in between and the way back into them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use candle_core::{DType, Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::baseline::{self, Segment};
+use super::best::Best;
 use super::cache::FeatureCache;
-use super::evaluate::{Place, SavedScores, Scores, evaluate};
+use super::classes::{self, ClassScore};
+use super::criterion::Criterion;
+use super::divergence::InitialNorms;
+use super::evaluate::{Evaluated, Place, SavedScores, Scores, evaluate};
 use super::phase::Flow;
 use super::progress::Progress;
 use super::restless::{self, Warning};
@@ -18,6 +22,7 @@ use super::state::{Checkpoint, Position, Saved};
 use crate::device::budget::Budget;
 use crate::nn::build::Placement;
 use crate::nn::{InputShape, Network, RuleSource};
+use crate::plan::EpochMetric;
 use crate::plan::rates;
 use crate::plan::{Loss, Precision, RunPlan};
 use crate::threads::in_pool;
@@ -44,10 +49,23 @@ pub struct SegmentResult {
     pub segment: String,
     /// On the test set.
     scores: SavedScores,
+    /// How well each class is recognised there; empty for regression.
+    #[serde(default)]
+    pub classes: Vec<ClassScore>,
 }
 
 impl SegmentResult {
-    /// Scores on the test set.
+    /// The result of `segment`.
+    pub(super) fn new(segment: &str, evaluated: &Evaluated) -> Self {
+        let confusion = evaluated.confusion.as_ref();
+        Self {
+            segment: segment.to_owned(),
+            scores: evaluated.scores.into(),
+            classes: confusion.map_or_else(Vec::new, |c| c.scores()),
+        }
+    }
+
+    /// Scores on the test set, with the loss of the last phase that learns from one.
     pub fn scores(&self) -> Scores {
         self.scores.into()
     }
@@ -60,6 +78,8 @@ pub struct Outcome {
     pub stopped: bool,
     /// Results of the segments that are done, the network first.
     pub results: Vec<SegmentResult>,
+    /// The epoch whose weights are the best checkpoint, where there is one.
+    pub best: Option<Best>,
 }
 
 /// One segment under way.
@@ -72,8 +92,10 @@ pub(super) struct Trainer<'a> {
     pub(super) network: Network,
     pub(super) cache: FeatureCache,
     pub(super) position: Position,
-    pub(super) best: Option<f64>,
-    pub(super) last_scores: Option<Scores>,
+    pub(super) initial: InitialNorms,
+    pub(super) best: Option<Best>,
+    /// Result that the network would have as it is, where that is known.
+    pub(super) current: Option<SegmentResult>,
     /// Tensors of the finished network, while a baseline runs.
     pub(super) carried: Vec<(String, Tensor)>,
     pub(super) results: Vec<SegmentResult>,
@@ -114,6 +136,9 @@ pub fn run(
     let saved = resume.as_ref().map(|r| &r.saved);
     let mut position = saved.map(|s| s.position).unwrap_or_default();
     let mut results = saved.map(|s| s.results.clone()).unwrap_or_default();
+    let usual = EpochMetric::usual(sets.validation.is_some(), sets.test.classes());
+    let mut best = saved.and_then(|s| Best::of(s, usual));
+    warn_of_empty_classes(job.plan, &sets, progress)?;
     let mut carried = match &resume {
         Some(r) if position.segment > 0 => finished(&r.tensors),
         _ => Vec::new(),
@@ -131,6 +156,7 @@ pub fn run(
         }
         trainer.carried = std::mem::take(&mut carried);
         trainer.results = results;
+        trainer.best = best;
         let from = resume.take().filter(|_| !position.is_segment_start());
         let flow = match in_pool(|| trainer.run(from, progress)) {
             // Left between two batches of a loop in which nothing learns.
@@ -141,20 +167,56 @@ pub fn run(
             return Ok(Outcome {
                 stopped: true,
                 results: trainer.results,
+                best: trainer.best,
             });
         }
         position = position.next_segment();
-        carried = match trainer.carried {
-            none if none.is_empty() => named(&trainer.network, ""),
-            kept => kept,
-        };
+        carried = trainer.carried;
         results = trainer.results;
+        best = trainer.best;
     }
     Ok(Outcome {
         stopped: false,
         results,
+        best,
     })
 }
+
+/// Names the classes that no sample teaches.
+fn warn_of_empty_classes(
+    plan: &RunPlan,
+    sets: &Sets<'_>,
+    progress: &mut dyn Progress,
+) -> Result<()> {
+    let names: BTreeSet<&str> = plan.phases.iter().map(|p| p.data.as_str()).collect();
+    for name in names {
+        let samples = sets.get(name)?;
+        let counts = classes::counts(samples)?;
+        let empty: Vec<String> = (0..counts.len())
+            .filter(|class| counts[*class] == 0)
+            .map(|class| format!("`{}`", samples.class_name(class as u32)))
+            .collect();
+        if empty.is_empty() {
+            continue;
+        }
+        let more = match empty.len().saturating_sub(NAMED_CLASSES) {
+            0 => String::new(),
+            n => format!(" and {n} more"),
+        };
+        let list = empty[..empty.len().min(NAMED_CLASSES)].join(", ");
+        let text = format!(
+            "{} of {} classes have no sample in `{name}`: {list}{more}",
+            empty.len(),
+            counts.len()
+        );
+        let hint = "they cannot be learned; take more samples, or leave them out with `classes`";
+        progress.warn("empty-class", &text, Some(hint));
+    }
+    Ok(())
+}
+
+/// Classes that a warning names.
+const NAMED_CLASSES: usize = 10;
 
 /// Tensors of the finished network in a checkpoint, in a fixed order.
 fn finished(tensors: &HashMap<String, Tensor>) -> Vec<(String, Tensor)> {
@@ -175,8 +237,8 @@ pub(super) fn named(network: &Network, prefix: &str) -> Vec<(String, Tensor)> {
         .collect()
 }
 
-/// Scores of a finished run's network, its values in `tensors`, on `samples`; what should be
-/// known of them goes to `warn`.
+/// Evaluates a finished run's network, its values in `tensors`, on `samples`, as the run did for
+/// its result; what should be known of it goes to `warn`.
 ///
 /// # Errors
 /// As for [`run`], and a data error where `tensors` lacks one of the network's.
@@ -185,7 +247,7 @@ pub fn score(
     tensors: &HashMap<String, Tensor>,
     samples: &dyn Samples,
     warn: &mut dyn FnMut(&Warning),
-) -> Result<Scores> {
+) -> Result<Evaluated> {
     let segments = baseline::segments(job.plan);
     let segment = segments
         .first()
@@ -197,8 +259,10 @@ pub fn score(
         .network
         .load(&|name: &str| tensors.get(name).cloned())?;
     restless::warning(&trainer.network).iter().for_each(warn);
-    let loss = segment.phases.last().map_or(Loss::CrossEntropy, |p| p.loss);
-    in_pool(|| evaluate(&mut trainer.network, samples, None, loss, &trainer.place))
+    in_pool(|| {
+        let loss = trainer.result_criterion()?;
+        evaluate(&mut trainer.network, samples, None, &loss, &trainer.place)
+    })
 }
 
 pub(super) fn place(job: &Job<'_>) -> Result<Place> {
@@ -231,6 +295,10 @@ pub(super) fn open<'a>(
         seed: job.seed,
     };
     let mut network = Network::build(&segment.blocks, &input, job.rules, &placement)?;
+    if segment.settle {
+        network.hold_still();
+    }
+    let initial = InitialNorms::of(&network)?;
     let resume = resume.filter(|_| !position.is_segment_start());
     if let Some(r) = resume {
         let find = |name: &str| r.tensors.get(&format!("{}{name}", segment.prefix)).cloned();
@@ -246,8 +314,9 @@ pub(super) fn open<'a>(
         network,
         cache: FeatureCache::default(),
         position,
-        best: resume.and_then(|r| r.saved.best).map(f64::from_bits),
-        last_scores: resume.and_then(|r| r.saved.last_scores).map(Scores::from),
+        initial,
+        best: None,
+        current: resume.and_then(|r| r.saved.current.clone()),
         carried: Vec::new(),
         results: Vec::new(),
     })
@@ -272,39 +341,53 @@ impl Trainer<'_> {
         self.finish(progress)
     }
 
-    /// Scores the segment on the test set and makes that durable.
+    /// The loss that the segment's result has.
+    fn result_criterion(&self) -> Result<Criterion> {
+        match self.segment.result_phase() {
+            Some(phase) => Criterion::of(phase, self.data.get(&phase.data)?, &self.place),
+            None => Ok(Loss::CrossEntropy.into()),
+        }
+    }
+
+    /// Scores the segment on the test set and makes that durable: these scores are those of the
+    /// tensors in the checkpoint, as `score` finds them there.
     fn finish(&mut self, progress: &mut dyn Progress) -> Result<Flow> {
         if self.position.segment == 0 {
             progress.phases_done()?;
         }
-        let scores = match self.last_scores {
-            Some(scores) if self.data.validation.is_none() => scores,
-            _ => {
-                let loss = self
-                    .segment
-                    .phases
-                    .last()
-                    .map_or(Loss::CrossEntropy, |p| p.loss);
+        let mut own = named(&self.network, "");
+        if self.network.is_restless() {
+            // The evaluation below changes them.
+            for (_, tensor) in &mut own {
+                *tensor = tensor.copy()?;
+            }
+        }
+        let loss = self.result_criterion()?;
+        let result = match self.current.take() {
+            Some(result) => result,
+            None => {
+                // Rules count their steps from 0, as in a network that was just loaded.
+                self.network.start_phase();
                 let test = &*self.data.test;
-                evaluate(&mut self.network, test, None, loss, &self.place)?
+                let evaluated = evaluate(&mut self.network, test, None, &loss, &self.place)?;
+                SegmentResult::new(&self.segment.name, &evaluated)
             }
         };
-        self.results.push(SegmentResult {
-            segment: self.segment.name.clone(),
-            scores: scores.into(),
-        });
+        self.check_result(&result.scores(), loss.loss(), progress)?;
+        self.results.push(result);
+        if self.carried.is_empty() {
+            self.carried = own;
+        }
         let saved = Saved {
             version: super::state::VERSION,
             seed: self.seed,
             position: self.position.next_segment(),
             results: self.results.clone(),
+            best: self.best.as_ref().map(Best::bits),
+            chosen: self.best.clone(),
             ..Saved::default()
         };
-        let tensors = match &self.carried {
-            none if none.is_empty() => named(&self.network, ""),
-            kept => kept.clone(),
-        };
-        progress.checkpoint(&tensors, &saved.write()?, false)?;
+        progress.checkpoint(&self.carried, &saved.write()?, false)?;
         Ok(Flow::Done)
     }
 }

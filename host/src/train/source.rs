@@ -80,6 +80,10 @@ pub trait Samples: Send + Sync {
     fn outputs(&self) -> usize;
     /// Whether the answers are classes.
     fn classes(&self) -> bool;
+    /// Name of a class, or its number where it has none.
+    fn class_name(&self, class: u32) -> String {
+        class.to_string()
+    }
     /// Whether an epoch with `augment` differs from one without.
     fn augments(&self) -> bool;
     /// Order of the samples in an epoch.

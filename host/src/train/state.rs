@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 
+use super::best::Best;
 use super::run::SegmentResult;
 use super::stop::StopState;
 use crate::{Error, Result};
@@ -92,10 +93,17 @@ pub struct Saved {
     pub seconds: f64,
     /// Results of finished segments.
     pub results: Vec<SegmentResult>,
-    /// Best held-out accuracy so far, as bits.
+    /// Value of the metric at the best epoch so far, as bits.
     pub best: Option<u64>,
-    /// Accuracy and loss of the last evaluation of the segment, as bits.
-    pub last_scores: Option<super::evaluate::SavedScores>,
+    /// The best epoch so far.
+    #[serde(default)]
+    pub chosen: Option<Best>,
+    /// Sum of the class weights in the unfinished epoch, as bits, where the loss has some.
+    #[serde(default)]
+    pub meter_weight: Option<u64>,
+    /// Scores on the test set of exactly the tensors beside this, where they are known.
+    #[serde(default)]
+    pub current: Option<SegmentResult>,
 }
 
 /// The layout written now.

@@ -3,11 +3,11 @@
 
 use candle_core::Tensor;
 
-use super::loss::{Answers, score};
+use super::criterion::Criterion;
+use super::loss::Answers;
 use super::optimizer::Optimizer;
 use crate::Result;
 use crate::nn::{Clock, Network, Pass};
-use crate::plan::Loss;
 
 /// What a step works on.
 pub struct StepInput {
@@ -39,15 +39,15 @@ pub fn local_step(
 }
 
 /// A step driven by the loss (and by local rules, where the mode says so):
-/// forward, backward, local changes, optimiser. Returns `[loss, right]` summed
-/// over the batch.
+/// forward, backward, local changes, optimiser. Returns the batch's sums as
+/// [`Scored`](super::loss::Scored) has them.
 pub fn gradient_step(
     network: &mut Network,
     optimizer: &mut Optimizer,
     input: &StepInput,
     from: usize,
     clock: &Clock,
-    (loss, rate): (Loss, f64),
+    (loss, rate): (impl Into<Criterion>, f64),
 ) -> Result<Tensor> {
     let mut pass = Pass::gradient(clock.clone());
     pass.dropped = input.dropped;
@@ -61,7 +61,7 @@ pub fn gradient_step(
     } else {
         y.flatten_from(1)?
     };
-    let scored = score(loss, &flat, &input.answers)?;
+    let scored = loss.into().score(&flat, &input.answers)?;
     let grad = scored.grad.reshape(y.shape())?;
     pass.output_error = Some(scored.grad);
     network.backward(&mut pass, &grad, blocks)?;

@@ -15,10 +15,10 @@ pub use table::PLACES;
 use super::Warnings;
 use super::context::PlanContext;
 use super::plan::{BlockPlan, PhasePlan, RunPlan};
-use super::resolve::every_block;
 use super::resolve::expand::{FROM_LOCAL, Source};
 use crate::Result;
 use crate::data::DataPlan;
+use crate::plan::every_block;
 use given::Leaf;
 
 /// The settings of one place of the reference and their readers.

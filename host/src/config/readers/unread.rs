@@ -3,11 +3,12 @@
 use super::super::context::Credit;
 use super::super::plan::{Drive, MapPlan, PhasePlan, RunPlan, SchedulePlan};
 use super::super::resolve::expand::Source;
-use super::super::resolve::{every_block, trains};
+use super::super::resolve::trains;
 use super::Scene;
 use crate::Result;
 use crate::config::Warnings;
 use crate::data::DataPlan;
+use crate::plan::every_block;
 use crate::train::schedule::softhebb_thresholds;
 
 /// What a condition finds.

@@ -4,12 +4,12 @@
 
 use config::Value;
 
-use super::every_block;
 use crate::config::context::{Credit, PlanContext};
 use crate::config::section::Section;
 use crate::config::settings::{GRADIENT, LOCAL, Setting, TRAINING};
 use crate::config::value::{DEFAULT, Table, make};
 use crate::plan::BlockPlan;
+use crate::plan::every_block;
 use crate::{Error, Result};
 
 /// How the rules of one block learn.
@@ -92,6 +92,11 @@ impl Shared {
             "local" => self.local.clone(),
             _ => self.gradient.clone(),
         };
+        // The loss does not drive a taught phase: it has no metrics of it to stop by, nor weights.
+        if taught {
+            table.remove("stop");
+            table.remove("class_weights");
+        }
         // A simultaneous phase also has what only local phases have.
         if drive == "both" || taught {
             for key in FROM_LOCAL {

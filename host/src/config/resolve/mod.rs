@@ -301,6 +301,7 @@ fn output(top: &mut Section) -> Result<OutputPlan> {
         checkpoint_seconds: s.whole("checkpoint_seconds")?,
         log_every: s.whole("log_every")?,
         tensorboard: s.flag("tensorboard")?,
+        best: s.opt_text("best")?,
         alignment_every: s.whole("alignment_every")?,
     };
     top.show_table("output", s.close());
@@ -318,19 +319,6 @@ pub fn trains(plan: &RunPlan, phase: &PhasePlan, name: &str) -> bool {
         })
     }
     inside(&plan.blocks, phase, name, false)
-}
-
-/// All blocks, those inside a block after their own.
-#[must_use]
-pub fn every_block(blocks: &[BlockPlan]) -> Vec<&BlockPlan> {
-    let mut all = Vec::new();
-    for block in blocks {
-        all.push(block);
-        for inner in block.inside() {
-            all.extend(every_block(inner));
-        }
-    }
-    all
 }
 
 /// Whether `value` is a table.

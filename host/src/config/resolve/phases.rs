@@ -9,7 +9,7 @@ use crate::config::section::{Section, join};
 use crate::config::settings::{CACHE_PLAN, PHASE, STOP_RULE};
 use crate::config::shown::Shown;
 use crate::config::value::{self, DEFAULT, Table};
-use crate::plan::{CachePlan, PhasePlan, StopPlan};
+use crate::plan::{CachePlan, ClassWeights, PhasePlan, StopPlan};
 use crate::{Error, Result};
 
 /// Settings of a data set that hold for every phase on it that says nothing else.
@@ -90,6 +90,7 @@ fn phase(path: &str, table: Table) -> Result<(PhasePlan, ShownTable)> {
         augment: s.flag("augment")?,
         evaluate_every: s.whole("evaluate_every")?,
         loss: s.choice("loss")?,
+        class_weights: class_weights(&mut s)?,
         gradient_clip: s.number("gradient_clip")?,
         optimizer: required(&mut s, "optimizer", tagged::optimizer)?,
         schedule: required(&mut s, "schedule", tagged::schedule)?,
@@ -136,12 +137,22 @@ fn stop(path: &str, table: Table) -> Result<(StopPlan, ShownTable)> {
         metric: s.text("metric")?,
         threshold: s.opt_number("threshold")?,
         patience: s.opt_number("patience")?,
+        mode: s.opt_choice("mode")?,
+        min_delta: s.opt_number("min_delta")?,
     };
     if plan.threshold.is_none() && plan.patience.is_none() {
         return Err(Error::usage(format!("`{path}` never stops anything"))
             .hint("set `threshold`, `patience` or both"));
     }
     Ok((plan, s.close()))
+}
+
+fn class_weights(s: &mut Section) -> Result<Option<ClassWeights>> {
+    let weights = s.opt_word_or_numbers("class_weights")?;
+    Ok(weights.map(|weights| match weights {
+        none if none.is_empty() => ClassWeights::Balanced,
+        given => ClassWeights::Given(given),
+    }))
 }
 
 fn cache(s: &mut Section) -> Result<CachePlan> {

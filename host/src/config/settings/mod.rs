@@ -39,6 +39,8 @@ pub enum Kind {
     Labels,
     /// What the text says.
     Described,
+    /// This word, or numbers in brackets.
+    WordOrNumbers(&'static str),
     /// A table of its own; the text says which section describes it.
     Table(&'static str),
     /// A list of tables; the text says which section describes one.
@@ -236,7 +238,7 @@ pub const TOP: &[Setting] = &[
         "baselines",
         Kind::Texts,
         "[]",
-        "trained after the phases for comparison: `random-weights` (the same network, only its read-out trained), `linear-pixels`",
+        "trained after the phases for comparison: `random-weights` (the same network with its initial weights; of its layers only the last, the read-out, is trained, as the phases that list it and learn from the loss say), `linear-pixels` (a linear classifier on the input, trained as the last of these phases says)",
     ),
 ];
 
@@ -262,6 +264,12 @@ pub const OUTPUT: &[Setting] = &[
         Kind::Flag,
         "true",
         "write TensorBoard event files",
+    ),
+    Setting::new(
+        "best",
+        Kind::Text,
+        "",
+        "metric of an epoch that decides which checkpoint is `best.safetensors`, such as `validation/loss` or `validation/balanced_accuracy`; absent: the accuracy on what is evaluated between epochs, or for regression the loss",
     ),
     Setting::new(
         "alignment_every",

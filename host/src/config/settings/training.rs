@@ -21,6 +21,14 @@ const LOSS: Setting = Setting::new(
     "\"cross-entropy\"",
     "error at the output: softmax cross-entropy, or ½(y − t)² averaged over all elements",
 );
+const CLASS_WEIGHTS: Setting = Setting::new(
+    "class_weights",
+    Kind::WordOrNumbers("balanced"),
+    "",
+    "weight of each class in the cross-entropy, whose mean is then over the weights: one number for each class, or `balanced` for the inverse of the class's share of the training samples; in effect in all losses of the phase, also those of evaluations; absent: all 1",
+)
+.min(0.0)
+.source("PyTorch `CrossEntropyLoss(weight=)`");
 const OPTIMIZER: Setting = Setting::new(
     "optimizer",
     Kind::Table("phases[].optimizer"),
@@ -118,6 +126,7 @@ pub const PHASE: &[Setting] = &[
     augment("false"),
     evaluate("1"),
     LOSS,
+    CLASS_WEIGHTS,
     OPTIMIZER,
     SCHEDULE,
     LOCAL_RATE,
@@ -175,8 +184,10 @@ pub const GRADIENT: &[Setting] = &[
     augment("false"),
     evaluate("1"),
     LOSS,
+    CLASS_WEIGHTS,
     OPTIMIZER,
     SCHEDULE,
+    STOP,
     CLIP,
     CACHE,
 ];
@@ -323,22 +334,34 @@ pub const STOP_RULE: &[Setting] = &[
         "metric",
         Kind::Text,
         "\"convergence\"",
-        "metric reported by the rules; the largest over the phase's layers counts",
+        "what decides: `train/loss`, `train/accuracy`, `validation/loss`, `validation/accuracy`, `validation/balanced_accuracy` (without `data.validation`: `test/…`), or a metric reported by the rules, of which the largest over the phase's layers counts (`block/metric`: of one layer)",
     ),
     Setting::new(
         "threshold",
         Kind::Number,
         "",
-        "stop when its value after the last batch is below this",
+        "stop when the metric is this good; one of rules when it is below after the last batch of an epoch",
     ),
     Setting::new(
         "patience",
         Kind::Number,
         "",
-        "stop when it has not fallen for this many epochs' worth of batches",
+        "stop when the metric has not become better for this many evaluations (`train/…`: epochs); one of rules for this many epochs' worth of batches",
     )
-    .min(0.0)
-    .unit("epochs"),
+    .min(0.0),
+    Setting::new(
+        "mode",
+        Kind::Choice(&["min", "max"]),
+        "",
+        "which way the metric gets better; absent: accuracies up, everything else down",
+    ),
+    Setting::new(
+        "min_delta",
+        Kind::Number,
+        "",
+        "smaller gains do not count as better; absent: any gain does, and of a metric of rules also an equal value",
+    )
+    .min(0.0),
 ];
 /// Keeping a frozen prefix's output.
 pub const CACHE_PLAN: &[Setting] = &[

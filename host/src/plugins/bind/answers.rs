@@ -9,14 +9,18 @@ use biorule_plugin_api::abi::types::*;
 use candle_core::{CpuStorage, DType, Device, Storage, Tensor};
 
 use super::BoundRule;
-use crate::nn::rule::{Change, ChangeKind, LayerShape, Role, StateOutline, StateTensor};
+use crate::nn::rule::{Change, ChangeKind, LayerShape, Role, RuleCall, StateOutline, StateTensor};
 use crate::plugins::init;
 use crate::plugins::table::handle::take;
 use crate::{Error, ExitCode, Result};
 
-/// Outputs of the first calls are searched for NaN: a rule that makes them from good
-/// inputs breaks its contract. Later ones count as divergence, which the trainer sees.
+/// Answers of the first calls are searched for NaN and infinity: a rule that makes them of numbers
+/// of moderate size breaks its contract. Where its input, its state or its rate is beyond
+/// [`MODERATE`] already, and in later calls, they count as divergence, which the trainer sees.
 const CHECKED_CALLS: u64 = 2;
+
+/// Numbers up to this leave a rule of `f32` room for a product of six.
+const MODERATE: f64 = 1e6;
 
 impl BoundRule {
     /// The error for a failed call.
@@ -44,7 +48,13 @@ impl BoundRule {
     }
 
     /// The output's shape and element type, and in the first calls its numbers.
-    pub(super) fn check_output(&self, x: &Tensor, y: &Tensor) -> Result<()> {
+    pub(super) fn check_output(
+        &self,
+        call: &RuleCall,
+        state: &[StateTensor],
+        x: &Tensor,
+        y: &Tensor,
+    ) -> Result<()> {
         let expected = output_dims(&self.layer, x);
         if y.dims() != expected {
             let text = format!("its output has shape {:?}, expected {expected:?}", y.dims());
@@ -59,26 +69,36 @@ impl BoundRule {
             return Err(self.fail("forward", fail::DTYPE, &text));
         }
         if self.calls.fetch_add(1, Ordering::Relaxed) < CHECKED_CALLS {
-            self.check_finite("forward", "output", x, y)?;
+            self.check_finite("forward", "output", (call, state, &[x]), y)?;
         }
         Ok(())
     }
 
-    /// Complains of NaN and infinity in `value`, unless `input` has some too.
+    /// Complains of NaN and infinity in `value`, where all that it was made of, the call, the
+    /// state and the input, is of moderate size.
     pub(super) fn check_finite(
         &self,
         method: &str,
         what: &str,
-        input: &Tensor,
+        (call, state, inputs): (&RuleCall, &[StateTensor], &[&Tensor]),
         value: &Tensor,
     ) -> Result<()> {
-        if finite(value)? || !finite(input)? {
+        let rate = call.rate.unwrap_or(0.0).abs().max(self.largest_param);
+        if finite(value)? || rate.is_nan() || rate > MODERATE {
             return Ok(());
+        }
+        let held = state.iter().map(|s| &s.tensor);
+        for tensor in inputs.iter().copied().chain(held) {
+            if !moderate(tensor)? {
+                return Ok(());
+            }
         }
         Err(self.fail(
             method,
             fail::RULE,
-            &format!("its {what} holds NaN or infinity though its input does not"),
+            &format!(
+                "its {what} holds NaN or infinity though its input, state and rate are of moderate size"
+            ),
         ))
     }
 
@@ -207,6 +227,15 @@ fn finite(t: &Tensor) -> Result<bool> {
     // NaN and infinity times zero are NaN; the sum keeps them.
     let probe = (t.flatten_all()? * 0.0)?.sum_all()?;
     Ok(probe.to_dtype(DType::F64)?.to_scalar::<f64>()? == 0.0)
+}
+
+/// Whether all numbers are finite and at most [`MODERATE`] in size.
+fn moderate(t: &Tensor) -> Result<bool> {
+    if t.elem_count() == 0 || !t.dtype().is_float() {
+        return Ok(true);
+    }
+    let largest = t.flatten_all()?.abs()?.max(0)?.to_dtype(DType::F64)?;
+    Ok(finite(t)? && largest.to_scalar::<f64>()? <= MODERATE)
 }
 
 /// `[B, K, P, Q]`, or `x`'s axes with the last one replaced.

@@ -35,6 +35,8 @@ pub struct BoundRule {
     learns_in_evaluation: bool,
     learns_from_input: bool,
     least_batch: usize,
+    /// Largest size of a hyperparameter that is a number.
+    largest_param: f64,
     calls: AtomicU64,
     leaked: AtomicU64,
 }
@@ -57,7 +59,7 @@ impl BoundRule {
         params: &[(String, ParamValue)],
     ) -> Result<Self> {
         let raw = raw_layer(plan, layer)?;
-        let params: Vec<RawParam> = params
+        let raw_params: Vec<RawParam> = params
             .iter()
             .map(|(name, value)| RawParam {
                 name: name.as_str().into(),
@@ -67,7 +69,7 @@ impl BoundRule {
         let created = (entry.plugin.module.create())(
             entry.number,
             (&raw const raw).cast(),
-            params.as_slice().into(),
+            raw_params.as_slice().into(),
         );
         let instance = created.into_result().map_err(|f| {
             Error::usage(format!(
@@ -88,6 +90,7 @@ impl BoundRule {
             stochastic: entry.stochastic,
             learns_in_evaluation: entry.learns_in_evaluation,
             learns_from_input: entry.claims.contains(Claims::FROM_INPUT),
+            largest_param: largest(params.iter().map(|(_, value)| value)),
             calls: AtomicU64::new(0),
             leaked: AtomicU64::new(0),
         })
@@ -144,6 +147,16 @@ impl BoundRule {
         }
         answer.ok_or_else(|| self.fail(method, fail::RULE, "it returned a null tensor"))
     }
+}
+
+/// The largest size of those values that are numbers.
+fn largest<'a>(values: impl Iterator<Item = &'a ParamValue>) -> f64 {
+    let size = |value: &ParamValue| match value {
+        ParamValue::Int(i) => (*i as f64).abs(),
+        ParamValue::Float(x) => x.abs(),
+        ParamValue::Bool(_) | ParamValue::Text(_) => 0.0,
+    };
+    values.map(size).fold(0.0, f64::max)
 }
 
 impl Rule for BoundRule {
@@ -204,7 +217,7 @@ impl Rule for BoundRule {
             .first
             .take()
             .ok_or_else(|| self.fail("forward", fail::RULE, "it returned no output"))?;
-        self.check_output(x, &y)?;
+        self.check_output(call, state, x, &y)?;
         Ok(Forwarded {
             y,
             kept: answer.into_named(),
@@ -239,7 +252,8 @@ impl Rule for BoundRule {
         let mut changes: Vec<Change> = Vec::new();
         for (name, kind, tensor) in answer.named {
             if self.is_early() {
-                self.check_finite("learn", &format!("change of `{name}`"), a.x, &tensor)?;
+                let what = format!("change of `{name}`");
+                self.check_finite("learn", &what, (call, state, &[a.x, a.y]), &tensor)?;
             }
             if kind == change::ROW_SCALE {
                 self.scale_rows(&mut changes, &name, tensor)?;
@@ -269,12 +283,8 @@ impl Rule for BoundRule {
         for (name, _, tensor) in &answer.named {
             self.check_against_state("backward", "gradient", state, name, tensor)?;
             if self.is_early() {
-                self.check_finite(
-                    "backward",
-                    &format!("gradient of `{name}`"),
-                    e.grad_y,
-                    tensor,
-                )?;
+                let what = format!("gradient of `{name}`");
+                self.check_finite("backward", &what, (call, state, &[e.x, e.grad_y]), tensor)?;
             }
         }
         if e.want_grad_x {
