@@ -183,13 +183,14 @@ fn sections(bytes: &[u8], header: &Header, endian: Endianness) -> Result<(), Str
     for section in sections {
         let size = section.sh_size(endian);
         let end = section.sh_offset(endian).saturating_add(size);
-        let stored = !matches!(section.sh_type(endian), elf::SHT_NULL | elf::SHT_NOBITS);
-        if stored && size > 0 && end > bytes.len() as u64 {
+        if matches!(section.sh_type(endian), elf::SHT_NULL | elf::SHT_NOBITS) || size == 0 {
+            continue;
+        }
+        if end > bytes.len() as u64 {
             return Err(cut("a section", end, bytes));
         }
         let runs = section.sh_flags(endian) & u64::from(elf::SHF_EXECINSTR) != 0;
-        if stored && runs && has_empty_page(bytes, section.sh_offset(endian) as usize, end as usize)
-        {
+        if runs && has_empty_page(bytes, section.sh_offset(endian) as usize, end as usize) {
             return Err("is only partly written: a page of its code is nothing but zeros".into());
         }
     }
@@ -273,6 +274,25 @@ mod tests {
         let middle = (code.sh_offset(endian) + code.sh_size(endian) / 2) as usize / PAGE * PAGE;
         bytes[middle..middle + PAGE].fill(0);
         assert!(check(&bytes).expect_err("a hole").contains("its code"));
+    }
+
+    /// Whatever the headers say, they are judged and not believed.
+    #[test]
+    fn no_damage_to_a_header_is_a_panic() {
+        let mut bytes = library();
+        let header = Header::parse(bytes.as_slice()).unwrap();
+        let endian = header.endian().unwrap();
+        let sections = header.e_shoff.get(endian) as usize;
+        let programs = HEADER + usize::from(header.e_phnum.get(endian)) * 56;
+        for at in (0..programs).chain(sections..bytes.len()) {
+            let whole = bytes[at];
+            for value in [0, 0x7f, 0xff] {
+                bytes[at] = value;
+                let _ = check(&bytes);
+            }
+            bytes[at] = whole;
+        }
+        check(&bytes).unwrap();
     }
 
     #[test]
