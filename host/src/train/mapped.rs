@@ -75,19 +75,21 @@ impl<T: Plain> Mapped<T> {
 
 /// Makes `file` so long, its blocks taken: where the disk has no room this fails here, with a
 /// reason. A file with holes would end the process by a signal when one is written to.
+#[cfg(target_os = "linux")]
 fn reserve(file: &File, bytes: u64) -> std::io::Result<()> {
-    #[cfg(target_os = "linux")]
-    {
-        use std::os::fd::AsRawFd as _;
-        let length = libc::off_t::try_from(bytes)
-            .map_err(|_| std::io::Error::from_raw_os_error(libc::EFBIG))?;
-        // SAFETY: the descriptor is that of an open file; only its length and blocks change.
-        return match unsafe { libc::posix_fallocate(file.as_raw_fd(), 0, length) } {
-            0 => Ok(()),
-            code => Err(std::io::Error::from_raw_os_error(code)),
-        };
+    use std::os::fd::AsRawFd as _;
+    let length =
+        libc::off_t::try_from(bytes).map_err(|_| std::io::Error::from_raw_os_error(libc::EFBIG))?;
+    // SAFETY: the descriptor is that of an open file; only its length and blocks change.
+    match unsafe { libc::posix_fallocate(file.as_raw_fd(), 0, length) } {
+        0 => Ok(()),
+        code => Err(std::io::Error::from_raw_os_error(code)),
     }
-    #[cfg(not(target_os = "linux"))]
+}
+
+/// Makes `file` so long.
+#[cfg(not(target_os = "linux"))]
+fn reserve(file: &File, bytes: u64) -> std::io::Result<()> {
     file.set_len(bytes)
 }
 
