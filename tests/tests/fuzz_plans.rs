@@ -22,8 +22,9 @@ use biorule_tests::plugins::{Run, plugin_folder};
 
 /// Address space of a process under test, KiB.
 const MEMORY: &str = "6000000";
-/// A process that has not ended after this is taken to hang.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// A process that has not ended after this is taken to hang. A step of a large network on a busy
+/// machine takes minutes.
+const PATIENCE: Duration = Duration::from_secs(600);
 /// Set in the process that makes the edits.
 const WORKER: &str = "BIORULE_FUZZ_WORKER";
 
