@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::options::ConfigArgs;
 use super::{Evaluation, Open};
+use crate::config;
 use crate::run::summary;
 use crate::{Error, Result};
 
@@ -49,15 +50,21 @@ pub struct EvalArgs {
 
 /// Runs the command.
 pub(super) fn run(args: &EvalArgs, open: Open) -> Result<()> {
-    let (config, checkpoint) = locate(&args.path, args.best)?;
-    let config = ConfigArgs {
-        files: vec![config],
+    let (file, checkpoint) = locate(&args.path, args.best)?;
+    let flags = ConfigArgs {
+        files: vec![file],
         sets: args.sets.clone(),
         device: args.device.clone(),
         plugins: args.plugins.clone(),
         ..ConfigArgs::default()
     };
-    let (resolved, host) = config.resolve(open)?;
+    let (table, host) = flags.open(open)?;
+    let mut resolved = config::resolve_table(table, &*host)?;
+    // What the run's own file asks for was said when it was trained.
+    resolved
+        .warnings
+        .retain(|text| !text.contains("(from file `"));
+    flags.warn(&mut resolved);
     let what = Evaluation {
         checkpoint,
         split: args.split.clone(),
