@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::options::ConfigArgs;
 use super::{Evaluation, EvaluationResult, Open};
+use crate::config;
 use crate::run::summary;
 use crate::{Error, Result};
 
@@ -57,16 +58,22 @@ pub struct EvalArgs {
 
 /// Runs the command.
 pub(super) fn run(args: &EvalArgs, open: Open) -> Result<()> {
-    let (config, checkpoint) = locate(&args.path, args.best)?;
-    let config = ConfigArgs {
-        files: vec![config],
+    let (file, checkpoint) = locate(&args.path, args.best)?;
+    let flags = ConfigArgs {
+        files: vec![file],
         sets: args.sets.clone(),
         device: args.device.clone(),
         threads: args.threads,
         plugins: args.plugins.clone(),
         ..ConfigArgs::default()
     };
-    let (resolved, host) = config.resolve(open)?;
+    let (table, host) = flags.open(open)?;
+    let mut resolved = config::resolve_table(table, &*host)?;
+    // What the run's own file asks for was said when it was trained.
+    resolved
+        .warnings
+        .retain(|text| !text.contains("(from file `"));
+    flags.warn(&mut resolved);
     let what = Evaluation {
         best: checkpoint.file_name().is_some_and(|name| name == BEST),
         checkpoint,

@@ -53,10 +53,10 @@ pub fn advice(v: &Value, kind: Kind) -> Option<String> {
             let near = value::nearest(text?, ["same"])?;
             Some(format!("did you mean `{near}`?"))
         }
-        Kind::Text if text.is_none() => match value::number(v) {
-            Some(x) => Some(format!("put text in quotes, `\"{x}\"`")),
-            None => None,
-        },
+        Kind::Text if text.is_none() => {
+            let x = value::number(v)?;
+            Some(format!("put text in quotes, `\"{x}\"`"))
+        }
         _ => None,
     }
 }

@@ -15,6 +15,11 @@ impl Warnings {
         }
     }
 
+    /// Keeps the texts that `keep` says so of.
+    pub fn retain(&mut self, keep: impl Fn(&str) -> bool) {
+        self.0.retain(|text| keep(text));
+    }
+
     /// The texts.
     pub fn iter(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(String::as_str)

@@ -71,8 +71,11 @@ const VARIABLES: &[(&str, Variable)] = &[
 
 const CONSTANTS: &[(&str, f64)] = &[("pi", consts::PI), ("e", consts::E)];
 
+type One = fn(f64) -> f64;
+type Two = fn(f64, f64) -> f64;
+
 /// Functions of one number.
-const FUNCTIONS: &[(&str, fn(f64) -> f64)] = &[
+const FUNCTIONS: &[(&str, One)] = &[
     ("exp", f64::exp),
     ("log", f64::ln),
     ("ln", f64::ln),
@@ -89,12 +92,11 @@ const FUNCTIONS: &[(&str, fn(f64) -> f64)] = &[
 ];
 
 /// Functions of two numbers and more; all are folded from the left.
-const FOLDS: &[(&str, fn(f64, f64) -> f64)] =
-    &[("min", f64::min), ("max", f64::max), ("pow", f64::powf)];
+const FOLDS: &[(&str, Two)] = &[("min", f64::min), ("max", f64::max), ("pow", f64::powf)];
 
 /// Operators by how tightly they bind, loosest first. `//` and `%` are those of Python: towards
 /// minus infinity, and with the sign of the divisor.
-const OPERATORS: &[&[(&str, fn(f64, f64) -> f64)]] = &[
+const OPERATORS: &[&[(&str, Two)]] = &[
     &[("+", |x, y| x + y), ("-", |x, y| x - y)],
     &[
         ("*", |x, y| x * y),
@@ -111,8 +113,8 @@ const DEEPEST: usize = 100;
 enum Node {
     Number(f64),
     Variable(Variable),
-    One(fn(f64) -> f64, Box<Node>),
-    Two(fn(f64, f64) -> f64, Box<Node>, Box<Node>),
+    One(One, Box<Node>),
+    Two(Two, Box<Node>, Box<Node>),
 }
 
 /// A formula, read and ready to be computed. Two are equal where their texts are.
