@@ -216,7 +216,6 @@ impl Started<'_> {
                 }
                 Err(e) => {
                     fail(done, (seeds.len() > 1).then_some(*seed), e);
-                    refused = true;
                     continue;
                 }
             };
@@ -229,7 +228,7 @@ impl Started<'_> {
                 Err(e) => fail(done, (seeds.len() > 1).then_some(*seed), e),
             }
         }
-        // What is there of runs that were not entered stays as it is.
+        // Under other settings, what is there stays as it is.
         if seeds.len() > 1 && !refused {
             let written = summary::write(root, done);
             written.unwrap_or_else(|e| fail(done, None, e));
