@@ -207,7 +207,7 @@ fn an_interrupt_ends_a_list_where_it_is() -> Result<()> {
     let there = home.join("run/seed-0/checkpoints/last.safetensors");
     let sets = [
         "seeds=[0, 1, 2]",
-        "training.gradient.epochs=300",
+        "training.gradient.epochs=40",
         "training.gradient.batch=500",
     ];
     let child = long(home, "run", &sets, || there.exists());

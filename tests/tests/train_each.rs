@@ -201,6 +201,10 @@ fn one_seed_that_fails_does_not_take_the_others_along() -> Result<()> {
         "{}",
         ran.stdout
     );
+    let text = std::fs::read_to_string(dir.join("run/summary.json"))?;
+    let summary: serde_json::Value = serde_json::from_str(&text)?;
+    assert_eq!(summary["seeds"], serde_json::json!([0, 2]));
+    assert_eq!(summary["failed"][0]["seed"], 1);
     // One that diverges is in the summary with its reason.
     std::fs::remove_file(dir.join("run/seed-1"))?;
     assert_eq!(Run::new(words).dir(dir).finish().code, Some(0));

@@ -231,7 +231,6 @@ impl Started<'_> {
                 }
                 Err(e) => {
                     fail(done, (seeds.len() > 1).then_some(*seed), e);
-                    refused = true;
                     continue;
                 }
             };
@@ -244,7 +243,7 @@ impl Started<'_> {
                 Err(e) => fail(done, (seeds.len() > 1).then_some(*seed), e),
             }
         }
-        // What is there of runs that were not entered stays as it is.
+        // Under other settings, what is there stays as it is.
         if seeds.len() > 1 && !refused {
             let written = summary::write(root, done);
             written.unwrap_or_else(|e| fail(done, None, e));
