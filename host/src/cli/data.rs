@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::data::fetch::FetchOptions;
 use crate::data::registry::{self, SetInfo};
 use crate::data::verify::{self, FileState};
-use crate::data::{DataFolders, DataPlan, Dataset, Provenance, Split, Targets, picture};
+use crate::data::{DataFolders, DataPlan, Dataset, Provenance, Shape, Split, Targets, picture};
 use crate::{Error, Result};
 
 /// Data sets: list, fetch, verify, show.
@@ -180,12 +180,43 @@ fn place(set: &SetInfo, folders: &DataFolders) -> Option<String> {
     )
 }
 
-/// Samples of each part that are there, where the set is; those of an archive that cannot be
-/// counted without unpacking it are not known.
-fn found(set: &SetInfo, folders: &DataFolders) -> Option<[Option<usize>; 2]> {
-    match set.is_on_disk() {
-        true => folders.locate(set).map(|f| registry::counts(set, &f)),
-        false => None,
+/// What is known of a set: of files that are there, by their headers and lengths; of others, as
+/// published. `None` is what cannot be told without reading the files whole, or is damaged.
+struct Known {
+    shape: Option<Shape>,
+    classes: Option<usize>,
+    counts: [Option<usize>; 2],
+}
+
+impl Known {
+    fn of(set: &SetInfo, folders: &DataFolders) -> Self {
+        let published = Self {
+            shape: Some(set.shape),
+            classes: Some(set.classes),
+            counts: [Some(set.train), Some(set.test)],
+        };
+        if set.is_own() {
+            return Self {
+                shape: None,
+                classes: None,
+                counts: [None, None],
+            };
+        }
+        match folders.locate(set) {
+            Some(folder) => {
+                let plan = DataPlan {
+                    set: set.name.to_owned(),
+                    ..DataPlan::default()
+                };
+                let survey = plan.survey_in(folders).ok();
+                Self {
+                    shape: survey.as_ref().map(|s| s.shape),
+                    classes: survey.map(|s| s.outputs),
+                    counts: registry::counts(set, &folder),
+                }
+            }
+            None => published,
+        }
     }
 }
 
@@ -193,15 +224,15 @@ fn list(folders: &DataFolders, json: bool) -> Result<()> {
     if json {
         let sets: Vec<_> = registry::all()
             .map(|set| {
-                let there = found(set, folders);
+                let known = Known::of(set, folders);
                 json!({
                     "name": set.name,
                     "summary": set.summary,
                     "licence": set.licence,
-                    "shape": (!set.is_own()).then(|| set.shape.dims()),
-                    "classes": (!set.is_own()).then_some(set.classes),
-                    "train": there.map_or(Some(set.train), |c| c[0]).filter(|_| !set.is_own()),
-                    "test": there.map_or(Some(set.test), |c| c[1]).filter(|_| !set.is_own()),
+                    "shape": known.shape.map(|s| s.dims()),
+                    "classes": known.classes,
+                    "train": known.counts[0],
+                    "test": known.counts[1],
                     "published": {"train": set.train, "test": set.test},
                     "download_bytes": set.files.iter().map(|f| f.bytes).sum::<u64>(),
                     "present": place(set, folders).is_some(),
@@ -226,20 +257,21 @@ fn list(folders: &DataFolders, json: bool) -> Result<()> {
                 bytes.div_ceil(1_000_000)
             )
         };
-        let number = |n: Option<usize>| n.map_or("?".to_owned(), |n| n.to_string());
-        let counts = found(set, folders).unwrap_or([Some(set.train), Some(set.test)]);
-        let known = match set.is_own() {
-            true => ["yours", "-", "-", "-"].map(str::to_owned),
-            false => [
-                set.shape.to_string(),
-                match set.classes {
-                    0 => "-".to_owned(),
-                    classes => classes.to_string(),
-                },
-                number(counts[0]),
-                number(counts[1]),
-            ],
-        };
+        let known = Known::of(set, folders);
+        let unknown = if set.is_own() { "-" } else { "?" };
+        let number = |n: Option<usize>| n.map_or(unknown.to_owned(), |n| n.to_string());
+        let known = [
+            match set.is_own() {
+                true => "yours".to_owned(),
+                false => known.shape.map_or(unknown.to_owned(), |s| s.to_string()),
+            },
+            match known.classes {
+                Some(0) => "-".to_owned(),
+                classes => number(classes),
+            },
+            number(known.counts[0]),
+            number(known.counts[1]),
+        ];
         let place = place(set, folders).unwrap_or_else(missing);
         table.add_row([vec![set.name.to_owned()], known.to_vec(), vec![place]].concat());
     }

@@ -104,6 +104,21 @@ fn rule_metrics(plan: &RunPlan, context: &dyn PlanContext) -> Result<Option<Rule
     }
 }
 
+/// Refuses a phase whose only end is a metric of its epochs: a loss may fall for ever, by less and
+/// less.
+fn has_an_end(phase: &PhasePlan, metric: EpochMetric, key: &str) -> Result<()> {
+    if phase.epochs > 0 {
+        return Ok(());
+    }
+    let epochs = format!("{}.epochs", path(phase));
+    let text = format!(
+        "`{key}` is `{metric}`, which may get better for ever, and `{epochs}` is 0: the phase may never end"
+    );
+    Err(Error::usage(text).hint(format!(
+        "set `{epochs}` to the most epochs that it may take, such as 1000"
+    )))
+}
+
 /// Refuses a stop rule that would never see its metric.
 fn stop(
     phase: &PhasePlan,
@@ -118,6 +133,7 @@ fn stop(
     let measured = EpochMetric::of_phase(phase, facts.validation, facts.classes);
     match stop.epoch_metric() {
         Some(metric) if measured.contains(&metric) => {
+            has_an_end(phase, metric, &key)?;
             warn_of_stop(phase, metric, &key, warnings);
             return Ok(());
         }

@@ -305,7 +305,8 @@ impl Machine<'_> {
                 };
                 self.text(text)?;
             }
-            b'B' | b'C' | 0x8e => {
+            // The last is a bytearray.
+            b'B' | b'C' | 0x8e | 0x96 => {
                 let size = match op {
                     b'C' => 1,
                     b'B' => 4,

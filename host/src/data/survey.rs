@@ -3,6 +3,7 @@
 
 use super::classes;
 use super::dataset::Shape;
+use super::folders::DataFolders;
 use super::own;
 use super::plan::DataPlan;
 use super::registry::{Layout, Source};
@@ -29,12 +30,20 @@ impl DataPlan {
     /// Usage errors for settings that do not fit the set; data errors for files that are missing
     /// or, as far as they are read, damaged.
     pub fn survey(&self) -> Result<Survey> {
+        self.survey_in(&self.folders())
+    }
+
+    /// As [`Self::survey`], searching only `folders`.
+    ///
+    /// # Errors
+    /// As [`Self::survey`].
+    pub fn survey_in(&self, folders: &DataFolders) -> Result<Survey> {
         self.check()?;
-        let (set, folders) = (self.info()?, self.folders());
+        let set = self.info()?;
         let mut has_classes = true;
         let (shape, classes, names) = match set.layout {
             Layout::InMemory if !set.settings.is_empty() => {
-                let data = self.open()?;
+                let data = self.open_in(folders)?;
                 return Ok(Survey {
                     shape: data.shape(),
                     outputs: data.outputs(),
@@ -42,7 +51,7 @@ impl DataPlan {
                 });
             }
             Layout::Own => {
-                let parts = own::load(self, &folders)?;
+                let parts = own::load(self, folders)?;
                 let set = &parts.train;
                 let names = (0..set.classes()).map(|c| set.class_name(c as u32));
                 has_classes = set.classes() > 0;
@@ -53,7 +62,7 @@ impl DataPlan {
             }
             Layout::Idx => idx::survey(&Source {
                 set,
-                folders: &folders,
+                folders,
                 options: &self.options,
             })?,
             Layout::Cifar => {

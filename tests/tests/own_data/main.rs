@@ -278,7 +278,11 @@ fn arrays_of_numpy_are_read_in_every_common_form() {
         ];
         folder.write(name, &npz(&arrays, packed));
         let sets = ["data.set=arrays", &format!("data.root={name}")];
-        says(&train_in(folder.path(), name, &sets), 0, &[]);
+        says(
+            &train_in(folder.path(), &format!("run-{name}"), &sets),
+            0,
+            &[],
+        );
         let show = biorule(folder.path(), &["data", "show", "arrays", "--root", name]);
         says(&show, 0, &["30 samples of 3x5x4", "class 2 (2): 10"]);
     }
