@@ -103,7 +103,7 @@ impl PlanContext for App {
         };
         Ok(Some(classes > 0))
     }
-    fn rule_metrics(&self, plan: &RunPlan) -> Result<Option<Vec<(String, Vec<String>)>>> {
+    fn rule_metrics(&self, plan: &RunPlan) -> Result<Option<RuleMetrics>> {
         let Some(data) = self.dataset(&plan.data)? else {
             return Ok(None);
         };
