@@ -14,8 +14,8 @@ use super::{Host, Open};
 use crate::config::{Resolved, shapes};
 use crate::run::folder::{self, Resume};
 use crate::run::summary::{self, Experiment, Failure};
-use crate::run::{CheckpointStore, ReporterOptions, StopFlag};
-use crate::train::init::locate;
+use crate::run::{ReporterOptions, StopFlag};
+use crate::train::init;
 use crate::{Error, ExitCode, Result};
 
 /// Trains a network.
@@ -218,8 +218,8 @@ fn dry_run(list: Vec<Planned>) -> Result<ExitCode> {
 /// Prints the plan and the shapes of every block.
 fn show_plan(resolved: &Resolved, host: &dyn Host) -> Result<()> {
     let plan = &resolved.plan;
-    if let Some(init) = &plan.init {
-        CheckpointStore::load(&locate(&init.from)?).map_err(|e| e.within("`init_from`"))?;
+    if let Some(from) = plan.init.as_ref().map(|init| &init.from) {
+        init::read(from)?;
     }
     let mut text = resolved.to_toml(false);
     if let Some(data) = host.dataset(&plan.data)? {
