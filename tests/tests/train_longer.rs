@@ -249,10 +249,19 @@ fn weights_are_taken_by_block_and_the_rest_is_new() -> Result<()> {
     assert_eq!(digest, Some(64));
 
     // Another number of classes: the read-out is new, the features are taken.
-    let two = start("two", &["data.classes=[0, 1]", "blocks.readout.out=3"]);
-    assert_eq!(two.code, Some(0), "{}", two.stderr);
-    assert!(two.stderr.contains("new: `readout`"), "{}", two.stderr);
-    assert!(last(home, "two")[feature] == source[feature]);
+    let other = start(
+        "other",
+        &["data={ set = \"gabor\", options = { size = 8, train = 200, test = 100 } }"],
+    );
+    assert_eq!(other.code, Some(0), "{}", other.stderr);
+    assert!(
+        other
+            .stderr
+            .contains("new: `readout` (1 tensor) (shape [8, 24] here, [10, 24] in the file)"),
+        "{}",
+        other.stderr
+    );
+    assert!(last(home, "other")[feature] == source[feature]);
     // Selected blocks only.
     let one = start("one", &["init_blocks=[\"readout\"]"]);
     assert_eq!(one.code, Some(0), "{}", one.stderr);

@@ -15,8 +15,8 @@ use crate::config::{Resolved, Warnings, before_training, shapes};
 use crate::device::memory::human;
 use crate::run::folder::{self, Resume};
 use crate::run::summary::{self, Experiment, Failure};
-use crate::run::{CheckpointStore, ReporterOptions, StopFlag};
-use crate::train::init::locate;
+use crate::run::{ReporterOptions, StopFlag};
+use crate::train::init;
 use crate::train::preflight::Report;
 use crate::{Error, ExitCode, Result};
 
@@ -236,8 +236,8 @@ fn dry_run(list: Vec<Planned>) -> Result<ExitCode> {
 /// and the memory that the run takes.
 fn show_plan(resolved: &Resolved, host: &dyn Host) -> Result<()> {
     let plan = &resolved.plan;
-    if let Some(init) = &plan.init {
-        CheckpointStore::load(&locate(&init.from)?).map_err(|e| e.within("`init_from`"))?;
+    if let Some(from) = plan.init.as_ref().map(|init| &init.from) {
+        init::read(from)?;
     }
     let report = host.inspect(plan)?;
     host.device(plan)?;

@@ -212,7 +212,11 @@ fn encode(tensors: &[(String, Tensor)], state: &Value) -> Result<Vec<u8>> {
     serialize(views, Some(metadata)).map_err(|e| damaged(&e))
 }
 
-fn decode(bytes: &[u8]) -> Result<Checkpoint> {
+/// The checkpoint, or any other safetensors file, that `bytes` are.
+///
+/// # Errors
+/// Storage error for a file that is cut short or is none.
+pub fn decode(bytes: &[u8]) -> Result<Checkpoint> {
     let (_, header) = SafeTensors::read_metadata(bytes).map_err(|e| damaged(&e))?;
     let state = header.metadata().as_ref().and_then(|m| m.get(STATE));
     let state = match state {

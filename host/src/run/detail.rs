@@ -68,9 +68,9 @@ impl BestRecord {
     pub fn describe(&self) -> String {
         let place = match self.phase.as_str() {
             "" => String::new(),
-            phase => format!("epoch {} of `{phase}`, ", self.epoch),
+            phase => format!(" (`{phase}`, {})", self.epoch),
         };
-        let text = format!("best.safetensors: {place}chosen by `{}`", self.metric);
+        let text = format!("best.safetensors{place}: chosen by `{}`", self.metric);
         match self.chosen_on_test() {
             false => text,
             true => format!(

@@ -9,6 +9,7 @@ fn folder(path: &Path) -> RunFolder {
         name = \"t\"
         data = \"digits\"
         output.tensorboard = false
+        training.gradient.epochs = 3
         [[blocks]]
         layer = \"dense\"
         out = \"classes\"

@@ -12,8 +12,8 @@ use crate::nn::rule::Role;
 use crate::nn::{NamedTensor, Network};
 use crate::ops::shape::copy_in_place;
 use crate::plan::{BlockPlan, InitPlan};
-use crate::run::CheckpointStore;
-use crate::{Error, Result};
+use crate::run::checkpoint;
+use crate::{Error, ExitCode, Result};
 
 /// What was taken from a file, and what was not.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -94,16 +94,29 @@ pub fn locate(from: &Path) -> Result<PathBuf> {
     ))
 }
 
+/// The checkpoint or other safetensors file that `from` stands for, and its tensors by name.
+///
+/// # Errors
+/// Usage error where there is none, or it is no such file.
+pub fn read(from: &Path) -> Result<(PathBuf, HashMap<String, Tensor>)> {
+    let file = locate(from)?;
+    let bytes = std::fs::read(&file).map_err(|e| Error::io(ExitCode::Usage, &file, &e))?;
+    let read = checkpoint::decode(&bytes).map_err(|e| {
+        let text = format!("`init_from`: `{}`: {}", file.display(), e.text);
+        Error::usage(text).hint("give a run's folder or a whole safetensors file")
+    })?;
+    Ok((file, read.tensors))
+}
+
 /// Puts the values that `plan` names into `network`, built from `blocks`.
 ///
 /// # Errors
 /// Usage error for a file that is not there or holds no tensors, a block that is not in it, or
 /// shapes that do not fit; nothing has been changed then.
 pub fn apply(network: &Network, blocks: &[BlockPlan], plan: &InitPlan) -> Result<Initial> {
-    let file = locate(&plan.from)?;
-    let read = CheckpointStore::load(&file).map_err(|e| e.within("`init_from`"))?;
+    let (file, read) = read(&plan.from)?;
     let found = Matching {
-        file: &read.tensors,
+        file: &read,
         blocks,
         plan,
     }
@@ -115,7 +128,7 @@ pub fn apply(network: &Network, blocks: &[BlockPlan], plan: &InitPlan) -> Result
     };
     let mut used = BTreeSet::new();
     for (slot, source) in &found.taken {
-        let value = read.tensors[source].to_dtype(slot.tensor.dtype())?;
+        let value = read[source].to_dtype(slot.tensor.dtype())?;
         copy_in_place(&slot.tensor, &value)?;
         report.taken.push(slot.name.to_string());
         used.insert(source);
@@ -126,7 +139,6 @@ pub fn apply(network: &Network, blocks: &[BlockPlan], plan: &InitPlan) -> Result
             .any(|p| name.starts_with(p))
     };
     let left = read
-        .tensors
         .keys()
         .filter(of_network)
         .filter(|name| !used.contains(name));
