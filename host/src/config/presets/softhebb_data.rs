@@ -145,10 +145,16 @@ const SETS: &[(&str, &str)] = &[
 const WHITENED: &str = "normalize = \"standard\"\nmean = [0.4914, 0.48216, 0.44653]\n\
      std = [0.247, 0.2434, 0.2616]\nwhiten = 0.1";
 
+/// Whether a row serves phases of this role: a read-out cannot learn from one class.
+fn serves(role: &str, row: &Row) -> bool {
+    role == "local" || !row.5.contains("class=")
+}
+
 /// The presets, twice each: for local and for gradient phases.
 pub(super) fn list() -> impl Iterator<Item = Preset> {
     ["local", "gradient"].into_iter().flat_map(|role| {
-        ROWS.iter().map(move |row| {
+        let rows = ROWS.iter().filter(move |row| serves(role, row));
+        rows.map(move |row| {
             let (name, epochs, batch, _, _, special) = row;
             let special = match *special {
                 "" => String::new(),
@@ -168,7 +174,7 @@ pub(super) fn list() -> impl Iterator<Item = Preset> {
 /// The TOML text of the preset `local/NAME` or `gradient/NAME`.
 pub(super) fn text(short: &str) -> Option<String> {
     let (role, name) = short.split_once('/')?;
-    let row = row(name)?;
+    let row = row(name).filter(|row| serves(role, row))?;
     match role {
         "local" => Some(local_data(row, None)? + &local_phases(row, None)),
         "gradient" => Some(main_data(row)? + &gradient_phases(row)),
