@@ -1,7 +1,7 @@
 //! The Python version of CIFAR: pickles of a table with an array of bytes, `[N, 3072]` red, green,
 //! blue, row by row, and a list of labels.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::{PIXELS, check_label, from_archive};
 use crate::data::dataset::Split;
@@ -91,7 +91,7 @@ fn missing(name: &str, place: &Path) -> Error {
 
 /// Adds the records of one file.
 fn unpack(
-    path: &PathBuf,
+    path: &Path,
     file: &[u8],
     layout: &super::Layout,
     (data, labels): &mut Content,

@@ -407,7 +407,7 @@ impl Machine<'_> {
                 }
                 _ => return Err("bytes without text".to_owned()),
             },
-            "numpy.core.numeric._frombuffer" => self.from_buffer(&arguments)?,
+            "numpy.core.numeric._frombuffer" => self.array_of_buffer(&arguments)?,
             "collections.OrderedDict" if arguments.is_empty() => {
                 self.new_dict();
                 return Ok(());
@@ -419,7 +419,7 @@ impl Machine<'_> {
     }
 
     /// `_frombuffer(bytes, dtype, shape, order)`.
-    fn from_buffer(&mut self, arguments: &[Value]) -> Step<Value> {
+    fn array_of_buffer(&mut self, arguments: &[Value]) -> Step<Value> {
         match arguments {
             [Value::Bytes(bytes), Value::Kind(kind), shape, ..] => {
                 let shape = shape_of(shape)?;

@@ -96,9 +96,6 @@ fn describe(start: &[u8]) -> Option<Found> {
             "nothing was written: fetch the file again, or restore it from a good copy",
         ));
     }
-    if let Some(text) = page(start) {
-        return Some(Found::page(text));
-    }
     if let Some((_, what)) = MAGIC.iter().find(|(magic, _)| start.starts_with(magic)) {
         let hint = match *what {
             LFS => "`git lfs pull` in the repository it came from brings the file",
@@ -106,6 +103,9 @@ fn describe(start: &[u8]) -> Option<Found> {
             _ => "another file has its name: put the right one there",
         };
         return Some(Found::new(*what, hint));
+    }
+    if let Some(text) = page(start) {
+        return Some(Found::page(text));
     }
     if start.get(257..262) == Some(b"ustar") {
         return Some(Found::new("a tar archive", "unpack it"));

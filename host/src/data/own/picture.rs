@@ -33,6 +33,10 @@ pub(super) fn decode(
     let format = image::guess_format(file).map_err(|_| instead(path))?;
     match format {
         ImageFormat::Jpeg => whole_jpeg(file)?,
+        // The last chunk, with its checksum.
+        ImageFormat::Png if !file.windows(8).rev().any(|w| w == b"IEND\xae\x42\x60\x82") => {
+            return Err("is cut: its end is missing".to_owned());
+        }
         ImageFormat::Png => {}
         other => return Err(format!("is {other:?}, not PNG or JPEG")),
     }
