@@ -87,6 +87,7 @@ fn edit_in_process(file: &Path) {
             None => {
                 // Some in a row on the same data, which then are read once.
                 if i % 16 == 0 {
+                    app.release();
                     base = random.below(bases.all.len());
                 }
                 bases.edited(base, &mut random).to_string()
