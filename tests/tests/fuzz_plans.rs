@@ -72,7 +72,7 @@ fn edit_in_process(file: &Path) {
     let bases = Bases::collect();
     let app = App::discover(&[]);
     let mut random = Random(number("BIORULE_FUZZ_SEED", 0));
-    let edits = number("BIORULE_FUZZ_EDITS", 20_000);
+    let edits = number("BIORULE_FUZZ_EDITS", 5_000);
     let sources = Sources {
         files: vec![file.to_path_buf()],
         ..Sources::default()
