@@ -72,7 +72,7 @@ fn edit_in_process(file: &Path) {
     let bases = Bases::collect();
     let app = App::discover(&[]);
     let mut random = Random(number("BIORULE_FUZZ_SEED", 0));
-    let edits = number("BIORULE_FUZZ_EDITS", 20_000);
+    let edits = number("BIORULE_FUZZ_EDITS", 5_000);
     let sources = Sources {
         files: vec![file.to_path_buf()],
         ..Sources::default()
@@ -87,6 +87,7 @@ fn edit_in_process(file: &Path) {
             None => {
                 // Some in a row on the same data, which then are read once.
                 if i % 16 == 0 {
+                    app.release();
                     base = random.below(bases.all.len());
                 }
                 bases.edited(base, &mut random).to_string()
