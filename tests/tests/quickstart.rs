@@ -123,7 +123,7 @@ fn a_stopped_quickstart_goes_on() {
     let stopped = child.wait_with_output().unwrap();
     let stderr = String::from_utf8_lossy(&stopped.stderr);
     assert_eq!(stopped.status.code(), Some(75), "{stderr}");
-    assert!(stderr.contains("go on with `--run-dir all`"), "{stderr}");
+    assert!(stderr.contains("with `--run-dir all` goes on"), "{stderr}");
     let on = quickstart(home.path(), &["--run-dir", "all"]);
     assert_eq!(on.code, Some(0), "{}", on.stderr);
     let whole = quickstart(home.path(), &["--run-dir", "whole"]);

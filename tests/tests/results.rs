@@ -236,7 +236,7 @@ fn a_metric_that_nothing_measures_is_refused_before_training() -> Result<()> {
         "a",
         "[\"hidden\"]",
         "local",
-        "epochs = 0\nstop = { patience = 1 }",
+        "epochs = 50\nstop = { patience = 1 }",
     );
     let gradient = phase("b", "[\"readout\"]", "gradient", "");
     let text = network("krotov", &(local + &gradient));
@@ -308,6 +308,11 @@ fn a_metric_that_nothing_measures_is_refused_before_training() -> Result<()> {
         "output.best=test/accuracy",
     ];
     refused(&text, &regression, &["values to regress"])?;
+    refused(
+        &text,
+        &[&metric("test/loss"), "phases.a.epochs=0"],
+        &["may never end", "`phases.a.epochs`"],
+    )?;
     for right in ["convergence", "hidden/idle_share", "test/loss"] {
         let set = metric(right);
         let ran = train(home.path(), &text, &["--set", &set, "--dry-run"])?;
@@ -369,7 +374,7 @@ fn early_stopping_goes_by_any_metric_of_an_epoch() -> Result<()> {
 
 #[test]
 fn early_stopping_works_for_regression_and_with_few_evaluations() -> Result<()> {
-    let stop = "epochs = 0\nevaluate_every = 2\nloss = \"mse\"\nstop = { metric = \"validation/loss\", patience = 2, min_delta = 0.002 }";
+    let stop = "epochs = 1000\nevaluate_every = 2\nloss = \"mse\"\nstop = { metric = \"validation/loss\", patience = 2, min_delta = 0.002 }";
     let text = network("backprop", &phase("a", BOTH, "gradient", stop)).replace("digits", "sine");
     let (home, _) = trained(&text, &["--set", "data.validation=0.2"])?;
     let values = column(home.path(), "validation/loss")?;

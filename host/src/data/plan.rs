@@ -160,9 +160,6 @@ impl Default for DataPlan {
     }
 }
 
-/// Pixels that a crop may pad with: more than any image has on a side.
-const MOST_CROP: usize = 1 << 22;
-
 /// A plan's data in memory, ready for loaders.
 #[derive(Clone, Debug)]
 pub struct Data {
@@ -221,12 +218,6 @@ impl DataPlan {
             return refuse(
                 "augment.noise",
                 format!("must be 0 or more, not {}", self.augment.noise),
-            );
-        }
-        if self.augment.crop > MOST_CROP {
-            return refuse(
-                "augment.crop",
-                format!("must be 0 to {MOST_CROP}, not {}", self.augment.crop),
             );
         }
         if self.mean.is_some() != self.std.is_some() {

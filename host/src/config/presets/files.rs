@@ -72,16 +72,16 @@ pub(super) const ALL: &[(&str, &str)] = files! {
 
     "softhebb/gradient/MNIST" "softhebb/gradient/MNIST_100aug" "softhebb/gradient/MNIST_1aug"
     "softhebb/gradient/MNIST_1-1" "softhebb/gradient/MNIST_1-10" "softhebb/gradient/MNIST_1-32"
-    "softhebb/gradient/MNIST_1c" "softhebb/gradient/MNIST_2" "softhebb/gradient/MNIST_5"
+    "softhebb/gradient/MNIST_2" "softhebb/gradient/MNIST_5"
     "softhebb/gradient/MNIST_10" "softhebb/gradient/MNIST_20" "softhebb/gradient/MNIST_50"
     "softhebb/gradient/FashionMNIST" "softhebb/gradient/CIFAR10" "softhebb/gradient/CIFAR10_2"
     "softhebb/gradient/CIFAR10_10" "softhebb/gradient/CIFAR10_20" "softhebb/gradient/CIFAR10_50"
     "softhebb/gradient/CIFAR10_70" "softhebb/gradient/CIFAR10_100" "softhebb/gradient/CIFAR10_1000"
     "softhebb/gradient/CIFAR10_1" "softhebb/gradient/CIFAR10_1-50" "softhebb/gradient/CIFAR10_1-1"
-    "softhebb/gradient/CIFAR10_1c" "softhebb/gradient/CIFAR10_1c0" "softhebb/gradient/CIFAR10_1c1"
-    "softhebb/gradient/CIFAR10_1c2" "softhebb/gradient/CIFAR10_1c3" "softhebb/gradient/CIFAR10_1c4"
-    "softhebb/gradient/CIFAR10_1c5" "softhebb/gradient/CIFAR10_1c6" "softhebb/gradient/CIFAR10_1c7"
-    "softhebb/gradient/CIFAR10_1c8" "softhebb/gradient/CIFAR10_1c9" "softhebb/gradient/CIFAR10_1p"
+   
+   
+   
+    "softhebb/gradient/CIFAR10_1p"
     "softhebb/gradient/CIFAR10_1p100e" "softhebb/gradient/CIFAR10_2p" "softhebb/gradient/CIFAR10_5p"
     "softhebb/gradient/CIFAR10_10p" "softhebb/gradient/CIFAR10_zca"
     "softhebb/gradient/CIFAR10_50zca" "softhebb/gradient/CIFAR10_100zca"
@@ -90,7 +90,7 @@ pub(super) const ALL: &[(&str, &str)] = files! {
     "softhebb/gradient/CIFAR100_2" "softhebb/gradient/CIFAR100_5" "softhebb/gradient/CIFAR100_10"
     "softhebb/gradient/CIFAR100_20" "softhebb/gradient/CIFAR100_50" "softhebb/gradient/CIFAR100_70"
     "softhebb/gradient/CIFAR100_100" "softhebb/gradient/CIFAR100_1000"
-    "softhebb/gradient/CIFAR100_1" "softhebb/gradient/CIFAR100_1-50" "softhebb/gradient/CIFAR100_1c"
+    "softhebb/gradient/CIFAR100_1" "softhebb/gradient/CIFAR100_1-50"
     "softhebb/gradient/CIFAR100_1p" "softhebb/gradient/CIFAR100_2p" "softhebb/gradient/CIFAR100_5p"
     "softhebb/gradient/CIFAR100_10p" "softhebb/gradient/CIFAR100_zca"
     "softhebb/gradient/CIFAR100_50zca" "softhebb/gradient/CIFAR100_100zca"

@@ -36,6 +36,11 @@ const TOP: &[Reader] = &[
         Ok(None)
     }),
     always("blocks", NETWORK),
+    always("init_from", "the start of a run"),
+    always(
+        "init_blocks",
+        "the start of a run; refused without `init_from`",
+    ),
     Reader::only(
         "rule",
         NETWORK,
@@ -109,6 +114,23 @@ const DATA: &[Reader] = &[
     ),
 ];
 
+/// Keys of all sets of one's own; each set refuses those of the others.
+const DATA_OPTIONS: &[Reader] = &[
+    always("files", LOAD),
+    always("test", LOAD),
+    always("stratify", LOAD),
+    always("first_label", LOAD),
+    always("num_classes", LOAD),
+    always("channels", LOAD),
+    always("broken", LOAD),
+    always("layout", LOAD),
+    always("task", LOAD),
+    always("label", LOAD),
+    always("header", LOAD),
+    always("delimiter", LOAD),
+    always("shape", LOAD),
+];
+
 const DATA_AUGMENT: &[Reader] = &[
     Reader::only("flip", AUGMENT, AUGMENTED, why::augment_without_phase),
     Reader::only("crop", AUGMENT, AUGMENTED, why::augment_without_phase),
@@ -153,6 +175,7 @@ const BLOCK: &[Reader] = &[
     always("norm_after", NETWORK),
     always("pool", NETWORK),
     always("residual", NETWORK),
+    always("graph", NETWORK),
 ];
 
 const NORM: &[Reader] = &[
@@ -192,6 +215,14 @@ const POOL: &[Reader] = &[
 
 const RESIDUAL: &[Reader] = &[always("blocks", NETWORK), always("shortcut", NETWORK)];
 
+const NODE: &[Reader] = &[
+    always("name", NETWORK),
+    always("join", NETWORK),
+    always("from", NETWORK),
+];
+
+const EDGE: &[Reader] = &[always("source", NETWORK), always("blocks", NETWORK)];
+
 const TRAINING: &[Reader] = &[
     always("mode", PHASES),
     Reader::only("local", PHASES, "a layer has a local rule", |_| Ok(None)),
@@ -226,6 +257,8 @@ const GRADIENT: &[Reader] = &[
     Reader::only("optimizer", STEP, LOSS_ONLY, why::not_driven),
     SCHEDULE,
     Reader::only("gradient_clip", STEP, LOSS_ONLY, why::not_driven),
+    always("class_weights", "the loss; refused in local phases"),
+    always("stop", "the end of epochs"),
     always("cache", FEATURES),
 ];
 
@@ -275,6 +308,7 @@ const PHASE: &[Reader] = &[
     always("stop", "the end of epochs"),
     NEURON_LABELS,
     Reader::only("gradient_clip", STEP, LOSS_ONLY, why::not_driven),
+    always("class_weights", "the loss; refused in local phases"),
     always("cache", FEATURES),
 ];
 
@@ -313,6 +347,8 @@ const STOP: &[Reader] = &[
     always("metric", "the end of epochs"),
     always("threshold", "the end of epochs"),
     always("patience", "the end of epochs"),
+    always("mode", "the end of epochs"),
+    always("min_delta", "the end of epochs"),
 ];
 
 const CACHE: &[Reader] = &[
@@ -326,6 +362,7 @@ const OUTPUT: &[Reader] = &[
     always("checkpoint_seconds", "each training step"),
     always("log_every", "each training step"),
     always("tensorboard", "the run's folder"),
+    always("best", "the end of epochs"),
     Reader::only(
         "alignment_every",
         "the end of epochs",
@@ -342,6 +379,7 @@ const fn place(place: &'static str, readers: &'static [Reader]) -> Place {
 pub const PLACES: &[Place] = &[
     place("(top)", TOP),
     place("data", DATA),
+    place("data.options", DATA_OPTIONS),
     place("data.augment", DATA_AUGMENT),
     place("blocks[]", BLOCK),
     place("blocks[].norm", NORM),
@@ -349,6 +387,8 @@ pub const PLACES: &[Place] = &[
     place("blocks[].activation", ACTIVATION),
     place("blocks[].pool", POOL),
     place("blocks[].residual", RESIDUAL),
+    place("blocks[].graph[]", NODE),
+    place("blocks[].graph[].from[]", EDGE),
     place("training", TRAINING),
     place("training.local", LOCAL),
     place("training.gradient", GRADIENT),

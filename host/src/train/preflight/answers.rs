@@ -36,7 +36,7 @@ pub(super) fn check(
         }
         neurons(segment, phase, data)?;
     }
-    match segment.phases.last() {
+    match segment.result_phase() {
         Some(phase) => scored(phase, "test", &*data.test, width),
         None => Ok(()),
     }
