@@ -12,11 +12,11 @@ pub mod data;
 pub mod device;
 pub mod error;
 pub mod nn;
-pub mod number;
 pub mod ops;
 pub mod plan;
 pub mod plugins;
 pub mod run;
+pub mod stop;
 pub mod storage;
 #[cfg(test)]
 mod testing;

@@ -9,9 +9,9 @@ use biorule::config::{
     BlockPlan, Credit, Drive, LayerPlan, Loss, MapPlan, OptimizerPlan, PoolKind, PoolPlan,
     ResidualPlan, Shortcut,
 };
+use biorule::data::Answers;
 use biorule::nn::{Clock, Mode};
 use biorule::plugins::RuleEntry;
-use biorule::train::loss::Answers;
 use biorule::train::optimizer::Optimizer;
 use biorule::train::step::{StepInput, gradient_step, local_step};
 use biorule_tests::Result;

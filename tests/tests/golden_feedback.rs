@@ -4,9 +4,9 @@
 use std::sync::Arc;
 
 use biorule::config::{Loss, MapPlan, OptimizerPlan};
+use biorule::data::Answers;
 use biorule::nn::rule::{LayerShape, Role, RuleCall, RuleSource as _, StateTensor};
 use biorule::train::alignment::{LayerAlignment, compare};
-use biorule::train::loss::Answers;
 use biorule_tests::Result;
 use biorule_tests::feedback::plans::{RuleChoice, activation, dense_blocks, layer};
 use biorule_tests::feedback::trial::Trial;

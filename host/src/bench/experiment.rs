@@ -19,13 +19,13 @@ use super::report::Row;
 use super::rows::Torch;
 use super::{Options, machine};
 use crate::config::{self, Resolved, Sources};
+use crate::data::Answers;
+use crate::data::feed::Batches;
 use crate::device::Placement;
 use crate::nn::network::BlockMetrics;
 use crate::plan::{Drive, PhasePlan, RunPlan};
 use crate::run::folder::Resume;
 use crate::run::{Bridge, Reporter, ReporterOptions, RunFolder, StopFlag};
-use crate::train::loss::Answers;
-use crate::train::source::Batches;
 use crate::train::{
     self, Batch, EpochEvent, EpochSpec, Job, PhaseEvent, Place, Progress, Samples, StepEvent,
     TrainData,

@@ -1,11 +1,12 @@
 //! Checks of what only a training needs: metrics that stop a phase or choose the best checkpoint,
 //! class weights, baselines. An evaluation of an older run goes without them.
 
-use super::context::{Credit, PlanContext, RuleMetrics};
+use super::context::{Credit, PlanContext};
 use super::metric::{EpochMetric, Part};
 use super::plan::{Baseline, ClassWeights, Drive, Loss, PhasePlan, RunPlan};
 use super::read_out::{read_out, read_out_phases, with_inner};
 use super::{Warnings, every_block, value};
+use crate::plan::RuleMetrics;
 use crate::{Error, Result};
 
 /// What the data of a plan decide.

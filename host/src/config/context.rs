@@ -8,8 +8,7 @@ use std::path::PathBuf;
 pub use biorule_plugin_api::sdk::Credit;
 
 use crate::Result;
-use crate::data::DataPlan;
-use crate::plan::{DataShape, ParamValue, RunPlan};
+use crate::plan::{DataPlan, DataShape, ParamValue, RuleMetrics, RunPlan};
 
 /// What a rule says of itself.
 #[derive(Clone, Debug)]
@@ -99,9 +98,6 @@ pub struct PluginInfo {
     /// Names of its rules.
     pub rules: Vec<String>,
 }
-
-/// Names of the metrics that the rules of each block report, with the block's name.
-pub type RuleMetrics = Vec<(String, Vec<String>)>;
 
 /// What a plan is checked against.
 pub trait PlanContext {

@@ -24,9 +24,7 @@ mod warnings;
 
 pub use crate::plan::{self, shapes, *};
 pub use before_training::before_training;
-pub use context::{
-    Credit, ParamKind, ParamSchema, PlanContext, PluginInfo, RuleMetrics, RuleSchema,
-};
+pub use context::{Credit, ParamKind, ParamSchema, PlanContext, PluginInfo, RuleSchema};
 pub use layers::{ENVIRONMENT, Sources, meant_variable, merge};
 pub use numbers::whole_text;
 pub use offline::{Offline, dataset_shape};

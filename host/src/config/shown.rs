@@ -5,6 +5,8 @@ use std::fmt::Write as _;
 
 use sha2::{Digest, Sha256};
 
+use crate::text::hex;
+
 /// A resolved setting, or a table or list of them, in the order of the reference.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Shown {
@@ -148,15 +150,6 @@ pub fn hash(rows: &[Row]) -> String {
         hasher.update(format!("{path} = {value}\n"));
     }
     hex(&hasher.finalize())
-}
-
-/// Bytes as lower-case hexadecimal text.
-#[must_use]
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 /// A setting that differs between two configurations, its values as TOML text.

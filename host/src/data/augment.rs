@@ -5,8 +5,8 @@ use rand_chacha::ChaCha8Rng;
 
 use super::dataset::{Dataset, Shape, Values};
 use super::normalize::Normalizer;
-use super::plan::{Augment, Padding};
 use super::random::{Purpose, below, normal, stream, unit};
+use crate::plan::{Augment, Padding};
 
 /// Source column or row of a pixel that lies in zero padding.
 const OUTSIDE: usize = usize::MAX;

@@ -1,36 +1,8 @@
 //! `data.classes`: a choice of classes, by number or name, and the labels that the chosen ones get.
 
-use std::fmt;
-
-use serde::{Deserialize, Serialize};
-
 use super::dataset::Targets;
+use crate::plan::ClassRef;
 use crate::{Error, Result};
-
-/// One entry of `data.classes`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged)]
-pub enum ClassRef {
-    /// By label.
-    Number(u32),
-    /// By name, as `biorule data show` lists it.
-    Name(String),
-}
-
-impl fmt::Display for ClassRef {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Number(label) => label.fmt(f),
-            Self::Name(name) => write!(f, "\"{name}\""),
-        }
-    }
-}
-
-impl From<u32> for ClassRef {
-    fn from(label: u32) -> Self {
-        Self::Number(label)
-    }
-}
 
 /// The label of each entry of `chosen` in `set`, which has `classes` classes named `names` (or
 /// none). Entries keep their order.

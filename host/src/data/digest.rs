@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 use serde::{Deserialize, Serialize};
 
 use super::{cache, verify};
-use crate::run::identity::FileRecord;
+use crate::data::record::FileRecord;
 use crate::{Error, ExitCode, Result};
 
 /// File in the cache folder.

@@ -13,9 +13,9 @@ use std::time::{Duration, Instant};
 use super::augment;
 use super::dataset::{Shape, Targets};
 use super::normalize::Normalizer;
-use super::plan::Augment;
 use super::random::{Purpose, permutation, stream};
-use super::samples::Samples;
+use super::subset::Subset;
+use crate::plan::Augment;
 use crate::{Error, Result};
 
 /// One batch of B samples.
@@ -107,7 +107,7 @@ impl Waiting {
 /// What the threads share.
 #[derive(Debug)]
 struct Recipe {
-    samples: Samples,
+    samples: Subset,
     normalizer: Arc<Normalizer>,
     options: LoaderOptions,
 }
@@ -125,7 +125,7 @@ impl Loader {
     /// # Errors
     /// A usage error for batch size 0, or when `drop_last` leaves no batch.
     pub fn new(
-        samples: Samples,
+        samples: Subset,
         normalizer: Arc<Normalizer>,
         options: LoaderOptions,
     ) -> Result<Self> {
@@ -151,7 +151,7 @@ impl Loader {
     }
 
     /// The samples it reads.
-    pub fn samples(&self) -> &Samples {
+    pub fn samples(&self) -> &Subset {
         &self.recipe.samples
     }
     /// Its options.

@@ -13,6 +13,7 @@
 //! # }
 //! ```
 
+pub mod answers;
 mod augment;
 mod cache;
 mod cifar;
@@ -20,6 +21,7 @@ mod classes;
 mod dataset;
 mod digest;
 mod digits;
+pub mod feed;
 pub mod fetch;
 mod folders;
 mod generated;
@@ -33,23 +35,25 @@ pub mod picture;
 mod plan;
 mod random;
 mod read;
+pub mod record;
 pub mod registry;
 #[cfg(any(test, feature = "cuda"))]
 mod resident;
 mod resize;
-mod samples;
 mod sniff;
+mod subset;
 mod survey;
 mod training;
 pub mod verify;
 pub mod whiten;
 
-pub use classes::ClassRef;
+pub use crate::plan::{Augment, ClassRef, DataPlan, Padding, ResizeMethod, Scaling};
+pub use answers::Answers;
 pub use dataset::{Dataset, Provenance, Shape, Split, Targets, Values};
 pub use folders::{DATA_VARIABLE, DataFolders};
 pub use loader::{Batch, Batches, Loader, LoaderOptions, Waiting};
 pub use normalize::Normalizer;
-pub use plan::{Augment, Data, DataPlan, Padding, ResizeMethod, Scaling};
-pub use samples::Samples;
+pub use plan::Data;
+pub use subset::Subset;
 pub use survey::Survey;
 pub use training::Opened;

@@ -7,15 +7,16 @@
 use candle_core::{Device, Tensor};
 use rayon::prelude::*;
 
+use super::answers::Answers;
 use super::augment::Shift;
 use super::dataset::Values;
-use super::plan::{Augment, Padding};
+use super::feed::{Batch, EpochSpec, Samples};
 use super::training::Part;
+use crate::data::feed::Batches;
+use crate::device::Place;
 use crate::device::budget::Reserved;
 use crate::ops::cuda::images;
-use crate::train::loss::Answers;
-use crate::train::source::Batches;
-use crate::train::{Batch, EpochSpec, Place, Samples};
+use crate::plan::{Augment, Padding};
 use crate::{Error, Result};
 
 /// See the module.
@@ -246,10 +247,10 @@ mod tests {
 
     use super::super::dataset::{Dataset, Provenance, Shape, Split, Targets};
     use super::super::normalize::Normalizer;
-    use super::super::plan::{DataPlan, Scaling};
     use super::*;
     use crate::device::budget::Budget;
     use crate::ops::cuda::test_places;
+    use crate::plan::{DataPlan, Scaling};
 
     fn place(device: &Device, dtype: DType) -> Place {
         Place {
@@ -307,7 +308,7 @@ mod tests {
         let set = Dataset::new("x", Split::Train, shape, values, targets, from).expect("a set");
         let scaling = Normalizer::standard(&set, &[0.3, 0.5, 0.1], &[0.2, 0.3, 0.7]);
         Part {
-            samples: super::super::samples::Samples::at(Arc::new(set), (0..35).rev().collect())
+            samples: super::super::subset::Subset::at(Arc::new(set), (0..35).rev().collect())
                 .expect("in range"),
             normalizer: Arc::new(scaling.expect("three channels")),
             augment,

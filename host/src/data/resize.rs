@@ -3,7 +3,7 @@
 //! larger, columns first, rounded to bytes after each direction.
 
 use super::dataset::{Dataset, Shape, Values};
-use super::plan::ResizeMethod;
+use crate::plan::ResizeMethod;
 use crate::{Error, Result};
 
 /// The set with images of `height` x `width`.

@@ -5,11 +5,11 @@ use super::classes;
 use super::dataset::Shape;
 use super::folders::DataFolders;
 use super::own;
-use super::plan::DataPlan;
+use super::record::{DataRecord, FileRecord};
 use super::registry::{Layout, Source};
 use super::{cifar, idx};
 use crate::Result;
-use crate::run::identity::{DataRecord, FileRecord};
+use crate::plan::DataPlan;
 
 /// Shape and outputs of a plan's data.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -7,23 +7,24 @@ use std::sync::Arc;
 use candle_core::{Device, Tensor};
 use rayon::prelude::*;
 
+use super::answers::Answers;
 use super::augment;
 use super::dataset::Targets;
+use super::feed::{Batch, EpochSpec, Samples, TrainData};
 use super::loader::{Loader, LoaderOptions};
 use super::normalize::Normalizer;
-use super::plan::{Augment, Data, DataPlan};
+use super::plan::Data;
 use super::random::{Purpose, permutation, stream};
-use super::samples::Samples;
+use super::subset::Subset;
 use crate::Result;
+use crate::data::feed::Batches;
 use crate::plan::RunPlan;
-use crate::train::loss::Answers;
-use crate::train::source::Batches;
-use crate::train::{Batch, EpochSpec, TrainData};
+use crate::plan::{Augment, DataPlan};
 
 /// One part of a set for the trainer. Indices count within the part.
 #[derive(Clone)]
 pub(super) struct Part {
-    pub(super) samples: Samples,
+    pub(super) samples: Subset,
     pub(super) normalizer: Arc<Normalizer>,
     pub(super) augment: Augment,
     pub(super) threads: usize,
@@ -31,7 +32,7 @@ pub(super) struct Part {
 }
 
 impl Part {
-    pub(super) fn new(data: &Data, samples: &Samples, augment: Augment) -> Box<Self> {
+    pub(super) fn new(data: &Data, samples: &Subset, augment: Augment) -> Box<Self> {
         Box::new(Self {
             samples: samples.clone(),
             normalizer: Arc::clone(&data.normalizer),
@@ -49,7 +50,7 @@ impl Part {
 
     fn tensor(&self, values: Vec<f32>, count: usize) -> Result<Tensor> {
         let mut dims = vec![count];
-        dims.extend(crate::train::Samples::dims(self));
+        dims.extend(Samples::dims(self));
         Ok(Tensor::from_vec(values, dims, &Device::Cpu)?)
     }
 
@@ -72,7 +73,7 @@ impl Part {
     }
 }
 
-impl crate::train::Samples for Part {
+impl Samples for Part {
     fn len(&self) -> usize {
         self.samples.len()
     }
@@ -136,21 +137,18 @@ impl crate::train::Samples for Part {
     }
 
     #[cfg(feature = "cuda")]
-    fn resident(
-        &self,
-        place: &crate::train::Place,
-    ) -> Result<Option<Box<dyn crate::train::Samples>>> {
+    fn resident(&self, place: &crate::device::Place) -> Result<Option<Box<dyn Samples>>> {
         if place.device.is_cpu() {
             return Ok(None);
         }
         let resident = super::resident::Resident::new(self, place)?;
-        Ok(resident.map(|r| Box::new(r) as Box<dyn crate::train::Samples>))
+        Ok(resident.map(|r| Box::new(r) as Box<dyn Samples>))
     }
 
     fn epoch(&self, spec: &EpochSpec) -> Result<Batches<'_>> {
         // The order is ours, so that kept features and loaded batches follow the same one.
         let order = self.positions(&self.order(spec.seed, spec.epoch, spec.shuffle));
-        let samples = Samples::at(Arc::clone(self.samples.dataset()), order)?;
+        let samples = Subset::at(Arc::clone(self.samples.dataset()), order)?;
         let options = LoaderOptions {
             batch: spec.batch,
             seed: spec.seed,
@@ -180,9 +178,7 @@ impl crate::train::Samples for Part {
 impl Data {
     /// The parts as the trainer takes them; `extra` are further sets by name.
     pub fn for_training(&self, extra: &BTreeMap<String, Data>) -> TrainData {
-        let part = |s: &Samples, augment| -> Box<dyn crate::train::Samples> {
-            Part::new(self, s, augment)
-        };
+        let part = |s: &Subset, augment| -> Box<dyn Samples> { Part::new(self, s, augment) };
         let plain = Augment::default();
         TrainData {
             train: part(&self.train, self.plan().augment),
@@ -191,8 +187,7 @@ impl Data {
             extra: extra
                 .iter()
                 .map(|(name, data)| {
-                    let train: Box<dyn crate::train::Samples> =
-                        Part::new(data, &data.train, data.plan().augment);
+                    let train: Box<dyn Samples> = Part::new(data, &data.train, data.plan().augment);
                     (name.clone(), train)
                 })
                 .collect(),

@@ -12,9 +12,9 @@ use sha2::{Digest, Sha256};
 use super::dataset::Split;
 use super::folders::DataFolders;
 use super::own;
-use super::plan::DataPlan;
 use super::registry::{FileInfo, SetInfo};
-use crate::run::identity::FileRecord;
+use crate::data::record::FileRecord;
+use crate::plan::DataPlan;
 use crate::{Error, ExitCode, Result};
 
 /// Length and hashes of a file.

@@ -14,9 +14,9 @@ use biorule_kernels::gemm;
 use super::augment;
 use super::dataset::{Dataset, Values};
 use super::normalize::Normalizer;
-use super::plan::Augment;
-use super::samples::Samples;
+use super::subset::Subset;
 use crate::device::memory;
+use crate::plan::Augment;
 use crate::{Error, Result};
 
 /// Steps after which the iteration is given up; condition numbers of 10⁸ take about 40.
@@ -73,7 +73,7 @@ fn matrix_of(
 }
 
 /// What [`prepare`] gives: the parts in the order they came, and their scaling.
-pub(super) type Whitened = (Vec<Samples>, Normalizer);
+pub(super) type Whitened = (Vec<Subset>, Normalizer);
 
 /// Whitens `parts`, scaled as `normalizer` says, by the covariance of the first of them.
 /// They hold floats from then on, ready for the network.
@@ -81,7 +81,7 @@ pub(super) type Whitened = (Vec<Samples>, Normalizer);
 /// # Errors
 /// As for [`zca_matrix`].
 pub(super) fn prepare(
-    parts: &[&Samples],
+    parts: &[&Subset],
     normalizer: &Normalizer,
     smoothing: f64,
 ) -> Result<Whitened> {
@@ -109,7 +109,7 @@ pub(super) fn prepare(
                 white
             }
         };
-        out.push(Samples::at(white, part.indices().to_vec())?);
+        out.push(Subset::at(white, part.indices().to_vec())?);
     }
     let plain = Normalizer::plain(out[0].dataset(), true);
     Ok((out, plain))
@@ -227,7 +227,7 @@ mod tests {
         let plain = plan(None).open().expect("embedded digits");
         let white = plan(Some(smoothing)).open().expect("embedded digits");
         let d = plain.shape().len();
-        let read = |data: &crate::data::Data, part: &Samples| {
+        let read = |data: &crate::data::Data, part: &Subset| {
             scaled(part.dataset(), part.indices(), &data.normalizer)
         };
         let (x, y) = (read(&plain, &plain.train), read(&white, &white.train));

@@ -5,6 +5,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::text::human;
 use crate::{Error, Result};
 
 /// Bytes that may still be taken, and who says so.
@@ -57,24 +58,6 @@ pub fn require(bytes: u128, what: &str) -> Result<()> {
             human(bytes)
         ))),
         _ => Ok(()),
-    }
-}
-
-/// `bytes` in the unit that suits their size.
-#[must_use]
-pub fn human(bytes: u128) -> String {
-    const UNITS: [&str; 7] = ["bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
-    let mut unit = 0;
-    let mut size = bytes as f64;
-    while size >= 1024.0 && unit + 1 < UNITS.len() {
-        size /= 1024.0;
-        unit += 1;
-    }
-    match unit {
-        0 => format!("{bytes} bytes"),
-        _ if size >= 1e6 => format!("{size:.1e} {}", UNITS[unit]),
-        _ if size < 10.0 => format!("{size:.1} {}", UNITS[unit]),
-        _ => format!("{size:.0} {}", UNITS[unit]),
     }
 }
 

@@ -9,11 +9,14 @@ pub mod budget;
 mod cuda;
 pub mod libraries;
 pub mod memory;
+mod place;
 
 use std::fmt;
 use std::str::FromStr;
 
 use candle_core::Device;
+
+pub use place::Place;
 
 use crate::{Error, Result};
 

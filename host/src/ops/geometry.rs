@@ -1,6 +1,7 @@
 //! Shapes of windows: convolution geometry with every option of the layers,
 //! and pooling windows. Sizes are checked once, when a network is built.
 
+use crate::plan::shapes::MOST_POOLED;
 use crate::{Error, Result};
 
 /// How the border of a convolution's input is filled.
@@ -134,9 +135,6 @@ impl ConvGeometry {
         }
     }
 }
-
-/// Pixels of a pooling window that its kernels can count: the place of a maximum is 16 bits.
-pub const MOST_POOLED: usize = u16::MAX as usize;
 
 /// A pooling window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -27,7 +27,7 @@ pub mod rows;
 pub mod shape;
 pub mod synapses;
 
-pub use geometry::{ConvGeometry, MOST_POOLED, PadMode, Window};
+pub use geometry::{ConvGeometry, PadMode, Window};
 pub use map::LayerMap;
 
 /// Runs the expression for the device the tensor is on.

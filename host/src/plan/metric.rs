@@ -6,6 +6,9 @@ use std::fmt;
 
 use super::{Direction, Drive, PhasePlan, StopPlan};
 
+/// Names of the metrics that the rules of each block report, with the block's name.
+pub type RuleMetrics = Vec<(String, Vec<String>)>;
+
 /// What is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Measure {

@@ -4,6 +4,7 @@
 //! What files, environment and flags say (with shorthands, presets and missing
 //! values) is the raw configuration; `resolve` turns it into this.
 
+pub mod data;
 pub mod formula;
 pub mod metric;
 pub mod rates;
@@ -15,8 +16,9 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+pub use data::{Augment, ClassRef, DataPlan, Padding, ResizeMethod, Scaling};
 pub use formula::{Formula, Moment, Variable};
-pub use metric::EpochMetric;
+pub use metric::{EpochMetric, RuleMetrics};
 pub use shapes::DataShape;
 
 /// A whole experiment.
@@ -38,9 +40,9 @@ pub struct RunPlan {
     /// Threads of kernels; 0 takes the cores there are.
     pub threads: usize,
     /// The data set and what is done to it.
-    pub data: crate::data::DataPlan,
+    pub data: DataPlan,
     /// Further data sets by name, for phases that learn from another one.
-    pub extra_data: BTreeMap<String, crate::data::DataPlan>,
+    pub extra_data: BTreeMap<String, DataPlan>,
     /// The network, input first.
     pub blocks: Vec<BlockPlan>,
     /// Initial weights from elsewhere.

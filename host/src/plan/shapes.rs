@@ -4,8 +4,7 @@
 use super::{
     BlockPlan, GraphPlan, Join, LayerPlan, MapPlan, NodePlan, PoolPlan, ResidualPlan, Shortcut,
 };
-use crate::device::memory::human;
-use crate::ops::MOST_POOLED;
+use crate::text::human;
 use crate::{Error, Result};
 
 /// Shape of one sample and number of classes of a data set.
@@ -16,6 +15,9 @@ pub struct DataShape {
     /// Number of classes, or of targets for regression.
     pub classes: usize,
 }
+
+/// Pixels of a pooling window at most: places inside of one are kept in 16 bits.
+pub const MOST_POOLED: usize = u16::MAX as usize;
 
 /// Name of a block's own input among the nodes of its graph.
 pub const INPUT: &str = "input";

@@ -12,10 +12,10 @@ use serde_json::Value;
 
 use super::detail::{BestRecord, ClassRecord};
 use super::reporter::{EpochRecord, Outcome, Reporter, StepRecord};
-use super::stop::{StopCause, StopFlag};
 use super::{CheckpointStore, Metrics, RunFolder};
 use crate::Result;
 use crate::nn::network::BlockMetrics;
+use crate::stop::{StopCause, StopFlag};
 use crate::train::init::Initial;
 use crate::train::{self, EpochEvent, PhaseEvent, Progress, StepEvent};
 

@@ -16,10 +16,10 @@ pub mod lock;
 pub mod metrics;
 pub mod progress;
 pub mod reporter;
-pub mod stop;
 pub mod summary;
 pub mod tensorboard;
 
+pub use crate::stop::{StopCause, StopFlag};
 pub use bridge::Bridge;
 pub use checkpoint::{Checkpoint, CheckpointStore};
 pub use detail::{BestRecord, ClassRecord};
@@ -28,5 +28,4 @@ pub use folder::RunFolder;
 pub use lock::Lock;
 pub use metrics::MetricsCsv;
 pub use reporter::{EpochRecord, Metrics, Outcome, Reporter, ReporterOptions, StepRecord};
-pub use stop::{StopCause, StopFlag};
 pub use tensorboard::TensorBoard;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::reporter::{EpochRecord, StepRecord};
-use crate::number::readable;
+use crate::text::number::readable;
 
 /// Time between plain lines.
 const EVERY: Duration = Duration::from_secs(5);

@@ -18,9 +18,9 @@ use super::detail::{BestRecord, ClassRecord};
 use super::extend::Longer;
 use super::folder::RunFolder;
 use super::progress::Progress;
-use super::stop::StopCause;
 use super::tensorboard::Mark;
 use super::{EventLog, MetricsCsv, TensorBoard, clock, events};
+use crate::stop::StopCause;
 use crate::train::init::Initial;
 use crate::{Error, Result};
 

@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{Metrics, atomic};
-use crate::number::readable;
+use crate::text::number::readable;
 use crate::{Error, Result};
 
 /// One result over all seeds.

@@ -1,12 +1,15 @@
 //! Words on standard output: results as text, JSON and tables.
 
 mod names;
+pub mod number;
 
+use std::fmt::Write as _;
 use std::io::Write as _;
 use std::process;
 
 use crate::{Error, Result};
 pub use names::nearest;
+pub use number::human;
 
 /// Writes a result to standard output. A reader that has seen enough and
 /// closed the pipe is a success: the process ends.
@@ -39,4 +42,13 @@ pub fn table(head: &[&str]) -> comfy_table::Table {
     table.load_style(comfy_table::presets::NOTHING);
     table.set_header(head.to_vec());
     table
+}
+
+/// Bytes as lower-case hexadecimal text.
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }

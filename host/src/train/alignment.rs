@@ -11,9 +11,9 @@ use std::sync::Arc;
 use candle_core::{DType, Tensor};
 
 use super::criterion::Criterion;
-use super::loss::Answers;
 use super::run::Trainer;
 use crate::Result;
+use crate::data::Answers;
 use crate::nn::{Clock, Mode, NamedTensor, Network, Pass, Role};
 use crate::plan::{Drive, PhasePlan};
 

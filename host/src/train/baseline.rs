@@ -2,8 +2,8 @@
 
 use super::evaluate::EVALUATION_BATCH;
 use super::run::Trainer;
-use super::source::EpochSpec;
 use crate::Result;
+use crate::data::feed::EpochSpec;
 use crate::nn::{Mode, Pass};
 use crate::plan::read_out::read_out_phases;
 use crate::plan::{Baseline, BlockPlan, Drive, LayerPlan, MapPlan, PhasePlan, RunPlan};

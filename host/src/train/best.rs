@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::run::Trainer;
 use super::state::Saved;
-use crate::config::EpochMetric;
+use crate::plan::EpochMetric;
 use crate::plan::metric::Measure;
 use crate::plan::{ClassWeights, Direction, Drive, Loss, PhasePlan};
 

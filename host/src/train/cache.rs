@@ -11,9 +11,9 @@ use std::path::Path;
 use candle_core::{DType, Device, Tensor};
 use rayon::prelude::*;
 
-use super::evaluate::Place;
 use super::mapped::{Mapped, Plain};
-use super::source::Samples;
+use crate::data::feed::Samples;
+use crate::device::Place;
 use crate::device::budget::Reserved;
 use crate::nn::{Network, Pass};
 use crate::ops::cpu::real::read;

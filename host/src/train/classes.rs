@@ -4,8 +4,8 @@
 use candle_core::{DType, Device, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::loss::Answers;
-use super::source::Samples;
+use crate::data::Answers;
+use crate::data::feed::Samples;
 use crate::plan::ClassWeights;
 use crate::{Error, Result};
 

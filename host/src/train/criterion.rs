@@ -4,10 +4,11 @@ use candle_core::{DType, Device, Tensor};
 
 use super::baseline::Segment;
 use super::classes;
-use super::evaluate::Place;
-use super::loss::{Answers, Scored, score};
-use super::source::Samples;
+use super::loss::{Scored, score};
 use crate::Result;
+use crate::data::Answers;
+use crate::data::feed::Samples;
+use crate::device::Place;
 use crate::ops::loss as ops;
 use crate::plan::{Drive, Loss, PhasePlan};
 

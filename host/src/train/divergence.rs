@@ -4,14 +4,14 @@
 use candle_core::{DType, Device};
 
 use super::evaluate::Scores;
-use super::loss::Answers;
 use super::progress::Progress;
 use super::run::Trainer;
-use super::source::Samples;
+use crate::data::Answers;
+use crate::data::feed::Samples;
 use crate::nn::Network;
 use crate::nn::rule::Credit;
-use crate::number::readable;
 use crate::plan::{Drive, Loss, OptimizerPlan, PhasePlan};
+use crate::text::number::readable;
 use crate::{Error, ExitCode, Result};
 
 /// A loss beyond this many times that of a guess is no result.

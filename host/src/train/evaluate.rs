@@ -1,18 +1,17 @@
 //! Loss and accuracy on held-out samples, in large batches.
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 
 use super::cache::Features;
 use super::classes::{Confusion, balanced_accuracy};
 use super::criterion::Criterion;
-use super::loss::Answers;
 use super::meter::Meter;
-use super::source::Samples;
-use crate::device::budget::Budget;
+use crate::Result;
+use crate::data::Answers;
+use crate::data::feed::Samples;
+use crate::device::Place;
 use crate::nn::{Mode, Network, Pass};
-use crate::run::StopFlag;
-use crate::{Error, ExitCode, Result};
 
 /// Samples in an evaluation batch.
 pub const EVALUATION_BATCH: usize = 250;
@@ -80,32 +79,6 @@ impl From<SavedScores> for Scores {
             accuracy: s.accuracy.map(f64::from_bits),
             balanced_accuracy: s.balanced_accuracy.map(f64::from_bits),
             samples: s.samples,
-        }
-    }
-}
-
-/// Where a network lives.
-#[derive(Clone, Debug)]
-pub struct Place {
-    /// Device of the network.
-    pub device: Device,
-    /// Its arithmetic.
-    pub dtype: DType,
-    /// What data sets and kept features may still take on the device.
-    pub budget: Budget,
-    /// Looked at between batches where nothing learns, so that a stop does not wait for the end.
-    pub stop: StopFlag,
-}
-
-impl Place {
-    /// Whether to leave a loop over batches.
-    ///
-    /// # Errors
-    /// [`ExitCode::Stopped`] where a stop was asked for; no failure, and told nobody.
-    pub fn go_on(&self) -> Result<()> {
-        match self.stop.stopped() {
-            true => Err(Error::new(ExitCode::Stopped, "stopped on request")),
-            false => Ok(()),
         }
     }
 }

@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 use candle_core::Tensor;
 use serde::Serialize;
 
-use crate::config::nearest;
 use crate::nn::rule::Role;
 use crate::nn::{NamedTensor, Network};
 use crate::ops::shape::copy_in_place;
 use crate::plan::{BlockPlan, InitPlan};
 use crate::run::checkpoint;
+use crate::text::nearest;
 use crate::{Error, ExitCode, Result};
 
 /// What was taken from a file, and what was not.

@@ -1,16 +1,16 @@
 //! Whether a phase that has begun may get more epochs: only where what is done would have been the
 //! same bits had it been planned with the new number from the start.
 
-use super::evaluate::Place;
-use super::loss::Answers;
 use super::optimizer::Optimizer;
 use super::run::{Job, Trainer, open, place};
 use super::schedule::{local_rate, rate};
 use super::sets::Sets;
-use super::source::EpochSpec;
 use super::state::Position;
 use super::step::{StepInput, gradient_step, local_step};
 use crate::Result;
+use crate::data::Answers;
+use crate::data::feed::EpochSpec;
+use crate::device::Place;
 use crate::nn::Clock;
 use crate::plan::{CachePrecision, Drive, Moment, PhasePlan};
 

@@ -11,11 +11,12 @@ use std::collections::BTreeMap;
 use candle_core::DType;
 
 use super::cache::Features;
-use super::evaluate::{Place, each_batch};
-use super::loss::Answers;
+use super::evaluate::each_batch;
 use super::phase::Running;
 use super::run::Trainer;
-use super::source::Samples;
+use crate::data::Answers;
+use crate::data::feed::Samples;
+use crate::device::Place;
 use crate::nn::{Network, Pass};
 use crate::plan::{Drive, MapPlan, PhasePlan};
 use crate::{Error, Result};

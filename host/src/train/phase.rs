@@ -6,15 +6,15 @@ use candle_core::{Device, Tensor};
 
 use super::cache::Wanted;
 use super::criterion::Criterion;
-use super::loss::Answers;
 use super::meter::Meter;
 use super::optimizer::Optimizer;
 use super::progress::{PhaseEvent, Progress, StepEvent};
 use super::run::{Resume, Trainer};
 use super::schedule::{is_rate, local_rate, rate};
-use super::source::{Batches, EpochSpec, Samples};
 use super::step::{StepInput, gradient_step, local_step};
 use super::stop::StopState;
+use crate::data::Answers;
+use crate::data::feed::{Batches, EpochSpec, Samples};
 use crate::nn::{Clock, Mode, Pass};
 use crate::plan::{Drive, LocalRatePlan, Moment, PhasePlan, SchedulePlan};
 use crate::{Error, Result};

@@ -8,7 +8,7 @@ use candle_core::Tensor;
 use super::init::Initial;
 use crate::Result;
 use crate::nn::network::BlockMetrics;
-use crate::run::StopFlag;
+use crate::stop::StopFlag;
 
 /// A phase begins (or goes on).
 #[derive(Clone, Debug)]

@@ -3,13 +3,13 @@
 
 use candle_core::{DType, Device, Tensor};
 
-use super::loss::Answers;
 use super::step::{StepInput, local_step};
 use crate::Result;
-use crate::config::{DataShape, RuleMetrics};
+use crate::data::Answers;
 use crate::nn::build::Placement;
 use crate::nn::network::BlockMetrics;
 use crate::nn::{Clock, InputShape, Mode, Network, RuleSource};
+use crate::plan::{DataShape, RuleMetrics};
 use crate::plan::{Precision, RunPlan};
 
 /// Samples of the step.

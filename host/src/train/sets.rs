@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 use std::ops::Deref;
 
-use super::evaluate::Place;
-use super::source::{Samples, TrainData};
+use crate::data::feed::{Samples, TrainData};
+use crate::device::Place;
 use crate::{Error, Result};
 
 /// A set as given, or a copy on the device.

@@ -4,9 +4,9 @@
 use candle_core::Tensor;
 
 use super::criterion::Criterion;
-use super::loss::Answers;
 use super::optimizer::Optimizer;
 use crate::Result;
+use crate::data::Answers;
 use crate::nn::{Clock, Network, Pass};
 
 /// What a step works on.

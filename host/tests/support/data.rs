@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, HashMap};
 
 use biorule::Result;
 use biorule::config::plan::*;
+use biorule::data::Answers;
+use biorule::data::feed::Batches;
 use biorule::ops::dropout::mix;
-use biorule::train::loss::Answers;
-use biorule::train::source::Batches;
 use biorule::train::*;
 use candle_core::{Device, Tensor};
 

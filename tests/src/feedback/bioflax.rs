@@ -6,9 +6,9 @@
 //! same gradients when channels count as further examples.
 
 use biorule::config::{Loss, OptimizerPlan};
+use biorule::data::Answers;
 use biorule::nn::rule::RuleSource;
 use biorule::train::alignment::LayerAlignment;
-use biorule::train::loss::Answers;
 use candle_core::{DType, Tensor};
 
 use super::plans::{RuleChoice, activation, dense_blocks};

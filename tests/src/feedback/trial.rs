@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use biorule::config::{BlockPlan, Drive, Loss, OptimizerPlan};
+use biorule::data::Answers;
 use biorule::nn::build::Placement;
 use biorule::nn::rule::RuleSource;
 use biorule::nn::{Clock, InputShape, Mode, Network, Pass};
 use biorule::ops::shape::copy_in_place;
 use biorule::train::alignment::{Alignment, measure};
-use biorule::train::loss::{Answers, score};
+use biorule::train::loss::score;
 use biorule::train::optimizer::Optimizer;
 use candle_core::{DType, Device, Tensor};
 

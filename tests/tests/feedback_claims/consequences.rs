@@ -1,7 +1,7 @@
 //! Properties of whole networks that follow from what each rule sends below.
 
 use biorule::config::{BlockPlan, Loss, OptimizerPlan};
-use biorule::train::loss::Answers;
+use biorule::data::Answers;
 use biorule_tests::Result;
 use biorule_tests::feedback::plans::{activation, dense_blocks};
 use biorule_tests::feedback::trial::Trial;

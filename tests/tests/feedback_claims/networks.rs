@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use biorule::config::{BlockPlan, Loss, MapPlan, OptimizerPlan};
-use biorule::train::loss::Answers;
+use biorule::data::Answers;
 use biorule_tests::Result;
 use biorule_tests::feedback::plans::{
     Geometry, RuleChoice, activation, block, dense_blocks, layer, residual_blocks,

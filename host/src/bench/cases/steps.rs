@@ -8,11 +8,11 @@ use super::super::case::{Bench, Case, Cost, Named, Work, labels, noise, snapshot
 use super::{BATCHES, LAYERS, Layer};
 use crate::app::App;
 use crate::config::{self, DataShape, PlanContext, Resolved, RuleSchema, Sources, shapes};
+use crate::data::Answers;
 use crate::data::DataPlan;
 use crate::nn::build::Placement;
 use crate::nn::{Clock, InputShape, LayerMap, Mode, NamedTensor, Network};
 use crate::plan::{BlockPlan, Drive, PhasePlan, RunPlan};
-use crate::train::loss::Answers;
 use crate::train::optimizer::Optimizer;
 use crate::train::step::{StepInput, gradient_step, local_step};
 use crate::{Error, Result};

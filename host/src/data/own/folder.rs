@@ -14,10 +14,10 @@ use super::options::Broken;
 use super::picture::{self, Picture};
 use super::store::{self, Stored};
 use super::{Own, Raw, RawPart, RawTargets};
-use crate::config::shown::hex;
 use crate::data::dataset::{Shape, Values};
+use crate::data::record::FileRecord;
 use crate::data::{digest, resize};
-use crate::run::identity::FileRecord;
+use crate::text::hex;
 use crate::{Error, ExitCode, Result};
 
 /// Endings of names that are pictures.

@@ -22,10 +22,10 @@ pub(crate) use options::{ARRAYS, CSV, FOLDER, IDX, Options};
 use super::dataset::{Dataset, Provenance, Shape, Split, Targets, Values};
 use super::digest;
 use super::folders::DataFolders;
-use super::plan::{DataPlan, ResizeMethod};
 use super::registry::{Layout, SetInfo};
 use super::resize;
-use crate::run::identity::FileRecord;
+use crate::data::record::FileRecord;
+use crate::plan::{DataPlan, ResizeMethod};
 use crate::{Error, Result};
 
 /// What the entries below have in common.

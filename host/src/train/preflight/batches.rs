@@ -3,12 +3,12 @@
 //! epoch is known too.
 
 use super::{Segment, TrainData, held_out, learns, set};
+use crate::data::feed::EpochSpec;
 use crate::nn::Outline;
 use crate::nn::outline::{Part, PartKind};
 use crate::plan::{Drive, PhasePlan, RunPlan};
 use crate::train::alignment::ALIGNMENT_BATCH;
 use crate::train::baseline::{SETTLING_STEPS, settling_batch};
-use crate::train::source::EpochSpec;
 use crate::{Error, Result};
 
 /// Checks the phases of `segment`, and what else runs in training mode.

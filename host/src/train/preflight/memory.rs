@@ -5,14 +5,14 @@
 
 use super::{Segment, Subject, held_out, learns, set};
 use crate::data::DataPlan;
-use crate::device::memory::human;
+use crate::data::feed::Samples;
 use crate::nn::Outline;
 use crate::nn::outline::{Part, PartKind, elements};
 use crate::nn::rule::Role;
 use crate::plan::{CachePrecision, Drive, OptimizerPlan, PhasePlan};
+use crate::text::human;
 use crate::train::cache::FILL_BATCH;
 use crate::train::evaluate::EVALUATION_BATCH;
-use crate::train::source::Samples;
 use crate::{Error, Result};
 
 /// Memory of a run when it takes most.

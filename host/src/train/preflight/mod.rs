@@ -11,7 +11,7 @@ use candle_core::DType;
 pub use memory::Need;
 
 use super::baseline::{self, Segment};
-use super::source::{Samples, TrainData};
+use crate::data::feed::{Samples, TrainData};
 use crate::device::memory::Room;
 use crate::nn::outline::{Part, PartKind};
 use crate::nn::{InputShape, Outline, RuleSource};

@@ -1,8 +1,8 @@
 //! A file as a network: plans, names and starting tensors.
 
 use biorule::config::{BlockPlan, Loss, MapPlan, OptimizerPlan, ParamValue, PoolKind};
+use biorule::data::Answers;
 use biorule::nn::rule::RuleSource;
-use biorule::train::loss::Answers;
 use candle_core::DType;
 use serde_json::Value;
 

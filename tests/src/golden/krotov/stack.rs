@@ -5,7 +5,8 @@ use crate::Result;
 use crate::golden::{Checks, File};
 use crate::network::{TestNetwork, batch_norm, conv, layer, layer_block, max_pool, relu};
 use biorule::config::{BlockPlan, Drive, LayerPlan, Loss, MapPlan, OptimizerPlan, ParamValue};
-use biorule::train::loss::{Answers, score};
+use biorule::data::Answers;
+use biorule::train::loss::score;
 use biorule::train::optimizer::Optimizer;
 use candle_core::{DType, Tensor};
 

@@ -1,10 +1,11 @@
 //! Small networks through all phases of training: `network_*`.
 
 use biorule::config::{Drive, Loss, Moment, OptimizerPlan, SchedulePlan};
+use biorule::data::Answers;
 use biorule::nn::build::Placement;
 use biorule::nn::{Clock, InputShape, Mode, Network, Pass};
 use biorule::ops::loss::count_right;
-use biorule::train::loss::{Answers, score};
+use biorule::train::loss::score;
 use biorule::train::neurons::{label_neurons, neuron_accuracy};
 use biorule::train::optimizer::Optimizer;
 use biorule::train::schedule;

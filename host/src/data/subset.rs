@@ -9,12 +9,12 @@ use crate::{Error, Result};
 
 /// Positions in a shared dataset.
 #[derive(Clone, Debug)]
-pub struct Samples {
+pub struct Subset {
     dataset: Arc<Dataset>,
     indices: Arc<[u32]>,
 }
 
-impl Samples {
+impl Subset {
     /// Every sample, in order.
     pub fn all(dataset: Arc<Dataset>) -> Self {
         let indices = (0..dataset.len() as u32).collect();
@@ -153,10 +153,10 @@ mod tests {
     use super::*;
     use crate::data::{DataFolders, Split, registry};
 
-    fn digits() -> Samples {
+    fn digits() -> Subset {
         let folders = DataFolders::only(["unused"]);
         let set = registry::load("digits", Split::Train, &folders, &toml::Table::new()).unwrap();
-        Samples::all(Arc::new(set))
+        Subset::all(Arc::new(set))
     }
 
     #[test]

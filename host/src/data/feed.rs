@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 
 use candle_core::Tensor;
 
-use super::evaluate::Place;
-use super::loss::Answers;
+use super::answers::Answers;
 use crate::Result;
+use crate::device::Place;
 
 /// Samples and their answers, on the CPU or, of resident samples, on the device.
 #[derive(Clone, Debug)]

@@ -1,0 +1,172 @@
+//! `[data]` of a configuration: which set, which part of it, and how its values are prepared.
+//! Every field has a default, so that an empty table is the embedded digits in [0, 1].
+
+use std::fmt;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use toml::Table;
+
+/// How values are scaled.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Scaling {
+    /// Bytes to [0, 1]; floats as they are.
+    #[default]
+    Unit,
+    /// To [0, 1], then (x - mean) / std of each channel: `mean` and `std` of the
+    /// plan, else the set's usual ones, else those measured on the training part.
+    Standard,
+    /// As stored: 0 to 255 for most images.
+    Raw,
+}
+
+/// How images reach another size.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ResizeMethod {
+    /// Weighted by distance, over a wider window when shrinking, as Pillow and
+    /// torchvision do on images.
+    #[default]
+    Bilinear,
+    /// The nearest pixel.
+    Nearest,
+    /// Zeros around the picture, which stays as it is, centred.
+    Pad,
+}
+
+/// What fills the border that a random crop may reach into.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Padding {
+    /// Black (0 before normalisation), as in BioTorch's `cifar10_benchmark`.
+    #[default]
+    Zero,
+    /// Mirrored without repeating the edge, as in SoftHebb.
+    Reflect,
+}
+
+/// Random changes of training images; each depends on (seed, epoch, sample)
+/// only. Order: crop, flip, noise.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Augment {
+    /// Chance of a mirror image, left to right. Default 0.
+    pub flip: f32,
+    /// Pad by this many pixels on each side and cut the original size out
+    /// anywhere. Default 0, no crop.
+    pub crop: usize,
+    /// What the padding holds. Default `zero`.
+    pub padding: Padding,
+    /// Standard deviation of Gaussian noise on each value, in units of the
+    /// [0, 1] scale. Default 0.
+    pub noise: f32,
+}
+
+impl Augment {
+    /// Whether samples stay as they are.
+    pub fn is_none(&self) -> bool {
+        self.flip <= 0.0 && self.crop == 0 && self.noise <= 0.0
+    }
+}
+
+/// The `[data]` table.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DataPlan {
+    /// Name in the registry (`biorule data list`). Default `digits`.
+    pub set: String,
+    /// Data folder, searched alone; for a user's own set the folder of its files. Default: the
+    /// usual folders.
+    pub root: Option<PathBuf>,
+    /// Part of the training samples kept for validation: below 1 a fraction
+    /// (rounded down), else a number of samples. Default 0, none.
+    pub validation: f64,
+    /// Seed of the choice of samples for `validation` and the limits; kept apart
+    /// from the training seed so that runs compare on the same samples. Default 0.
+    pub split_seed: u64,
+    /// Use this many training samples (validation included), chosen at random.
+    /// Default: all.
+    pub limit_train: Option<usize>,
+    /// Use this many test samples, chosen at random. Default: all.
+    pub limit_test: Option<usize>,
+    /// Keep only these classes, by label or name; they are numbered from 0 in the order of the
+    /// list. Default empty, all.
+    pub classes: Vec<ClassRef>,
+    /// How values are scaled. Default `unit`.
+    pub normalize: Scaling,
+    /// Channel means for `standard`, on the [0, 1] scale. Default: the set's.
+    pub mean: Option<Vec<f32>>,
+    /// Channel deviations for `standard`. Default: the set's.
+    pub std: Option<Vec<f32>>,
+    /// Whiten samples (ZCA) after scaling, with this added to the variances; the matrix
+    /// comes from the training part. Default: not at all.
+    pub whiten: Option<f64>,
+    /// Bring images to `[height, width]`. Default: as they are.
+    pub resize: Option<[usize; 2]>,
+    /// How. Default `bilinear`.
+    pub resize_method: ResizeMethod,
+    /// Random order of training samples, new in each epoch. Default true.
+    pub shuffle: bool,
+    /// Leave out a last training batch that is not full. Default false.
+    pub drop_last: bool,
+    /// Loader threads; 0 prepares batches in the training thread. Default 1.
+    pub threads: usize,
+    /// Batches each loader thread prepares ahead. Default 4.
+    pub prefetch: usize,
+    /// Random changes of training images. Default: none.
+    pub augment: Augment,
+    /// Options of a generated set or of a user's own (`biorule data show NAME` lists them).
+    pub options: Table,
+}
+
+impl Default for DataPlan {
+    fn default() -> Self {
+        Self {
+            set: "digits".to_owned(),
+            root: None,
+            validation: 0.0,
+            split_seed: 0,
+            limit_train: None,
+            limit_test: None,
+            classes: Vec::new(),
+            normalize: Scaling::Unit,
+            mean: None,
+            std: None,
+            whiten: None,
+            resize: None,
+            resize_method: ResizeMethod::Bilinear,
+            shuffle: true,
+            drop_last: false,
+            threads: 1,
+            prefetch: 4,
+            augment: Augment::default(),
+            options: Table::new(),
+        }
+    }
+}
+
+/// One entry of `data.classes`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum ClassRef {
+    /// By label.
+    Number(u32),
+    /// By name, as `biorule data show` lists it.
+    Name(String),
+}
+
+impl fmt::Display for ClassRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Number(label) => label.fmt(f),
+            Self::Name(name) => write!(f, "\"{name}\""),
+        }
+    }
+}
+
+impl From<u32> for ClassRef {
+    fn from(label: u32) -> Self {
+        Self::Number(label)
+    }
+}
