@@ -2,7 +2,8 @@
 //! convolutions, batch norm, activations, average pooling, a read-out, cross-entropy.
 
 use biorule::config::{ActivationPlan, BlockPlan, Drive, MapPlan, PoolKind, PoolPlan};
-use biorule::train::loss::{Answers, score};
+use biorule::data::Answers;
+use biorule::train::loss::score;
 use biorule_tests::network::{TestNetwork, batch_norm, layer, layer_block};
 use biorule_tests::numbers::{noise, values};
 use biorule_tests::{Result, network};

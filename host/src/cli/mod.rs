@@ -17,10 +17,9 @@ mod rules;
 mod rules_page;
 mod runs;
 mod train;
+mod warn;
 
-use std::collections::BTreeSet;
 use std::process;
-use std::sync::{Mutex, PoisonError};
 
 use clap::{Parser, Subcommand};
 
@@ -28,6 +27,7 @@ pub use crate::app::{Evaluation, EvaluationResult, Host, Open};
 
 use crate::text::{print, print_json, table};
 use crate::{Error, ExitCode, Result, threads};
+use warn::{warn, warn_once};
 
 /// Trains and compares neural networks whose layers learn by different rules.
 #[derive(Debug, Parser)]
@@ -131,19 +131,5 @@ fn report(e: &Error) {
     tell!("error: {}", e.text);
     if let Some(hint) = &e.hint {
         tell!("hint: {hint}");
-    }
-}
-
-/// What a user should know, on standard error, each text once.
-fn warn<T: AsRef<str>>(texts: impl IntoIterator<Item = T>) {
-    texts.into_iter().for_each(|text| warn_once(text.as_ref()));
-}
-
-/// Prints `warning: text`, once however often it is found.
-fn warn_once(text: &str) {
-    static SAID: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
-    let mut said = SAID.lock().unwrap_or_else(PoisonError::into_inner);
-    if said.insert(text.to_owned()) {
-        tell!("warning: {text}");
     }
 }

@@ -13,10 +13,10 @@ use super::options::ConfigArgs;
 use super::{Host, Open};
 use crate::config::{Resolved, Warnings, before_training, shapes};
 use crate::run::folder::{self, Resume};
+use crate::run::initial;
 use crate::run::summary::{self, Experiment, Failure};
 use crate::run::{ReporterOptions, StopFlag};
 use crate::text::human;
-use crate::train::init;
 use crate::train::preflight::Report;
 use crate::{Error, ExitCode, Result};
 
@@ -237,7 +237,7 @@ fn dry_run(list: Vec<Planned>) -> Result<ExitCode> {
 fn show_plan(resolved: &Resolved, host: &dyn Host) -> Result<()> {
     let plan = &resolved.plan;
     if let Some(from) = plan.init.as_ref().map(|init| &init.from) {
-        init::read(from)?;
+        initial::read(from)?;
     }
     let report = host.inspect(plan)?;
     host.device(plan)?;

@@ -96,6 +96,16 @@ fn defined(plan: &PhasePlan, key: &str, formula: &Formula, at: &Moment) -> Resul
     Err(Error::usage(text).hint("keep it in range, such as with `max(0, …)` or `b + 1` for `b`"))
 }
 
+/// Finished epochs after which the rate halves (softhebb.md 2.6).
+pub fn softhebb_thresholds(epochs: u64) -> Vec<u64> {
+    let shares: &[f64] = match epochs {
+        0..20 => &[],
+        20..50 => &[0.5, 0.75],
+        _ => &[0.2, 0.35, 0.5, 0.6, 0.7, 0.8, 0.9],
+    };
+    shares.iter().map(|s| (s * epochs as f64) as u64).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

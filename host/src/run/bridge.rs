@@ -3,7 +3,7 @@
 //! The trainer reports an epoch, then saves; people hear of the epoch when its
 //! checkpoint is on the disk.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -192,6 +192,10 @@ impl Progress for Bridge<'_> {
             Some(record) => self.reporter.epoch(record),
             None => Ok(()),
         }
+    }
+
+    fn initial_weights(&self, from: &Path) -> Result<(PathBuf, HashMap<String, Tensor>)> {
+        super::initial::read(from)
     }
 
     fn initialised(&mut self, initial: &Initial) -> Result<()> {

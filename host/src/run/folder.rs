@@ -250,7 +250,7 @@ impl RunFolder {
             .as_ref()
             .filter(|_| !self.checkpoints.holds_any())
         {
-            let file = crate::train::init::locate(&init.from)?;
+            let file = super::initial::locate(&init.from)?;
             self.record.init = Some(InitRecord::of(&file)?);
         }
         self.record.write(&self.path.join("run.json"))?;

@@ -12,6 +12,7 @@ pub mod events;
 pub mod extend;
 pub mod folder;
 pub mod identity;
+pub mod initial;
 pub mod lock;
 pub mod metrics;
 pub mod progress;

@@ -2,7 +2,7 @@
 //! Weights, the state of rules and running statistics are taken; an optimiser starts anew.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use candle_core::Tensor;
 use serde::Serialize;
@@ -11,9 +11,8 @@ use crate::nn::rule::Role;
 use crate::nn::{NamedTensor, Network};
 use crate::ops::shape::copy_in_place;
 use crate::plan::{BlockPlan, InitPlan};
-use crate::run::checkpoint;
 use crate::text::nearest;
-use crate::{Error, ExitCode, Result};
+use crate::{Error, Result};
 
 /// What was taken from a file, and what was not.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -76,45 +75,17 @@ fn block_of(name: &str) -> &str {
     inner.split('.').next().unwrap_or(inner)
 }
 
-/// The checkpoint that `from`, a run's folder or a file, stands for.
-///
-/// # Errors
-/// Usage error where there is none.
-pub fn locate(from: &Path) -> Result<PathBuf> {
-    let file = match from.is_dir() {
-        true => from.join("checkpoints").join("last.safetensors"),
-        false => from.to_owned(),
-    };
-    if file.is_file() {
-        return Ok(file);
-    }
-    let text = format!("`init_from`: `{}` is not there", file.display());
-    Err(Error::usage(text).hint(
-        "give a run's folder (`biorule runs list`; of several seeds, one `seed-N`) or a safetensors file",
-    ))
-}
-
-/// The checkpoint or other safetensors file that `from` stands for, and its tensors by name.
-///
-/// # Errors
-/// Usage error where there is none, or it is no such file.
-pub fn read(from: &Path) -> Result<(PathBuf, HashMap<String, Tensor>)> {
-    let file = locate(from)?;
-    let bytes = std::fs::read(&file).map_err(|e| Error::io(ExitCode::Usage, &file, &e))?;
-    let read = checkpoint::decode(&bytes).map_err(|e| {
-        let text = format!("`init_from`: `{}`: {}", file.display(), e.text);
-        Error::usage(text).hint("give a run's folder or a whole safetensors file")
-    })?;
-    Ok((file, read.tensors))
-}
-
-/// Puts the values that `plan` names into `network`, built from `blocks`.
+/// Puts the values that `plan` names, read from `file`, into `network`, built from `blocks`.
 ///
 /// # Errors
 /// Usage error for a file that is not there or holds no tensors, a block that is not in it, or
 /// shapes that do not fit; nothing has been changed then.
-pub fn apply(network: &Network, blocks: &[BlockPlan], plan: &InitPlan) -> Result<Initial> {
-    let (file, read) = read(&plan.from)?;
+pub fn apply(
+    network: &Network,
+    blocks: &[BlockPlan],
+    plan: &InitPlan,
+    (file, read): (PathBuf, HashMap<String, Tensor>),
+) -> Result<Initial> {
     let found = Matching {
         file: &read,
         blocks,

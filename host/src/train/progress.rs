@@ -1,14 +1,14 @@
 //! Who a run reports to, and who may ask it to stop.
 
-use std::collections::BTreeMap;
-use std::path::Path;
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
 
 use candle_core::Tensor;
 
 use super::init::Initial;
-use crate::Result;
 use crate::nn::network::BlockMetrics;
 use crate::stop::StopFlag;
+use crate::{Error, Result};
 
 /// A phase begins (or goes on).
 #[derive(Clone, Debug)]
@@ -77,6 +77,15 @@ pub trait Progress: Send {
     /// for programs.
     fn warn(&mut self, code: &str, text: &str, hint: Option<&str>) {
         let _ = (code, text, hint);
+    }
+    /// The file of initial weights that `from`, a run's folder or a file, stands for, and its
+    /// tensors by name.
+    ///
+    /// # Errors
+    /// Usage error where there is none.
+    fn initial_weights(&self, from: &Path) -> Result<(PathBuf, HashMap<String, Tensor>)> {
+        let text = format!("no weights can be read from `{}` here", from.display());
+        Err(Error::usage(text))
     }
     /// The network starts with weights from elsewhere.
     ///

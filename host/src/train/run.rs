@@ -152,7 +152,8 @@ pub fn run(
             warned = true;
         }
         if let (None, 0, Some(init)) = (&resume, position.segment, &job.plan.init) {
-            let taken = super::init::apply(&trainer.network, &segment.blocks, init)?;
+            let file = progress.initial_weights(&init.from)?;
+            let taken = super::init::apply(&trainer.network, &segment.blocks, init, file)?;
             progress.initialised(&taken)?;
         }
         trainer.carried = std::mem::take(&mut carried);

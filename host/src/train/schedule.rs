@@ -1,6 +1,7 @@
 //! How rates move: the optimiser's by epoch, the local rules' by batch or epoch.
 //! Every rate is a function of where training stands, so a resumed run needs no state.
 
+use crate::plan::rates::softhebb_thresholds;
 use crate::plan::{LocalRatePlan, Moment, SchedulePlan};
 use crate::{Error, Result};
 
@@ -21,16 +22,6 @@ pub fn rate(plan: &SchedulePlan, base: f64, at: &Moment) -> f64 {
 
 fn passed(thresholds: &[u64], epoch: u64) -> i32 {
     thresholds.iter().filter(|t| **t <= epoch).count() as i32
-}
-
-/// Finished epochs after which the rate halves (softhebb.md 2.6).
-pub fn softhebb_thresholds(epochs: u64) -> Vec<u64> {
-    let shares: &[f64] = match epochs {
-        0..20 => &[],
-        20..50 => &[0.5, 0.75],
-        _ => &[0.2, 0.35, 0.5, 0.6, 0.7, 0.8, 0.9],
-    };
-    shares.iter().map(|s| (s * epochs as f64) as u64).collect()
 }
 
 /// Rate of batch `step` (from 0, through all epochs) for local rules.

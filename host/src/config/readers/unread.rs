@@ -9,7 +9,7 @@ use crate::Result;
 use crate::config::Warnings;
 use crate::data::DataPlan;
 use crate::plan::every_block;
-use crate::train::schedule::softhebb_thresholds;
+use crate::plan::rates::softhebb_thresholds;
 
 /// What a condition finds.
 type Why = Result<Option<String>>;
