@@ -1,0 +1,289 @@
+//! The network of a plan: blocks, their layers, and graphs of blocks.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// One block: dropout → norm → flatten → rule layer → activation → norm after → pool, each optional;
+/// or a residual block.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BlockPlan {
+    /// Name, unique in the network; prefix of its tensors in checkpoints.
+    pub name: String,
+    /// Normalisation of the block's input.
+    pub norm: Option<NormPlan>,
+    /// Flatten `[B, C, H, W]` to `[B, C·H·W]` after the norm.
+    pub flatten: bool,
+    /// Divide each sample by its largest value, after flatten (SoftHebb `max`).
+    pub divide_by_max: bool,
+    /// Scale to length 10 along axis 1 (SoftHebb `normnorm`).
+    pub unit_length: bool,
+    /// Inverted dropout on the layer's input; 0 is none.
+    pub dropout: f64,
+    /// The synaptic map and its rule. `None` in blocks that only transform.
+    pub layer: Option<LayerPlan>,
+    /// Nonlinearity.
+    pub activation: Option<ActivationPlan>,
+    /// Normalisation after the activation.
+    pub norm_after: Option<NormPlan>,
+    /// Normalisation between layer and activation (conv → norm → relu of residual networks).
+    pub norm_inner: Option<NormPlan>,
+    /// Pooling.
+    pub pool: Option<PoolPlan>,
+    /// Inner blocks of a residual block: `y = activation(inner(x) + shortcut(x))`.
+    pub residual: Option<ResidualPlan>,
+    /// Nodes and edges in place of a layer.
+    #[serde(default)]
+    pub graph: Option<GraphPlan>,
+}
+
+impl BlockPlan {
+    /// A block that hands its input on unchanged, to be given a layer and what else it needs.
+    #[must_use]
+    pub fn new(name: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            norm: None,
+            flatten: false,
+            divide_by_max: false,
+            unit_length: false,
+            dropout: 0.0,
+            layer: None,
+            activation: None,
+            norm_after: None,
+            norm_inner: None,
+            pool: None,
+            residual: None,
+            graph: None,
+        }
+    }
+
+    /// The lists of blocks inside this one: the inner path of a residual block, the edges of a
+    /// graph.
+    pub fn inside(&self) -> impl Iterator<Item = &[Self]> {
+        let residual = self.residual.iter().map(|r| r.blocks.as_slice());
+        let nodes = self.graph.iter().flat_map(|g| &g.nodes);
+        let edges = nodes.flat_map(|n| &n.from).map(|e| e.blocks.as_slice());
+        residual.chain(edges)
+    }
+
+    /// Rule layers in this block, inner ones included.
+    #[must_use]
+    pub fn layers(&self) -> usize {
+        let inside: usize = self.inside().flatten().map(Self::layers).sum();
+        usize::from(self.layer.is_some()) + inside
+    }
+}
+
+/// All blocks, those inside a block after their own.
+#[must_use]
+pub fn every_block(blocks: &[BlockPlan]) -> Vec<&BlockPlan> {
+    let mut all = Vec::new();
+    for block in blocks {
+        all.push(block);
+        for inner in block.inside() {
+            all.extend(every_block(inner));
+        }
+    }
+    all
+}
+
+/// A directed acyclic graph between a block's input and its output. Layers inside draw their
+/// initial values by the names of their tensors, so that one more edge changes no other's.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GraphPlan {
+    /// In topological order: an edge starts at `input` or at a node listed before. The last node
+    /// is the output.
+    pub nodes: Vec<NodePlan>,
+}
+
+/// A node of a graph: what its edges bring, joined.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NodePlan {
+    /// Name, unique in the graph; part of the names of its tensors.
+    pub name: String,
+    /// How the edges' values become one.
+    pub join: Join,
+    /// The edges, at least one.
+    pub from: Vec<EdgePlan>,
+}
+
+/// An edge of a graph.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EdgePlan {
+    /// `input`, or a node listed before.
+    pub source: String,
+    /// What stands on it, in order; none hands the value on unchanged.
+    pub blocks: Vec<BlockPlan>,
+}
+
+/// How the values that arrive at a node become one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Join {
+    /// Element by element; shapes are equal.
+    Sum,
+    /// Along the channels, in the order of the edges.
+    Concat,
+}
+
+/// Inner path and shortcut of a residual block.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ResidualPlan {
+    /// The inner path.
+    pub blocks: Vec<BlockPlan>,
+    /// How the input joins the sum.
+    pub shortcut: Shortcut,
+}
+
+/// How the input of a residual block joins the sum.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Shortcut {
+    /// Unchanged; the inner path keeps the shape.
+    Identity,
+    /// Shortcut A of CIFAR ResNets: every second pixel, zero channels added in equal parts before and after.
+    SubsamplePad,
+}
+
+/// Normalisation over batch and positions, per channel.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NormPlan {
+    /// `batch`: the only kind yet.
+    pub kind: NormKind,
+    /// Learned gain and shift.
+    pub affine: bool,
+    /// Added to the variance.
+    pub eps: f64,
+    /// Share of the new batch in the running statistics.
+    pub momentum: f64,
+}
+
+/// Kinds of normalisation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NormKind {
+    /// Batch normalisation (biased variance in the batch, unbiased in the running value).
+    Batch,
+}
+
+/// A synaptic map and the rule that changes it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LayerPlan {
+    /// Dense or convolution, with its geometry.
+    pub map: MapPlan,
+    /// Output units or channels. 0 stands for the classes of the data set.
+    pub out: usize,
+    /// Additive bias.
+    pub bias: bool,
+    /// Rule name, such as `softhebb` or `feedback-alignment/usf`.
+    pub rule: String,
+    /// Values of the rule's hyperparameters; what is absent has the plugin's default.
+    pub params: BTreeMap<String, ParamValue>,
+}
+
+/// Geometry of a synaptic map.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "kind", deny_unknown_fields)]
+pub enum MapPlan {
+    /// `y = x Wᵀ + b`.
+    Dense,
+    /// Two-dimensional convolution.
+    Conv {
+        /// `[rows, columns]`.
+        kernel: [usize; 2],
+        /// `[rows, columns]`.
+        stride: [usize; 2],
+        /// `[top, bottom, left, right]`.
+        padding: [usize; 4],
+        /// `[rows, columns]`.
+        dilation: [usize; 2],
+        /// Channel groups.
+        groups: usize,
+        /// `zeros`, `reflect`, `replicate` or `circular`.
+        padding_mode: String,
+    },
+}
+
+/// A hyperparameter's value.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum ParamValue {
+    /// Switch.
+    Bool(bool),
+    /// Whole number.
+    Int(i64),
+    /// Number.
+    Float(f64),
+    /// Word or choice.
+    Text(String),
+}
+
+/// Nonlinearity and its parameter.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "kind", deny_unknown_fields)]
+pub enum ActivationPlan {
+    /// `max(0, u − mean over axis 1)^power`; the mean carries no gradient (SoftHebb).
+    Triangle {
+        /// Exponent.
+        power: f64,
+    },
+    /// `max(0, u)`.
+    Relu,
+    /// `max(0, u)^power`.
+    Repu {
+        /// Exponent.
+        power: f64,
+    },
+    /// `softmax(gain·u)` over axis 1.
+    Softmax {
+        /// Inverse temperature.
+        gain: f64,
+    },
+    /// `exp(gain·u)`.
+    Exp {
+        /// Factor.
+        gain: f64,
+    },
+    /// `tanh(gain·u)`.
+    Tanh {
+        /// Factor.
+        gain: f64,
+    },
+    /// `1 / (1 + exp(−gain·u))` (SoftHebb's string `sigmoid` means gain 10).
+    Sigmoid {
+        /// Factor.
+        gain: f64,
+    },
+}
+
+/// Pooling window.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PoolPlan {
+    /// Maximum or average.
+    pub kind: PoolKind,
+    /// `[rows, columns]`; `[0, 0]` covers the whole map (global pooling).
+    pub kernel: [usize; 2],
+    /// `[rows, columns]`.
+    pub stride: [usize; 2],
+    /// `[rows, columns]`: −∞ for the maximum, counted zeros for the average.
+    pub padding: [usize; 2],
+}
+
+/// Maximum or average.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PoolKind {
+    /// Largest value.
+    Max,
+    /// Mean; padding counts as zeros.
+    Avg,
+}
