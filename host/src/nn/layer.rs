@@ -73,7 +73,7 @@ impl RuleLayer {
     /// # Errors
     /// The rule failed.
     pub fn see_whether_restless(&mut self) -> Result<()> {
-        if !self.rule.learns_in_evaluation() {
+        if !self.rule.facts().learns_in_evaluation {
             return Ok(());
         }
         let Some(like) = self.state.first().map(|s| &s.tensor) else {
@@ -209,16 +209,16 @@ impl Module for RuleLayer {
     }
 
     fn set_mode(&mut self, mode: &Mode, listed: bool) {
-        let credit = self.rule.credit();
+        let facts = self.rule.facts();
         let by_gradient = matches!(mode.drive, Some(Drive::Gradient | Drive::Both));
         let by_itself = matches!(mode.drive, Some(Drive::Local | Drive::Both));
         self.training = listed;
-        self.gradient = listed && by_gradient && credit != Credit::Local;
+        self.gradient = listed && by_gradient && facts.credit != Credit::Local;
         self.local = listed
             && mode.drive.is_some()
-            && match credit {
+            && match facts.credit {
                 Credit::Local => by_itself,
-                Credit::Feedback | Credit::Direct => self.rule.also_local(),
+                Credit::Feedback | Credit::Direct => facts.also_local,
             };
     }
 
@@ -243,7 +243,7 @@ impl Module for RuleLayer {
     fn forward(&mut self, pass: &mut Pass, x: &Tensor) -> Result<Tensor> {
         let local = self.local && pass.learn;
         let call = self.call(pass, local || (self.gradient && pass.keep));
-        if local && pass.unread && !pass.keep && self.rule.learns_from_input() {
+        if local && pass.unread && !pass.keep && self.rule.facts().learns_from_input {
             let none = Forwarded {
                 y: Tensor::zeros(0, x.dtype(), x.device())?,
                 kept: Named::default(),
@@ -279,7 +279,7 @@ impl Module for RuleLayer {
             want_grad_x: want,
             want_grads: self.gradient,
         };
-        let out = if pass.exact || self.rule.credit() == Credit::Local {
+        let out = if pass.exact || self.rule.facts().credit == Credit::Local {
             self.exact(&call, &errors)?
         } else {
             self.rule.backward(&call, &self.state, &errors)?
@@ -344,7 +344,7 @@ impl Module for RuleLayer {
     }
 
     fn rules(&self, out: &mut Vec<(String, Credit)>) {
-        out.push((self.rule.name().to_owned(), self.rule.credit()));
+        out.push((self.rule.name().to_owned(), self.rule.facts().credit));
     }
 
     fn hold_still(&mut self) {
@@ -352,6 +352,6 @@ impl Module for RuleLayer {
     }
 
     fn wants_target(&self) -> bool {
-        self.local && self.rule.wants_target()
+        self.local && self.rule.facts().wants_target
     }
 }

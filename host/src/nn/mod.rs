@@ -27,5 +27,5 @@ pub use outline::Outline;
 pub use pass::{Clock, Pass};
 pub use rule::{
     Activity, Change, ChangeKind, Credit, Errors, Forwarded, LayerShape, Role, Rule, RuleCall,
-    RuleGradients, RuleSource, StateOutline, StateTensor,
+    RuleFacts, RuleGradients, RuleSource, StateOutline, StateTensor,
 };

@@ -9,7 +9,9 @@ use biorule_plugin_api::abi::types::*;
 use candle_core::{CpuStorage, DType, Device, Storage, Tensor};
 
 use super::BoundRule;
-use crate::nn::rule::{Change, ChangeKind, LayerShape, Role, RuleCall, StateOutline, StateTensor};
+use crate::nn::rule::{
+    Change, ChangeKind, LayerShape, Named, Role, RuleCall, StateOutline, StateTensor,
+};
 use crate::plugins::init;
 use crate::plugins::table::handle::take;
 use crate::{Error, ExitCode, Result};
@@ -182,35 +184,18 @@ impl BoundRule {
     }
 }
 
-/// Tensors that came back: an optional first one, and named ones.
-#[derive(Default)]
-pub(super) struct Answer {
-    pub(super) first: Option<Tensor>,
-    pub(super) named: Vec<(String, Code, Tensor)>,
-    pub(super) numbers: Vec<(String, f64)>,
-    pub(super) specs: RVec<RawStateSpec>,
+/// Takes over the handles of named tensors, each with the number of what is to be done with it;
+/// nothing where one of them is null.
+pub(super) fn with_kinds(raw: RVec<RawNamed>) -> Option<Vec<(String, Code, Tensor)>> {
+    raw.into_iter()
+        .map(|n| Some((n.name.into_string(), n.kind, take(n.tensor)?)))
+        .collect()
 }
 
-impl Answer {
-    /// Takes the handles over; nothing where one of them is null.
-    pub(super) fn tensors(first: Option<Tensor>, named: RVec<RawNamed>) -> Option<Self> {
-        let named = named
-            .into_iter()
-            .map(|n| Some((n.name.into_string(), n.kind, take(n.tensor)?)))
-            .collect::<Option<_>>()?;
-        Some(Self {
-            first,
-            named,
-            ..Self::default()
-        })
-    }
-    /// The named ones, without what is to be done with them.
-    pub(super) fn into_named(self) -> Vec<(String, Tensor)> {
-        self.named
-            .into_iter()
-            .map(|(name, _, t)| (name, t))
-            .collect()
-    }
+/// The same without those numbers.
+pub(super) fn named(raw: RVec<RawNamed>) -> Option<Named> {
+    let without = |(name, _, tensor)| (name, tensor);
+    Some(with_kinds(raw)?.into_iter().map(without).collect())
 }
 
 /// Whether all numbers are finite.
