@@ -7,6 +7,7 @@
 pub mod activation;
 pub mod block;
 pub mod build;
+pub(crate) mod contract;
 pub mod dropout;
 pub mod graph;
 pub mod layer;

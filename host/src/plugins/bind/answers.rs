@@ -9,9 +9,8 @@ use biorule_plugin_api::abi::types::*;
 use candle_core::{CpuStorage, DType, Device, Storage, Tensor};
 
 use super::BoundRule;
-use crate::nn::rule::{
-    Change, ChangeKind, LayerShape, Named, Role, RuleCall, StateOutline, StateTensor,
-};
+use crate::nn::contract::{self, Fit};
+use crate::nn::rule::{Change, ChangeKind, Named, Role, RuleCall, StateOutline, StateTensor};
 use crate::plugins::init;
 use crate::plugins::table::handle::take;
 use crate::{Error, ExitCode, Result};
@@ -49,7 +48,7 @@ impl BoundRule {
         }
     }
 
-    /// The output's shape and element type, and in the first calls its numbers.
+    /// Whether the output fits, and in the first calls its numbers.
     pub(super) fn check_output(
         &self,
         call: &RuleCall,
@@ -57,19 +56,7 @@ impl BoundRule {
         x: &Tensor,
         y: &Tensor,
     ) -> Result<()> {
-        let expected = output_dims(&self.layer, x);
-        if y.dims() != expected {
-            let text = format!("its output has shape {:?}, expected {expected:?}", y.dims());
-            return Err(self.fail("forward", fail::SHAPE, &text));
-        }
-        if y.dtype() != x.dtype() {
-            let text = format!(
-                "its output has element type {:?}, expected {:?}",
-                y.dtype(),
-                x.dtype()
-            );
-            return Err(self.fail("forward", fail::DTYPE, &text));
-        }
+        self.fits("forward", contract::output(&self.layer, x, y))?;
         if self.calls.fetch_add(1, Ordering::Relaxed) < CHECKED_CALLS {
             self.check_finite("forward", "output", (call, state, &[x]), y)?;
         }
@@ -109,51 +96,9 @@ impl BoundRule {
         self.calls.load(Ordering::Relaxed) <= CHECKED_CALLS
     }
 
-    /// Complains of a tensor that is not shaped as the state of that name, or has none.
-    pub(super) fn check_against_state(
-        &self,
-        method: &str,
-        what: &str,
-        state: &[StateTensor],
-        name: &str,
-        tensor: &Tensor,
-    ) -> Result<()> {
-        let Some(own) = state.iter().find(|s| s.name == name) else {
-            return Err(self.fail(
-                method,
-                fail::RULE,
-                &format!("it returned a {what} of `{name}`, which it did not declare"),
-            ));
-        };
-        if own.tensor.dims() != tensor.dims() {
-            let text = format!(
-                "its {what} of `{name}` has shape {:?}, expected {:?}",
-                tensor.dims(),
-                own.tensor.dims()
-            );
-            return Err(self.fail(method, fail::SHAPE, &text));
-        }
-        Ok(())
-    }
-}
-
-impl BoundRule {
-    /// The error for the layer below has to have the shape of the input.
-    pub(super) fn check_below(
-        &self,
-        method: &str,
-        below: Option<&Tensor>,
-        x: &Tensor,
-    ) -> Result<()> {
-        let found = below.map(Tensor::dims);
-        if found == Some(x.dims()) {
-            return Ok(());
-        }
-        let text = format!(
-            "the error for the layer below has shape {found:?}, expected {:?}",
-            x.dims()
-        );
-        Err(self.fail(method, fail::SHAPE, &text))
+    /// What fits, or the error for a call whose answer does not.
+    pub(super) fn fits<T>(&self, method: &str, fit: Fit<T>) -> Result<T> {
+        fit.map_err(|what| self.fail(method, fail::SHAPE, &what))
     }
 
     /// The addition of `name` that was just returned is to be scaled row by row.
@@ -221,23 +166,6 @@ fn moderate(t: &Tensor) -> Result<bool> {
     }
     let largest = t.flatten_all()?.abs()?.max(0)?.to_dtype(DType::F64)?;
     Ok(finite(t)? && largest.to_scalar::<f64>()? <= MODERATE)
-}
-
-/// `[B, K, P, Q]`, or `x`'s axes with the last one replaced.
-fn output_dims(layer: &LayerShape, x: &Tensor) -> Vec<usize> {
-    let mut dims = x.dims().to_vec();
-    match layer.output[..] {
-        [units] => {
-            if let Some(last) = dims.last_mut() {
-                *last = units;
-            }
-        }
-        _ => {
-            dims.truncate(1);
-            dims.extend_from_slice(&layer.output);
-        }
-    }
-    dims
 }
 
 /// The role that a state tensor is declared with.

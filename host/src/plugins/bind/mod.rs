@@ -18,6 +18,7 @@ use self::arguments::{Inputs, pointer, raw_layer};
 use super::entry::RuleEntry;
 use super::load::Plugin;
 use super::table::handle::{live, take};
+use crate::nn::contract;
 use crate::nn::rule::*;
 use crate::plan::LayerPlan;
 use crate::{Error, Result};
@@ -213,7 +214,7 @@ impl Rule for BoundRule {
                 self.scale_rows(&mut changes, &name, tensor)?;
                 continue;
             }
-            self.check_against_state("learn", "change", state, &name, &tensor)?;
+            self.fits("learn", contract::of_state("change", state, &name, &tensor))?;
             let kind = match kind {
                 change::ADD => ChangeKind::Add,
                 change::SET => ChangeKind::Set,
@@ -235,14 +236,17 @@ impl Rule for BoundRule {
     ) -> Result<RuleGradients> {
         let (grad_x, grads) = self.send_back("backward", call, state, e, purpose::LEARN)?;
         for (name, tensor) in &grads {
-            self.check_against_state("backward", "gradient", state, name, tensor)?;
+            self.fits(
+                "backward",
+                contract::of_state("gradient", state, name, tensor),
+            )?;
             if self.is_early() {
                 let what = format!("gradient of `{name}`");
                 self.check_finite("backward", &what, (call, state, &[e.x, e.grad_y]), tensor)?;
             }
         }
         if e.want_grad_x {
-            self.check_below("backward", grad_x.as_ref(), e.x)?;
+            self.fits("backward", contract::below(grad_x.as_ref(), e.x))?;
         }
         Ok(RuleGradients { grad_x, grads })
     }
@@ -257,7 +261,7 @@ impl Rule for BoundRule {
             return Ok(None);
         }
         let (grad_x, _) = self.send_back("input_gradient", call, state, e, purpose::EXACT)?;
-        self.check_below("input_gradient", grad_x.as_ref(), e.x)?;
+        self.fits("input_gradient", contract::below(grad_x.as_ref(), e.x))?;
         Ok(grad_x)
     }
 
