@@ -51,8 +51,19 @@ fn build() -> PathBuf {
         .args(["build", "--quiet", "--workspace"]);
     cargo.args(["--profile", if name == "debug" { "dev" } else { &name }]);
     cargo.arg("--target-dir").arg(target);
-    // What Cargo told this test of its own package would make build scripts that look at it
-    // run again, here and in the next build, and all that depends on them with them.
+    forget_own_package(&mut cargo);
+    let status = cargo.status().expect("Cargo starts");
+    assert!(status.success(), "the plugins do not build");
+    if let Some(session) = session {
+        std::fs::write(&built, session).expect("the target folder can be written");
+    }
+    profile
+}
+
+/// Takes from `cargo` what the Cargo above told this test of its own package. It would make build
+/// scripts that look at it run again, here and in the next build, and all that depends on them
+/// with them.
+pub fn forget_own_package(cargo: &mut Command) {
     for (variable, _) in std::env::vars_os() {
         let told = variable.to_string_lossy();
         let own = [
@@ -66,12 +77,6 @@ fn build() -> PathBuf {
             cargo.env_remove(&variable);
         }
     }
-    let status = cargo.status().expect("Cargo starts");
-    assert!(status.success(), "the plugins do not build");
-    if let Some(session) = session {
-        std::fs::write(&built, session).expect("the target folder can be written");
-    }
-    profile
 }
 
 /// What tells one `cargo test` from every other: the number of its process and when it began.

@@ -163,7 +163,7 @@ fn train(entry: &RuleEntry, kind: Kind, shape: Shape, place: Place, drive: Drive
         drive: Some(drive),
     };
     net.network.set_mode(&mode);
-    let by_itself = entry.credit == Credit::Local || entry.also_local;
+    let by_itself = entry.facts.learns_locally();
     assert_eq!(
         net.network.is_active(),
         drive != Drive::Local || by_itself,
@@ -210,7 +210,7 @@ fn train(entry: &RuleEntry, kind: Kind, shape: Shape, place: Place, drive: Drive
     }
     let after = core_tensors(&net)?;
     let changed = before != after;
-    let expected = match (entry.credit, drive) {
+    let expected = match (entry.facts.credit, drive) {
         (Credit::Local, _) => Some(drive != Drive::Gradient),
         (_, Drive::Gradient | Drive::Both) => Some(true),
         // What a rule of errors learns by itself may be switched off by its hyperparameters.

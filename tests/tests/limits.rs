@@ -473,7 +473,7 @@ fn a_rule_says_how_many_samples_it_needs() -> Result<()> {
     ];
     for (plan, shape, least) in cases {
         let rule = registry().bind(&plan, shape, DType::F32)?;
-        assert_eq!(rule.least_batch(), least, "{plan:?}");
+        assert_eq!(rule.facts().least_batch, least, "{plan:?}");
     }
     Ok(())
 }

@@ -41,7 +41,10 @@ fn every_shipped_plugin_loads() {
 #[test]
 fn backprop_of_a_dense_layer_is_the_closed_form() {
     let registry = registry();
-    assert_eq!(registry.get("backprop").unwrap().credit, Credit::Feedback);
+    assert_eq!(
+        registry.get("backprop").unwrap().facts.credit,
+        Credit::Feedback
+    );
     let plan = LayerPlan {
         map: MapPlan::Dense,
         out: 3,

@@ -434,14 +434,14 @@ impl Builder<'_> {
         let seed = self.seed(&prefix, self.layers as u64);
         if self.outline.is_some() {
             self.layers += 1;
-            let credit = rule.credit();
+            let facts = rule.facts();
             let kind = PartKind::Layer {
                 rule: rule.name().to_owned(),
-                local: credit == Credit::Local || rule.also_local(),
-                error_driven: credit != Credit::Local,
-                in_evaluation: rule.learns_in_evaluation(),
+                local: facts.learns_locally(),
+                error_driven: facts.credit != Credit::Local,
+                in_evaluation: facts.learns_in_evaluation,
             };
-            self.note(kind, dims, rule.outline()?, rule.least_batch());
+            self.note(kind, dims, rule.outline()?, facts.least_batch);
             if let Some(part) = self.outline.as_mut().and_then(|o| o.parts.last_mut()) {
                 part.copy = padded(&map);
             }

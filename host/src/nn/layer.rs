@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use candle_core::Tensor;
 
+use super::contract;
 use super::module::{MetricsVisitor, Mode, Module, NamedTensor};
 use super::pass::{Kept, Pass};
 use super::rule::{
@@ -73,7 +74,7 @@ impl RuleLayer {
     /// # Errors
     /// The rule failed.
     pub fn see_whether_restless(&mut self) -> Result<()> {
-        if !self.rule.learns_in_evaluation() {
+        if !self.rule.facts().learns_in_evaluation {
             return Ok(());
         }
         let Some(like) = self.state.first().map(|s| &s.tensor) else {
@@ -105,15 +106,9 @@ impl RuleLayer {
 
     fn apply(&self, changes: Vec<Change>) -> Result<()> {
         for change in changes {
-            let state = &self.state[self.position(&change.name)?];
-            if change.tensor.dims() != state.tensor.dims() {
-                return Err(self.wrong(format_args!(
-                    "the change of `{}` has shape {:?}, the tensor {:?}",
-                    change.name,
-                    change.tensor.dims(),
-                    state.tensor.dims()
-                )));
-            }
+            let at = contract::of_state("change", &self.state, &change.name, &change.tensor)
+                .map_err(|what| self.wrong(what))?;
+            let state = &self.state[at];
             if state.role == Role::FixedFeedback {
                 return Err(self.wrong(format_args!("`{}` is fixed feedback", change.name)));
             }
@@ -133,19 +128,11 @@ impl RuleLayer {
     }
 
     fn wrong(&self, what: impl std::fmt::Display) -> Error {
-        Error::plugin(format!("rule `{}`: {what}", self.rule.name()))
-    }
-
-    fn check_output(&self, x: &Tensor, y: &Tensor) -> Result<()> {
-        let mut expected = vec![x.dims()[0]];
-        expected.extend(&self.shape.output);
-        if y.dims() == expected {
-            return Ok(());
-        }
-        Err(self.wrong(format_args!(
-            "forward gave a tensor of shape {:?} where {expected:?} is due",
-            y.dims()
-        )))
+        Error::plugin(format!(
+            "rule `{}` of layer `{}`: {what}",
+            self.rule.name(),
+            self.shape.name
+        ))
     }
 
     fn position(&self, name: &str) -> Result<usize> {
@@ -183,18 +170,12 @@ impl RuleLayer {
 
     fn record(&self, pass: &mut Pass, grads: Vec<(String, Tensor)>) -> Result<()> {
         for (name, grad) in grads {
-            let i = self.position(&name)?;
+            let i = contract::of_state("gradient", &self.state, &name, &grad)
+                .map_err(|what| self.wrong(what))?;
             let state = &self.state[i];
             if !state.role.is_trained() {
                 return Err(self.wrong(format_args!(
                     "backward gave a gradient for `{name}`, which no optimiser changes"
-                )));
-            }
-            if grad.dims() != state.tensor.dims() {
-                return Err(self.wrong(format_args!(
-                    "the gradient of `{name}` has shape {:?}, the tensor {:?}",
-                    grad.dims(),
-                    state.tensor.dims()
                 )));
             }
             pass.gradients.push((self.names[i].clone(), grad));
@@ -209,16 +190,16 @@ impl Module for RuleLayer {
     }
 
     fn set_mode(&mut self, mode: &Mode, listed: bool) {
-        let credit = self.rule.credit();
+        let facts = self.rule.facts();
         let by_gradient = matches!(mode.drive, Some(Drive::Gradient | Drive::Both));
         let by_itself = matches!(mode.drive, Some(Drive::Local | Drive::Both));
         self.training = listed;
-        self.gradient = listed && by_gradient && credit != Credit::Local;
+        self.gradient = listed && by_gradient && facts.credit != Credit::Local;
         self.local = listed
             && mode.drive.is_some()
-            && match credit {
+            && match facts.credit {
                 Credit::Local => by_itself,
-                Credit::Feedback | Credit::Direct => self.rule.also_local(),
+                Credit::Feedback | Credit::Direct => facts.also_local,
             };
     }
 
@@ -243,7 +224,7 @@ impl Module for RuleLayer {
     fn forward(&mut self, pass: &mut Pass, x: &Tensor) -> Result<Tensor> {
         let local = self.local && pass.learn;
         let call = self.call(pass, local || (self.gradient && pass.keep));
-        if local && pass.unread && !pass.keep && self.rule.learns_from_input() {
+        if local && pass.unread && !pass.keep && self.rule.facts().learns_from_input {
             let none = Forwarded {
                 y: Tensor::zeros(0, x.dtype(), x.device())?,
                 kept: Named::default(),
@@ -252,7 +233,7 @@ impl Module for RuleLayer {
             return Ok(none.y);
         }
         let out = self.rule.forward(&call, &self.state, x)?;
-        self.check_output(x, &out.y)?;
+        contract::output(&self.shape, x, &out.y).map_err(|what| self.wrong(what))?;
         if local {
             self.pending = self.local_changes(&call, x, &out, pass.target.as_ref())?;
         } else if self.restless && !self.training && pass.in_evaluation {
@@ -279,7 +260,7 @@ impl Module for RuleLayer {
             want_grad_x: want,
             want_grads: self.gradient,
         };
-        let out = if pass.exact || self.rule.credit() == Credit::Local {
+        let out = if pass.exact || self.rule.facts().credit == Credit::Local {
             self.exact(&call, &errors)?
         } else {
             self.rule.backward(&call, &self.state, &errors)?
@@ -287,15 +268,10 @@ impl Module for RuleLayer {
         if self.gradient {
             self.record(pass, out.grads)?;
         }
-        match out.grad_x {
-            Some(g) if want && g.dims() != x.dims() => Err(self.wrong(format_args!(
-                "the error for the layer below has shape {:?}, the input {:?}",
-                g.dims(),
-                x.dims()
-            ))),
-            None if want => Err(self.wrong("backward gave no error for the layer below")),
-            g => Ok(g.filter(|_| want)),
+        if want {
+            contract::below(out.grad_x.as_ref(), x).map_err(|what| self.wrong(what))?;
         }
+        Ok(out.grad_x.filter(|_| want))
     }
 
     fn apply_changes(&mut self) -> Result<()> {
@@ -344,7 +320,7 @@ impl Module for RuleLayer {
     }
 
     fn rules(&self, out: &mut Vec<(String, Credit)>) {
-        out.push((self.rule.name().to_owned(), self.rule.credit()));
+        out.push((self.rule.name().to_owned(), self.rule.facts().credit));
     }
 
     fn hold_still(&mut self) {
@@ -352,6 +328,6 @@ impl Module for RuleLayer {
     }
 
     fn wants_target(&self) -> bool {
-        self.local && self.rule.wants_target()
+        self.local && self.rule.facts().wants_target
     }
 }

@@ -7,6 +7,7 @@
 pub mod activation;
 pub mod block;
 pub mod build;
+pub(crate) mod contract;
 pub mod dropout;
 pub mod graph;
 pub mod layer;
@@ -27,5 +28,5 @@ pub use outline::Outline;
 pub use pass::{Clock, Pass};
 pub use rule::{
     Activity, Change, ChangeKind, Credit, Errors, Forwarded, LayerShape, Role, Rule, RuleCall,
-    RuleGradients, RuleSource, StateOutline, StateTensor,
+    RuleFacts, RuleGradients, RuleSource, StateOutline, StateTensor,
 };

@@ -193,33 +193,53 @@ pub struct RuleGradients {
     pub grads: Named,
 }
 
+/// What the host must know of a rule to train with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RuleFacts {
+    /// How it learns.
+    pub credit: Credit,
+    /// A feedback or direct rule whose `learn` is to be called too.
+    pub also_local: bool,
+    /// `learn` wants the target where there is one.
+    pub wants_target: bool,
+    /// `forward` or `backward` draws random numbers at each step.
+    pub stochastic: bool,
+    /// `learn` is to be called after `forward` in evaluation too, its changes count at once.
+    pub learns_in_evaluation: bool,
+    /// `learn` reads neither the output nor what `forward` kept, so that it can be called without.
+    pub learns_from_input: bool,
+    /// Samples that a batch needs at least when the rule learns; depends on the layer, so 1 until
+    /// the rule is bound to one.
+    pub least_batch: usize,
+}
+
+impl RuleFacts {
+    /// A rule that learns in this way and has no other peculiarity.
+    pub const fn new(credit: Credit) -> Self {
+        Self {
+            credit,
+            also_local: false,
+            wants_target: false,
+            stochastic: false,
+            learns_in_evaluation: false,
+            learns_from_input: false,
+            least_batch: 1,
+        }
+    }
+
+    /// Whether the rule changes its state by `learn`, in training.
+    pub fn learns_locally(&self) -> bool {
+        self.credit == Credit::Local || self.also_local
+    }
+}
+
 /// One rule, bound to one layer with checked parameters. A pure function of its
 /// arguments.
 pub trait Rule: Send + Sync {
     /// Name as in the plan.
     fn name(&self) -> &str;
-    /// How it learns.
-    fn credit(&self) -> Credit;
-    /// A feedback or direct rule whose `learn` is to be called too.
-    fn also_local(&self) -> bool;
-    /// `learn` wants the target where there is one.
-    fn wants_target(&self) -> bool;
-    /// `forward` or `backward` draws random numbers at each step.
-    fn stochastic(&self) -> bool;
-    /// `learn` is to be called after `forward` in evaluation too, its changes count at once.
-    fn learns_in_evaluation(&self) -> bool {
-        false
-    }
-
-    /// `learn` reads neither the output nor what `forward` kept, so that it can be called without.
-    fn learns_from_input(&self) -> bool {
-        false
-    }
-
-    /// Samples that a batch needs at least when the rule learns.
-    fn least_batch(&self) -> usize {
-        1
-    }
+    /// What the host must know of it.
+    fn facts(&self) -> RuleFacts;
 
     /// What [`Self::init`] will make; nothing is allocated. Empty where the rule does not say.
     ///

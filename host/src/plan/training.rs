@@ -185,7 +185,7 @@ pub enum LocalRatePlan {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StopPlan {
-    /// Metric of an epoch ([`EpochMetric`](super::EpochMetric)), or one reported by the rules, such as
+    /// Metric of an epoch (`EpochMetric`), or one reported by the rules, such as
     /// `convergence`, of which the largest over the phase's layers counts.
     pub metric: String,
     /// Stop when the metric reaches this; one of rules when it is below after the last batch.

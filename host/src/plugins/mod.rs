@@ -11,6 +11,7 @@ pub mod candidate;
 pub mod check;
 pub mod discover;
 mod elf;
+pub mod entry;
 pub mod init;
 pub mod load;
 pub mod registry;
@@ -19,5 +20,6 @@ pub mod trial;
 mod verdicts;
 
 pub use discover::{PLUGIN_PATH_VARIABLE, search_folders};
+pub use entry::RuleEntry;
 pub use load::{LoadError, Plugin, Stage};
-pub use registry::{Registry, RuleEntry};
+pub use registry::Registry;

@@ -4,53 +4,20 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use biorule_plugin_api::abi::root::{RawRuleInfo, flags, kinds};
-use biorule_plugin_api::sdk::{Claims, ParamSpec, ParamValue};
+use biorule_plugin_api::sdk::ParamValue;
 use candle_core::DType;
 
 use super::bind::BoundRule;
 use super::candidate::{Candidate, inspect};
 use super::discover::{Folder, library_files, search_folders};
-use super::load::{LoadError, Plugin, Stage, open};
+use super::entry::RuleEntry;
+use super::load::{LoadError, Stage, open};
 use super::trial;
 use super::verdicts::Verdict;
-use crate::nn::rule::{Credit, LayerShape, Rule, RuleSource};
+use crate::nn::rule::{LayerShape, Rule, RuleSource};
 use crate::plan::{LayerPlan, MapPlan, ParamValue as PlanValue};
 use crate::text::nearest;
 use crate::{Error, Result};
-
-/// A rule as its plugin presents it.
-#[derive(Clone, Debug)]
-pub struct RuleEntry {
-    /// Name in configs.
-    pub name: String,
-    /// One line.
-    pub summary: String,
-    /// Where it comes from.
-    pub paper: String,
-    /// How it learns.
-    pub credit: Credit,
-    /// Serves dense layers.
-    pub dense: bool,
-    /// Serves convolutions.
-    pub conv: bool,
-    /// `learn` wants the target.
-    pub wants_target: bool,
-    /// A feedback or direct rule that also learns locally.
-    pub also_local: bool,
-    /// Draws random numbers at each step.
-    pub stochastic: bool,
-    /// `learn` is called in evaluation too.
-    pub learns_in_evaluation: bool,
-    /// What it claims of itself.
-    pub claims: Claims,
-    /// Hyperparameters.
-    pub params: Vec<ParamSpec>,
-    /// Where it lives.
-    pub plugin: Arc<Plugin>,
-    /// Its number there.
-    pub(super) number: u32,
-}
 
 /// All rules of some folders.
 #[derive(Debug, Default)]
@@ -131,7 +98,7 @@ impl Registry {
         };
         let mut entries = Vec::new();
         for (number, raw) in rules.iter().enumerate() {
-            let entry = entry(raw, number as u32, &plugin)
+            let entry = RuleEntry::new(raw, number as u32, &plugin)
                 .map_err(|reason| at(reason, "rebuild the plugin"))?;
             if let Some(other) = self.rules.get(&entry.name) {
                 let reason = format!(
@@ -261,42 +228,6 @@ fn survived(file: &Candidate, verdict: Option<Verdict>) -> Result<(), LoadError>
         path,
         stage: Stage::Open,
         reason: format!("a trial process that opened it {how}"),
-    })
-}
-
-fn entry(raw: &RawRuleInfo, number: u32, plugin: &Arc<Plugin>) -> Result<RuleEntry, String> {
-    let credit = Credit::from_code(raw.credit).ok_or_else(|| {
-        format!(
-            "rule `{}` has credit number {}, which this host does not know",
-            raw.name, raw.credit.0
-        )
-    })?;
-    if raw.name.is_empty()
-        || raw
-            .name
-            .chars()
-            .any(|c| !(c.is_ascii_alphanumeric() || "-_/".contains(c)))
-    {
-        return Err(format!(
-            "rule name `{}` is not made of letters, digits, `-`, `_` and `/`",
-            raw.name
-        ));
-    }
-    Ok(RuleEntry {
-        name: raw.name.to_string(),
-        summary: raw.summary.to_string(),
-        paper: raw.paper.to_string(),
-        credit,
-        dense: raw.kinds & kinds::DENSE != 0,
-        conv: raw.kinds & kinds::CONV != 0,
-        wants_target: raw.flags & flags::TARGET != 0,
-        also_local: raw.flags & flags::ALSO_LOCAL != 0,
-        stochastic: raw.flags & flags::STOCHASTIC != 0,
-        learns_in_evaluation: raw.flags & flags::IN_EVALUATION != 0,
-        claims: Claims(raw.claims),
-        params: raw.params.iter().map(ParamSpec::from_raw).collect(),
-        plugin: plugin.clone(),
-        number,
     })
 }
 

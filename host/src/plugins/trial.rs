@@ -1,6 +1,6 @@
 //! Opening files on trial: a library that was never opened before is opened in a child process
 //! first, so that a crash in the system's loader, in a constructor or in the plugin's own start is
-//! a refusal and not the end of every command. A file is tried once; see [`super::verdicts`].
+//! a refusal and not the end of every command. A file is tried once; see `verdicts`.
 //!
 //! The child is this program, `biorule rules trial MARK FILE…`. It opens the files in order and
 //! writes `MARK N` when the file numbered `N` is open. All go well together, and one child serves

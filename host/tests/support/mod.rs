@@ -73,24 +73,16 @@ impl Rule for Toy {
     fn name(&self) -> &str {
         "toy"
     }
-    fn credit(&self) -> Credit {
-        match self.kind {
-            Kind::Backprop | Kind::Alignment | Kind::Broken => Credit::Feedback,
-            Kind::Direct => Credit::Direct,
-            Kind::Hebb | Kind::Blind | Kind::Supervised => Credit::Local,
+    fn facts(&self) -> RuleFacts {
+        RuleFacts {
+            learns_from_input: self.kind == Kind::Blind,
+            wants_target: self.kind == Kind::Supervised,
+            ..RuleFacts::new(match self.kind {
+                Kind::Backprop | Kind::Alignment | Kind::Broken => Credit::Feedback,
+                Kind::Direct => Credit::Direct,
+                Kind::Hebb | Kind::Blind | Kind::Supervised => Credit::Local,
+            })
         }
-    }
-    fn also_local(&self) -> bool {
-        false
-    }
-    fn stochastic(&self) -> bool {
-        false
-    }
-    fn learns_from_input(&self) -> bool {
-        self.kind == Kind::Blind
-    }
-    fn wants_target(&self) -> bool {
-        self.kind == Kind::Supervised
     }
     fn init(&self, seed: u64, _: &Device, dtype: DType) -> Result<Vec<StateTensor>> {
         let map = &self.map;

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use biorule::Result;
 use biorule::config::LayerPlan;
 use biorule::nn::rule::{
-    Activity, Change, Credit, Errors, Forwarded, LayerShape, Rule, RuleCall, RuleGradients,
+    Activity, Change, Errors, Forwarded, LayerShape, Rule, RuleCall, RuleFacts, RuleGradients,
     RuleSource, StateTensor,
 };
 use candle_core::{DType, Device, Tensor};
@@ -80,23 +80,8 @@ impl Rule for Listener {
     fn name(&self) -> &str {
         self.inner.name()
     }
-    fn credit(&self) -> Credit {
-        self.inner.credit()
-    }
-    fn also_local(&self) -> bool {
-        self.inner.also_local()
-    }
-    fn wants_target(&self) -> bool {
-        self.inner.wants_target()
-    }
-    fn stochastic(&self) -> bool {
-        self.inner.stochastic()
-    }
-    fn learns_in_evaluation(&self) -> bool {
-        self.inner.learns_in_evaluation()
-    }
-    fn learns_from_input(&self) -> bool {
-        self.inner.learns_from_input()
+    fn facts(&self) -> RuleFacts {
+        self.inner.facts()
     }
     fn init(&self, seed: u64, device: &Device, dtype: DType) -> Result<Vec<StateTensor>> {
         self.inner.init(seed, device, dtype)

@@ -9,7 +9,8 @@ use biorule_plugin_api::abi::types::*;
 use candle_core::{CpuStorage, DType, Device, Storage, Tensor};
 
 use super::BoundRule;
-use crate::nn::rule::{Change, ChangeKind, LayerShape, Role, RuleCall, StateOutline, StateTensor};
+use crate::nn::contract::{self, Fit};
+use crate::nn::rule::{Change, ChangeKind, Named, Role, RuleCall, StateOutline, StateTensor};
 use crate::plugins::init;
 use crate::plugins::table::handle::take;
 use crate::{Error, ExitCode, Result};
@@ -47,7 +48,7 @@ impl BoundRule {
         }
     }
 
-    /// The output's shape and element type, and in the first calls its numbers.
+    /// Whether the output fits, and in the first calls its numbers.
     pub(super) fn check_output(
         &self,
         call: &RuleCall,
@@ -55,19 +56,7 @@ impl BoundRule {
         x: &Tensor,
         y: &Tensor,
     ) -> Result<()> {
-        let expected = output_dims(&self.layer, x);
-        if y.dims() != expected {
-            let text = format!("its output has shape {:?}, expected {expected:?}", y.dims());
-            return Err(self.fail("forward", fail::SHAPE, &text));
-        }
-        if y.dtype() != x.dtype() {
-            let text = format!(
-                "its output has element type {:?}, expected {:?}",
-                y.dtype(),
-                x.dtype()
-            );
-            return Err(self.fail("forward", fail::DTYPE, &text));
-        }
+        self.fits("forward", contract::output(&self.layer, x, y))?;
         if self.calls.fetch_add(1, Ordering::Relaxed) < CHECKED_CALLS {
             self.check_finite("forward", "output", (call, state, &[x]), y)?;
         }
@@ -107,51 +96,9 @@ impl BoundRule {
         self.calls.load(Ordering::Relaxed) <= CHECKED_CALLS
     }
 
-    /// Complains of a tensor that is not shaped as the state of that name, or has none.
-    pub(super) fn check_against_state(
-        &self,
-        method: &str,
-        what: &str,
-        state: &[StateTensor],
-        name: &str,
-        tensor: &Tensor,
-    ) -> Result<()> {
-        let Some(own) = state.iter().find(|s| s.name == name) else {
-            return Err(self.fail(
-                method,
-                fail::RULE,
-                &format!("it returned a {what} of `{name}`, which it did not declare"),
-            ));
-        };
-        if own.tensor.dims() != tensor.dims() {
-            let text = format!(
-                "its {what} of `{name}` has shape {:?}, expected {:?}",
-                tensor.dims(),
-                own.tensor.dims()
-            );
-            return Err(self.fail(method, fail::SHAPE, &text));
-        }
-        Ok(())
-    }
-}
-
-impl BoundRule {
-    /// The error for the layer below has to have the shape of the input.
-    pub(super) fn check_below(
-        &self,
-        method: &str,
-        below: Option<&Tensor>,
-        x: &Tensor,
-    ) -> Result<()> {
-        let found = below.map(Tensor::dims);
-        if found == Some(x.dims()) {
-            return Ok(());
-        }
-        let text = format!(
-            "the error for the layer below has shape {found:?}, expected {:?}",
-            x.dims()
-        );
-        Err(self.fail(method, fail::SHAPE, &text))
+    /// What fits, or the error for a call whose answer does not.
+    pub(super) fn fits<T>(&self, method: &str, fit: Fit<T>) -> Result<T> {
+        fit.map_err(|what| self.fail(method, fail::SHAPE, &what))
     }
 
     /// The addition of `name` that was just returned is to be scaled row by row.
@@ -182,35 +129,18 @@ impl BoundRule {
     }
 }
 
-/// Tensors that came back: an optional first one, and named ones.
-#[derive(Default)]
-pub(super) struct Answer {
-    pub(super) first: Option<Tensor>,
-    pub(super) named: Vec<(String, Code, Tensor)>,
-    pub(super) numbers: Vec<(String, f64)>,
-    pub(super) specs: RVec<RawStateSpec>,
+/// Takes over the handles of named tensors, each with the number of what is to be done with it;
+/// nothing where one of them is null.
+pub(super) fn with_kinds(raw: RVec<RawNamed>) -> Option<Vec<(String, Code, Tensor)>> {
+    raw.into_iter()
+        .map(|n| Some((n.name.into_string(), n.kind, take(n.tensor)?)))
+        .collect()
 }
 
-impl Answer {
-    /// Takes the handles over; nothing where one of them is null.
-    pub(super) fn tensors(first: Option<Tensor>, named: RVec<RawNamed>) -> Option<Self> {
-        let named = named
-            .into_iter()
-            .map(|n| Some((n.name.into_string(), n.kind, take(n.tensor)?)))
-            .collect::<Option<_>>()?;
-        Some(Self {
-            first,
-            named,
-            ..Self::default()
-        })
-    }
-    /// The named ones, without what is to be done with them.
-    pub(super) fn into_named(self) -> Vec<(String, Tensor)> {
-        self.named
-            .into_iter()
-            .map(|(name, _, t)| (name, t))
-            .collect()
-    }
+/// The same without those numbers.
+pub(super) fn named(raw: RVec<RawNamed>) -> Option<Named> {
+    let without = |(name, _, tensor)| (name, tensor);
+    Some(with_kinds(raw)?.into_iter().map(without).collect())
 }
 
 /// Whether all numbers are finite.
@@ -236,23 +166,6 @@ fn moderate(t: &Tensor) -> Result<bool> {
     }
     let largest = t.flatten_all()?.abs()?.max(0)?.to_dtype(DType::F64)?;
     Ok(finite(t)? && largest.to_scalar::<f64>()? <= MODERATE)
-}
-
-/// `[B, K, P, Q]`, or `x`'s axes with the last one replaced.
-fn output_dims(layer: &LayerShape, x: &Tensor) -> Vec<usize> {
-    let mut dims = x.dims().to_vec();
-    match layer.output[..] {
-        [units] => {
-            if let Some(last) = dims.last_mut() {
-                *last = units;
-            }
-        }
-        _ => {
-            dims.truncate(1);
-            dims.extend_from_slice(&layer.output);
-        }
-    }
-    dims
 }
 
 /// The role that a state tensor is declared with.

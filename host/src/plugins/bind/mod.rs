@@ -10,14 +10,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use abi_stable::std_types::{RResult, RStr, RVec};
 use biorule_plugin_api::abi::root::*;
 use biorule_plugin_api::abi::types::*;
-use biorule_plugin_api::sdk::{Claims, ParamValue};
+use biorule_plugin_api::sdk::ParamValue;
 use candle_core::{DType, Device, Tensor};
 
-use self::answers::{Answer, initial, outlined};
+use self::answers::{initial, named, outlined, with_kinds};
 use self::arguments::{Inputs, pointer, raw_layer};
+use super::entry::RuleEntry;
 use super::load::Plugin;
-use super::registry::RuleEntry;
 use super::table::handle::{live, take};
+use crate::nn::contract;
 use crate::nn::rule::*;
 use crate::plan::LayerPlan;
 use crate::{Error, Result};
@@ -28,13 +29,7 @@ pub struct BoundRule {
     name: String,
     layer: LayerShape,
     plugin: Arc<Plugin>,
-    credit: Credit,
-    also_local: bool,
-    wants_target: bool,
-    stochastic: bool,
-    learns_in_evaluation: bool,
-    learns_from_input: bool,
-    least_batch: usize,
+    facts: RuleFacts,
     /// Largest size of a hyperparameter that is a number.
     largest_param: f64,
     calls: AtomicU64,
@@ -77,19 +72,16 @@ impl BoundRule {
                 entry.name, layer.name, f.message
             ))
         })?;
-        let least_batch = least_batch(entry, &instance);
+        let facts = RuleFacts {
+            least_batch: least_batch(entry, &instance),
+            ..entry.facts
+        };
         Ok(Self {
             instance,
-            least_batch,
             name: entry.name.clone(),
             layer: layer.clone(),
             plugin: entry.plugin.clone(),
-            credit: entry.credit,
-            also_local: entry.also_local,
-            wants_target: entry.wants_target,
-            stochastic: entry.stochastic,
-            learns_in_evaluation: entry.learns_in_evaluation,
-            learns_from_input: entry.claims.contains(Claims::FROM_INPUT),
+            facts,
             largest_param: largest(params.iter().map(|(_, value)| value)),
             calls: AtomicU64::new(0),
             leaked: AtomicU64::new(0),
@@ -98,18 +90,12 @@ impl BoundRule {
 
     /// The tensors that the rule asks for, still in the plugin's words.
     fn specs(&self, call: &RuleCall) -> Result<RVec<RawStateSpec>> {
-        let answer = self.call(
+        self.call(
             "state",
             Inputs::new(call, &[], &[], &[]),
             |_| (self.instance.vtable.state)(self.instance.data),
-            |specs| {
-                Some(Answer {
-                    specs,
-                    ..Answer::default()
-                })
-            },
-        )?;
-        Ok(answer.specs)
+            Some,
+        )
     }
 
     /// Tensors that the rule has not given back, so far.
@@ -117,14 +103,15 @@ impl BoundRule {
         self.leaked.load(Ordering::Relaxed)
     }
 
-    /// Runs one call into the plugin and counts the handles it keeps.
-    fn call<T>(
+    /// Runs one call into the plugin and counts the handles it keeps. `collect` takes over what
+    /// came back, and gives nothing where a tensor of it is null.
+    fn call<T, U>(
         &self,
         method: &str,
         inputs: Inputs,
         body: impl FnOnce(&Inputs) -> RawResult<T>,
-        collect: impl FnOnce(T) -> Option<Answer>,
-    ) -> Result<Answer> {
+        collect: impl FnOnce(T) -> Option<U>,
+    ) -> Result<U> {
         let before = live();
         let result = body(&inputs);
         let answer = match result {
@@ -163,27 +150,8 @@ impl Rule for BoundRule {
     fn name(&self) -> &str {
         &self.name
     }
-    fn credit(&self) -> Credit {
-        self.credit
-    }
-    fn also_local(&self) -> bool {
-        self.also_local
-    }
-    fn wants_target(&self) -> bool {
-        self.wants_target
-    }
-    fn stochastic(&self) -> bool {
-        self.stochastic
-    }
-    fn learns_in_evaluation(&self) -> bool {
-        self.learns_in_evaluation
-    }
-    fn learns_from_input(&self) -> bool {
-        self.learns_from_input
-    }
-
-    fn least_batch(&self) -> usize {
-        self.least_batch
+    fn facts(&self) -> RuleFacts {
+        self.facts
     }
 
     fn outline(&self) -> Result<Vec<StateOutline>> {
@@ -201,27 +169,14 @@ impl Rule for BoundRule {
     }
 
     fn forward(&self, call: &RuleCall, state: &[StateTensor], x: &Tensor) -> Result<Forwarded> {
-        let answer = self.call(
+        let (y, kept) = self.call(
             "forward",
             Inputs::new(call, state, &[], &[Some(x)]),
             |i| (self.instance.vtable.forward)(self.instance.data, pointer(&i.forward_args())),
-            |f| {
-                Some(Answer {
-                    first: Some(take(f.y)?),
-                    ..Answer::tensors(None, f.kept)?
-                })
-            },
+            |f| Some((take(f.y)?, named(f.kept)?)),
         )?;
-        let mut answer = answer;
-        let y = answer
-            .first
-            .take()
-            .ok_or_else(|| self.fail("forward", fail::RULE, "it returned no output"))?;
         self.check_output(call, state, x, &y)?;
-        Ok(Forwarded {
-            y,
-            kept: answer.into_named(),
-        })
+        Ok(Forwarded { y, kept })
     }
 
     fn learn(
@@ -230,7 +185,7 @@ impl Rule for BoundRule {
         state: &[StateTensor],
         a: &Activity<'_>,
     ) -> Result<Vec<Change>> {
-        let answer = self.call(
+        let asked = self.call(
             "learn",
             Inputs::new(call, state, a.kept, &[Some(a.x), Some(a.y), a.target]),
             |i| {
@@ -247,10 +202,10 @@ impl Rule for BoundRule {
                 };
                 (self.instance.vtable.learn)(self.instance.data, pointer(&args))
             },
-            |changes| Answer::tensors(None, changes),
+            with_kinds,
         )?;
         let mut changes: Vec<Change> = Vec::new();
-        for (name, kind, tensor) in answer.named {
+        for (name, kind, tensor) in asked {
             if self.is_early() {
                 let what = format!("change of `{name}`");
                 self.check_finite("learn", &what, (call, state, &[a.x, a.y]), &tensor)?;
@@ -259,7 +214,7 @@ impl Rule for BoundRule {
                 self.scale_rows(&mut changes, &name, tensor)?;
                 continue;
             }
-            self.check_against_state("learn", "change", state, &name, &tensor)?;
+            self.fits("learn", contract::of_state("change", state, &name, &tensor))?;
             let kind = match kind {
                 change::ADD => ChangeKind::Add,
                 change::SET => ChangeKind::Set,
@@ -279,26 +234,21 @@ impl Rule for BoundRule {
         state: &[StateTensor],
         e: &Errors<'_>,
     ) -> Result<RuleGradients> {
-        let answer = self.send_back("backward", call, state, e, purpose::LEARN)?;
-        for (name, _, tensor) in &answer.named {
-            self.check_against_state("backward", "gradient", state, name, tensor)?;
+        let (grad_x, grads) = self.send_back("backward", call, state, e, purpose::LEARN)?;
+        for (name, tensor) in &grads {
+            self.fits(
+                "backward",
+                contract::of_state("gradient", state, name, tensor),
+            )?;
             if self.is_early() {
                 let what = format!("gradient of `{name}`");
                 self.check_finite("backward", &what, (call, state, &[e.x, e.grad_y]), tensor)?;
             }
         }
         if e.want_grad_x {
-            self.check_below("backward", answer.first.as_ref(), e.x)?;
+            self.fits("backward", contract::below(grad_x.as_ref(), e.x))?;
         }
-        let Answer {
-            first: grad_x,
-            named,
-            ..
-        } = answer;
-        Ok(RuleGradients {
-            grad_x,
-            grads: named.into_iter().map(|(name, _, t)| (name, t)).collect(),
-        })
+        Ok(RuleGradients { grad_x, grads })
     }
 
     fn input_gradient(
@@ -310,33 +260,27 @@ impl Rule for BoundRule {
         if self.plugin.api < purpose::SINCE {
             return Ok(None);
         }
-        let answer = self.send_back("input_gradient", call, state, e, purpose::EXACT)?;
-        self.check_below("input_gradient", answer.first.as_ref(), e.x)?;
-        Ok(answer.first)
+        let (grad_x, _) = self.send_back("input_gradient", call, state, e, purpose::EXACT)?;
+        self.fits("input_gradient", contract::below(grad_x.as_ref(), e.x))?;
+        Ok(grad_x)
     }
 
     fn metrics(&self, call: &RuleCall, state: &[StateTensor]) -> Result<Vec<(String, f64)>> {
-        let answer = self.call(
+        self.call(
             "metrics",
             Inputs::new(call, state, &[], &[]),
             |i| (self.instance.vtable.metrics)(self.instance.data, pointer(&i.forward_args())),
             |metrics: RVec<RawMetric>| {
-                let numbers = metrics
-                    .into_iter()
-                    .map(|m| (m.name.into_string(), m.value))
-                    .collect();
-                Some(Answer {
-                    numbers,
-                    ..Answer::default()
-                })
+                let pair = |m: RawMetric| (m.name.into_string(), m.value);
+                Some(metrics.into_iter().map(pair).collect())
             },
-        )?;
-        Ok(answer.numbers)
+        )
     }
 }
 
 impl BoundRule {
-    /// One call of the plugin's `backward`, for what `purpose` says.
+    /// One call of the plugin's `backward`, for what `purpose` says: the error for the layer
+    /// below, and gradients by state name.
     fn send_back(
         &self,
         method: &str,
@@ -344,7 +288,7 @@ impl BoundRule {
         state: &[StateTensor],
         e: &Errors<'_>,
         purpose: u64,
-    ) -> Result<Answer> {
+    ) -> Result<(Option<Tensor>, Named)> {
         self.call(
             method,
             Inputs::new(
@@ -371,7 +315,7 @@ impl BoundRule {
                 };
                 (self.instance.vtable.backward)(self.instance.data, pointer(&args))
             },
-            |g| Answer::tensors(take(g.grad_x), g.grads),
+            |g| Some((take(g.grad_x), named(g.grads)?)),
         )
     }
 }

@@ -19,7 +19,7 @@ use serde_json::json;
 
 use self::subject::Loaded;
 use super::Registry;
-use super::registry::RuleEntry;
+use super::entry::RuleEntry;
 use crate::{Error, ExitCode, Result};
 
 /// How a check ended.

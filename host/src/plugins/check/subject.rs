@@ -14,7 +14,7 @@ use crate::nn::rule::{
 };
 use crate::plan::{LayerPlan, MapPlan};
 use crate::plugins::Registry;
-use crate::plugins::registry::RuleEntry;
+use crate::plugins::entry::RuleEntry;
 
 /// A rule of a registry.
 pub struct Loaded<'a> {
@@ -176,11 +176,11 @@ fn missing<T>(missed: Missed<'_>, body: impl FnOnce(&Errors<'_>) -> Outcome<T>) 
 impl Subject for Loaded<'_> {
     fn facts(&self) -> Facts {
         Facts {
-            credit: self.entry.credit,
+            credit: self.entry.facts.credit,
             dense: self.entry.dense,
             conv: self.entry.conv,
-            wants_target: self.entry.wants_target,
-            also_local: self.entry.also_local,
+            wants_target: self.entry.facts.wants_target,
+            also_local: self.entry.facts.also_local,
             claims: self.entry.claims,
         }
     }
