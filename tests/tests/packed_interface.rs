@@ -52,8 +52,14 @@ fn unpacked(work: &Path) -> PathBuf {
     let name = format!("biorule-plugin-api-{version}");
     let packed = work.join("target/package").join(format!("{name}.crate"));
     let packed = flate2::read::GzDecoder::new(File::open(packed).unwrap());
-    tar::Archive::new(packed).unpack(work).unwrap();
-    work.join(name)
+    let folder = work.join(name);
+    let _ = std::fs::remove_dir_all(&folder);
+    let mut archive = tar::Archive::new(packed);
+    // Cargo packs every file with the same old time, by which it would take an edited file for
+    // one that it has built already.
+    archive.set_preserve_mtime(false);
+    archive.unpack(work).unwrap();
+    folder
 }
 
 #[test]
