@@ -203,7 +203,7 @@ impl Row {
     fn line(&self, number: usize) -> String {
         let (name, all) = (self.experiment.name, EXPERIMENTS.len());
         let (accuracy, seconds) = (self.accuracy(), self.history.seconds);
-        format!("[{number:2}/{all}] {name:<14} {accuracy:>10}  {seconds:5.1} s")
+        format!("[{number:2}/{all}] {name:<14} {accuracy:>10}  {seconds:5.2} s")
     }
 
     fn accuracy(&self) -> String {
@@ -251,7 +251,7 @@ fn screen(rows: &[Row], root: &Path) -> String {
             row.experiment.learned_by.to_owned(),
             row.accuracy(),
             angle.map_or("–".to_owned(), |a| format!("{a:.0}°")),
-            format!("{:.1}", row.history.seconds),
+            format!("{:.2}", row.history.seconds),
         ]);
     }
     for column in 2..5 {
