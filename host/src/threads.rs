@@ -27,6 +27,9 @@ pub fn enter() {
     set_flush_denormal(true);
 }
 
+/// Threads at most, as in the setting `threads`: starting more takes seconds, or never ends.
+const MOST: usize = 1024;
+
 /// Threads of the pools, once they are made.
 static STARTED: Mutex<Option<usize>> = Mutex::new(None);
 
@@ -44,6 +47,15 @@ pub fn start(threads: usize) -> Result<Vec<String>> {
     let cores = cores();
     let told = std::env::var("RAYON_NUM_THREADS").ok();
     let Choice { count, warnings } = choose(threads, told.as_deref(), cores);
+    if count > MOST {
+        let from = if threads > 0 {
+            "`threads`"
+        } else {
+            "`RAYON_NUM_THREADS`"
+        };
+        let text = format!("{from} is {count}, expected 0 to {MOST}");
+        return Err(Error::usage(text).hint("more threads than cores are not faster"));
+    }
     if let Some(before) = *started {
         if threads == 0 || before == count {
             return Ok(Vec::new());

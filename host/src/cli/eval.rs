@@ -152,7 +152,13 @@ fn found(checkpoint: &Path, config: &Path) -> Result<()> {
         if file.is_file() {
             continue;
         }
-        let error = Error::usage(format!("`{}` is not there", file.display()));
+        let text = format!("`{}` is not there", file.display());
+        // A run that lost a file is a matter of its disk; what is no run at all, of the command.
+        let is_run = config.is_file() || config.with_file_name("run.json").is_file();
+        let error = match is_run {
+            true => Error::storage(text),
+            false => Error::usage(text),
+        };
         let is_best = file.file_name().is_some_and(|name| name == BEST);
         return Err(match is_best && file.with_file_name(LAST).is_file() {
             true => error.hint("no epoch of this run was evaluated by the metric that chooses the best (`evaluate_every`, `output.best`); leave out `--best`"),

@@ -192,6 +192,10 @@ impl Started<'_> {
             tell(&failure);
             done.failures.push(failure);
         };
+        if let Err(e) = one_or_many(root, seeds.len()) {
+            fail(done, None, e);
+            return Ok(None);
+        }
         let looked_at = self.ready.host.device(&self.ready.resolved.plan);
         let device = match looked_at.and_then(|device| {
             // What is left to train is looked at before a folder is made for it.
@@ -312,6 +316,31 @@ impl Started<'_> {
         folder.extend()?;
         Ok(extension.phases)
     }
+}
+
+/// Refuses a folder of one run for several seeds, and a folder of several for one run: tables would
+/// show one of both.
+fn one_or_many(root: &Path, seeds: usize) -> Result<()> {
+    let record = |folder: &Path| folder.join("run.json").is_file();
+    let path = root.display();
+    if seeds > 1 && record(root) {
+        return Err(Error::usage(format!(
+            "`{path}` holds one run, and {seeds} seeds are asked for"
+        ))
+        .hint("choose another `--run-dir`, or give the seed of that run"));
+    }
+    let inside = |entry: std::fs::DirEntry| {
+        let name = entry.file_name();
+        name.to_string_lossy().starts_with("seed-") && record(&entry.path())
+    };
+    let mut entries = std::fs::read_dir(root).into_iter().flatten().flatten();
+    if seeds == 1 && !record(root) && entries.any(inside) {
+        return Err(Error::usage(format!(
+            "`{path}` holds the runs of several seeds, and one is asked for"
+        ))
+        .hint("choose another `--run-dir`, such as one of its `seed-N`"));
+    }
+    Ok(())
 }
 
 /// Writes down how the run ended and says so; what it means for those after it.

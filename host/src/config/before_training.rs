@@ -3,7 +3,7 @@
 
 use super::context::{Credit, PlanContext};
 use super::metric::{EpochMetric, Part};
-use super::plan::{Baseline, ClassWeights, Drive, Loss, PhasePlan, RunPlan};
+use super::plan::{Baseline, ClassWeights, Drive, Loss, PhasePlan, RunPlan, StopPlan};
 use super::read_out::{read_out, read_out_phases, with_inner};
 use super::{Warnings, every_block, value};
 use crate::plan::RuleMetrics;
@@ -120,6 +120,25 @@ fn has_an_end(phase: &PhasePlan, metric: EpochMetric, key: &str) -> Result<()> {
     )))
 }
 
+/// Epochs' worth of patience at most, where nothing else ends a phase.
+const MOST_PATIENCE: f64 = 1e6;
+
+/// Refuses a phase whose only end is a metric of rules that is asked to fall below 0, or waited for
+/// for ever.
+fn can_be_reached(phase: &PhasePlan, stop: &StopPlan) -> Result<()> {
+    let reached = stop.threshold.is_some_and(|t| t > 0.0);
+    let waited = stop.patience.is_some_and(|p| p <= MOST_PATIENCE);
+    if phase.epochs > 0 || reached || waited {
+        return Ok(());
+    }
+    let path = path(phase);
+    let text =
+        format!("`{path}.stop` is never met, and `{path}.epochs` is 0: the phase never ends");
+    Err(Error::usage(text).hint(format!(
+        "set `{path}.stop.threshold` above 0, a `patience` in epochs, or `{path}.epochs`"
+    )))
+}
+
 /// Refuses a stop rule that would never see its metric.
 fn stop(
     phase: &PhasePlan,
@@ -138,7 +157,12 @@ fn stop(
             warn_of_stop(phase, metric, &key, warnings);
             return Ok(());
         }
-        None if rules.is_none() => return Ok(()),
+        None => {
+            can_be_reached(phase, stop)?;
+            if rules.is_none() {
+                return Ok(());
+            }
+        }
         _ => {}
     }
     let listed = with_inner(&facts.plan.blocks, &phase.blocks);

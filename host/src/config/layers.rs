@@ -70,6 +70,15 @@ pub fn merge(sources: &Sources) -> Result<Table> {
             put(&mut base, "", layer)?;
         } else {
             let steps: Vec<&str> = path.split('.').collect();
+            if steps.len() > DEEPEST {
+                let text = format!(
+                    "a key of {} parts is set, at most {DEEPEST} are",
+                    steps.len()
+                );
+                return Err(
+                    Error::usage(text).hint("`biorule config reference` lists all settings")
+                );
+            }
             set(&mut base, "", &steps, layer)?;
         }
     }
@@ -82,6 +91,9 @@ pub fn merge(sources: &Sources) -> Result<Table> {
         _ => Ok(Table::new()),
     }
 }
+
+/// Parts of a key at most; no setting lies as deep.
+const DEEPEST: usize = 64;
 
 /// A whole table at path `""`, or one value at its path.
 type Layer = (String, Value);

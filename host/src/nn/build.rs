@@ -512,9 +512,14 @@ fn pool_module(plan: &PoolPlan, dims: &mut [usize]) -> Result<Box<dyn Module>> {
             padding: [0, 0],
         }
     } else {
+        // A step beyond the map is one to its end: there is one window then.
+        let beyond = |axis: usize, size: usize| size.saturating_add(2 * plan.padding[axis]).max(1);
         Window {
             kernel: plan.kernel,
-            stride: plan.stride,
+            stride: [
+                plan.stride[0].min(beyond(0, h)),
+                plan.stride[1].min(beyond(1, w)),
+            ],
             padding: plan.padding,
         }
     };

@@ -13,11 +13,11 @@ use serde_json::Value;
 use super::detail::{BestRecord, ClassRecord};
 use super::reporter::{EpochRecord, Outcome, Reporter, StepRecord};
 use super::{CheckpointStore, Metrics, RunFolder};
-use crate::Result;
 use crate::nn::network::BlockMetrics;
 use crate::stop::{StopCause, StopFlag};
 use crate::train::init::Initial;
 use crate::train::{self, EpochEvent, PhaseEvent, Progress, StepEvent};
+use crate::{Error, Result};
 
 /// A run folder, a reporter and a stop flag as the trainer sees them.
 pub struct Bridge<'a> {
@@ -54,6 +54,15 @@ impl<'a> Bridge<'a> {
                 })
             }
             None => {
+                if reporter.has_reported() {
+                    let path = folder.path().display();
+                    let text = format!(
+                        "run folder `{path}`: its checkpoints are gone, though it has finished epochs"
+                    );
+                    return Err(Error::storage(text).hint(
+                        "put `checkpoints/last.safetensors` back, or choose another `--run-dir`",
+                    ));
+                }
                 reporter.start_over()?;
                 None
             }

@@ -184,6 +184,12 @@ impl Reporter {
         }
     }
 
+    /// Whether an earlier start of the run reported an epoch, of which there was a checkpoint.
+    #[must_use]
+    pub fn has_reported(&self) -> bool {
+        !self.logged.is_empty()
+    }
+
     /// Epochs reported so far, those before a resume included.
     #[must_use]
     pub fn history(&self) -> &[EpochRecord] {
@@ -498,8 +504,13 @@ impl Reporter {
         if self.options.jsonl {
             use std::io::Write as _;
             let mut out = std::io::stdout().lock();
-            let _ = writeln!(out, "{}", self.stamped(event));
-            let _ = out.flush();
+            let written = writeln!(out, "{}", self.stamped(event)).and_then(|()| out.flush());
+            // A reader that has seen enough closes the pipe; a disk that refuses loses events.
+            if let Err(e) = written
+                && e.kind() != std::io::ErrorKind::BrokenPipe
+            {
+                tell!("warning: events are lost: standard output: {e}");
+            }
         }
     }
 

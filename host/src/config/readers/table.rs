@@ -61,7 +61,7 @@ const TOP: &[Reader] = &[
 
 const DATA: &[Reader] = &[
     always("set", LOAD),
-    always("root", LOAD),
+    Reader::only("root", LOAD, "the set lies on disk", why::root_of_memory),
     always("validation", LOAD),
     Reader::only(
         "split_seed",

@@ -51,6 +51,17 @@ pub(super) fn baselines_without_loss(scene: &Scene<'_>) -> Why {
 
 // Data.
 
+pub(super) fn root_of_memory(scene: &Scene<'_>) -> Why {
+    let in_memory = scene.set.is_some_and(|(_, set)| {
+        let info = set.info();
+        info.is_ok_and(|info| !info.is_on_disk() && !info.is_own())
+    });
+    because(
+        in_memory,
+        "the set is embedded or generated, not read from files",
+    )
+}
+
 pub(super) fn split_without_choice(scene: &Scene<'_>) -> Why {
     let Some((name, set)) = scene.set else {
         return Ok(None);

@@ -24,7 +24,7 @@ use crate::{Error, ExitCode, Result};
 const PICTURES: &[&str] = &["png", "jpg", "jpeg"];
 
 /// Names of the folder of a test part; those of a validation part serve where there is none.
-const TEST: &[&str] = &["test", "val", "valid", "validation"];
+const TEST: &[&str] = &["test", "testing", "val", "valid", "validation"];
 
 /// Folders below a class that are looked into.
 const DEPTH: usize = 16;
@@ -116,16 +116,18 @@ fn list(root: &Path) -> Result<Listing> {
         )
     };
     let top = subfolders(root)?;
+    // The first of `names` that is there, in whatever case, and the folder.
     let find = |names: &[&'static str]| {
-        let found = names.iter().find(|name| top.iter().any(|f| f == *name));
-        found.copied()
+        names.iter().find_map(|name| {
+            let folder = top.iter().find(|f| f.eq_ignore_ascii_case(name))?;
+            Some((*name, root.join(folder)))
+        })
     };
     let (folders, test) = match find(&["train", "training"]) {
-        Some(train) => {
-            let test = find(TEST);
-            let folders = [Some(root.join(train)), test.map(|name| root.join(name))];
-            (folders, test)
-        }
+        Some((_, train)) => match find(TEST) {
+            Some((name, test)) => ([Some(train), Some(test)], Some(name)),
+            None => ([Some(train), None], None),
+        },
         None => ([Some(root.to_owned()), None], None),
     };
     let mut listing = Listing {

@@ -20,6 +20,7 @@ use serde_json::json;
 use self::subject::Loaded;
 use super::Registry;
 use super::entry::RuleEntry;
+use crate::text::nearest;
 use crate::{Error, ExitCode, Result};
 
 /// How a check ended.
@@ -69,7 +70,7 @@ pub struct Options {
 /// Checks every rule of the file `path` and tells what was found, as text or JSON.
 ///
 /// # Errors
-/// Exit 4 where the file is refused or a check does not pass.
+/// Exit 4 where the file is refused or a check does not pass, 2 for a name that is none.
 pub fn run(path: &Path, options: &Options) -> Result<String> {
     let mut registry = Registry::default();
     // The children of a check open what their parent has tried; and a debugger wants the crash.
@@ -78,6 +79,10 @@ pub fn run(path: &Path, options: &Options) -> Result<String> {
         false => registry.add_afresh(path),
     };
     added.map_err(|e| Error::plugin(e.to_string()).hint(e.hint))?;
+    let rules: Vec<&str> = registry.rules().map(|entry| entry.name.as_str()).collect();
+    known("rule", options.rule.as_deref(), &rules)?;
+    let checks: Vec<&str> = Check::ALL.iter().map(|check| check.name()).collect();
+    known("check", options.only.as_deref(), &checks)?;
     let mut findings = Vec::new();
     for entry in registry
         .rules()
@@ -224,4 +229,16 @@ fn as_table(findings: &[Finding]) -> String {
         ]);
     }
     format!("{table}\n")
+}
+
+/// Refuses a name that is not among `names`: an empty table would read as success.
+fn known(what: &str, asked: Option<&str>, names: &[&str]) -> Result<()> {
+    let Some(asked) = asked.filter(|asked| !names.contains(asked)) else {
+        return Ok(());
+    };
+    let error = Error::usage(format!("there is no {what} `{asked}`"));
+    Err(match nearest(asked, names.iter().copied()) {
+        Some(near) => error.hint(format!("did you mean `{near}`?")),
+        None => error.hint(format!("`{}`", names.join("`, `"))),
+    })
 }
