@@ -193,11 +193,18 @@ fn every_data_preset_has_the_values_of_its_source() {
     let theirs = list(&source, "datasets");
     let ours = presets::list();
     let data = ours.iter().filter(|p| p.name.matches('/').count() == 2);
-    assert_eq!(2 * theirs.len(), data.count());
+    // A read-out trained on a single class learns nothing, so one class is for local phases only.
+    let one_class = |row: &&Value| row["class_filter"][0].is_i64();
+    let without_read_out = theirs.iter().filter(one_class).count();
+    assert_eq!(2 * theirs.len() - without_read_out, data.count());
     for row in theirs {
         let name = row["name"].as_str().unwrap();
         compare_data(&format!("softhebb/local/{name}"), row);
-        compare_data(&format!("softhebb/gradient/{name}"), row);
+        let gradient = format!("softhebb/gradient/{name}");
+        match one_class(&row) {
+            true => assert!(presets::text(&gradient).is_err(), "{gradient}"),
+            false => compare_data(&gradient, row),
+        }
     }
 }
 

@@ -49,6 +49,18 @@ pub struct PhasePlan {
     pub cache: CachePlan,
 }
 
+impl PhasePlan {
+    /// The loss that evaluations in this phase have, on answers that are classes or values. A
+    /// local phase has no loss of its own; on values the squared error is meant.
+    #[must_use]
+    pub fn loss_on(&self, classes: bool) -> Loss {
+        match self.drive {
+            Drive::Local if !classes => Loss::Mse,
+            _ => self.loss,
+        }
+    }
+}
+
 /// What drives the blocks of a phase.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -8,7 +8,7 @@ use super::run::Trainer;
 use super::state::Saved;
 use crate::plan::EpochMetric;
 use crate::plan::metric::Measure;
-use crate::plan::{ClassWeights, Direction, Drive, Loss, PhasePlan};
+use crate::plan::{ClassWeights, Direction, Loss, PhasePlan};
 
 /// The best epoch so far.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -90,11 +90,10 @@ impl Trainer<'_> {
 
     /// What [`Criterion::of`](super::criterion::Criterion::of) makes of a phase.
     fn loss_of<'p>(&self, phase: &'p PhasePlan) -> (Loss, Option<(&'p ClassWeights, &'p str)>) {
-        let local = phase.drive == Drive::Local && !self.data.test.classes();
         let weights = phase
             .class_weights
             .as_ref()
             .map(|w| (w, phase.data.as_str()));
-        (if local { Loss::Mse } else { phase.loss }, weights)
+        (phase.loss_on(self.data.test.classes()), weights)
     }
 }

@@ -41,21 +41,18 @@ impl Criterion {
         })
     }
 
-    /// That of `phase`, which learns from `samples`. A local phase has no loss of its own; where
-    /// its network is evaluated on values to regress, the squared error is meant.
+    /// That of `phase`, which learns from `samples`: [`PhasePlan::loss_on`] with class weights.
     ///
     /// # Errors
     /// Class weights that do not fit the classes; data errors.
     pub fn of(phase: &PhasePlan, samples: &dyn Samples, place: &Place) -> Result<Self> {
-        if phase.drive == Drive::Local && !samples.classes() {
-            return Ok(Loss::Mse.into());
-        }
+        let loss = phase.loss_on(samples.classes());
         match &phase.class_weights {
             Some(plan) => {
                 let weights = classes::weights(plan, samples)?;
-                Self::weighted(phase.loss, &weights, &place.device)
+                Self::weighted(loss, &weights, &place.device)
             }
-            None => Ok(phase.loss.into()),
+            None => Ok(loss.into()),
         }
     }
 

@@ -46,7 +46,7 @@ pub(super) fn check(
 fn scored(phase: &PhasePlan, part: &str, samples: &dyn Samples, width: usize) -> Result<()> {
     let path = format!("phases.{}", phase.name);
     if !samples.classes() {
-        if phase.loss == Loss::CrossEntropy {
+        if phase.loss_on(false) == Loss::CrossEntropy {
             return Err(Error::usage(format!(
                 "`{path}.loss` is `cross-entropy`, which needs classes, and the answers ({part}) are {} values to regress",
                 samples.outputs()
