@@ -130,3 +130,28 @@ fn checkpoints_that_are_gone_are_told() {
     let done = Run::new(["eval", "r"]).dir(home.path()).finish();
     assert_eq!(done.code, Some(7), "{}", done.stderr);
 }
+
+/// What a rule makes inside a step is not in the sum over the plan: `[10⁶, 576]` values here.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_tensor_of_a_rule_that_does_not_fit_is_an_error_of_the_rule() {
+    let home = tempfile::tempdir().expect("a folder");
+    let binary = Run::new([""; 0]).command();
+    std::fs::write(home.path().join("n.toml"), NETWORK).expect("a file");
+    let ran = std::process::Command::new("sh")
+        .args(["-c", "ulimit -v 4000000; exec \"$0\" \"$@\""])
+        .arg(binary.get_program())
+        .args(["train", "n.toml", "--run-dir", "r"])
+        .args(["--set", "blocks.features.out=64"])
+        .args([
+            "--set",
+            "blocks.readout.rule={name=\"weight-mirror\",samples=1000000}",
+        ])
+        .current_dir(home.path())
+        .output()
+        .expect("a shell");
+    let stderr = String::from_utf8_lossy(&ran.stderr);
+    assert_eq!(ran.status.code(), Some(4), "{stderr}");
+    let words = "a tensor of shape [1000000, 576] needs";
+    assert!(stderr.contains(words), "{stderr}");
+}

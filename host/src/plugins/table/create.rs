@@ -11,6 +11,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, Normal, Uniform};
 
 use super::handle::{Fault, look, out, to_dtype};
+use crate::device::memory;
 
 type Dims<'a> = RSlice<'a, usize>;
 type Out = RawResult<RawTensor>;
@@ -18,6 +19,10 @@ type Out = RawResult<RawTensor>;
 pub extern "C" fn full(like: RawTensor, dims: Dims<'_>, dtype: Code, value: f64) -> Out {
     out("full", || {
         let device = look(like).device();
+        // A GPU that lacks the room answers with an error; a process is ended.
+        if device.is_cpu() {
+            room_for(dims.as_slice(), WIDE)?;
+        }
         Ok(Tensor::full(value, dims.as_slice(), device)?
             .to_dtype(to_dtype(dtype)?)?
             .contiguous()?)
@@ -42,6 +47,7 @@ pub extern "C" fn from_f64(
 
 pub extern "C" fn arange(like: RawTensor, n: usize, dtype: Code) -> Out {
     out("arange", || {
+        room_for(&[n], 2 * WIDE)?;
         from_values(
             (0..n).map(|i| i as f64).collect(),
             &[n],
@@ -60,6 +66,7 @@ pub extern "C" fn random_uniform(
     seed: u64,
 ) -> Out {
     out("random_uniform", || {
+        room_for(dims.as_slice(), 2 * WIDE)?;
         let law = Uniform::new(lo, hi)
             .map_err(|e| Fault(biorule_plugin_api::abi::types::fail::HOST, e.to_string()))?;
         from_values(
@@ -80,6 +87,7 @@ pub extern "C" fn random_normal(
     seed: u64,
 ) -> Out {
     out("random_normal", || {
+        room_for(dims.as_slice(), 2 * WIDE)?;
         let law = Normal::new(mean, std)
             .map_err(|e| Fault(biorule_plugin_api::abi::types::fail::HOST, e.to_string()))?;
         from_values(
@@ -93,10 +101,28 @@ pub extern "C" fn random_normal(
 
 pub extern "C" fn build_f32(dims: Dims<'_>, context: *mut c_void, fill: RawFill) -> Out {
     out("build_f32", || {
+        room_for(dims.as_slice(), size_of::<f32>())?;
         let mut values = vec![0f32; dims.iter().product()];
         fill(context, values.as_mut_ptr(), values.len());
         Ok(Tensor::from_vec(values, dims.as_slice(), &Device::Cpu)?)
     })
+}
+
+/// Bytes of an element in the widest type.
+const WIDE: usize = size_of::<f64>();
+
+/// Below so many bytes nobody asks the system, which takes longer than taking them.
+const SMALL: u128 = 64 << 20;
+
+/// Refuses a tensor that does not fit: a plan cannot know what a rule makes inside a step, and
+/// memory that is not there ends the process. `each` is what an element takes while it is made.
+fn room_for(dims: &[usize], each: usize) -> Result<(), Fault> {
+    let sizes = dims.iter().map(|&d| d as u128);
+    let bytes = sizes.fold(each as u128, u128::saturating_mul);
+    if bytes > SMALL {
+        memory::require(bytes, &format!("a tensor of shape {dims:?}"))?;
+    }
+    Ok(())
 }
 
 fn draw(law: impl Distribution<f64>, dims: &[usize], seed: u64) -> Vec<f64> {
