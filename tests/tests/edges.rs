@@ -155,3 +155,12 @@ fn a_tensor_of_a_rule_that_does_not_fit_is_an_error_of_the_rule() {
     let words = "a tensor of shape [1000000, 576] needs";
     assert!(stderr.contains(words), "{stderr}");
 }
+
+#[cfg(unix)]
+#[test]
+fn a_configuration_without_an_end_is_refused() {
+    let ran = Run::new(["train", "/dev/zero"]).finish();
+    assert_eq!(ran.code, Some(2), "{}", ran.stderr);
+    let words = "`/dev/zero` has more than 16777216 bytes";
+    assert!(ran.stderr.contains(words), "{}", ran.stderr);
+}

@@ -3,6 +3,7 @@
 //! changes single settings of an earlier one, also inside lists of blocks and
 //! phases, by number or by name.
 
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use config::{Value, ValueKind};
@@ -129,13 +130,29 @@ fn collect(sources: &Sources) -> Result<Vec<Layer>> {
     Ok(layers)
 }
 
+/// Bytes that a configuration file has at most.
+const LARGEST: u64 = 16 << 20;
+
 fn read_file(file: &Path) -> Result<Value> {
     let origin = format!("file `{}`", file.display());
-    let text = std::fs::read_to_string(file).map_err(|e| {
-        Error::io(ExitCode::Usage, file, &e).within("configuration").or_hint(
-            "give the path of a TOML file; `biorule config presets` lists built-in configurations",
-        )
-    })?;
+    let hint =
+        "give the path of a TOML file; `biorule config presets` lists built-in configurations";
+    let failed = |e: std::io::Error| {
+        Error::io(ExitCode::Usage, file, &e)
+            .within("configuration")
+            .or_hint(hint)
+    };
+    // A device such as `/dev/zero` never ends.
+    let mut text = String::new();
+    let opened = std::fs::File::open(file).map_err(failed)?;
+    let read = opened.take(LARGEST + 1).read_to_string(&mut text);
+    if read.map_err(failed)? as u64 > LARGEST {
+        return Err(Error::usage(format!(
+            "`{}` has more than {LARGEST} bytes, which no configuration has",
+            file.display()
+        ))
+        .hint(hint));
+    }
     let table = value::parse_file(&text, &file.display().to_string())?;
     Ok(make(table, &origin))
 }
