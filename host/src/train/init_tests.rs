@@ -1,8 +1,8 @@
 //! What is taken from a file of tensors, and what is not.
 
 use super::*;
-use crate::config::{Offline, Sources, resolve};
 use crate::plan::LayerPlan;
+use crate::testing::plan_of;
 use candle_core::{DType, Device};
 use std::sync::Arc;
 
@@ -21,14 +21,7 @@ fn blocks() -> Vec<BlockPlan> {
         layer = \"dense\"
         out = \"classes\"
     ";
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("n.toml");
-    std::fs::write(&file, text).unwrap();
-    let sources = Sources {
-        files: vec![file],
-        ..Sources::default()
-    };
-    let blocks = resolve(&sources, &Offline).unwrap().plan.blocks;
+    let blocks = plan_of(text).blocks;
     assert!(
         blocks
             .iter()

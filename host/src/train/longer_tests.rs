@@ -1,8 +1,8 @@
 //! Which finished parts are the same in a longer run.
 
 use super::*;
-use crate::config::{Offline, Sources, resolve};
 use crate::plan::{LocalRatePlan, SchedulePlan};
+use crate::testing::plan_of;
 
 fn phase(epochs: u64) -> PhasePlan {
     let text = "
@@ -13,14 +13,7 @@ fn phase(epochs: u64) -> PhasePlan {
         out = \"classes\"
         rule = \"backprop\"
     ";
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("n.toml");
-    std::fs::write(&file, text).unwrap();
-    let sources = Sources {
-        files: vec![file],
-        ..Sources::default()
-    };
-    let plan = resolve(&sources, &Offline).unwrap().plan;
+    let plan = plan_of(text);
     let phase = plan.phases.into_iter().next().unwrap();
     PhasePlan { epochs, ..phase }
 }

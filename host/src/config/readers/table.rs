@@ -7,6 +7,7 @@ const fn always(key: &'static str, by: &'static str) -> Reader {
     Reader::always(key, by)
 }
 
+const EPOCH_END: &str = "the end of epochs";
 const LAYERS: &str = "the layers of the configuration";
 const DEVICE: &str = "the device";
 const RUN: &str = "the run's folder";
@@ -238,9 +239,9 @@ const LOCAL: &[Reader] = &[
     always("shuffle", LOADER),
     always("drop_last", LOADER),
     AUGMENT_FLAG,
-    always("evaluate_every", "the end of epochs"),
+    EVALUATE_EVERY,
     LOCAL_RATE,
-    always("stop", "the end of epochs"),
+    STOP_EARLY,
     NEURON_LABELS,
     always("cache", FEATURES),
 ];
@@ -252,16 +253,21 @@ const GRADIENT: &[Reader] = &[
     always("shuffle", LOADER),
     always("drop_last", LOADER),
     AUGMENT_FLAG,
-    always("evaluate_every", "the end of epochs"),
+    EVALUATE_EVERY,
     LOSS,
-    Reader::only("optimizer", STEP, LOSS_ONLY, why::not_driven),
+    OPTIMIZER_TABLE,
     SCHEDULE,
-    Reader::only("gradient_clip", STEP, LOSS_ONLY, why::not_driven),
-    always("class_weights", "the loss; refused in local phases"),
-    always("stop", "the end of epochs"),
+    GRADIENT_CLIP,
+    CLASS_WEIGHTS,
+    STOP_EARLY,
     always("cache", FEATURES),
 ];
 
+const EVALUATE_EVERY: Reader = always("evaluate_every", EPOCH_END);
+const STOP_EARLY: Reader = always("stop", EPOCH_END);
+const OPTIMIZER_TABLE: Reader = Reader::only("optimizer", STEP, LOSS_ONLY, why::not_driven);
+const GRADIENT_CLIP: Reader = Reader::only("gradient_clip", STEP, LOSS_ONLY, why::not_driven);
+const CLASS_WEIGHTS: Reader = always("class_weights", "the loss; refused in local phases");
 /// Warned about with the set it belongs to.
 const AUGMENT_FLAG: Reader =
     Reader::only("augment", LOADER, "the set has an `augment`", |_| Ok(None));
@@ -285,7 +291,7 @@ const LOCAL_RATE: Reader = Reader::only(
 );
 const NEURON_LABELS: Reader = Reader::only(
     "neuron_labels",
-    "the end of epochs",
+    EPOCH_END,
     "local phases that end in a dense layer",
     why::no_neurons,
 );
@@ -300,15 +306,15 @@ const PHASE: &[Reader] = &[
     always("shuffle", LOADER),
     always("drop_last", LOADER),
     AUGMENT_FLAG,
-    always("evaluate_every", "the end of epochs"),
+    EVALUATE_EVERY,
     LOSS,
-    Reader::only("optimizer", STEP, LOSS_ONLY, why::not_driven),
+    OPTIMIZER_TABLE,
     SCHEDULE,
     LOCAL_RATE,
-    always("stop", "the end of epochs"),
+    STOP_EARLY,
     NEURON_LABELS,
-    Reader::only("gradient_clip", STEP, LOSS_ONLY, why::not_driven),
-    always("class_weights", "the loss; refused in local phases"),
+    GRADIENT_CLIP,
+    CLASS_WEIGHTS,
     always("cache", FEATURES),
 ];
 
@@ -344,11 +350,11 @@ const LOCAL_RATES: &[Reader] = &[
 ];
 
 const STOP: &[Reader] = &[
-    always("metric", "the end of epochs"),
-    always("threshold", "the end of epochs"),
-    always("patience", "the end of epochs"),
-    always("mode", "the end of epochs"),
-    always("min_delta", "the end of epochs"),
+    always("metric", EPOCH_END),
+    always("threshold", EPOCH_END),
+    always("patience", EPOCH_END),
+    always("mode", EPOCH_END),
+    always("min_delta", EPOCH_END),
 ];
 
 const CACHE: &[Reader] = &[
@@ -362,10 +368,10 @@ const OUTPUT: &[Reader] = &[
     always("checkpoint_seconds", "each training step"),
     always("log_every", "each training step"),
     always("tensorboard", "the run's folder"),
-    always("best", "the end of epochs"),
+    always("best", EPOCH_END),
     Reader::only(
         "alignment_every",
-        "the end of epochs",
+        EPOCH_END,
         "phases that are driven by the loss and have as many epochs",
         why::no_alignment,
     ),
