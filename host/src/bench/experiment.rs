@@ -15,9 +15,10 @@ use candle_core::Tensor;
 use serde_json::{Value, json};
 
 use super::case::Bench;
+use super::machine;
+use super::options::Options;
 use super::report::Row;
 use super::rows::Torch;
-use super::{Options, machine};
 use crate::config::{self, Resolved, Sources};
 use crate::data::Answers;
 use crate::data::feed::Batches;

@@ -7,11 +7,13 @@ use std::rc::Rc;
 
 use super::Host;
 use crate::config::Resolved;
-use crate::run::extend::{self, Longer};
+use crate::run::extend;
 use crate::run::folder::{self, Resume};
 use crate::run::identity::DeviceRecord;
+use crate::run::identity::Longer;
 use crate::run::summary::{self, Experiment, Failure};
 use crate::run::{Metrics, Outcome, Reporter, ReporterOptions, RunFolder, StopCause, StopFlag};
+use crate::text::print;
 use crate::train::longer::Began;
 use crate::{Error, ExitCode, Result};
 
@@ -33,7 +35,7 @@ impl Options {
     /// Standard output refuses.
     pub fn say(&self, text: &str) -> Result<()> {
         if !self.reporter.jsonl {
-            return super::print(text);
+            return print(text);
         }
         if !self.reporter.quiet {
             tell!("{}", text.trim_end());

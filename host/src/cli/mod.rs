@@ -13,6 +13,7 @@ mod logs;
 mod options;
 mod plugin_folders;
 mod quickstart;
+mod rule_words;
 mod rules;
 mod rules_page;
 mod runs;
@@ -21,13 +22,12 @@ mod warn;
 
 use std::process;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 pub use crate::app::{Evaluation, EvaluationResult, Host, Open};
 
-use crate::text::{print, print_json, table};
 use crate::{Error, ExitCode, Result, threads};
-use warn::{warn, warn_once};
+use warn::warn;
 
 /// Trains and compares neural networks whose layers learn by different rules.
 #[derive(Debug, Parser)]
@@ -121,7 +121,7 @@ fn dispatch(command: Command, open: Open) -> Result<ExitCode> {
         Command::Config(command) => config::run(&command, open),
         Command::Runs(command) => runs::run(&command),
         Command::Doctor(args) => doctor::command(&args, open),
-        Command::Completions(args) => completions::run(&args),
+        Command::Completions(args) => completions::run(&args, Cli::command()),
     }
     .map(|()| ExitCode::Done)
 }

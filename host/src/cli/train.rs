@@ -17,6 +17,7 @@ use crate::run::initial;
 use crate::run::summary::{self, Experiment, Failure};
 use crate::run::{ReporterOptions, StopFlag};
 use crate::text::human;
+use crate::text::print;
 use crate::train::preflight::Report;
 use crate::{Error, ExitCode, Result};
 
@@ -124,7 +125,7 @@ fn plan(args: &TrainArgs, open: Open) -> Result<Vec<Planned>> {
         let checked = config.resolve(open).and_then(|(mut resolved, host)| {
             let mut warnings = Warnings::default();
             before_training(&resolved.plan, &*host, &mut warnings)?;
-            super::warn(warnings.iter());
+            super::warn::warn(warnings.iter());
             warnings.iter().for_each(|text| resolved.warnings.add(text));
             Ok((resolved, host))
         });
@@ -253,7 +254,7 @@ fn show_plan(resolved: &Resolved, host: &dyn Host) -> Result<()> {
         }
     }
     text.push_str(&memory(&report));
-    super::print(&text)?;
+    print(&text)?;
     host.release();
     tell!(
         "nothing trained; looked at, and in order: {}",

@@ -2,7 +2,6 @@
 //! schedules that need a number of epochs which is not there.
 
 use super::context::{Credit, PlanContext};
-use super::resolve::trains;
 use crate::plan::every_block;
 use crate::plan::rates::formulas_without_data;
 use crate::plan::{Drive, LocalRatePlan, ParamValue, PhasePlan, RunPlan, SchedulePlan, Variable};
@@ -76,7 +75,7 @@ fn rules_without_end(phase: &PhasePlan, plan: &RunPlan, context: &dyn PlanContex
         let Some(layer) = block
             .layer
             .as_ref()
-            .filter(|_| trains(plan, phase, &block.name))
+            .filter(|_| plan.trains(phase, &block.name))
         else {
             continue;
         };

@@ -390,7 +390,7 @@ fn shipped_configurations_have_no_idle_settings() {
 fn every_setting_has_a_reader() {
     let mut listed: Vec<(String, &str)> = Vec::new();
     for section in settings::sections() {
-        let place = readers::base(section.place);
+        let place = settings::base(section.place);
         for setting in section.settings {
             let entry = (place.to_owned(), setting.key);
             assert!(

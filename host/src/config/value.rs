@@ -252,3 +252,9 @@ fn each_table(table: &mut Table, key: &str, visit: &mut dyn FnMut(&mut Table)) {
         }
     }
 }
+
+/// Whether `value` is a table.
+#[must_use]
+pub fn is_table(value: &Value) -> bool {
+    matches!(value.kind, ValueKind::Table(_))
+}

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::dataset::{Dataset, Provenance, Shape, Split, Targets, Values};
 use super::read::{damaged, open, read_up_to};
-use super::registry::{SetInfo, Source};
+use super::set::{SetInfo, Source};
 use crate::{Error, Result};
 
 /// Magic of unsigned bytes in three dimensions (images).
@@ -186,8 +186,7 @@ pub(crate) struct Part {
 
 impl Files {
     fn of_set(source: &Source<'_>) -> Result<Self> {
-        let folder = source.folders.require(source.set)?;
-        Ok(Self::usual(&folder, source.set.name))
+        Ok(Self::usual(source.folder, source.set.name))
     }
 
     /// Files of `folder` under their usual names.
@@ -411,7 +410,7 @@ fn body(path: &Path, from: &mut dyn Read, count: usize, each: usize) -> Result<V
 mod tests {
     use super::*;
     use crate::ExitCode;
-    use crate::data::{DataFolders, registry};
+    use crate::data::{DataFolders, published};
     use flate2::{Compression, write::GzEncoder};
     use std::io::Write;
 
@@ -440,7 +439,7 @@ mod tests {
     }
     fn load_train(files: &[(&str, Vec<u8>)]) -> Result<Dataset> {
         let (_dir, folders) = folder(files);
-        registry::load("mnist", Split::Train, &folders, &toml::Table::new())
+        published::load("mnist", Split::Train, &folders, &toml::Table::new())
     }
     const I: &str = "train-images-idx3-ubyte";
     const L: &str = "train-labels-idx1-ubyte";

@@ -7,11 +7,11 @@ use super::dataset::{Dataset, Shape, Split};
 use super::folders::DataFolders;
 use super::loader::{Loader, LoaderOptions};
 use super::normalize::Normalizer;
-use super::registry::{self, Layout, SetInfo};
 use super::resize;
+use super::set::{Layout, SetInfo};
 use super::subset::Subset;
 use super::whiten;
-use super::{cifar, own};
+use super::{cifar, own, published, registry};
 use crate::device::memory;
 use crate::plan::{Augment, DataPlan, Scaling};
 use crate::{Error, Result};
@@ -98,7 +98,7 @@ impl DataPlan {
         if info.is_own() {
             own::check(self)?;
         } else {
-            registry::no_options(info, &self.options)?;
+            published::no_options(info, &self.options)?;
         }
         if matches!(info.layout, Layout::Cifar | Layout::InMemory) && info.settings.is_empty() {
             let names = match info.layout {
@@ -232,7 +232,7 @@ impl DataPlan {
                 Split::Test => parts.test.clone(),
             });
         }
-        let set = registry::load(&self.set, split, folders, &self.options)?;
+        let set = published::load(&self.set, split, folders, &self.options)?;
         match self.resize {
             Some([height, width]) => {
                 let pixels = set.len() as u128 * (set.shape().channels * height * width) as u128;

@@ -11,7 +11,7 @@ use super::answers::Answers;
 use super::augment::Shift;
 use super::dataset::Values;
 use super::feed::{Batch, EpochSpec, Samples};
-use super::training::Part;
+use super::part::Part;
 use crate::data::feed::Batches;
 use crate::device::Place;
 use crate::device::budget::Reserved;

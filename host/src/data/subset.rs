@@ -151,11 +151,11 @@ impl Subset {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::{DataFolders, Split, registry};
+    use crate::data::{DataFolders, Split, published};
 
     fn digits() -> Subset {
         let folders = DataFolders::only(["unused"]);
-        let set = registry::load("digits", Split::Train, &folders, &toml::Table::new()).unwrap();
+        let set = published::load("digits", Split::Train, &folders, &toml::Table::new()).unwrap();
         Subset::all(Arc::new(set))
     }
 

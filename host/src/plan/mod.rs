@@ -62,6 +62,21 @@ pub struct RunPlan {
     pub baselines: Vec<Baseline>,
 }
 
+impl RunPlan {
+    /// Whether `phase` trains block `name`: it lists the block, or one around it.
+    #[must_use]
+    pub fn trains(&self, phase: &PhasePlan, name: &str) -> bool {
+        fn inside(blocks: &[BlockPlan], phase: &PhasePlan, name: &str, listed: bool) -> bool {
+            blocks.iter().any(|block| {
+                let listed = listed || phase.blocks.contains(&block.name);
+                let mut inner = block.inside();
+                (listed && block.name == name) || inner.any(|b| inside(b, phase, name, listed))
+            })
+        }
+        inside(&self.blocks, phase, name, false)
+    }
+}
+
 /// Initial weights from another run or file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -76,7 +76,7 @@ impl Leaf {
 fn find<'a>(place: &'a str, key: &'a str) -> impl Iterator<Item = &'static Setting> + 'a {
     settings::sections()
         .into_iter()
-        .filter(move |section| super::base(section.place) == place)
+        .filter(move |section| settings::base(section.place) == place)
         .flat_map(|section| section.settings)
         .filter(move |setting| setting.key == key)
 }

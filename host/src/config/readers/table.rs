@@ -1,7 +1,7 @@
 //! Every setting and its reader.
 
+use super::reader::{Place, Reader};
 use super::unread as why;
-use super::{Place, Reader};
 
 const fn always(key: &'static str, by: &'static str) -> Reader {
     Reader::always(key, by)

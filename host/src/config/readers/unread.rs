@@ -3,8 +3,7 @@
 use super::super::context::Credit;
 use super::super::plan::{Drive, MapPlan, PhasePlan, RunPlan, SchedulePlan};
 use super::super::resolve::expand::Source;
-use super::super::resolve::trains;
-use super::Scene;
+use super::reader::Scene;
 use crate::Result;
 use crate::config::Warnings;
 use crate::data::DataPlan;
@@ -139,7 +138,7 @@ pub(super) fn padding_without_crop(scene: &Scene<'_>) -> Why {
 fn training<'a>(scene: &Scene<'a>) -> Vec<&'a PhasePlan> {
     let name = scene.block.map_or("", |block| block.name.as_str());
     let phases = scene.plan.phases.iter();
-    phases.filter(|p| trains(scene.plan, p, name)).collect()
+    phases.filter(|p| scene.plan.trains(p, name)).collect()
 }
 
 pub(super) fn untrained(scene: &Scene<'_>) -> Why {
@@ -239,7 +238,7 @@ pub(super) fn no_local_rule(scene: &Scene<'_>) -> Why {
     };
     for block in every_block(&scene.plan.blocks) {
         let Some(layer) = &block.layer else { continue };
-        if !trains(scene.plan, phase, &block.name) {
+        if !scene.plan.trains(phase, &block.name) {
             continue;
         }
         let schema = scene.context.rule(&layer.rule)?;

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 
 use config::ValueKind;
 
-use super::is_table;
 use crate::config::section::{Section, join, unknown_among};
 use crate::config::settings::{AUGMENT, DATA_SET, Kind, Setting};
 use crate::config::shorthand;
 use crate::config::shown::Shown;
+use crate::config::value::is_table;
 use crate::config::value::{self, DEFAULT, Table, make};
 use crate::data::DataPlan;
 use crate::{Error, Result};

@@ -1,7 +1,7 @@
 //! Settings of data sets, for the reference page. Their type, defaults and
 //! checks are those of [`crate::data::DataPlan`]; a test compares the two.
 
-use super::{Kind, SectionDoc, Setting};
+use super::setting::{Kind, SectionDoc, Setting};
 use crate::data::own;
 use crate::data::registry as data;
 

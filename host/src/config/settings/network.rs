@@ -1,6 +1,6 @@
 //! Settings of blocks: the network.
 
-use super::{Kind, SectionDoc, Setting};
+use super::setting::{Kind, SectionDoc, Setting};
 
 /// The settings of one block.
 pub const BLOCK: &[Setting] = &[

@@ -1,6 +1,6 @@
 //! Settings of training: phases, their short form, optimisers, schedules.
 
-use super::{Kind, SectionDoc, Setting};
+use super::setting::{Kind, SectionDoc, Setting};
 
 const DATA: Setting = Setting::new(
     "data",

@@ -1,11 +1,13 @@
 //! Losses against what the data sets have as answers, and the width of the output against both.
 
-use super::{Segment, TrainData, held_out, set};
+use super::subject::{held_out, set};
 use crate::data::Answers;
 use crate::data::feed::Samples;
+use crate::data::feed::TrainData;
 use crate::nn::Outline;
 use crate::nn::outline::elements;
 use crate::plan::{Drive, Loss, MapPlan, PhasePlan, RunPlan};
+use crate::train::baseline::Segment;
 use crate::{Error, Result};
 
 /// Checks every set that a phase of `segment` is scored on, in training and in evaluation.

@@ -2,12 +2,14 @@
 //! learns in the phase can take. Samples and batch sizes are known, so the last batch of an
 //! epoch is known too.
 
-use super::{Segment, TrainData, held_out, learns, set};
+use super::subject::{held_out, learns, set};
 use crate::data::feed::EpochSpec;
+use crate::data::feed::TrainData;
 use crate::nn::Outline;
 use crate::nn::outline::{Part, PartKind};
 use crate::plan::{Drive, PhasePlan, RunPlan};
 use crate::train::alignment::ALIGNMENT_BATCH;
+use crate::train::baseline::Segment;
 use crate::train::baseline::{SETTLING_STEPS, settling_batch};
 use crate::{Error, Result};
 

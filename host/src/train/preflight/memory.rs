@@ -3,7 +3,7 @@
 //! Scratch space of kernels is not counted, so a run that is not refused may still be too large;
 //! one that is refused cannot run.
 
-use super::{Segment, Subject, held_out, learns, set};
+use super::subject::{Subject, held_out, learns, set};
 use crate::data::DataPlan;
 use crate::data::feed::Samples;
 use crate::nn::Outline;
@@ -11,6 +11,7 @@ use crate::nn::outline::{Part, PartKind, elements};
 use crate::nn::rule::Role;
 use crate::plan::{CachePrecision, Drive, OptimizerPlan, PhasePlan};
 use crate::text::human;
+use crate::train::baseline::Segment;
 use crate::train::cache::FILL_BATCH;
 use crate::train::evaluate::EVALUATION_BATCH;
 use crate::{Error, Result};
