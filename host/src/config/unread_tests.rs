@@ -45,6 +45,29 @@ const MIXED: &str = r#"
     epochs = 3
 "#;
 
+/// A convolution with an average pooling, and a read-out.
+const POOLED: &str = r#"
+    [[blocks]]
+    name = "conv"
+    layer = "conv"
+    out = 4
+    kernel = 3
+    padding = 1
+    rule = "backprop"
+    pool = "avg 2"
+    [[blocks]]
+    name = "readout"
+    flatten = true
+    layer = "dense"
+    out = "classes"
+    rule = "backprop"
+    [[phases]]
+    name = "train"
+    blocks = ["conv", "readout"]
+    drive = "gradient"
+    epochs = 3
+"#;
+
 fn warnings(text: &str, sets: &[&str]) -> Vec<String> {
     let case = sets.iter().fold(Case::new(text), |case, set| case.set(set));
     let resolved = case.resolve().unwrap_or_else(|e| panic!("{sets:?}: {e}"));
@@ -123,6 +146,22 @@ fn what_nothing_reads_is_said() {
             ],
             "extra_data.more.limit_test",
             "data.limit_test",
+        ),
+        (
+            POOLED,
+            &["blocks.conv.pool.count_include_pad=false"],
+            "blocks.conv.pool.count_include_pad",
+            "set `padding`",
+        ),
+        (
+            POOLED,
+            &[
+                "blocks.conv.pool.kind=max",
+                "blocks.conv.pool.padding=1",
+                "blocks.conv.pool.count_include_pad=false",
+            ],
+            "blocks.conv.pool.count_include_pad",
+            "never takes the padding",
         ),
         (DRIVEN, &["device=cpu", "tf32=true"], "tf32", "the CPU"),
         (

@@ -212,6 +212,12 @@ const POOL: &[Reader] = &[
         why::stride_of_global_pool,
     ),
     always("padding", NETWORK),
+    Reader::only(
+        "count_include_pad",
+        NETWORK,
+        "`avg` with `padding`",
+        why::nothing_to_count,
+    ),
 ];
 
 const RESIDUAL: &[Reader] = &[always("blocks", NETWORK), always("shortcut", NETWORK)];

@@ -1,7 +1,7 @@
 //! The conditions under which nothing reads a setting, each with its reason and what to do.
 
 use super::super::context::Credit;
-use super::super::plan::{Drive, MapPlan, PhasePlan, RunPlan, SchedulePlan};
+use super::super::plan::{Drive, MapPlan, PhasePlan, PoolKind, RunPlan, SchedulePlan};
 use super::super::resolve::expand::Source;
 use super::super::resolve::trains;
 use super::Scene;
@@ -188,6 +188,16 @@ pub(super) fn stride_of_global_pool(scene: &Scene<'_>) -> Why {
         pool.is_some_and(|p| p.kernel == [0, 0] && p.stride != [1, 1] && p.padding == [0, 0]),
         "the window covers the whole map",
     )
+}
+
+pub(super) fn nothing_to_count(scene: &Scene<'_>) -> Why {
+    let Some(pool) = scene.block.and_then(|block| block.pool.as_ref()) else {
+        return Ok(None);
+    };
+    if pool.kind == PoolKind::Max {
+        return because(true, "a maximum never takes the padding");
+    }
+    because(pool.padding == [0, 0], "nothing is padded; set `padding`")
 }
 
 /// The own rate of a local rule where every phase that trains it sets another one.
