@@ -149,11 +149,18 @@ fn driven(phase: &PhasePlan, path: &str, plan: &RunPlan, context: &dyn PlanConte
 /// A random crop shifts images by up to its number of pixels: by their size they may leave it
 /// wholly, by half of it they are mostly padding.
 fn crop(path: &str, plan: &DataPlan, data: &DataShape, warnings: &mut Warnings) -> Result<()> {
-    let crop = plan.augment.crop;
+    let (crop, cutout) = (plan.augment.crop, plan.augment.cutout);
     let [_, height, width] = data.sample[..] else {
         return Ok(());
     };
-    let (side, path) = (height.min(width), format!("{path}.augment.crop"));
+    let side = height.min(width);
+    if cutout > side {
+        return Err(Error::usage(format!(
+            "`{path}.augment.cutout` is {cutout}, expected at most the image size, {height}x{width}"
+        ))
+        .hint("half the image size is usual, 16 for 32x32"));
+    }
+    let path = format!("{path}.augment.crop");
     let meaning = "`crop` is the padding on each side before a piece of the original size is cut \
                    out, not the size of that piece; 4 is usual for 32x32";
     if crop >= side {

@@ -99,6 +99,12 @@ fn what_nothing_reads_is_said() {
         ),
         (
             DRIVEN,
+            &["data.augment.cutout=4"],
+            "data.augment.cutout",
+            "augment = true",
+        ),
+        (
+            DRIVEN,
             &["data.augment.crop=2"],
             "data.augment.crop",
             "augment = true",
@@ -518,6 +524,23 @@ fn a_crop_is_padding_and_says_so() {
         extra.text.contains("`extra_data.more.augment.crop`"),
         "{extra}"
     );
+}
+
+#[test]
+fn a_cutout_fits_the_image() {
+    let set = |side: &str| {
+        let case = Case::new(DRIVEN).set("phases.train.augment=true");
+        case.set(&format!("data.augment.cutout={side}"))
+    };
+    let plan = set("8").resolve().unwrap().plan;
+    assert_eq!(plan.data.augment.cutout, 8);
+    for side in ["9", "16", "1e15"] {
+        let e = set(side).error();
+        assert!(
+            e.text.contains("`data.augment.cutout`") && e.text.contains("8x8"),
+            "{e}"
+        );
+    }
 }
 
 #[test]

@@ -277,10 +277,10 @@ impl DataPlan {
     }
 
     fn check_augment(&self, shape: Shape) -> Result<()> {
-        let Augment { crop, flip, .. } = self.augment;
-        if (crop > 0 || flip > 0.0) && shape.plane() == 1 {
+        let Augment { crop, cutout, .. } = self.augment;
+        if (self.augment.moves() || cutout > 0) && shape.plane() == 1 {
             return Err(Error::usage(format!(
-                "`data.augment.crop` and `data.augment.flip` need images; samples of `{}` are {shape}",
+                "`data.augment.crop`, `flip` and `cutout` need images; samples of `{}` are {shape}",
                 self.set
             )));
         }
@@ -290,6 +290,12 @@ impl DataPlan {
                 "`data.augment.crop` is {crop}, expected less than the image size, {shape}"
             ))
             .hint("`crop` is the padding on each side, not the size that is cut out"));
+        }
+        if cutout > shape.height.min(shape.width) {
+            return Err(Error::usage(format!(
+                "`data.augment.cutout` is {cutout}, expected at most the image size, {shape}"
+            ))
+            .hint("half the image size is usual, 16 for 32x32"));
         }
         Ok(())
     }

@@ -47,7 +47,7 @@ pub enum Padding {
 }
 
 /// Random changes of training images; each depends on (seed, epoch, sample)
-/// only. Order: crop, flip, noise.
+/// only. Order: crop, flip, noise, cutout.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Augment {
@@ -61,12 +61,27 @@ pub struct Augment {
     /// Standard deviation of Gaussian noise on each value, in units of the
     /// [0, 1] scale. Default 0.
     pub noise: f32,
+    /// Side of a square of zeros (after scaling) around a pixel drawn uniformly; what of it lies
+    /// outside the image is cut off (DeVries and Taylor 2017). Default 0, none.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub cutout: usize,
+}
+
+// Plans written before the field was there are to read and write as they did.
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_zero(n: &usize) -> bool {
+    *n == 0
 }
 
 impl Augment {
     /// Whether samples stay as they are.
     pub fn is_none(&self) -> bool {
-        self.flip <= 0.0 && self.crop == 0 && self.noise <= 0.0
+        self.flip <= 0.0 && self.crop == 0 && self.noise <= 0.0 && self.cutout == 0
+    }
+
+    /// Whether pixels change place.
+    pub fn moves(&self) -> bool {
+        self.flip > 0.0 || self.crop > 0
     }
 }
 

@@ -142,6 +142,7 @@ const DATA_AUGMENT: &[Reader] = &[
         why::padding_without_crop,
     ),
     Reader::only("noise", AUGMENT, AUGMENTED, why::augment_without_phase),
+    Reader::only("cutout", AUGMENT, AUGMENTED, why::augment_without_phase),
 ];
 
 const BLOCK: &[Reader] = &[

@@ -154,6 +154,14 @@ pub const AUGMENT: &[Setting] = &[
         "standard deviation of Gaussian noise on each value, on the [0, 1] scale",
     )
     .min(0.0),
+    Setting::new(
+        "cutout",
+        Kind::Whole,
+        "0",
+        "side of a square of zeros (after scaling) around a pixel drawn uniformly, cut off at the border; 0 is none",
+    )
+    .unit("pixels")
+    .source("DeVries and Taylor 2017"),
 ];
 
 /// The options of a user's own set, defined where they are read.
@@ -191,7 +199,7 @@ pub(super) fn sections() -> Vec<SectionDoc> {
         },
         SectionDoc {
             place: "data.augment",
-            doc: "Order: crop, flip, noise. Each change depends on seed, epoch and sample only.",
+            doc: "Order: crop, flip, noise, cutout. Each change depends on seed, epoch and sample only.",
             settings: AUGMENT,
         },
         own(
