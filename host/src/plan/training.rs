@@ -33,6 +33,10 @@ pub struct PhasePlan {
     /// Weight of each class in the cross-entropy; absent: all the same.
     #[serde(default)]
     pub class_weights: Option<ClassWeights>,
+    /// Share ε of the target spread evenly over all classes, in the loss that drives the phase
+    /// and not in evaluations (PyTorch's `label_smoothing`).
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub label_smoothing: f64,
     /// Changes parameters from gradients.
     pub optimizer: OptimizerPlan,
     /// How the optimiser's rate (and that of local rules, where `local_rate` is set) moves.
@@ -47,6 +51,12 @@ pub struct PhasePlan {
     pub gradient_clip: f64,
     /// Keep the frozen prefix's output instead of computing it each epoch.
     pub cache: CachePlan,
+}
+
+// Plans written before a field was there are to read and write as they did.
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_zero(x: &f64) -> bool {
+    *x == 0.0
 }
 
 impl PhasePlan {

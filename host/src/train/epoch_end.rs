@@ -179,7 +179,7 @@ impl Trainer<'_> {
             && features.is_none()
             && !self.network.is_restless()
             && self.has_loss_of_result(plan);
-        let loss = &running.criterion;
+        let loss = &running.criterion.for_evaluation();
         let evaluated = evaluate(&mut self.network, samples, features, loss, &self.place)?;
         self.network.set_mode(&Self::mode(plan));
         self.current = like_result.then(|| SegmentResult::new(&self.segment.name, &evaluated));

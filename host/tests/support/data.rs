@@ -192,6 +192,7 @@ pub fn phase(name: &str, blocks: &[&str], drive: Drive, epochs: u64) -> PhasePla
         evaluate_every: 1,
         loss: Loss::CrossEntropy,
         class_weights: None,
+        label_smoothing: 0.0,
         optimizer: adam(0.01),
         schedule: SchedulePlan::Constant,
         local_rate: None,

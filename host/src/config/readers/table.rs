@@ -266,6 +266,7 @@ const GRADIENT: &[Reader] = &[
     SCHEDULE,
     GRADIENT_CLIP,
     CLASS_WEIGHTS,
+    LABEL_SMOOTHING,
     STOP_EARLY,
     always("cache", FEATURES),
 ];
@@ -275,6 +276,7 @@ const STOP_EARLY: Reader = always("stop", EPOCH_END);
 const OPTIMIZER_TABLE: Reader = Reader::only("optimizer", STEP, LOSS_ONLY, why::not_driven);
 const GRADIENT_CLIP: Reader = Reader::only("gradient_clip", STEP, LOSS_ONLY, why::not_driven);
 const CLASS_WEIGHTS: Reader = always("class_weights", "the loss; refused in local phases");
+const LABEL_SMOOTHING: Reader = always("label_smoothing", "the loss; refused in local phases");
 /// Warned about with the set it belongs to.
 const AUGMENT_FLAG: Reader =
     Reader::only("augment", LOADER, "the set has an `augment`", |_| Ok(None));
@@ -322,6 +324,7 @@ const PHASE: &[Reader] = &[
     NEURON_LABELS,
     GRADIENT_CLIP,
     CLASS_WEIGHTS,
+    LABEL_SMOOTHING,
     always("cache", FEATURES),
 ];
 

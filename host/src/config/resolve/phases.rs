@@ -91,6 +91,7 @@ fn phase(path: &str, table: Table) -> Result<(PhasePlan, ShownTable)> {
         evaluate_every: s.whole("evaluate_every")?,
         loss: s.choice("loss")?,
         class_weights: class_weights(&mut s)?,
+        label_smoothing: s.number("label_smoothing")?,
         gradient_clip: s.number("gradient_clip")?,
         optimizer: required(&mut s, "optimizer", tagged::optimizer)?,
         schedule: required(&mut s, "schedule", tagged::schedule)?,

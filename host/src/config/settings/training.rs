@@ -29,6 +29,14 @@ const CLASS_WEIGHTS: Setting = Setting::new(
 )
 .min(0.0)
 .source("PyTorch `CrossEntropyLoss(weight=)`");
+const LABEL_SMOOTHING: Setting = Setting::new(
+    "label_smoothing",
+    Kind::Number,
+    "0.0",
+    "share of the target that is spread evenly over all classes, in the cross-entropy that drives the phase; evaluations compare with the labels as they are",
+)
+.range(0.0, 1.0)
+.source("PyTorch `CrossEntropyLoss(label_smoothing=)`");
 const OPTIMIZER: Setting = Setting::new(
     "optimizer",
     Kind::Table("phases[].optimizer"),
@@ -127,6 +135,7 @@ pub const PHASE: &[Setting] = &[
     evaluate("1"),
     LOSS,
     CLASS_WEIGHTS,
+    LABEL_SMOOTHING,
     OPTIMIZER,
     SCHEDULE,
     LOCAL_RATE,
@@ -185,6 +194,7 @@ pub const GRADIENT: &[Setting] = &[
     evaluate("1"),
     LOSS,
     CLASS_WEIGHTS,
+    LABEL_SMOOTHING,
     OPTIMIZER,
     SCHEDULE,
     STOP,
