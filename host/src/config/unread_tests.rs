@@ -154,6 +154,18 @@ fn what_nothing_reads_is_said() {
             "data.limit_test",
         ),
         (
+            DRIVEN,
+            &["phases.train.warmup_epochs=4"],
+            "phases.train.warmup_epochs",
+            "ends after 3 epochs",
+        ),
+        (
+            DRIVEN,
+            &["phases.train.epochs=1", "phases.train.schedule=linear"],
+            "phases.train.schedule",
+            "the phase has one",
+        ),
+        (
             POOLED,
             &["blocks.conv.pool.count_include_pad=false"],
             "blocks.conv.pool.count_include_pad",

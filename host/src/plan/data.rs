@@ -63,14 +63,7 @@ pub struct Augment {
     pub noise: f32,
     /// Side of a square of zeros (after scaling) around a pixel drawn uniformly; what of it lies
     /// outside the image is cut off (DeVries and Taylor 2017). Default 0, none.
-    #[serde(skip_serializing_if = "is_zero")]
     pub cutout: usize,
-}
-
-// Plans written before the field was there are to read and write as they did.
-#[allow(clippy::trivially_copy_pass_by_ref)]
-fn is_zero(n: &usize) -> bool {
-    *n == 0
 }
 
 impl Augment {

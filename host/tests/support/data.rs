@@ -195,6 +195,7 @@ pub fn phase(name: &str, blocks: &[&str], drive: Drive, epochs: u64) -> PhasePla
         label_smoothing: 0.0,
         optimizer: adam(0.01),
         schedule: SchedulePlan::Constant,
+        warmup: None,
         local_rate: None,
         stop: None,
         gradient_clip: 0.0,

@@ -264,6 +264,8 @@ const GRADIENT: &[Reader] = &[
     LOSS,
     OPTIMIZER_TABLE,
     SCHEDULE,
+    WARMUP_EPOCHS,
+    WARMUP_STEPS,
     GRADIENT_CLIP,
     CLASS_WEIGHTS,
     LABEL_SMOOTHING,
@@ -292,6 +294,9 @@ const SCHEDULE: Reader = Reader::only(
     "the phase is driven by the loss and long enough for a change",
     why::schedule_without_change,
 );
+const WARMUP_EPOCHS: Reader =
+    Reader::only("warmup_epochs", STEP, LOSS_ONLY, why::warm_up_without_end);
+const WARMUP_STEPS: Reader = Reader::only("warmup_steps", STEP, LOSS_ONLY, why::not_driven);
 const LOCAL_RATE: Reader = Reader::only(
     "local_rate",
     STEP,
@@ -319,6 +324,8 @@ const PHASE: &[Reader] = &[
     LOSS,
     OPTIMIZER_TABLE,
     SCHEDULE,
+    WARMUP_EPOCHS,
+    WARMUP_STEPS,
     LOCAL_RATE,
     STOP_EARLY,
     NEURON_LABELS,

@@ -1,7 +1,7 @@
 //! The conditions under which nothing reads a setting, each with its reason and what to do.
 
 use super::super::context::Credit;
-use super::super::plan::{Drive, MapPlan, PhasePlan, PoolKind, RunPlan, SchedulePlan};
+use super::super::plan::{Drive, MapPlan, PhasePlan, PoolKind, RunPlan, SchedulePlan, Warmup};
 use super::super::resolve::expand::Source;
 use super::super::resolve::trains;
 use super::Scene;
@@ -298,13 +298,36 @@ pub(super) fn schedule_without_change(scene: &Scene<'_>) -> Why {
                 "`softhebb` halves the rate in phases of 20 epochs and more, and this one has {epochs}"
             ),
         ),
-        SchedulePlan::Cosine { .. } if epochs == 1 => because(
-            true,
-            "`cosine` moves the rate between epochs, and the phase has one",
-        ),
+        SchedulePlan::Cosine { .. }
+        | SchedulePlan::Linear { .. }
+        | SchedulePlan::Exponential { .. }
+            if epochs == 1 =>
+        {
+            because(
+                true,
+                "it moves the rate between epochs, and the phase has one",
+            )
+        }
         SchedulePlan::Steps { epochs: at, .. } => because(
             !at.iter().any(|at| epochs == 0 || *at < epochs),
             format!("the rate falls after none of the phase's {epochs} epochs"),
+        ),
+        _ => Ok(None),
+    }
+}
+
+pub(super) fn warm_up_without_end(scene: &Scene<'_>) -> Why {
+    let why = not_driven(scene)?;
+    let (None, Some(phase)) = (&why, scene.phase) else {
+        return Ok(why);
+    };
+    match phase.warmup {
+        Some(Warmup::Epochs(of)) => because(
+            phase.epochs > 0 && of > phase.epochs,
+            format!(
+                "in part: the phase ends after {} epochs, before the warm-up does",
+                phase.epochs
+            ),
         ),
         _ => Ok(None),
     }

@@ -9,7 +9,7 @@ use crate::config::section::{Section, join};
 use crate::config::settings::{CACHE_PLAN, PHASE, STOP_RULE};
 use crate::config::shown::Shown;
 use crate::config::value::{self, DEFAULT, Table};
-use crate::plan::{CachePlan, ClassWeights, PhasePlan, StopPlan};
+use crate::plan::{CachePlan, ClassWeights, PhasePlan, StopPlan, Warmup};
 use crate::{Error, Result};
 
 /// Settings of a data set that hold for every phase on it that says nothing else.
@@ -95,6 +95,7 @@ fn phase(path: &str, table: Table) -> Result<(PhasePlan, ShownTable)> {
         gradient_clip: s.number("gradient_clip")?,
         optimizer: required(&mut s, "optimizer", tagged::optimizer)?,
         schedule: required(&mut s, "schedule", tagged::schedule)?,
+        warmup: warmup(&mut s)?,
         local_rate: optional(&mut s, "local_rate", tagged::local_rate)?,
         stop: optional(&mut s, "stop", stop)?,
         neuron_labels: s.flag("neuron_labels")?,
@@ -146,6 +147,19 @@ fn stop(path: &str, table: Table) -> Result<(StopPlan, ShownTable)> {
             .hint("set `threshold`, `patience` or both"));
     }
     Ok((plan, s.close()))
+}
+
+fn warmup(s: &mut Section) -> Result<Option<Warmup>> {
+    match (s.whole("warmup_epochs")?, s.whole("warmup_steps")?) {
+        (0, 0) => Ok(None),
+        (epochs, 0) => Ok(Some(Warmup::Epochs(epochs))),
+        (0, steps) => Ok(Some(Warmup::Steps(steps))),
+        (epochs, steps) => Err(Error::usage(format!(
+            "`{}` is {epochs} and `warmup_steps` {steps}: there is one warm-up",
+            s.at("warmup_epochs")
+        ))
+        .hint("set one of them to 0")),
+    }
 }
 
 fn class_weights(s: &mut Section) -> Result<Option<ClassWeights>> {

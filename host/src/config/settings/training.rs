@@ -49,6 +49,21 @@ const SCHEDULE: Setting = Setting::new(
     "\"constant\"",
     "how the optimiser's rate moves over the epochs",
 );
+const WARMUP_EPOCHS: Setting = Setting::new(
+    "warmup_epochs",
+    Kind::Whole,
+    "0",
+    "linear rise of the learning rate, by epoch: the first of N epochs has 1/N of the optimiser's `lr`, the N-th all of it; then the schedule goes on as if it had been in effect from the start",
+)
+.unit("epochs")
+.source("Goyal et al. 2017; EG-NAS");
+const WARMUP_STEPS: Setting = Setting::new(
+    "warmup_steps",
+    Kind::Whole,
+    "0",
+    "the same by step, in place of `warmup_epochs`",
+)
+.unit("steps");
 const LOCAL_RATE: Setting = Setting::new(
     "local_rate",
     Kind::Table("phases[].local_rate"),
@@ -138,6 +153,8 @@ pub const PHASE: &[Setting] = &[
     LABEL_SMOOTHING,
     OPTIMIZER,
     SCHEDULE,
+    WARMUP_EPOCHS,
+    WARMUP_STEPS,
     LOCAL_RATE,
     STOP,
     NEURON_LABELS,
@@ -197,6 +214,8 @@ pub const GRADIENT: &[Setting] = &[
     LABEL_SMOOTHING,
     OPTIMIZER,
     SCHEDULE,
+    WARMUP_EPOCHS,
+    WARMUP_STEPS,
     STOP,
     CLIP,
     CACHE,
@@ -265,7 +284,15 @@ pub const ADAM: &[Setting] = &[
 
 const KIND_SCHEDULE: Setting = Setting::new(
     "kind",
-    Kind::Choice(&["constant", "steps", "softhebb", "cosine", "formula"]),
+    Kind::Choice(&[
+        "constant",
+        "steps",
+        "exponential",
+        "softhebb",
+        "cosine",
+        "linear",
+        "formula",
+    ]),
     "",
     "`softhebb`: halved at the thresholds its number of epochs gives",
 );
@@ -286,6 +313,29 @@ pub const SCHEDULE_STEPS: &[Setting] = &[
 pub const SCHEDULE_COSINE: &[Setting] = &[
     KIND_SCHEDULE,
     Setting::new("floor", Kind::Number, "0.0", "`cosine`: last rate").min(0.0),
+];
+/// A straight line.
+pub const SCHEDULE_LINEAR: &[Setting] = &[
+    KIND_SCHEDULE,
+    Setting::new(
+        "floor",
+        Kind::Number,
+        "0.0",
+        "`linear`: learning rate at the end of the last epoch",
+    )
+    .min(0.0),
+];
+/// Falls after every epoch.
+pub const SCHEDULE_EXPONENTIAL: &[Setting] = &[
+    KIND_SCHEDULE,
+    Setting::new(
+        "gamma",
+        Kind::Number,
+        "",
+        "`exponential`: factor after each epoch",
+    )
+    .range(0.0, 1.0)
+    .source("PyTorch ExponentialLR; DARTS on ImageNet: 0.97"),
 ];
 /// A formula.
 pub const SCHEDULE_FORMULA: &[Setting] = &[
@@ -427,6 +477,16 @@ pub(super) fn sections() -> Vec<SectionDoc> {
             "phases[].schedule (cosine)",
             "Half a cosine.",
             SCHEDULE_COSINE,
+        ),
+        section(
+            "phases[].schedule (linear)",
+            "lr + (floor − lr)·epoch/epochs.",
+            SCHEDULE_LINEAR,
+        ),
+        section(
+            "phases[].schedule (exponential)",
+            "lr·gamma^epoch.",
+            SCHEDULE_EXPONENTIAL,
         ),
         section(
             "phases[].schedule (formula)",
