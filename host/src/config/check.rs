@@ -27,6 +27,7 @@ pub fn plan(plan: &RunPlan, context: &dyn PlanContext, warnings: &mut Warnings) 
     phases(plan, &names, context)?;
     endless::plan(plan, context)?;
     two_classes(&plan.data)?;
+    part_names(plan)?;
     let Some(data) = context.dataset(&plan.data)? else {
         return Ok(());
     };
@@ -95,15 +96,16 @@ fn phases(plan: &RunPlan, names: &BTreeSet<String>, context: &dyn PlanContext) -
                 }));
             }
         }
-        if phase.data != "train" && !plan.extra_data.contains_key(&phase.data) {
+        if plan.data_of(&phase.data).is_none() {
             let e = Error::usage(format!(
-                "`{path}.data` is `{}`, which is neither `train` nor in `extra_data`",
+                "`{path}.data` is `{}`, which is neither `train` nor in `data.parts` or `extra_data`",
                 phase.data
             ));
-            let sets = plan.extra_data.keys().map(String::as_str);
+            let sets = plan.data.parts.keys().chain(plan.extra_data.keys());
+            let sets = sets.map(String::as_str);
             return Err(match value::nearest(&phase.data, sets.chain(["train"])) {
                 Some(near) => e.hint(format!("did you mean `{near}`?")),
-                None => e.hint("name a set under `extra_data`"),
+                None => e.hint("name a part in `data.parts`, or a set under `extra_data`"),
             });
         }
         driven(phase, &path, plan, context)?;
@@ -144,6 +146,18 @@ fn driven(phase: &PhasePlan, path: &str, plan: &RunPlan, context: &dyn PlanConte
         "`{path}` trains nothing: its blocks have no {what} rule"
     ))
     .hint("list other blocks, or change `drive`"))
+}
+
+/// A name in a phase means one thing.
+fn part_names(plan: &RunPlan) -> Result<()> {
+    let mut parts = plan.data.parts.keys();
+    match parts.find(|name| plan.extra_data.contains_key(*name)) {
+        Some(name) => Err(Error::usage(format!(
+            "`data.parts.{name}` and `extra_data.{name}` have one name"
+        ))
+        .hint("a phase's `data` could mean either; rename one of them")),
+        None => Ok(()),
+    }
 }
 
 /// A random crop shifts images by up to its number of pixels: by their size they may leave it

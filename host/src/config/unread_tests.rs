@@ -155,6 +155,18 @@ fn what_nothing_reads_is_said() {
         ),
         (
             DRIVEN,
+            &["data.parts.half=:50%"],
+            "data.parts.half",
+            "no phase has",
+        ),
+        (
+            DRIVEN,
+            &["data.parts_order=stored"],
+            "data.parts_order",
+            "set `parts`",
+        ),
+        (
+            DRIVEN,
             &["phases.train.warmup_epochs=4"],
             "phases.train.warmup_epochs",
             "ends after 3 epochs",
@@ -535,6 +547,54 @@ fn a_crop_is_padding_and_says_so() {
     assert!(
         extra.text.contains("`extra_data.more.augment.crop`"),
         "{extra}"
+    );
+}
+
+#[test]
+fn a_phase_takes_a_part_of_the_training_samples() {
+    let parts = |more: &str| {
+        let set = format!("data.parts={{ a = \":1/3\", b = \"1/3:50%\" {more} }}");
+        Case::new(DRIVEN).set(&set)
+    };
+    let resolved = parts("").set("phases.train.data=a").resolve().unwrap();
+    let all: Vec<&str> = resolved.warnings.iter().collect();
+    assert!(
+        matches!(all[..], [one] if one.contains("`data.parts.b`")),
+        "{all:?}"
+    );
+    // Settings of the set hold for its parts.
+    let plan = parts("")
+        .set("phases.train.data=b")
+        .set("data.shuffle=false");
+    assert!(!plan.resolve().unwrap().plan.phases[0].shuffle);
+    for (case, words) in [
+        (
+            parts("").set("phases.train.data=c"),
+            "neither `train` nor in `data.parts`",
+        ),
+        (
+            parts(", c = \"5\""),
+            "`data.parts.c` is `5`, expected a range",
+        ),
+        (parts(", c = 5"), "`data.parts.c` is 5, expected a range"),
+        (parts(", test = \"5:\""), "a part cannot be named `test`"),
+        (parts("").set("extra_data.a=digits"), "have one name"),
+        (
+            Case::new(DRIVEN).set("data.parts=:50%"),
+            "expected a table of ranges",
+        ),
+    ] {
+        let e = case.error();
+        assert!(e.text.contains(words), "{words}: {e}");
+    }
+    let near = parts("")
+        .set("data.parts.alphas=50%:")
+        .set("phases.train.data=alpha");
+    assert!(
+        near.error()
+            .hint
+            .unwrap()
+            .contains("did you mean `alphas`?")
     );
 }
 

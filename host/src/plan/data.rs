@@ -1,11 +1,14 @@
 //! `[data]` of a configuration: which set, which part of it, and how its values are prepared.
 //! Every field has a default, so that an empty table is the embedded digits in [0, 1].
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use toml::Table;
+
+use super::parts::{PartRange, PartsOrder};
 
 /// How values are scaled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -90,7 +93,13 @@ pub struct DataPlan {
     /// Part of the training samples kept for validation: below 1 a fraction
     /// (rounded down), else a number of samples. Default 0, none.
     pub validation: f64,
-    /// Seed of the choice of samples for `validation` and the limits; kept apart
+    /// Parts of the training samples (those that `limit_train` and `validation` leave), by name: a
+    /// phase takes one in place of all, architecture search learns weights and architecture from
+    /// different ones. Default: none.
+    pub parts: BTreeMap<String, PartRange>,
+    /// In which order the samples stand that `parts` are ranges of. Default `random`.
+    pub parts_order: PartsOrder,
+    /// Seed of the choice of samples for `validation`, `parts` and the limits; kept apart
     /// from the training seed so that runs compare on the same samples. Default 0.
     pub split_seed: u64,
     /// Use this many training samples (validation included), chosen at random.
@@ -134,6 +143,8 @@ impl Default for DataPlan {
             set: "digits".to_owned(),
             root: None,
             validation: 0.0,
+            parts: BTreeMap::new(),
+            parts_order: PartsOrder::default(),
             split_seed: 0,
             limit_train: None,
             limit_test: None,

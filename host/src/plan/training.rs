@@ -14,7 +14,7 @@ pub struct PhasePlan {
     pub blocks: Vec<String>,
     /// What drives them.
     pub drive: Drive,
-    /// `train`, or a name in `extra_data`.
+    /// `train`, or a name in `data.parts` or `extra_data`.
     pub data: String,
     /// Passes over the data; 0 goes on until `stop` says so.
     pub epochs: u64,

@@ -99,6 +99,7 @@ pub fn patterns(n: usize, dims: &[usize], classes: usize) -> TrainData {
         train: Box::new(Patterns::new(n, dims, classes, 1)),
         validation: None,
         test: Box::new(Patterns::new(n / 2, dims, classes, 2)),
+        parts: BTreeMap::new(),
         extra: BTreeMap::new(),
     }
 }

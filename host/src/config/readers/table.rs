@@ -65,9 +65,21 @@ const DATA: &[Reader] = &[
     Reader::only("root", LOAD, "the set lies on disk", why::root_of_memory),
     always("validation", LOAD),
     Reader::only(
+        "parts",
+        LOAD,
+        "in `data`; a phase has the part as its `data`",
+        why::parts_of_extra,
+    ),
+    Reader::only(
+        "parts_order",
+        LOAD,
+        "with `parts`",
+        why::order_without_parts,
+    ),
+    Reader::only(
         "split_seed",
         LOAD,
-        "with `validation`, `limit_train` or `limit_test`",
+        "with `validation`, `parts`, `limit_train` or `limit_test`",
         why::split_without_choice,
     ),
     always("limit_train", LOAD),

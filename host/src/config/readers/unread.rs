@@ -8,8 +8,8 @@ use super::Scene;
 use crate::Result;
 use crate::config::Warnings;
 use crate::data::DataPlan;
-use crate::plan::every_block;
 use crate::plan::rates::softhebb_thresholds;
+use crate::plan::{PartsOrder, every_block};
 
 /// What a condition finds.
 type Why = Result<Option<String>>;
@@ -67,10 +67,25 @@ pub(super) fn split_without_choice(scene: &Scene<'_>) -> Why {
         return Ok(None);
     };
     let test = name == "train" && set.limit_test.is_some();
-    let chosen = set.validation > 0.0 || set.limit_train.is_some() || test;
+    let parts = name == "train" && !set.parts.is_empty() && set.parts_order == PartsOrder::Random;
+    let chosen = set.validation > 0.0 || set.limit_train.is_some() || test || parts;
     because(
         !chosen,
         "no samples are chosen at random; set `validation`, `limit_train` or `limit_test`",
+    )
+}
+
+pub(super) fn parts_of_extra(scene: &Scene<'_>) -> Why {
+    because(
+        scene.set.is_some_and(|(name, _)| name != "train"),
+        "phases take parts of `data` alone; set `data.parts`",
+    )
+}
+
+pub(super) fn order_without_parts(scene: &Scene<'_>) -> Why {
+    because(
+        scene.set.is_some_and(|(_, set)| set.parts.is_empty()),
+        "there are no parts; set `parts`",
     )
 }
 
@@ -95,10 +110,13 @@ pub(super) fn prefetch_without_threads(scene: &Scene<'_>) -> Why {
     )
 }
 
-/// Phases of the plan on the set of `scene`.
+/// Phases of the plan on the set of `scene`, or on a part of it.
 fn on_set<'a>(scene: &Scene<'a>) -> impl Iterator<Item = &'a PhasePlan> {
-    let name = scene.set.map_or("", |(name, _)| name);
-    scene.plan.phases.iter().filter(move |p| p.data == name)
+    let (plan, name) = (scene.plan, scene.set.map_or("", |(name, _)| name));
+    let of_main = move |p: &PhasePlan| name == "train" && plan.data.parts.contains_key(&p.data);
+    plan.phases
+        .iter()
+        .filter(move |p| p.data == name || of_main(p))
 }
 
 fn overruled(scene: &Scene<'_>, differs: impl Fn(&PhasePlan, &DataPlan) -> bool) -> Why {
@@ -370,10 +388,7 @@ pub(super) fn nothing_kept(scene: &Scene<'_>) -> Why {
         return because(true, "no frozen block stands before those that learn");
     }
     let augmented = |p: &PhasePlan| {
-        let set = match p.data.as_str() {
-            "train" => Some(&plan.data),
-            name => plan.extra_data.get(name),
-        };
+        let set = plan.data_of(&p.data);
         p.augment && set.is_some_and(|set| !set.augment.is_none())
     };
     let here = plan.phases.iter().position(|p| p.name == phase.name);
@@ -420,12 +435,10 @@ pub(super) fn missing_folders(plan: &RunPlan, warnings: &mut Warnings) {
 /// Phases that augment samples of a set without augmentation.
 pub(super) fn empty_augmentation(plan: &RunPlan, sources: &[Source], warnings: &mut Warnings) {
     for phase in plan.phases.iter().filter(|p| p.augment) {
-        let (path, set) = match phase.data.as_str() {
-            "train" => ("data.augment".to_owned(), Some(&plan.data)),
-            name => (
-                format!("extra_data.{name}.augment"),
-                plan.extra_data.get(name),
-            ),
+        let set = plan.data_of(&phase.data);
+        let path = match plan.extra_data.contains_key(&phase.data) {
+            true => format!("extra_data.{}.augment", phase.data),
+            false => "data.augment".to_owned(),
         };
         if set.is_some_and(|set| set.augment.is_none()) {
             let phase = match sources {

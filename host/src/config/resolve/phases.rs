@@ -30,6 +30,13 @@ impl Inherited {
         };
         let mut sets = BTreeMap::new();
         if let Some(data) = top.get("data") {
+            let parts = match &data.kind {
+                ValueKind::Table(data) => data.get("parts").map(|parts| &parts.kind),
+                _ => None,
+            };
+            if let Some(ValueKind::Table(parts)) = parts {
+                sets.extend(parts.keys().map(|name| (name.clone(), chosen(data))));
+            }
             sets.insert("train".to_owned(), chosen(data));
         }
         if let Some(ValueKind::Table(extra)) = top.get("extra_data").map(|v| &v.kind) {

@@ -6,7 +6,7 @@ const DATA: Setting = Setting::new(
     "data",
     Kind::Text,
     "\"train\"",
-    "`train`, or a name in `extra_data`",
+    "`train`, or a name in `data.parts` or `extra_data`",
 );
 const SHUFFLE: Setting = Setting::new("shuffle", Kind::Flag, "true", "new order each epoch");
 const DROP_LAST: Setting = Setting::new(

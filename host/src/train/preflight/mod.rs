@@ -126,20 +126,11 @@ fn samples(data: &TrainData) -> Vec<(String, usize)> {
     let validation = data.validation.iter();
     all.extend(validation.map(|v| ("validation".to_owned(), v.len())));
     all.push(("test".to_owned(), data.test.len()));
+    let parts = data.parts.iter();
+    all.extend(parts.map(|(name, set)| (format!("`data.parts.{name}`"), set.len())));
     let extra = data.extra.iter();
     all.extend(extra.map(|(name, set)| (format!("`extra_data.{name}`"), set.len())));
     all
-}
-
-/// The set that a phase calls `name`.
-fn set<'a>(data: &'a TrainData, name: &str) -> Result<&'a dyn Samples> {
-    match name {
-        "train" => Ok(&*data.train),
-        _ => data.extra.get(name).map(|s| &**s).ok_or_else(|| {
-            Error::usage(format!("no data set `{name}` for a phase"))
-                .hint("`train`, or a name under `extra_data`")
-        }),
-    }
 }
 
 /// What is evaluated between epochs.
