@@ -76,6 +76,7 @@ pub fn max_pool(size: usize) -> PoolPlan {
         kernel: [size, size],
         stride: [size, size],
         padding: [0, 0],
+        count_include_pad: true,
     }
 }
 

@@ -237,6 +237,7 @@ fn watched(data: TrainData, waited: &Arc<AtomicU64>) -> TrainData {
         train: watch(data.train),
         validation: data.validation.map(watch),
         test: watch(data.test),
+        parts: data.parts.into_iter().map(|(k, v)| (k, watch(v))).collect(),
         extra: data.extra.into_iter().map(|(k, v)| (k, watch(v))).collect(),
     }
 }

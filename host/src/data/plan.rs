@@ -1,5 +1,6 @@
 //! The data that a plan describes, opened: read, checked, divided and scaled.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::classes;
@@ -29,6 +30,8 @@ pub struct Data {
     pub normalizer: Arc<Normalizer>,
     notes: Vec<String>,
     plan: DataPlan,
+    /// Positions in the data set, by name of the part.
+    parts: BTreeMap<String, Vec<u32>>,
 }
 
 impl DataPlan {
@@ -75,6 +78,12 @@ impl DataPlan {
                 "augment.noise",
                 format!("must be 0 or more, not {}", self.augment.noise),
             );
+        }
+        for name in self.parts.keys() {
+            if ["train", "validation", "test"].contains(&name.as_str()) || name.is_empty() {
+                return Err(Error::usage(format!("a part cannot be named `{name}`"))
+                    .hint("choose another name in `data.parts`"));
+            }
         }
         if self.mean.is_some() != self.std.is_some() {
             return refuse(
@@ -181,6 +190,7 @@ impl DataPlan {
         let everything = Subset::all(train).of_classes(&kept);
         let (train, validation) =
             everything.divide(self.limit_train, self.validation, self.split_seed)?;
+        let parts = train.parts(&self.parts, self.parts_order, self.split_seed)?;
         let test = Subset::all(test)
             .of_classes(&kept)
             .limited(self.limit_test, self.split_seed);
@@ -197,6 +207,7 @@ impl DataPlan {
             normalizer: Arc::new(normalizer),
             notes,
             plan: self.clone(),
+            parts,
         };
         if let Some(smoothing) = self.whiten {
             data.whiten(smoothing)?;
@@ -277,10 +288,10 @@ impl DataPlan {
     }
 
     fn check_augment(&self, shape: Shape) -> Result<()> {
-        let Augment { crop, flip, .. } = self.augment;
-        if (crop > 0 || flip > 0.0) && shape.plane() == 1 {
+        let Augment { crop, cutout, .. } = self.augment;
+        if (self.augment.moves() || cutout > 0) && shape.plane() == 1 {
             return Err(Error::usage(format!(
-                "`data.augment.crop` and `data.augment.flip` need images; samples of `{}` are {shape}",
+                "`data.augment.crop`, `flip` and `cutout` need images; samples of `{}` are {shape}",
                 self.set
             )));
         }
@@ -290,6 +301,12 @@ impl DataPlan {
                 "`data.augment.crop` is {crop}, expected less than the image size, {shape}"
             ))
             .hint("`crop` is the padding on each side, not the size that is cut out"));
+        }
+        if cutout > shape.height.min(shape.width) {
+            return Err(Error::usage(format!(
+                "`data.augment.cutout` is {cutout}, expected at most the image size, {shape}"
+            ))
+            .hint("half the image size is usual, 16 for 32x32"));
         }
         Ok(())
     }
@@ -310,6 +327,30 @@ impl Data {
         }
         self.normalizer = Arc::new(normalizer);
         Ok(())
+    }
+
+    /// The part of the training samples that `data.parts` calls `name`.
+    ///
+    /// # Errors
+    /// A usage error for an unknown name.
+    pub fn part(&self, name: &str) -> Result<Subset> {
+        let Some(indices) = self.parts.get(name) else {
+            let e = Error::usage(format!("`data.parts` has no part `{name}`"));
+            let near = crate::text::nearest(name, self.parts.keys().map(String::as_str));
+            return Err(match near {
+                Some(near) => e.hint(format!("did you mean `{near}`?")),
+                None => e.hint(format!("`data.parts.{name} = \":50%\"` is the first half")),
+            });
+        };
+        Ok(self.train.with_indices(indices.clone()))
+    }
+
+    /// Every part of the training samples, with its name.
+    pub fn parts(&self) -> impl Iterator<Item = (&str, Subset)> {
+        self.parts.iter().map(|(name, indices)| {
+            let samples = self.train.with_indices(indices.clone());
+            (name.as_str(), samples)
+        })
     }
 
     /// Bytes of values and answers of every part, each data set counted once.

@@ -1,10 +1,12 @@
 //! A choice of samples of a dataset: the whole, some classes, a random part.
 //! The images themselves are shared, never copied.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::dataset::Dataset;
 use super::random::{Purpose, permutation, stream};
+use crate::plan::{PartRange, PartsOrder};
 use crate::{Error, Result};
 
 /// Positions in a shared dataset.
@@ -34,6 +36,13 @@ impl Subset {
                 dataset,
                 indices: indices.into(),
             }),
+        }
+    }
+    /// Others of the same dataset, whose `indices` came from [`Self::parts`].
+    pub(super) fn with_indices(&self, indices: Vec<u32>) -> Self {
+        Self {
+            dataset: Arc::clone(&self.dataset),
+            indices: indices.into(),
         }
     }
     /// The dataset they are from.
@@ -139,6 +148,40 @@ impl Subset {
         Ok((part(&kept[count..]), Some(part(&kept[..count]))))
     }
 
+    /// The samples that `parts` names, each among these in the order of the set or in one drawn
+    /// under `seed`.
+    ///
+    /// # Errors
+    /// A usage error for a part that is empty or reaches beyond the last sample.
+    pub fn parts(
+        &self,
+        parts: &BTreeMap<String, PartRange>,
+        order: PartsOrder,
+        seed: u64,
+    ) -> Result<BTreeMap<String, Vec<u32>>> {
+        if parts.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let mut stored = self.indices.to_vec();
+        stored.sort_unstable();
+        let ordered: Vec<u32> = match order {
+            PartsOrder::Stored => stored,
+            PartsOrder::Random => {
+                let mut rng = stream(Purpose::Parts, seed, 0, 0);
+                let order = permutation(&mut rng, stored.len());
+                order.into_iter().map(|at| stored[at as usize]).collect()
+            }
+        };
+        let part = |(name, range): (&String, &PartRange)| {
+            let range = range.of(ordered.len()).map_err(|what| {
+                Error::usage(format!("`data.parts.{name}` {what}"))
+                    .hint("samples that `limit_train` and `validation` leave are counted from 0")
+            })?;
+            Ok((name.clone(), ordered[range].to_vec()))
+        };
+        parts.iter().map(part).collect()
+    }
+
     fn shuffled(&self, seed: u64) -> Vec<u32> {
         let mut rng = stream(Purpose::Choice, seed, 0, 0);
         permutation(&mut rng, self.len())
@@ -181,6 +224,40 @@ mod tests {
         assert!(none.is_none() && all.indices().is_sorted() && all.len() == 1297);
         assert!(digits().divide(Some(10), 10.0, 1).is_err());
         assert!(digits().divide(Some(10), 0.01, 1).is_err());
+    }
+
+    #[test]
+    fn parts_are_ranges_of_what_is_left_for_training() {
+        let range = |text: &str| text.parse::<PartRange>().unwrap();
+        let names = [("first", ":50%"), ("last", "50%:"), ("ten", "0:10")];
+        let parts = names.map(|(name, text)| (name.to_owned(), range(text)));
+        let parts = BTreeMap::from(parts);
+        let stored = digits().parts(&parts, PartsOrder::Stored, 0).unwrap();
+        assert_eq!(stored["first"], (0..648).collect::<Vec<u32>>());
+        assert_eq!(stored["last"], (648..1297).collect::<Vec<u32>>());
+        assert_eq!(stored["ten"], stored["first"][..10]);
+        let of = |seed| digits().parts(&parts, PartsOrder::Random, seed).unwrap();
+        let drawn = of(3);
+        assert_eq!(drawn, of(3));
+        assert_ne!(drawn["first"], of(4)["first"]);
+        assert!(!drawn["first"].is_sorted());
+        let mut all = [&drawn["first"][..], &drawn["last"]].concat();
+        all.sort_unstable();
+        assert_eq!(all, (0..1297).collect::<Vec<u32>>());
+        // Nothing of the validation part is in a part.
+        let (train, held) = digits().divide(Some(300), 0.25, 1).unwrap();
+        let held = held.unwrap();
+        for order in [PartsOrder::Stored, PartsOrder::Random] {
+            let parts = train.parts(&parts, order, 1).unwrap();
+            assert_eq!((parts["first"].len(), parts["last"].len()), (112, 113));
+            assert!(parts["last"].iter().all(|i| !held.indices().contains(i)));
+        }
+        let beyond = BTreeMap::from([("x".to_owned(), range("0:1298"))]);
+        let e = digits().parts(&beyond, PartsOrder::Stored, 0).unwrap_err();
+        assert!(
+            e.text.contains("`data.parts.x`") && e.text.contains("1297"),
+            "{e}"
+        );
     }
 
     #[test]

@@ -8,6 +8,7 @@ pub mod data;
 pub mod formula;
 pub mod metric;
 mod network;
+pub mod parts;
 pub mod rates;
 pub mod read_out;
 pub mod shapes;
@@ -22,6 +23,7 @@ pub use data::{Augment, ClassRef, DataPlan, Padding, ResizeMethod, Scaling};
 pub use formula::{Formula, Moment, Variable};
 pub use metric::{EpochMetric, RuleMetrics};
 pub use network::*;
+pub use parts::{PartRange, PartsOrder};
 pub use shapes::DataShape;
 pub use training::*;
 
@@ -125,4 +127,16 @@ pub struct OutputPlan {
     pub best: Option<String>,
     /// Alignment with the true gradient on a held-out batch every so many epochs; 0 never.
     pub alignment_every: u64,
+}
+
+impl RunPlan {
+    /// The data set whose training samples a phase calls `name`: `train` and parts are of `data`.
+    #[must_use]
+    pub fn data_of(&self, name: &str) -> Option<&DataPlan> {
+        match name {
+            "train" => Some(&self.data),
+            part if self.data.parts.contains_key(part) => Some(&self.data),
+            other => self.extra_data.get(other),
+        }
+    }
 }

@@ -11,7 +11,7 @@ use super::optimizer::Optimizer;
 use super::phase::Running;
 use super::progress::{EpochEvent, Progress};
 use super::run::{SegmentResult, Trainer, named};
-use super::schedule::rate;
+use super::schedule::phase_rate;
 use super::state::{Saved, VERSION};
 use crate::nn::Clock;
 use crate::plan::metric::Part;
@@ -142,7 +142,7 @@ impl Trainer<'_> {
             // That of the last batch.
             let b = clock.step.saturating_sub(1);
             let at = Moment::at_batch(b, clock.steps_per_epoch, plan.epochs);
-            let lr = rate(&plan.schedule, optimizer.base_rate(), &at);
+            let lr = phase_rate(plan, optimizer.base_rate(), &at);
             out.insert("rate".into(), lr);
         }
         if let Some(rate) = clock.local_rate {
@@ -179,7 +179,7 @@ impl Trainer<'_> {
             && features.is_none()
             && !self.network.is_restless()
             && self.has_loss_of_result(plan);
-        let loss = &running.criterion;
+        let loss = &running.criterion.for_evaluation();
         let evaluated = evaluate(&mut self.network, samples, features, loss, &self.place)?;
         self.network.set_mode(&Self::mode(plan));
         self.current = like_result.then(|| SegmentResult::new(&self.segment.name, &evaluated));

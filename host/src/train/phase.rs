@@ -10,7 +10,7 @@ use super::meter::Meter;
 use super::optimizer::Optimizer;
 use super::progress::{PhaseEvent, Progress, StepEvent};
 use super::run::{Resume, Trainer};
-use super::schedule::{is_rate, local_rate, rate};
+use super::schedule::{is_rate, local_rate, phase_rate};
 use super::step::{StepInput, gradient_step, local_step};
 use super::stop::StopState;
 use crate::data::Answers;
@@ -373,7 +373,7 @@ impl Trainer<'_> {
             return local_step(&mut self.network, input, running.first, clock);
         };
         let at = Moment::at_batch(clock.step, clock.steps_per_epoch, plan.epochs);
-        let lr = rate(&plan.schedule, optimizer.base_rate(), &at);
+        let lr = phase_rate(plan, optimizer.base_rate(), &at);
         if let SchedulePlan::Formula { .. } = plan.schedule {
             is_rate("schedule", lr)?;
         }

@@ -142,6 +142,7 @@ pub fn locate<'a>(steps: &[&'a str]) -> Option<(&'static str, &'a str)> {
         ["data", ref rest @ ..] | ["extra_data", _, ref rest @ ..] => match *rest {
             ["augment", key] => Some(("data.augment", key)),
             ["options", _] => Some(("data", "options")),
+            ["parts", _] => Some(("data", "parts")),
             [key] => Some(("data", key)),
             _ => None,
         },

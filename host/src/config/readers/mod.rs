@@ -82,6 +82,9 @@ impl<'a> Scene<'a> {
                 let set = set.map(|(name, set)| (name.as_str(), set));
                 Self { set, ..self }.why(leaf)?
             }
+            ["data", "parts", name] if plan.phases.iter().all(|phase| phase.data != name) => {
+                Some(format!("no phase has `data = \"{name}\"`"))
+            }
             ["data", ..] => {
                 let set = Some(("train", &plan.data));
                 Self { set, ..self }.why(leaf)?

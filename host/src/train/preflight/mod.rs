@@ -100,6 +100,8 @@ fn samples(data: &TrainData) -> Vec<(String, usize)> {
     let validation = data.validation.iter();
     all.extend(validation.map(|v| ("validation".to_owned(), v.len())));
     all.push(("test".to_owned(), data.test.len()));
+    let parts = data.parts.iter();
+    all.extend(parts.map(|(name, set)| (format!("`data.parts.{name}`"), set.len())));
     let extra = data.extra.iter();
     all.extend(extra.map(|(name, set)| (format!("`extra_data.{name}`"), set.len())));
     all
