@@ -9,7 +9,7 @@ mod labels;
 mod npy;
 mod options;
 mod picture;
-mod split;
+pub(super) mod split;
 mod store;
 mod table;
 
