@@ -4,6 +4,7 @@
 #[macro_use]
 mod terminal;
 
+pub mod allocator;
 pub mod app;
 pub mod bench;
 pub mod cli;

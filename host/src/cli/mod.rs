@@ -7,6 +7,7 @@ mod completions;
 mod config;
 mod data;
 pub mod doctor;
+mod environment;
 mod eval;
 mod experiments;
 mod logs;
@@ -84,10 +85,17 @@ pub fn main(open: Open) -> ! {
         Err(e) => {
             // Help and version are results; clap chooses the stream.
             let _ = e.print();
+            if e.use_stderr() && train::wants_events(std::env::args_os()) {
+                train::send_usage_error(&e);
+            }
             process::exit(if e.use_stderr() { 2 } else { 0 });
         }
     };
     logs::start();
+    // Its parent has told already.
+    if !matches!(&cli.command, Command::Rules(rules) if rules.is_child()) {
+        environment::check();
+    }
     crate::plugins::trial::enable();
     crate::storage::survive_file_size_limit();
     let code = match dispatch(cli.command, open) {

@@ -94,6 +94,17 @@ impl Folders {
     }
 }
 
+impl RulesCommand {
+    /// Whether this process is one that another command starts to open plugins in.
+    pub(super) fn is_child(&self) -> bool {
+        match self {
+            Self::Trial { .. } => true,
+            Self::Check(args) => args.in_process,
+            Self::List(_) | Self::Describe(_) => false,
+        }
+    }
+}
+
 /// Runs the command.
 pub(super) fn run(command: &RulesCommand, open: Open) -> Result<()> {
     match command {

@@ -10,7 +10,7 @@ use super::loader::{Loader, LoaderOptions};
 use super::normalize::Normalizer;
 use super::resize;
 use super::set::{Layout, SetInfo};
-use super::subset::Subset;
+use super::subset::{Choice, Subset};
 use super::whiten;
 use super::{cifar, own, published, registry};
 use crate::device::memory;
@@ -29,6 +29,7 @@ pub struct Data {
     /// The scaling, the same for all parts.
     pub normalizer: Arc<Normalizer>,
     notes: Vec<String>,
+    warnings: Vec<String>,
     plan: DataPlan,
     /// Positions in the data set, by name of the part.
     parts: BTreeMap<String, Vec<u32>>,
@@ -188,12 +189,27 @@ impl DataPlan {
             }
         }
         let everything = Subset::all(train).of_classes(&kept);
-        let (train, validation) =
-            everything.divide(self.limit_train, self.validation, self.split_seed)?;
+        let test = Subset::all(test).of_classes(&kept);
+        let limits = [
+            ("limit_train", self.limit_train, everything.len()),
+            ("limit_test", self.limit_test, test.len()),
+        ];
+        let beyond = limits.iter().filter_map(|(key, limit, there)| {
+            let limit = limit.filter(|limit| limit > there)?;
+            Some(format!(
+                "`data.{key}` is {limit}, and `{}` has {there} samples there: all are used",
+                self.set
+            ))
+        });
+        let mut warnings: Vec<String> = beyond.collect();
+        warnings.extend(self.unread_options(everything.dataset()));
+        let choice = Choice {
+            seed: self.split_seed,
+            by_class: self.stratify,
+        };
+        let (train, validation) = everything.divide(self.limit_train, self.validation, choice)?;
         let parts = train.parts(&self.parts, self.parts_order, self.split_seed)?;
-        let test = Subset::all(test)
-            .of_classes(&kept)
-            .limited(self.limit_test, self.split_seed);
+        let test = test.limited(self.limit_test, choice);
         if train.is_empty() || test.is_empty() {
             return Err(Error::usage(format!(
                 "`{}` has no sample left after `data.classes`, the limits and validation",
@@ -206,6 +222,7 @@ impl DataPlan {
             test,
             normalizer: Arc::new(normalizer),
             notes,
+            warnings,
             plan: self.clone(),
             parts,
         };
@@ -213,6 +230,27 @@ impl DataPlan {
             data.whiten(smoothing)?;
         }
         Ok(data)
+    }
+
+    /// Settings that this set gives nothing to do.
+    fn unread_options(&self, set: &Dataset) -> Vec<String> {
+        let given = |key: &str| self.options.contains_key(key);
+        let own = |key: &str, why: &str| format!("`data.options.{key}` has no effect: {why}");
+        let no_classes = set.classes() == 0;
+        let is_own = self.info().is_ok_and(SetInfo::is_own);
+        let mut found = Vec::new();
+        if self.stratify && no_classes {
+            found.push("`data.stratify` has no effect: the samples have no classes".to_owned());
+        }
+        if is_own && given("stratify") && no_classes {
+            found.push(own("stratify", "the samples have no classes"));
+        } else if is_own && given("stratify") && !given("test") {
+            found.push(own("stratify", "the set has a test part of its own"));
+        }
+        if is_own && given("layout") && set.shape().plane() == 1 {
+            found.push(own("layout", "the arrays are vectors, not images"));
+        }
+        found
     }
 
     /// Both parts, resized.
@@ -389,6 +427,10 @@ impl Data {
     /// files left out, sizes other than published.
     pub fn notes(&self) -> &[String] {
         &self.notes
+    }
+    /// What the plan asks for and the set cannot give.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
     }
     /// The plan this was made from.
     pub fn plan(&self) -> &DataPlan {

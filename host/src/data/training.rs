@@ -199,6 +199,16 @@ impl Opened {
         self.main.notes().iter().cloned().chain(further)
     }
 
+    /// What the plan asks for and its sets cannot give, see [`Data::warnings`].
+    pub fn warnings(&self) -> impl Iterator<Item = String> {
+        let further = self.extra.iter().flat_map(|(name, data)| {
+            let own = format!("`extra_data.{name}.");
+            let texts = data.warnings().iter();
+            texts.map(move |text| text.replace("`data.", &own))
+        });
+        self.main.warnings().iter().cloned().chain(further)
+    }
+
     /// The sets as the trainer takes them.
     pub fn for_training(&self) -> TrainData {
         self.main.for_training(&self.extra)

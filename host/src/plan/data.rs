@@ -107,6 +107,9 @@ pub struct DataPlan {
     pub limit_train: Option<usize>,
     /// Use this many test samples, chosen at random. Default: all.
     pub limit_test: Option<usize>,
+    /// The limits and the validation part take from each class its share. Default false: by chance
+    /// alone.
+    pub stratify: bool,
     /// Keep only these classes, by label or name; they are numbered from 0 in the order of the
     /// list. Default empty, all.
     pub classes: Vec<ClassRef>,
@@ -148,6 +151,7 @@ impl Default for DataPlan {
             split_seed: 0,
             limit_train: None,
             limit_test: None,
+            stratify: false,
             classes: Vec::new(),
             normalize: Scaling::Unit,
             mean: None,

@@ -89,6 +89,12 @@ const DATA: &[Reader] = &[
         "in `data`, not in `extra_data`",
         why::test_part_of_extra,
     ),
+    Reader::only(
+        "stratify",
+        LOAD,
+        "with `validation`, `limit_train` or `limit_test`, of classes",
+        why::split_without_choice,
+    ),
     always("classes", LOAD),
     always("normalize", LOAD),
     always("mean", "`normalize = \"standard\"`; refused without"),

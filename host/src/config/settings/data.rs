@@ -58,6 +58,12 @@ pub const DATA_SET: &[Setting] = &[
         "use this many test samples, chosen at random",
     ),
     Setting::new(
+        "stratify",
+        Kind::Flag,
+        "false",
+        "`limit_train`, `limit_test` and `validation` take from each class its share of the samples",
+    ),
+    Setting::new(
         "classes",
         Kind::Labels,
         "[]",
