@@ -5,6 +5,7 @@
 mod terminal;
 
 pub mod app;
+pub mod attack;
 pub mod bench;
 pub mod cli;
 pub mod config;
