@@ -6,6 +6,7 @@ mod terminal;
 
 pub mod allocator;
 pub mod app;
+pub mod attack;
 pub mod bench;
 pub mod cli;
 pub mod config;
