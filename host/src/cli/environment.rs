@@ -1,6 +1,6 @@
 //! Environment variables that somebody set for this program and that nothing reads.
 
-use super::warn_once;
+use super::warn::warn_once;
 use crate::config;
 use crate::text::nearest;
 

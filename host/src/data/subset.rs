@@ -308,7 +308,16 @@ mod tests {
         all.sort_unstable();
         assert_eq!(all, (0..1297).collect::<Vec<u32>>());
         // Nothing of the validation part is in a part.
-        let (train, held) = digits().divide(Some(300), 0.25, 1).unwrap();
+        let (train, held) = digits()
+            .divide(
+                Some(300),
+                0.25,
+                Choice {
+                    seed: 1,
+                    by_class: false,
+                },
+            )
+            .unwrap();
         let held = held.unwrap();
         for order in [PartsOrder::Stored, PartsOrder::Random] {
             let parts = train.parts(&parts, order, 1).unwrap();

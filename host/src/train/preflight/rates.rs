@@ -1,7 +1,9 @@
 //! Rates that are 0 in every batch: a phase that changes nothing is a wish that does nothing.
 
-use super::{Segment, TrainData, learns, set};
+use super::Segment;
+use super::subject::learns;
 use crate::Result;
+use crate::data::feed::TrainData;
 use crate::nn::Outline;
 use crate::nn::outline::PartKind;
 use crate::plan::{
@@ -24,7 +26,7 @@ pub(super) fn warnings(
 ) -> Result<Vec<String>> {
     let mut found = Vec::new();
     for phase in &segment.phases {
-        let samples = set(data, &phase.data)?.len();
+        let samples = data.get(&phase.data)?.len();
         let steps = crate::data::feed::steps(samples, phase.batch, phase.drop_last);
         let learning = || outline.parts.iter().filter(|part| learns(part, phase));
         let kinds = || learning().map(|part| &part.kind);
