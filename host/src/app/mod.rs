@@ -257,6 +257,7 @@ impl Host for App {
             rules: &self.registry,
             data: &data,
             device: self.placement(plan)?.device,
+            steps: None,
         };
         let (mut bridge, resume) = Bridge::open(folder, reporter, stop)?;
         let outcome = train::run(&job, &mut bridge, resume)?;
@@ -271,6 +272,7 @@ impl Host for App {
             rules: &self.registry,
             data: &data,
             device: self.placement(plan)?.device,
+            steps: None,
         };
         train::longer::what_differs(&job, of)
     }
@@ -296,6 +298,7 @@ impl Host for App {
             rules: &self.registry,
             data: &data,
             device: self.placement(plan)?.device,
+            steps: None,
         };
         let mut warn = |w: &train::Warning| {
             tell!("warning: {}\nhint: {}", w.text, w.hint);

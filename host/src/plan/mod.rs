@@ -7,6 +7,7 @@
 pub mod data;
 pub mod formula;
 pub mod metric;
+mod mixed;
 mod network;
 pub mod parts;
 pub mod rates;
@@ -22,6 +23,7 @@ use serde::{Deserialize, Serialize};
 pub use data::{Augment, ClassRef, DataPlan, Padding, ResizeMethod, Scaling};
 pub use formula::{Formula, Moment, Variable};
 pub use metric::{EpochMetric, RuleMetrics};
+pub use mixed::{CandidatePlan, DropPathPlan, MixedPlan, RowPlan, SidePlan, TransformPlan};
 pub use network::*;
 pub use parts::{PartRange, PartsOrder};
 pub use shapes::DataShape;

@@ -2,15 +2,25 @@
 //! Every rate is a function of where training stands, so a resumed run needs no state.
 
 use crate::plan::rates::softhebb_thresholds;
-use crate::plan::{LocalRatePlan, Moment, PhasePlan, SchedulePlan};
+use crate::plan::{LocalRatePlan, Moment, PhasePlan, SchedulePlan, Warmup};
 use crate::{Error, Result};
 
 /// The optimiser's learning rate at `at` of a phase, from its base rate: that of the warm-up, or
 /// once this is over, of the schedule.
 pub fn phase_rate(phase: &PhasePlan, base: f64, at: &Moment) -> f64 {
-    match phase.warmup.and_then(|warmup| warmup.share(at)) {
+    warmed(&phase.schedule, phase.warmup.as_ref(), base, at)
+}
+
+/// What `schedule` makes of the base rate at `at`, or `warmup` until it is over.
+pub fn warmed(
+    schedule: &SchedulePlan,
+    warmup: Option<&Warmup>,
+    base: f64,
+    at: &Moment,
+) -> f64 {
+    match warmup.and_then(|warmup| warmup.share(at)) {
         Some(share) => base * share,
-        None => rate(&phase.schedule, base, at),
+        None => rate(schedule, base, at),
     }
 }
 
@@ -75,7 +85,6 @@ pub fn is_rate(key: &str, x: f64) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::Warmup;
 
     #[test]
     fn softhebb_halves_after_the_published_epochs() {

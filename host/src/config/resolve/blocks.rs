@@ -97,6 +97,9 @@ fn block(path: &str, table: Table, context: &dyn PlanContext) -> Result<(BlockPl
         pool,
         residual,
         graph,
+        transform: None,
+        side: None,
+        recompute: false,
     };
     Ok((plan, s.close()))
 }
@@ -374,7 +377,7 @@ fn read_edges(n: &mut Section, context: &dyn PlanContext) -> Result<Vec<EdgePlan
         let mut e = Section::open(&join(&list, &i.to_string()), table, EDGE)?;
         let source = e.text("source")?;
         let blocks = blocks(&mut e, context)?;
-        edges.push(EdgePlan { source, blocks });
+        edges.push(EdgePlan::new(source, blocks));
         shown.push(e.close());
     }
     n.show_tables("from", shown);
