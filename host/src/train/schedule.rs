@@ -12,12 +12,7 @@ pub fn phase_rate(phase: &PhasePlan, base: f64, at: &Moment) -> f64 {
 }
 
 /// What `schedule` makes of the base rate at `at`, or `warmup` until it is over.
-pub fn warmed(
-    schedule: &SchedulePlan,
-    warmup: Option<&Warmup>,
-    base: f64,
-    at: &Moment,
-) -> f64 {
+pub fn warmed(schedule: &SchedulePlan, warmup: Option<&Warmup>, base: f64, at: &Moment) -> f64 {
     match warmup.and_then(|warmup| warmup.share(at)) {
         Some(share) => base * share,
         None => rate(schedule, base, at),

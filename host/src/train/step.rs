@@ -51,14 +51,9 @@ enum Rate {
 impl GradientStep {
     /// Steps at the optimiser's own learning rate.
     pub fn new(criterion: impl Into<Criterion>) -> Self {
-        Self::scheduled(criterion, SchedulePlan::Constant)
-    }
-
-    /// Steps at the optimiser's learning rate as `schedule` moves it.
-    pub fn scheduled(criterion: impl Into<Criterion>, schedule: SchedulePlan) -> Self {
         Self {
             criterion: criterion.into(),
-            rate: Rate::By(schedule, None),
+            rate: Rate::By(SchedulePlan::Constant, None),
         }
     }
 
