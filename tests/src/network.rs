@@ -10,6 +10,7 @@ use biorule::config::{
 };
 use biorule::nn::build::Placement;
 use biorule::nn::{Clock, InputShape, Mode, Network, Pass};
+use biorule::plan::PadMode;
 use candle_core::{DType, Tensor};
 
 use crate::Result;
@@ -50,7 +51,7 @@ pub fn conv(kernel: [usize; 2]) -> MapPlan {
         padding: [0; 4],
         dilation: [1, 1],
         groups: 1,
-        padding_mode: "zeros".into(),
+        padding_mode: PadMode::Zeros,
     }
 }
 

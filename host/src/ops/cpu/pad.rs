@@ -3,7 +3,6 @@
 use biorule_kernels::pad;
 use candle_core::Tensor;
 
-use super::conv::kernel_mode;
 use super::real::{Real, by_dtype, dims4, filled, read};
 use crate::Result;
 use crate::ops::PadMode;
@@ -18,7 +17,7 @@ fn forward_typed<T: Real>(x: &Tensor, padding: [usize; 4], mode: PadMode) -> Res
     let [top, bottom, left, right] = padding;
     read::<T, _>(x, |x| {
         filled::<T>(&[b, c, h + top + bottom, w + left + right], |y| {
-            pad::pad(kernel_mode(mode), padding, b * c, h, w, x, y);
+            pad::pad(mode, padding, b * c, h, w, x, y);
         })
     })?
 }
@@ -34,7 +33,7 @@ fn backward_typed<T: Real>(grad: &Tensor, padding: [usize; 4], mode: PadMode) ->
     let (h, w) = (hp - top - bottom, wp - left - right);
     read::<T, _>(grad, |grad| {
         filled::<T>(&[b, c, h, w], |dx| {
-            pad::unpad_grad(kernel_mode(mode), padding, b * c, h, w, grad, dx);
+            pad::unpad_grad(mode, padding, b * c, h, w, grad, dx);
         })
     })?
 }

@@ -12,14 +12,15 @@ use candle_core::{DType, Tensor};
 
 use super::handle::{Fault, give, look, out, run};
 use crate::nn::LayerMap;
-use crate::ops::{ConvGeometry, PadMode, compete, conv, dense};
+use crate::ops::{Conv, compete, conv, dense};
+use crate::plugins::geometry;
 
 type Out = RawResult<RawTensor>;
 
 pub extern "C" fn forward(layer: *const RawLayer, x: RawTensor, w: RawTensor) -> Out {
     out("map_forward", || {
         let (layer, x, w) = (of(layer), look(x), look(w));
-        match geometry(layer, w)? {
+        match conv_for(layer, w)? {
             None => rows(x, |x| Ok(dense::dense_forward(x, w)?)),
             Some(g) => Ok(conv::conv_forward(&g, x, w)?),
         }
@@ -29,7 +30,7 @@ pub extern "C" fn forward(layer: *const RawLayer, x: RawTensor, w: RawTensor) ->
 pub extern "C" fn feedback(layer: *const RawLayer, g: RawTensor, w: RawTensor) -> Out {
     out("map_feedback", || {
         let (layer, grad, w) = (of(layer), look(g), look(w));
-        match geometry(layer, w)? {
+        match conv_for(layer, w)? {
             None => rows(grad, |grad| Ok(dense::dense_input_grad(grad, w)?)),
             Some(g) => Ok(conv::conv_input_grad(
                 &g,
@@ -48,8 +49,8 @@ pub extern "C" fn correlate(layer: *const RawLayer, x: RawTensor, g: RawTensor) 
             let (x, grad) = (flat(x)?, flat(grad)?);
             return Ok(dense::dense_weight_grad(&x, &grad)?);
         }
-        let g = ConvGeometry {
-            out_channels: grad.dim(1)?,
+        let g = Conv {
+            out: grad.dim(1)?,
             ..conv_geometry(layer)?
         };
         Ok(conv::conv_weight_grad(&g, x, grad)?)
@@ -146,45 +147,30 @@ fn of<'a>(layer: *const RawLayer) -> &'a RawLayer {
     unsafe { &*layer }
 }
 
-fn conv_geometry(layer: &RawLayer) -> Result<ConvGeometry, Fault> {
-    let mode = match layer.pad_mode {
-        self::layer::PAD_ZEROS => PadMode::Zeros,
-        self::layer::PAD_REFLECT => PadMode::Reflect,
-        self::layer::PAD_REPLICATE => PadMode::Replicate,
-        self::layer::PAD_CIRCULAR => PadMode::Circular,
-        Code(n) => return Err(Fault(fail::UNSUPPORTED, format!("padding mode number {n}"))),
-    };
-    Ok(ConvGeometry {
-        in_channels: layer.input[0],
-        out_channels: layer.output[0],
-        kernel: layer.kernel,
-        stride: layer.stride,
-        padding: layer.padding,
-        dilation: layer.dilation,
-        groups: layer.groups,
-        mode,
-    })
+fn conv_geometry(layer: &RawLayer) -> Result<Conv, Fault> {
+    geometry::read(layer)
+        .map_err(|Code(n)| Fault(fail::UNSUPPORTED, format!("padding mode number {n}")))
 }
 
 /// The convolution with the outputs and groups of `w`, or nothing for a dense layer.
-fn geometry(layer: &RawLayer, w: &Tensor) -> Result<Option<ConvGeometry>, Fault> {
+fn conv_for(layer: &RawLayer, w: &Tensor) -> Result<Option<Conv>, Fault> {
     if layer.kind != self::layer::CONV {
         return Ok(None);
     }
     let g = conv_geometry(layer)?;
     let (units, per_group, r, s) = w.dims4()?;
-    if [r, s] != g.kernel || per_group == 0 || g.in_channels % per_group != 0 {
+    if [r, s] != g.kernel || per_group == 0 || g.channels % per_group != 0 {
         let text = format!(
             "a weight of shape {:?} does not fit a layer with {} channels and kernel {:?}",
             w.dims(),
-            g.in_channels,
+            g.channels,
             g.kernel
         );
         return Err(Fault(fail::SHAPE, text));
     }
-    Ok(Some(ConvGeometry {
-        out_channels: units,
-        groups: g.in_channels / per_group,
+    Ok(Some(Conv {
+        out: units,
+        groups: g.channels / per_group,
         ..g
     }))
 }

@@ -4,7 +4,7 @@ use candle_core::{DType, Tensor};
 
 use super::{TYPES, agree, places, values};
 use crate::ops::cuda::{conv, pad, pool};
-use crate::ops::{ConvGeometry, PadMode, Window, cpu};
+use crate::ops::{Conv, PadMode, Window, cpu};
 
 const MODES: [PadMode; 4] = [
     PadMode::Zeros,
@@ -37,31 +37,31 @@ const SHAPES: [Shape; 9] = [
     (12, 10, 1, [1, 1], [1, 1], [0, 0, 0, 0], [1, 1], [1, 1]),
 ];
 
-fn geometry(shape: Shape, mode: PadMode) -> (ConvGeometry, [usize; 2]) {
-    let (in_channels, out_channels, groups, kernel, stride, padding, dilation, input) = shape;
-    let g = ConvGeometry {
-        in_channels,
-        out_channels,
+fn geometry(shape: Shape, mode: PadMode) -> (Conv, [usize; 2]) {
+    let (channels, out, groups, kernel, stride, padding, dilation, input) = shape;
+    let g = Conv {
+        channels,
+        out,
         kernel,
         stride,
         padding,
         dilation,
         groups,
-        mode,
+        pad_mode: mode,
     };
     (g, input)
 }
 
-fn each_case(mut f: impl FnMut(&ConvGeometry, &Tensor, &Tensor, &Tensor, [usize; 2])) {
+fn each_case(mut f: impl FnMut(&Conv, &Tensor, &Tensor, &Tensor, [usize; 2])) {
     for (i, shape) in SHAPES.into_iter().enumerate() {
         for mode in MODES {
             for dtype in TYPES {
                 let (g, input) = geometry(shape, mode);
-                let [p, q] = g.output(input).expect("fits");
+                let (p, q) = g.out_size(input[0], input[1]).expect("fits");
                 let seed = i as u64 * 10;
-                let x = values(seed, &[3, g.in_channels, input[0], input[1]], dtype);
+                let x = values(seed, &[3, g.channels, input[0], input[1]], dtype);
                 let w = values(seed + 1, &g.weight_dims(), dtype);
-                let y = values(seed + 2, &[3, g.out_channels, p, q], dtype);
+                let y = values(seed + 2, &[3, g.out, p, q], dtype);
                 f(&g, &x, &w, &y, input);
             }
         }
@@ -116,8 +116,8 @@ fn weight_gradient_is_the_reference() {
                 .transpose(0, 1)
                 .and_then(|t| t.contiguous())
                 .expect("packed");
-            let packed = packed.reshape((g.out_channels, ())).expect("packed");
-            if g.groups == 1 || g.groups < g.in_channels {
+            let packed = packed.reshape((g.out, ())).expect("packed");
+            if g.groups == 1 || g.groups < g.channels {
                 let got = conv::weight_grad_packed(g, &x, &packed).expect("gradient");
                 agree(&format!("packed {g:?}"), &got, &reference);
             }
@@ -167,7 +167,7 @@ fn each_window(mut f: impl FnMut(&Window, &Tensor, &Tensor, [usize; 2])) {
                 stride,
                 padding,
             };
-            let [p, q] = g.output(input).expect("fits");
+            let (p, q) = g.out_size(input[0], input[1]).expect("fits");
             let x = values(i as u64, &[2, 3, input[0], input[1]], dtype);
             // Few distinct values, so that ties occur.
             let x = ((x * 4.0).and_then(|x| x.round()).expect("coarse") / 4.0).expect("coarse");
