@@ -25,32 +25,13 @@ pub fn conv_weight_grad(g: &Conv, x: &Tensor, grad: &Tensor) -> Result<Tensor> {
     on_device!(x, "conv_weight_grad", cpu: cpu::conv::weight_grad(g, x, grad), cuda: super::cuda::conv::weight_grad(g, x, grad))
 }
 
-/// A border as the geometry of a convolution of single pixels, on images of `[H, W]`.
-///
-/// # Errors
-/// A usage error for a border that copies pixels which are not there.
-pub(super) fn border(
-    channels: usize,
-    padding: [usize; 4],
-    pad_mode: PadMode,
-    [h, w]: [usize; 2],
-) -> Result<Conv> {
-    let border = Conv {
-        padding,
-        pad_mode,
-        ..Conv::square(channels, channels, 1)
-    };
-    border.out_size(h, w)?;
-    Ok(border)
-}
-
 /// Input with its border, `padding = [top, bottom, left, right]`.
 ///
 /// # Errors
 /// A usage error for a border that copies pixels which are not there.
 pub fn pad(x: &Tensor, padding: [usize; 4], mode: PadMode) -> Result<Tensor> {
     let (_, c, h, w) = x.dims4()?;
-    border(c, padding, mode, [h, w])?;
+    cpu::pad::border(c, padding, mode, [h, w])?;
     on_device!(x, "pad", cpu: cpu::pad::forward(x, padding, mode), cuda: super::cuda::pad::forward(x, padding, mode))
 }
 
@@ -62,10 +43,10 @@ pub fn pad_backward(grad: &Tensor, padding: [usize; 4], mode: PadMode) -> Result
     let (_, c, h, w) = grad.dims4()?;
     let [top, bottom, left, right] = padding;
     let inside = [
-        h.saturating_sub(top + bottom),
-        w.saturating_sub(left + right),
+        h.saturating_sub(top.saturating_add(bottom)),
+        w.saturating_sub(left.saturating_add(right)),
     ];
-    border(c, padding, mode, inside)?;
+    cpu::pad::border(c, padding, mode, inside)?;
     on_device!(grad, "pad_backward", cpu: cpu::pad::backward(grad, padding, mode), cuda: super::cuda::pad::backward(grad, padding, mode))
 }
 

@@ -5,7 +5,26 @@ use candle_core::Tensor;
 
 use super::real::{Real, by_dtype, dims4, filled, read};
 use crate::Result;
-use crate::ops::PadMode;
+use crate::ops::{Conv, PadMode};
+
+/// A border as the geometry of a convolution of single pixels, on images of `[H, W]`.
+///
+/// # Errors
+/// A usage error for a border that copies pixels which are not there.
+pub fn border(
+    channels: usize,
+    padding: [usize; 4],
+    pad_mode: PadMode,
+    [h, w]: [usize; 2],
+) -> Result<Conv> {
+    let border = Conv {
+        padding,
+        pad_mode,
+        ..Conv::square(channels, channels, 1)
+    };
+    border.out_size(h, w)?;
+    Ok(border)
+}
 
 /// `x: [B, C, H, W]` to `[B, C, H + top + bottom, W + left + right]`.
 pub fn forward(x: &Tensor, padding: [usize; 4], mode: PadMode) -> Result<Tensor> {

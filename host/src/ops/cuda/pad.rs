@@ -7,7 +7,7 @@ use super::sizes::Sizes;
 use super::source::Source;
 use crate::Result;
 use crate::ops::PadMode;
-use crate::ops::conv::border;
+use crate::ops::cpu::pad::border;
 use crate::ops::cpu::real::dims4;
 
 fn prepare(

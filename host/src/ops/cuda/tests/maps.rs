@@ -230,3 +230,31 @@ fn borders_are_the_reference() {
         }
     }
 }
+
+/// The kernels read one copy of the image on each side: more would be out of bounds.
+#[test]
+fn borders_wider_than_the_image_are_refused() {
+    let (x, w) = (
+        values(3, &[2, 3, 4, 5], DType::F64),
+        values(4, &[6, 3, 3, 3], DType::F64),
+    );
+    for (mode, most) in [(PadMode::Circular, 4), (PadMode::Reflect, 3)] {
+        for (rows, fits) in [(most, true), (most + 1, false)] {
+            let padding = [rows, 0, 0, 0];
+            let g = Conv {
+                padding,
+                pad_mode: mode,
+                ..Conv::square(3, 6, 3)
+            };
+            for place in places() {
+                let x = x.to_device(&place).expect("x");
+                let w = w.to_device(&place).expect("w");
+                assert_eq!(pad::forward(&x, padding, mode).is_ok(), fits, "{mode}");
+                assert_eq!(conv::forward(&g, &x, &w).is_ok(), fits, "{mode}");
+            }
+            let there = crate::ops::conv::pad(&x, padding, mode);
+            assert_eq!(there.is_ok(), fits, "{mode}");
+            assert_eq!(cpu::conv::forward(&g, &x, &w).is_ok(), fits, "{mode}");
+        }
+    }
+}
