@@ -575,7 +575,7 @@ fn a_phase_takes_a_part_of_the_training_samples() {
     for (case, words) in [
         (
             parts("").set("phases.train.data=c"),
-            "neither `train` nor in `data.parts`",
+            "nor in `extra_data` or `data.parts`",
         ),
         (
             parts(", c = \"5\""),
