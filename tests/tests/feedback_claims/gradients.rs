@@ -37,9 +37,9 @@ pub(crate) fn sites() -> Vec<(&'static str, Site)> {
         ("convolution", conv(Geometry::plain(3, 0))),
         ("kernel of one pixel", conv(Geometry::plain(1, 0))),
         ("zeros", conv(three)),
-        ("reflect", mode("reflect")),
-        ("replicate", mode("replicate")),
-        ("circular", mode("circular")),
+        ("reflect", mode(PadMode::Reflect)),
+        ("replicate", mode(PadMode::Replicate)),
+        ("circular", mode(PadMode::Circular)),
         ("stride", conv(Geometry { stride: 2, ..three })),
         (
             "dilation",
@@ -61,7 +61,7 @@ pub(crate) fn sites() -> Vec<(&'static str, Site)> {
                 dilation: 2,
                 groups: 2,
                 padding: 2,
-                mode: "reflect",
+                mode: PadMode::Reflect,
                 ..three
             }),
         ),
