@@ -142,6 +142,8 @@ fn pools_with_overlap_and_padding() {
             ([3, 2], [1, 2], [1, 0]),
             ([2, 2], [2, 2], [0, 0]),
             ([0, 0], [1, 1], [0, 0]),
+            // Over the whole of one axis.
+            ([0, 3], [1, 2], [0, 1]),
         ] {
             let mut block = empty("pool");
             block.pool = Some(PoolPlan {

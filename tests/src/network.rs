@@ -10,7 +10,8 @@ use biorule::config::{
     PoolPlan,
 };
 use biorule::nn::build::Placement;
-use biorule::nn::{InputShape, Mode, Network, Pass};
+use biorule::nn::{Clock, InputShape, Mode, Network, Pass};
+use biorule::plan::PadMode;
 use biorule::train::Engine;
 use candle_core::{DType, Tensor};
 
@@ -52,7 +53,7 @@ pub fn conv(kernel: [usize; 2]) -> MapPlan {
         padding: [0; 4],
         dilation: [1, 1],
         groups: 1,
-        padding_mode: "zeros".into(),
+        padding_mode: PadMode::Zeros,
     }
 }
 

@@ -11,6 +11,7 @@ use biorule::config::{
 };
 use biorule::data::Answers;
 use biorule::nn::{Clock, Mode};
+use biorule::plan::PadMode;
 use biorule::plugins::RuleEntry;
 use biorule::train::Engine;
 use biorule::train::optimizer::Optimizer;
@@ -59,7 +60,7 @@ impl Kind {
                 padding: [1; 4],
                 dilation: [1, 1],
                 groups: 1,
-                padding_mode: "zeros".into(),
+                padding_mode: PadMode::Zeros,
             },
         };
         layer(rule, map, UNITS, &[])

@@ -98,14 +98,14 @@ fn phases(plan: &RunPlan, names: &BTreeSet<String>, context: &dyn PlanContext) -
         }
         if plan.data_of(&phase.data).is_none() {
             let e = Error::usage(format!(
-                "`{path}.data` is `{}`, which is neither `train` nor in `data.parts` or `extra_data`",
+                "`{path}.data` is `{}`, which is neither `train` nor in `extra_data` or `data.parts`",
                 phase.data
             ));
             let sets = plan.data.parts.keys().chain(plan.extra_data.keys());
             let sets = sets.map(String::as_str);
             return Err(match value::nearest(&phase.data, sets.chain(["train"])) {
                 Some(near) => e.hint(format!("did you mean `{near}`?")),
-                None => e.hint("name a part in `data.parts`, or a set under `extra_data`"),
+                None => e.hint("name a set under `extra_data`, or a part in `data.parts`"),
             });
         }
         driven(phase, &path, plan, context)?;

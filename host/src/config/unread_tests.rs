@@ -186,12 +186,17 @@ fn what_nothing_reads_is_said() {
         (
             POOLED,
             &[
-                "blocks.conv.pool.kind=max",
-                "blocks.conv.pool.padding=1",
+                "blocks.conv.pool=max 2/2/1",
                 "blocks.conv.pool.count_include_pad=false",
             ],
             "blocks.conv.pool.count_include_pad",
             "never takes the padding",
+        ),
+        (
+            POOLED,
+            &["blocks.conv.pool.kernel=0", "blocks.conv.pool.padding=1"],
+            "blocks.conv.pool.padding",
+            "covers the whole map",
         ),
         (DRIVEN, &["device=cpu", "tf32=true"], "tf32", "the CPU"),
         (
@@ -570,13 +575,16 @@ fn a_phase_takes_a_part_of_the_training_samples() {
     for (case, words) in [
         (
             parts("").set("phases.train.data=c"),
-            "neither `train` nor in `data.parts`",
+            "nor in `extra_data` or `data.parts`",
         ),
         (
             parts(", c = \"5\""),
             "`data.parts.c` is `5`, expected a range",
         ),
-        (parts(", c = 5"), "`data.parts.c` is 5, expected a range"),
+        (
+            parts(", c = 5"),
+            "`data.parts.c` is the number `5`, expected a range",
+        ),
         (parts(", test = \"5:\""), "a part cannot be named `test`"),
         (parts("").set("extra_data.a=digits"), "have one name"),
         (

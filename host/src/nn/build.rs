@@ -22,7 +22,6 @@ use super::rule::{Credit, LayerShape, Role, RuleSource, StateOutline};
 use super::side::SideHead;
 use super::transform::{DivideByMax, Flatten, Shift, UnitLength, Zero};
 use crate::ops::LayerMap;
-use crate::ops::Window;
 use crate::ops::dropout::mix;
 use crate::plan::shapes::INPUT;
 use crate::plan::{
@@ -582,12 +581,8 @@ fn padded(map: &LayerMap) -> u128 {
         LayerMap::Conv {
             geometry, input, ..
         } if geometry.padding != [0; 4] => {
-            let [t, b, l, r] = geometry.padding;
-            let sides = [
-                input[0].saturating_add(t).saturating_add(b),
-                input[1].saturating_add(l).saturating_add(r),
-            ];
-            elements(&[geometry.in_channels, sides[0], sides[1]])
+            let (rows, columns) = geometry.padded_size(input[0], input[1]);
+            elements(&[geometry.channels, rows, columns])
         }
         _ => 0,
     }
@@ -626,25 +621,8 @@ fn pool_module(plan: &PoolPlan, dims: &mut [usize]) -> Result<Box<dyn Module>> {
             "pooling cannot take an input of shape {dims:?}"
         )));
     };
-    let window = if plan.kernel == [0, 0] {
-        Window {
-            kernel: [h, w],
-            stride: [h, w],
-            padding: [0, 0],
-        }
-    } else {
-        // A step beyond the map is one to its end: there is one window then.
-        let beyond = |axis: usize, size: usize| size.saturating_add(2 * plan.padding[axis]).max(1);
-        Window {
-            kernel: plan.kernel,
-            stride: [
-                plan.stride[0].min(beyond(0, h)),
-                plan.stride[1].min(beyond(1, w)),
-            ],
-            padding: plan.padding,
-        }
-    };
-    dims[1..].copy_from_slice(&window.output([h, w])?);
+    let window = plan.window(h, w);
+    dims[1..].copy_from_slice(&<[usize; 2]>::from(window.out_size(h, w)?));
     Ok(Box::new(Pool {
         kind: plan.kind,
         window,

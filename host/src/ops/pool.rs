@@ -24,7 +24,7 @@ pub fn max_pool_backward(
     positions: &Tensor,
     input: [usize; 2],
 ) -> Result<Tensor> {
-    let [p, q] = window.output(input)?;
+    let (p, q) = window.out_size(input[0], input[1])?;
     if grad.dims().get(2..) != Some(&[p, q]) {
         return Err(crate::Error::internal(format!(
             "a pooling gradient of shape {:?} for outputs of {p}x{q}",

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+pub use biorule_kernels::PadMode;
+use biorule_kernels::{Conv, Pool};
 use serde::{Deserialize, Serialize};
 
 use super::mixed::{DropPathPlan, MixedPlan, RowPlan, SidePlan, TransformPlan, all_channels};
@@ -240,9 +242,54 @@ pub enum MapPlan {
         dilation: [usize; 2],
         /// Channel groups.
         groups: usize,
-        /// `zeros`, `reflect`, `replicate` or `circular`.
-        padding_mode: String,
+        /// How pixels outside the image are filled.
+        #[serde(with = "pad_mode")]
+        padding_mode: PadMode,
     },
+}
+
+impl MapPlan {
+    /// The convolution of `channels` into `out` channels; `None` for a dense map.
+    #[must_use]
+    pub fn convolution(&self, channels: usize, out: usize) -> Option<Conv> {
+        match *self {
+            Self::Dense => None,
+            Self::Conv {
+                kernel,
+                stride,
+                padding,
+                dilation,
+                groups,
+                padding_mode: pad_mode,
+            } => Some(Conv {
+                channels,
+                out,
+                kernel,
+                stride,
+                dilation,
+                padding,
+                pad_mode,
+                groups,
+            }),
+        }
+    }
+}
+
+/// Padding modes by their names.
+mod pad_mode {
+    use biorule_kernels::PadMode;
+    use serde::de::{Deserialize, Deserializer, Error};
+    use serde::ser::Serializer;
+
+    pub fn serialize<S: Serializer>(mode: &PadMode, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(mode.name())
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<PadMode, D::Error> {
+        let name = String::deserialize(from)?;
+        let unknown = |()| D::Error::custom(format!("`{name}` is not a padding mode"));
+        name.parse().map_err(unknown)
+    }
 }
 
 /// A hyperparameter's value.
@@ -303,7 +350,7 @@ pub enum ActivationPlan {
 pub struct PoolPlan {
     /// Maximum or average.
     pub kind: PoolKind,
-    /// `[rows, columns]`; `[0, 0]` covers the whole map (global pooling).
+    /// `[rows, columns]`; 0 covers the whole map along its axis (global pooling).
     pub kernel: [usize; 2],
     /// `[rows, columns]`.
     pub stride: [usize; 2],
@@ -313,6 +360,29 @@ pub struct PoolPlan {
     /// `count_include_pad`); the maximum never takes them.
     #[serde(default = "yes", skip_serializing_if = "is_yes")]
     pub count_include_pad: bool,
+}
+
+impl PoolPlan {
+    /// Its window on maps of `rows` x `columns`. One that covers the whole map along an axis has one
+    /// place there, whatever stride and padding say; a step beyond the map is one to its end.
+    #[must_use]
+    pub fn window(&self, rows: usize, columns: usize) -> Pool {
+        let mut window = Pool {
+            kernel: self.kernel,
+            stride: self.stride,
+            padding: self.padding,
+        };
+        for (axis, size) in [rows, columns].into_iter().enumerate() {
+            if window.kernel[axis] == 0 {
+                (window.kernel[axis], window.stride[axis]) = (size, size);
+                window.padding[axis] = 0;
+                continue;
+            }
+            let padded = size.saturating_add(window.padding[axis].saturating_mul(2));
+            window.stride[axis] = window.stride[axis].min(padded.max(1));
+        }
+        window
+    }
 }
 
 fn yes() -> bool {

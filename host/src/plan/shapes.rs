@@ -1,6 +1,8 @@
 //! Shapes from block to block, checked before anything is allocated. A shape
 //! is that of one sample: `[C, H, W]` or `[features]`.
 
+use biorule_kernels::ShapeError;
+
 use super::{
     BlockPlan, EdgePlan, GraphPlan, Join, LayerPlan, MapPlan, NodePlan, PoolPlan, ResidualPlan,
     Shortcut, SidePlan, TransformPlan,
@@ -16,9 +18,6 @@ pub struct DataShape {
     /// Number of classes, or of targets for regression.
     pub classes: usize,
 }
-
-/// Pixels of a pooling window at most: places inside of one are kept in 16 bits.
-pub const MOST_POOLED: usize = u16::MAX as usize;
 
 /// Name of a block's own input among the nodes of its graph.
 pub const INPUT: &str = "input";
@@ -141,108 +140,55 @@ pub fn layer_output(
             }
         };
     }
-    let MapPlan::Conv {
-        kernel,
-        stride,
-        padding,
-        dilation,
-        groups,
-        padding_mode,
-    } = &layer.map
-    else {
-        return Err(Error::internal("a map that is neither dense nor conv"));
-    };
-    let [channels, rows, columns] = input else {
+    let [channels, rows, columns] = *input else {
         return Err(misfit(block, "a convolution", input, "[C, H, W]")
             .hint("a convolution cannot stand behind a dense layer or `flatten`"));
     };
-    if channels % groups != 0 || out % groups != 0 {
-        let expected =
-            format!("input and output channels ({out}) that `groups = {groups}` divides");
-        return Err(misfit(block, "a convolution", input, &expected));
-    }
-    countable(
-        block,
-        "a weight",
-        &[out, channels / groups, kernel[0], kernel[1]],
-    )?;
-    let sides = [[padding[0], padding[1]], [padding[2], padding[3]]];
-    let mut shape = vec![out];
-    let mut whole = vec![*channels];
-    for (axis, size) in [*rows, *columns].into_iter().enumerate() {
-        let largest = sides[axis].into_iter().max().unwrap_or(0);
-        check_padding(block, padding_mode, largest, input, size)?;
-        let [before, after] = sides[axis];
-        let reach = dilation[axis]
-            .saturating_mul(kernel[axis] - 1)
-            .saturating_add(1);
-        let padded = size.saturating_add(before).saturating_add(after);
-        if padded < reach {
-            let expected = format!("at least {reach} pixels along each axis with padding");
-            return Err(misfit(block, "a convolution", input, &expected));
-        }
-        shape.push((padded - reach) / stride[axis] + 1);
-        whole.push(padded);
-    }
-    countable(block, "a padded input", &whole)?;
-    Ok(shape)
-}
-
-/// Padding that copies pixels needs as many as it copies.
-fn check_padding(
-    block: &str,
-    mode: &str,
-    largest: usize,
-    input: &[usize],
-    size: usize,
-) -> Result<()> {
-    let limit = match mode {
-        "reflect" => size.saturating_sub(1),
-        "circular" => size,
-        _ => usize::MAX,
+    let Some(conv) = layer.map.convolution(channels, out) else {
+        return Err(Error::internal("a map that is neither dense nor conv"));
     };
-    if largest <= limit {
-        return Ok(());
-    }
-    let expected = format!("maps that {mode} padding of {largest} fits, here at most {limit}");
-    Err(misfit(block, "a convolution", input, &expected))
+    let (p, q) = conv.out_size(rows, columns).map_err(|e| {
+        let expected = match e {
+            ShapeError::Groups { out, groups, .. } => {
+                format!("input and output channels ({out}) that `groups = {groups}` divides")
+            }
+            ShapeError::Border {
+                mode,
+                padding,
+                most,
+            } => format!("maps that {mode} padding of {padding} fits, here at most {most}"),
+            ShapeError::Window { window, .. } => {
+                format!("at least {window} pixels along each axis with padding")
+            }
+            _ => return Error::from(e).within(format_args!("block `{block}`")),
+        };
+        misfit(block, "a convolution", input, &expected)
+    })?;
+    countable(block, "a weight", &conv.weight_dims())?;
+    let (rows, columns) = conv.padded_size(rows, columns);
+    countable(block, "a padded input", &[channels, rows, columns])?;
+    Ok(vec![out, p, q])
 }
 
 /// Shape after pooling.
 fn pooled(block: &str, pool: &PoolPlan, input: &[usize]) -> Result<Vec<usize>> {
-    let [channels, rows, columns] = input else {
+    let [channels, rows, columns] = *input else {
         return Err(misfit(block, "pooling", input, "[C, H, W]"));
     };
-    let mut shape = vec![*channels];
-    let mut area = 1;
-    for (axis, size) in [*rows, *columns].into_iter().enumerate() {
-        let window = if pool.kernel[axis] == 0 {
-            size
-        } else {
-            pool.kernel[axis]
-        };
-        let padding = pool.padding[axis];
-        if padding > window / 2 {
-            let text = format!(
-                "block `{block}`: pooling has padding {padding}, more than half its window of {window}"
-            );
-            return Err(Error::usage(text));
-        }
-        let padded = size.saturating_add(padding.saturating_mul(2));
-        if padded < window {
+    let places = pool.window(rows, columns).out_size(rows, columns);
+    let (p, q) = places.map_err(|e| match e {
+        ShapeError::HalfWindow { padding, window } => Error::usage(format!(
+            "block `{block}`: pooling has padding {padding}, more than half its window of {window}"
+        )),
+        ShapeError::Window { window, .. } => {
             let expected = format!("at least {window} pixels along each axis with padding");
-            return Err(misfit(block, "pooling", input, &expected));
+            misfit(block, "pooling", input, &expected)
         }
-        shape.push((padded - window) / pool.stride[axis] + 1);
-        area *= window;
-    }
-    if area > MOST_POOLED {
-        return Err(Error::usage(format!(
-            "block `{block}`: a pooling window of {area} pixels, at most {MOST_POOLED} can be pooled"
-        ))
-        .hint("pool in two blocks, or use smaller maps"));
-    }
-    Ok(shape)
+        ShapeError::Area(_) => Error::usage(format!("block `{block}`: {e}"))
+            .hint("pool in two blocks, or use smaller maps"),
+        _ => Error::from(e).within(format_args!("block `{block}`")),
+    })?;
+    Ok(vec![channels, p, q])
 }
 
 /// Shapes inside a residual block, and the shape of the sum.

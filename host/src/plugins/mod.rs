@@ -12,6 +12,7 @@ pub mod check;
 pub mod discover;
 mod elf;
 pub mod entry;
+mod geometry;
 pub mod init;
 pub mod load;
 pub mod refusal;

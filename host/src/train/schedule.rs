@@ -30,7 +30,7 @@ pub fn rate(plan: &SchedulePlan, base: f64, at: &Moment) -> f64 {
         SchedulePlan::Cosine { floor } => {
             floor + 0.5 * (base - floor) * (1.0 + (std::f64::consts::PI * share()).cos())
         }
-        SchedulePlan::Linear { floor } => base + (floor - base) * share(),
+        SchedulePlan::Linear { floor } => base * (1.0 - share()) + floor * share(),
         SchedulePlan::Exponential { gamma } => base * gamma.powf(epoch as f64),
         SchedulePlan::Formula { factor } => base * factor.value(at),
     }

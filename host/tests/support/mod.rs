@@ -224,7 +224,7 @@ pub fn conv_layer(
             padding,
             dilation: [1, 1],
             groups: 1,
-            padding_mode: mode.into(),
+            padding_mode: mode.parse().expect("a padding mode"),
         },
         out,
         bias: true,

@@ -230,7 +230,12 @@ const POOL: &[Reader] = &[
         "the window does not cover the whole map",
         why::stride_of_global_pool,
     ),
-    always("padding", NETWORK),
+    Reader::only(
+        "padding",
+        NETWORK,
+        "the window does not cover the whole map",
+        why::padding_of_global_pool,
+    ),
     Reader::only(
         "count_include_pad",
         NETWORK,

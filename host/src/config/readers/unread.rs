@@ -202,7 +202,15 @@ pub(super) fn mode_without_padding(scene: &Scene<'_>) -> Why {
 pub(super) fn stride_of_global_pool(scene: &Scene<'_>) -> Why {
     let pool = scene.block.and_then(|block| block.pool.as_ref());
     because(
-        pool.is_some_and(|p| p.kernel == [0, 0] && p.stride != [1, 1] && p.padding == [0, 0]),
+        pool.is_some_and(|p| p.kernel == [0, 0] && p.stride != [1, 1]),
+        "the window covers the whole map",
+    )
+}
+
+pub(super) fn padding_of_global_pool(scene: &Scene<'_>) -> Why {
+    let pool = scene.block.and_then(|block| block.pool.as_ref());
+    because(
+        pool.is_some_and(|p| p.kernel == [0, 0] && p.padding != [0, 0]),
         "the window covers the whole map",
     )
 }

@@ -233,7 +233,9 @@ fn conv(s: &mut Section) -> Result<MapPlan> {
     ];
     let padding = s.sides("padding", same)?;
     let groups = s.whole("groups")? as usize;
-    let padding_mode = s.choice("padding_mode")?;
+    let mode: String = s.choice("padding_mode")?;
+    let unknown = |()| Error::internal(format!("`{mode}` is not a padding mode"));
+    let padding_mode = mode.parse().map_err(unknown)?;
     Ok(MapPlan::Conv {
         kernel,
         stride,

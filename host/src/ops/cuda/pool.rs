@@ -11,7 +11,7 @@ use crate::ops::cpu::real::dims4;
 
 /// The kernels' struct `Window`, and `[H·W, P·Q]`.
 fn window(g: &Window, planes: usize, [h, w]: [usize; 2]) -> Result<(Arg, [usize; 2], [usize; 2])> {
-    let [p, q] = g.output([h, w])?;
+    let (p, q) = g.out_size(h, w)?;
     let arg = ints(&[
         planes,
         h,

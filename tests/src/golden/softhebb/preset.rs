@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use biorule::config::{
     ActivationPlan, BlockPlan, LayerPlan, MapPlan, ParamValue, PoolKind, PoolPlan,
 };
+use biorule::plan::PadMode;
 
 use super::competition;
 use crate::Result;
@@ -157,7 +158,7 @@ fn layer(text: &str, conv: bool) -> Result<LayerPlan> {
             padding: [count("p", 0.0); 4],
             dilation: [count("d", 1.0); 2],
             groups: count("g", 1.0),
-            padding_mode: "reflect".into(),
+            padding_mode: PadMode::Reflect,
         }
     } else {
         MapPlan::Dense
