@@ -6,6 +6,7 @@
 //! phase, epoch and step, so a resumed run goes on bit for bit.
 
 pub mod alignment;
+pub mod architecture;
 pub mod baseline;
 mod best;
 pub mod cache;
@@ -36,6 +37,7 @@ pub mod stop;
 
 pub use crate::data::feed::{Batch, EpochSpec, Samples, TrainData};
 pub use crate::device::Place;
+pub use architecture::Architecture;
 pub use best::Best;
 pub use classes::{ClassScore, Confusion};
 pub use engine::{Engine, Passed, Step, StepInput, Steps};

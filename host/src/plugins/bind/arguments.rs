@@ -74,6 +74,7 @@ impl Inputs {
                 rate: call.rate.unwrap_or(f64::NAN),
                 training: call.training,
                 learning: call.learning,
+                pass: call.pass,
             },
             state: state.iter().map(|s| lend(&s.name, &s.tensor)).collect(),
             kept: kept.iter().map(|(name, t)| lend(name, t)).collect(),
