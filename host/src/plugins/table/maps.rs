@@ -100,7 +100,7 @@ fn room(layer: *const RawLayer, which: Map, t: &Tensor, w: &Tensor) -> Result<()
         (None, Map::Feedback) => [&t.dims()[..t.rank() - 1], rest].concat(),
         (Some(_), Map::Feedback) => [&[batch], &layer.input[..]].concat(),
         (Some(g), Map::Forward) => {
-            let [p, q] = g.out_size(layer.input[1], layer.input[2])?;
+            let (p, q) = g.out_size(layer.input[1], layer.input[2])?;
             vec![batch, *units, p, q]
         }
     };
