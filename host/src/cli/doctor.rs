@@ -12,8 +12,8 @@ use serde::Serialize;
 use super::{Host, Open};
 use crate::Result;
 use crate::device::libraries::{self, Probed};
-use crate::plugins::PLUGIN_PATH_VARIABLE;
 use crate::plugins::discover::{environment_folders, unsearchable};
+use crate::plugins::{PLUGIN_PATH_VARIABLE, TAKEN};
 
 /// Options of `biorule doctor`.
 #[derive(Debug, Default, clap::Args)]
@@ -34,6 +34,8 @@ pub enum Health {
     Ok,
     /// Absent, and only needed for something special.
     Absent,
+    /// In order, but something else takes its place.
+    Unused,
     /// Wrong; `advice` says what to do.
     Broken,
 }
@@ -177,7 +179,10 @@ fn plugins(host: &dyn Host, configured: &[PathBuf]) -> Section {
             .to_string_lossy();
         Row {
             name: name.into_owned(),
-            health: Health::Broken,
+            health: match error.text.contains(TAKEN) {
+                true => Health::Unused,
+                false => Health::Broken,
+            },
             found: error.text.clone(),
             advice: error.hint.clone(),
         }
@@ -214,6 +219,7 @@ fn text(sections: &[Section]) -> String {
             let mark = match row.health {
                 Health::Ok => "ok    ",
                 Health::Absent => "absent",
+                Health::Unused => "unused",
                 Health::Broken => "BROKEN",
             };
             let _ = writeln!(out, "  {mark}  {:width$}  {}", row.name, row.found);
