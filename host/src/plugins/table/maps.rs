@@ -11,7 +11,7 @@ use biorule_plugin_api::abi::types::*;
 use candle_core::{DType, Tensor};
 
 use super::handle::{Fault, give, look, out, run};
-use super::room::{self, Map, beside};
+use super::room::beside;
 use crate::nn::LayerMap;
 use crate::ops::{ConvGeometry, PadMode, compete, conv, dense};
 
@@ -20,7 +20,7 @@ type Out = RawResult<RawTensor>;
 pub extern "C" fn forward(layer: *const RawLayer, x: RawTensor, w: RawTensor) -> Out {
     out("map_forward", || {
         let (x, w) = (look(x), look(w));
-        room::map(layer, Map::Forward, x, w)?;
+        room(layer, Map::Forward, x, w)?;
         let layer = of_layer(layer);
         match geometry(layer, w)? {
             None => rows(x, |x| Ok(dense::dense_forward(x, w)?)),
@@ -32,7 +32,7 @@ pub extern "C" fn forward(layer: *const RawLayer, x: RawTensor, w: RawTensor) ->
 pub extern "C" fn feedback(layer: *const RawLayer, g: RawTensor, w: RawTensor) -> Out {
     out("map_feedback", || {
         let (grad, w) = (look(g), look(w));
-        room::map(layer, Map::Feedback, grad, w)?;
+        room(layer, Map::Feedback, grad, w)?;
         let layer = of_layer(layer);
         match geometry(layer, w)? {
             None => rows(grad, |grad| Ok(dense::dense_input_grad(grad, w)?)),
@@ -79,6 +79,33 @@ pub extern "C" fn patches(layer: *const RawLayer, x: RawTensor) -> Out {
         )?;
         Ok(conv::patches(&g, x)?)
     })
+}
+
+/// Which of a layer's maps.
+#[derive(Clone, Copy, Debug)]
+enum Map {
+    /// `forward(x, W)`.
+    Forward,
+    /// `feedback(g, B)`.
+    Feedback,
+}
+
+/// Refuses the result of a map on `t` through `w`.
+fn room(layer: *const RawLayer, which: Map, t: &Tensor, w: &Tensor) -> Result<(), Fault> {
+    let layer = of_layer(layer);
+    let (Some(&batch), [units, rest @ ..]) = (t.dims().first(), w.dims()) else {
+        return Ok(());
+    };
+    let dims = match (geometry(layer, w)?, which) {
+        (None, Map::Forward) => [&t.dims()[..t.rank() - 1], &[*units]].concat(),
+        (None, Map::Feedback) => [&t.dims()[..t.rank() - 1], rest].concat(),
+        (Some(_), Map::Feedback) => [&[batch], &layer.input[..]].concat(),
+        (Some(g), Map::Forward) => {
+            let [p, q] = g.output([layer.input[1], layer.input[2]])?;
+            vec![batch, *units, p, q]
+        }
+    };
+    beside(t, &dims)
 }
 
 /// A plugin's competition, for use on the host's threads.
@@ -155,7 +182,7 @@ pub extern "C" fn compete(
     }
 }
 
-pub(super) fn of_layer<'a>(layer: *const RawLayer) -> &'a RawLayer {
+fn of_layer<'a>(layer: *const RawLayer) -> &'a RawLayer {
     // SAFETY: the SDK passes the `RawLayer` inside its own `LayerSpec`, alive during the call;
     // `check_ops` has made sure that both sides mean the same type.
     unsafe { &*layer }
@@ -182,7 +209,7 @@ fn conv_geometry(layer: &RawLayer) -> Result<ConvGeometry, Fault> {
 }
 
 /// The convolution with the outputs and groups of `w`, or nothing for a dense layer.
-pub(super) fn geometry(layer: &RawLayer, w: &Tensor) -> Result<Option<ConvGeometry>, Fault> {
+fn geometry(layer: &RawLayer, w: &Tensor) -> Result<Option<ConvGeometry>, Fault> {
     if layer.kind != self::layer::CONV {
         return Ok(None);
     }

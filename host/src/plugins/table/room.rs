@@ -1,11 +1,9 @@
 //! Memory is asked for before it is taken. A plan cannot know what a rule makes inside a step, and
 //! memory that is not there ends the process: an op that would take more than there is fails.
 
-use biorule_plugin_api::abi::types::RawLayer;
 use candle_core::{DType, Device, Shape, Tensor};
 
 use super::handle::Fault;
-use super::maps::{geometry, of_layer};
 use crate::device::memory;
 
 /// Bytes of an element in the widest type.
@@ -84,31 +82,4 @@ fn split(t: &Tensor, from_end: usize) -> Option<(usize, Shape)> {
     let at = t.rank().checked_sub(2)?;
     let axis = t.dims()[t.rank() - from_end];
     Some((axis, Shape::from_dims(&t.dims()[..at])))
-}
-
-/// Which of a layer's maps.
-#[derive(Clone, Copy, Debug)]
-pub enum Map {
-    /// `forward(x, W)`.
-    Forward,
-    /// `feedback(g, B)`.
-    Feedback,
-}
-
-/// Refuses the result of a map on `t` through `w`.
-pub fn map(layer: *const RawLayer, which: Map, t: &Tensor, w: &Tensor) -> Result<(), Fault> {
-    let layer = of_layer(layer);
-    let (Some(&batch), [units, rest @ ..]) = (t.dims().first(), w.dims()) else {
-        return Ok(());
-    };
-    let dims = match (geometry(layer, w)?, which) {
-        (None, Map::Forward) => [&t.dims()[..t.rank() - 1], &[*units]].concat(),
-        (None, Map::Feedback) => [&t.dims()[..t.rank() - 1], rest].concat(),
-        (Some(_), Map::Feedback) => [&[batch], &layer.input[..]].concat(),
-        (Some(g), Map::Forward) => {
-            let [p, q] = g.output([layer.input[1], layer.input[2]])?;
-            vec![batch, *units, p, q]
-        }
-    };
-    beside(t, &dims)
 }
