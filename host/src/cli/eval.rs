@@ -60,6 +60,9 @@ pub struct EvalArgs {
 /// Runs the command.
 pub(super) fn run(args: &EvalArgs, open: Open) -> Result<()> {
     let (file, checkpoint) = locate(&args.path, args.best)?;
+    if args.best && checkpoint == args.path {
+        super::warn_once("`--best` has no effect: a file is named, and that is evaluated");
+    }
     let flags = ConfigArgs {
         files: vec![file],
         sets: args.sets.clone(),
@@ -85,6 +88,9 @@ pub(super) fn run(args: &EvalArgs, open: Open) -> Result<()> {
         let warning = best.chosen_on_test() && what.split == "test";
         let word = if warning { "warning: " } else { "" };
         eprintln!("{word}{}", best.describe());
+    }
+    if args.per_class && result.classes.is_empty() {
+        super::warn_once("`--per-class` has no effect: the answers are values, not classes");
     }
     if args.json {
         return print_json(&json!({

@@ -12,6 +12,7 @@ use crate::run::extend;
 use crate::run::folder::{self, Resume};
 use crate::run::identity::DeviceRecord;
 use crate::run::identity::Longer;
+use crate::run::initial;
 use crate::run::summary::{self, Experiment, Failure};
 use crate::run::{Metrics, Outcome, Reporter, ReporterOptions, RunFolder, StopCause, StopFlag};
 use crate::text::print;
@@ -216,7 +217,13 @@ impl Started<'_> {
                 .iter()
                 .all(|seed| folder::has_ended(&folder_of(*seed)))
             {
-                let report = self.ready.host.inspect(&self.ready.resolved.plan)?;
+                let plan = &self.ready.resolved.plan;
+                if let Some(init) = &plan.init
+                    && !seeds.iter().all(|seed| folder::is_run(&folder_of(*seed)))
+                {
+                    initial::read(&init.from)?;
+                }
+                let report = self.ready.host.inspect(plan)?;
                 warnings = report.warnings;
                 super::warn(&warnings);
             }

@@ -24,4 +24,4 @@ mod verdicts;
 pub use discover::{PLUGIN_PATH_VARIABLE, search_folders};
 pub use entry::RuleEntry;
 pub use load::{LoadError, Plugin, Stage};
-pub use registry::Registry;
+pub use registry::{Registry, TAKEN};

@@ -10,7 +10,9 @@ use crate::data::Answers;
 use crate::data::feed::Samples;
 use crate::nn::Network;
 use crate::nn::rule::Credit;
-use crate::plan::{Drive, Loss, OptimizerPlan, PhasePlan};
+use crate::plan::{
+    ActivationPlan, BlockPlan, Drive, Loss, OptimizerPlan, ParamValue, PhasePlan, every_block,
+};
 use crate::text::number::readable;
 use crate::{Error, ExitCode, Result};
 
@@ -166,13 +168,49 @@ impl Trainer<'_> {
             Some(_) => rules.iter().all(|(_, credit)| *credit == Credit::Local),
             None => phase.is_some_and(|p| p.drive == Drive::Local),
         };
-        match phase {
+        let lower = match phase {
             Some(phase) if local => lower_local(phase, &rules),
             Some(phase) => lower_optimizer(phase),
             None => "lower the learning rate".to_owned(),
+        };
+        match steep(&self.segment.blocks, block) {
+            Some(other) => format!("{lower}; or {other}"),
+            None => lower,
         }
     }
 }
+
+/// The setting of `block`, else of any other, that makes large numbers out of small ones.
+fn steep(blocks: &[BlockPlan], block: Option<&str>) -> Option<String> {
+    let mut all = every_block(blocks);
+    all.sort_by_key(|b| block != Some(b.name.as_str()));
+    all.into_iter().find_map(|b| {
+        if let Some(ActivationPlan::Exp { gain }) = &b.activation {
+            return Some(format!(
+                "lower the `gain` of `activation = \"exp\"` in block `{}`, now {}: exp(gain x) grows without bound",
+                b.name,
+                short(*gain)
+            ));
+        }
+        let layer = b.layer.as_ref()?;
+        let p = match layer.params.get("lebesgue_p")? {
+            ParamValue::Float(p) => *p,
+            ParamValue::Int(p) => *p as f64,
+            ParamValue::Bool(_) | ParamValue::Text(_) => return None,
+        };
+        (p > USUAL_P).then(|| {
+            format!(
+                "lower `lebesgue_p` of block `{}`, now {}: weights are taken to the power p - 1",
+                b.name,
+                short(p)
+            )
+        })
+    })
+}
+
+/// Largest exponent of Krotov and Hopfield 2019 whose powers of weights stay far from the limits of
+/// `f32`.
+const USUAL_P: f64 = 8.0;
 
 fn lower_local(phase: &PhasePlan, rules: &[(String, Credit)]) -> String {
     let rate = match (&phase.local_rate, rules) {

@@ -1,6 +1,7 @@
 //! What was set, and by whom: the values of merged layers as a flat list, and where each path
 //! stands in the reference.
 
+use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 use config::{Value, ValueKind};
@@ -44,12 +45,26 @@ impl Given {
     }
 }
 
+impl Given {
+    /// Names of the further sets that a user gave, also with nothing but defaults.
+    pub(super) fn extra_data(&self) -> BTreeSet<&str> {
+        let sets = self.leaves.iter().filter_map(|leaf| match &leaf.steps[..] {
+            [first, name, ..] if first == "extra_data" && leaf.is_by_user() => Some(name.as_str()),
+            _ => None,
+        });
+        sets.collect()
+    }
+}
+
 impl Leaf {
     fn is_wish(&self) -> bool {
-        let user = ["file ", "environment ", "`--"];
-        let by_user = user.iter().any(|start| self.origin.starts_with(start));
         let short = self.steps[0] == "training";
-        by_user && (short || !self.is_default())
+        self.is_by_user() && (short || !self.is_default())
+    }
+
+    fn is_by_user(&self) -> bool {
+        let user = ["file ", "environment ", "`--"];
+        user.iter().any(|start| self.origin.starts_with(start))
     }
 
     /// Whether the value is the default of its setting, of any of the kinds it may belong to.
@@ -117,7 +132,7 @@ fn is_list_of_tables(items: &[Value]) -> bool {
     !items.is_empty() && items.iter().all(table)
 }
 
-/// Whether a layer in `blocks` names no rule itself.
+/// Whether a layer in `blocks`, or in a block inside of one, names no rule itself.
 fn needs_rule(blocks: &Value) -> bool {
     let ValueKind::Array(blocks) = &blocks.kind else {
         return false;
@@ -126,12 +141,9 @@ fn needs_rule(blocks: &Value) -> bool {
         let ValueKind::Table(block) = &block.kind else {
             return false;
         };
-        let inner = match block.get("residual").map(|r| &r.kind) {
-            Some(ValueKind::Table(residual)) => residual.get("blocks"),
-            _ => None,
-        };
-        let own = block.contains_key("layer") && !block.contains_key("rule");
-        own || inner.is_some_and(needs_rule)
+        let mut needs = block.contains_key("layer") && !block.contains_key("rule");
+        value::each_inside(&mut block.clone(), &mut |inner| needs |= needs_rule(inner));
+        needs
     })
 }
 

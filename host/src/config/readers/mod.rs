@@ -56,6 +56,14 @@ pub fn check(
             ));
         }
     }
+    for name in given.extra_data() {
+        let is_told = told.contains(&format!("extra_data.{name}"));
+        if !is_told && !plan.phases.iter().any(|phase| phase.data == name) {
+            warnings.add(format!(
+                "`extra_data.{name}` has no effect: no phase has `data = \"{name}\"`"
+            ));
+        }
+    }
     unread::missing_folders(plan, warnings);
     unread::empty_augmentation(plan, sources, warnings);
     Ok(())
@@ -72,6 +80,11 @@ impl<'a> Scene<'a> {
                 return Ok(self
                     .training(leaf, part, key, sources)?
                     .map(|why| (whole(), why)));
+            }
+            // Hyperparameters of the shared rule go with it.
+            ["rule", _, ..] => {
+                let why = unread::rule_for_nobody(&self)?;
+                return Ok(why.map(|why| ("rule".to_owned(), why)));
             }
             ["extra_data", name, ..] => {
                 if !plan.phases.iter().any(|phase| phase.data == name) {

@@ -99,6 +99,24 @@ fn read_values(path: &str, table: Table, settings: &'static [Setting]) -> Result
                 .map(|pair| make(list(&pair.map(|n| n as u64)), &from)),
             Kind::Wholes => Some(make(list(&s.wholes(&key)?), &from)),
             Kind::Described if key == "parts" => Some(ranges(&join(path, &key), v)?),
+            Kind::Numbers => {
+                let number = |v: &Value| value::number(v).is_some_and(f64::is_finite);
+                list_of(&s.at(&key), v, "numbers in brackets", number)?;
+                Some(v.clone())
+            }
+            Kind::Labels => {
+                let label = |v: &Value| {
+                    let number = value::integer(v).is_some_and(|n| u32::try_from(n).is_ok());
+                    number || value::text(v).is_some()
+                };
+                list_of(
+                    &s.at(&key),
+                    v,
+                    "labels or names of classes in brackets",
+                    label,
+                )?;
+                Some(v.clone())
+            }
             Kind::Table("data.augment") => {
                 let inner = s.table(&key)?;
                 let inner = inner.map(|t| read_values(&join(path, &key), t, AUGMENT));
@@ -139,6 +157,21 @@ fn ranges(path: &str, value: &Value) -> Result<Value> {
         }
     }
     Ok(value.clone())
+}
+
+/// Refuses anything but a list of what is `right`.
+fn list_of(path: &str, v: &Value, expected: &str, right: impl Fn(&Value) -> bool) -> Result<()> {
+    let wrong = match &v.kind {
+        ValueKind::Array(items) => match items.iter().find(|item| !right(item)) {
+            Some(item) => format!("`{path}` has {} in it", value::describe(item)),
+            None => return Ok(()),
+        },
+        _ => format!("`{path}` is {}", value::describe(v)),
+    };
+    let from = value::origin(v);
+    Err(Error::usage(format!(
+        "{wrong}, expected {expected} (from {from})"
+    )))
 }
 
 fn read(path: &str, table: Table, from: &str) -> Result<DataPlan> {
