@@ -55,6 +55,7 @@ fn pool_block(name: &str, stride: usize) -> BlockPlan {
             kernel: [3, 3],
             stride: [stride; 2],
             padding: [1, 1],
+            count_include_pad: true,
         }),
         ..empty(name)
     }

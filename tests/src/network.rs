@@ -10,7 +10,7 @@ use biorule::config::{
     PoolPlan,
 };
 use biorule::nn::build::Placement;
-use biorule::nn::{Clock, InputShape, Mode, Network, Pass};
+use biorule::nn::{InputShape, Mode, Network, Pass};
 use biorule::plan::PadMode;
 use biorule::train::Engine;
 use candle_core::{DType, Tensor};

@@ -61,7 +61,7 @@ pub struct EvalArgs {
 pub(super) fn run(args: &EvalArgs, open: Open) -> Result<()> {
     let (file, checkpoint) = locate(&args.path, args.best)?;
     if args.best && checkpoint == args.path {
-        super::warn_once("`--best` has no effect: a file is named, and that is evaluated");
+        super::warn::warn_once("`--best` has no effect: a file is named, and that is evaluated");
     }
     let flags = ConfigArgs {
         files: vec![file],
@@ -90,7 +90,7 @@ pub(super) fn run(args: &EvalArgs, open: Open) -> Result<()> {
         eprintln!("{word}{}", best.describe());
     }
     if args.per_class && result.classes.is_empty() {
-        super::warn_once("`--per-class` has no effect: the answers are values, not classes");
+        super::warn::warn_once("`--per-class` has no effect: the answers are values, not classes");
     }
     if args.json {
         return print_json(&json!({

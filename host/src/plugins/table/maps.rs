@@ -22,7 +22,8 @@ pub extern "C" fn forward(layer: *const RawLayer, x: RawTensor, w: RawTensor) ->
     out("map_forward", || {
         let (x, w) = (look(x), look(w));
         room(layer, Map::Forward, x, w)?;
-        match conv_for(of_layer(layer), w)? {
+        let layer = of_layer(layer);
+        match conv_for(layer, w)? {
             None => rows(x, |x| Ok(dense::dense_forward(x, w)?)),
             Some(g) => Ok(conv::conv_forward(&g, x, w)?),
         }
@@ -33,7 +34,8 @@ pub extern "C" fn feedback(layer: *const RawLayer, g: RawTensor, w: RawTensor) -
     out("map_feedback", || {
         let (grad, w) = (look(g), look(w));
         room(layer, Map::Feedback, grad, w)?;
-        match conv_for(of_layer(layer), w)? {
+        let layer = of_layer(layer);
+        match conv_for(layer, w)? {
             None => rows(grad, |grad| Ok(dense::dense_input_grad(grad, w)?)),
             Some(g) => Ok(conv::conv_input_grad(
                 &g,
@@ -70,11 +72,11 @@ pub extern "C" fn patches(layer: *const RawLayer, x: RawTensor) -> Out {
             return Ok(flat.unsqueeze(1)?);
         }
         let g = conv_geometry(layer)?;
-        let [p, q] = g.output([layer.input[1], layer.input[2]])?;
+        let (p, q) = g.out_size(layer.input[1], layer.input[2])?;
         // Selected window by window, then turned over.
         beside(
             x,
-            &[2, x.dim(0)?, g.in_channels, g.kernel[0], g.kernel[1], p, q],
+            &[2, x.dim(0)?, g.channels, g.kernel[0], g.kernel[1], p, q],
         )?;
         Ok(conv::patches(&g, x)?)
     })
