@@ -103,7 +103,12 @@ pub(super) fn apgd(
         let slope = target.slope(&now, &loss)?;
         gradient = slope.gradient;
         found = choose(&slope.logits.right(labels), &found, &now)?;
-        let better: Vec<bool> = slope.losses.iter().zip(&watch.best).map(|(l, b)| l > b).collect();
+        let better: Vec<bool> = slope
+            .losses
+            .iter()
+            .zip(&watch.best)
+            .map(|(l, b)| l > b)
+            .collect();
         best = choose(&better, &now, &best)?;
         best_gradient = choose(&better, &gradient, &best_gradient)?;
         for (held, new) in watch.best.iter_mut().zip(&slope.losses) {

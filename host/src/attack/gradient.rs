@@ -68,7 +68,11 @@ fn start(
             }
             Norm::L2 => {
                 noise.normal(*sample, out);
-                let length = out.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>().sqrt();
+                let length = out
+                    .iter()
+                    .map(|v| f64::from(*v).powi(2))
+                    .sum::<f64>()
+                    .sqrt();
                 let share = crate::data::random::unit(&mut noise.stream(*sample, 1));
                 let factor = (f64::from(share) / length.max(f64::MIN_POSITIVE)) as f32;
                 out.iter_mut().for_each(|v| *v *= factor);

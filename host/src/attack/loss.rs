@@ -95,7 +95,11 @@ impl Logits {
             let label = *label as usize;
             let mut order: Vec<usize> = (0..row.len()).collect();
             order.sort_by(|a, b| row[*b].total_cmp(&row[*a]));
-            let other = if order[0] == label { order[1] } else { order[0] };
+            let other = if order[0] == label {
+                order[1]
+            } else {
+                order[0]
+            };
             let lead = row[label] - row[other];
             let spread = row[order[0]] - row[order[2]] + 1e-12;
             gradient.fill(0.0);
@@ -203,7 +207,12 @@ mod tests {
         let z = Logits::new(outputs(), 5);
         let scaled = Logits::new(outputs().iter().map(|v| 1e3 * v).collect(), 5);
         let (a, b) = (z.logit_ratio(&LABELS), scaled.logit_ratio(&LABELS));
-        for (a, b) in a.expect("classes").losses.iter().zip(b.expect("classes").losses) {
+        for (a, b) in a
+            .expect("classes")
+            .losses
+            .iter()
+            .zip(b.expect("classes").losses)
+        {
             assert!((a - b).abs() < 1e-9);
         }
         let right = z.right(&LABELS);

@@ -282,9 +282,7 @@ impl Method {
                     "epsilon is {strength}, expected 0 to 1: pixel values lie between them"
                 ));
             }
-            Strength::Epsilon(Norm::L2)
-                if !(0.0..=(values as f64).sqrt()).contains(&strength) =>
-            {
+            Strength::Epsilon(Norm::L2) if !(0.0..=(values as f64).sqrt()).contains(&strength) => {
                 return refuse(format!(
                     "epsilon is {strength}, expected 0 to {:.3}, the diagonal of all pictures with {values} values",
                     (values as f64).sqrt()
@@ -330,8 +328,10 @@ impl Method {
         let pictures = matches!(self, Self::Square { .. } | Self::OnePixel(_))
             || matches!(self, Self::Corruption { kind } if kind.wants_pictures());
         if pictures && dims.len() != 3 {
-            return refuse(format!("it changes pictures, and these samples are vectors of {values}"))
-                .map_err(|e: Error| e.hint("`fgsm`, `pgd`, `tpgd`, `apgd` and `noise` take vectors"));
+            return refuse(format!(
+                "it changes pictures, and these samples are vectors of {values}"
+            ))
+            .map_err(|e: Error| e.hint("`fgsm`, `pgd`, `tpgd`, `apgd` and `noise` take vectors"));
         }
         if let (Self::Corruption { kind }, [channels, ..]) = (self, dims) {
             kind.check(*channels, dims)?;
@@ -363,7 +363,9 @@ fn steps_of_255(x: f64) -> Option<String> {
 
 /// Every name that `--attack` takes.
 pub fn names() -> impl Iterator<Item = &'static str> {
-    ATTACKS.into_iter().chain(Corruption::ALL.map(Corruption::name))
+    ATTACKS
+        .into_iter()
+        .chain(Corruption::ALL.map(Corruption::name))
 }
 
 /// Error for a name that is none.
@@ -387,7 +389,11 @@ mod tests {
         for name in names() {
             let method = Method::named(name, &Wishes::default()).expect("an attack");
             assert_eq!(method.name(), name);
-            let attack = Attack { method, strength: 1.0, gradient: None };
+            let attack = Attack {
+                method,
+                strength: 1.0,
+                gradient: None,
+            };
             let text = serde_json::to_string(&attack).expect("JSON");
             let back: Attack = serde_json::from_str(&text).expect("an attack");
             assert_eq!(back, attack, "{text}");
@@ -396,7 +402,11 @@ mod tests {
 
     #[test]
     fn a_misspelt_name_is_refused_with_the_nearest() {
-        for (wrong, near) in [("pdg", "pgd"), ("fog-", "fog"), ("gausian-blur", "gaussian-blur")] {
+        for (wrong, near) in [
+            ("pdg", "pgd"),
+            ("fog-", "fog"),
+            ("gausian-blur", "gaussian-blur"),
+        ] {
             let error = Method::named(wrong, &Wishes::default()).expect_err("no attack");
             let hint = error.hint.clone().unwrap_or_default();
             assert!(hint.contains(&format!("`{near}`")), "{wrong}: {hint}");
@@ -408,19 +418,52 @@ mod tests {
     #[test]
     fn strengths_that_mean_nothing_are_refused() {
         let make = |name: &str, wishes: Wishes| Method::named(name, &wishes).expect("an attack");
-        let l2 = Wishes { norm: Some(Norm::L2), ..Wishes::default() };
+        let l2 = Wishes {
+            norm: Some(Norm::L2),
+            ..Wishes::default()
+        };
         let none = Wishes::default();
         let refused = [
             (make("fgsm", none), 1.01, vec![3, 4, 4]),
             (make("fgsm", none), -0.1, vec![3, 4, 4]),
             (make("pgd", none), f64::NAN, vec![3, 4, 4]),
             (make("pgd", l2), 7.0, vec![3, 4, 4]),
-            (make("pgd", Wishes { steps: Some(0), ..none }), 0.1, vec![3, 4, 4]),
-            (make("tpgd", Wishes { step_size: Some(0.0), ..none }), 0.1, vec![3, 4, 4]),
+            (
+                make(
+                    "pgd",
+                    Wishes {
+                        steps: Some(0),
+                        ..none
+                    },
+                ),
+                0.1,
+                vec![3, 4, 4],
+            ),
+            (
+                make(
+                    "tpgd",
+                    Wishes {
+                        step_size: Some(0.0),
+                        ..none
+                    },
+                ),
+                0.1,
+                vec![3, 4, 4],
+            ),
             (make("square", none), 0.1, vec![48]),
             (make("one-pixel", none), 17.0, vec![3, 4, 4]),
             (make("one-pixel", none), 1.5, vec![3, 4, 4]),
-            (make("one-pixel", Wishes { population: Some(3), ..none }), 1.0, vec![3, 4, 4]),
+            (
+                make(
+                    "one-pixel",
+                    Wishes {
+                        population: Some(3),
+                        ..none
+                    },
+                ),
+                1.0,
+                vec![3, 4, 4],
+            ),
             (make("noise", none), 2.0, vec![48]),
             (make("fog", none), 6.0, vec![3, 32, 32]),
             (make("fog", none), 1.0, vec![1024]),
@@ -430,7 +473,11 @@ mod tests {
             let error = method.check(strength, &dims).expect_err("refused");
             assert!(error.text.contains(method.name()), "{error}");
         }
-        make("pgd", l2).check(6.9, &[3, 4, 4]).expect("within the diagonal");
-        make("fgsm", none).check(1.0, &[48]).expect("within the cube");
+        make("pgd", l2)
+            .check(6.9, &[3, 4, 4])
+            .expect("within the diagonal");
+        make("fgsm", none)
+            .check(1.0, &[48])
+            .expect("within the cube");
     }
 }

@@ -54,7 +54,11 @@ impl Evolution<'_> {
             let [_, base, a, b] = drawn.map(|i| &self.members[i]);
             let one = |i: usize, rng: &mut ChaCha8Rng| {
                 let v = base[i] + DIFFERENCE * (a[i] - b[i]);
-                if (0.0..=1.0).contains(&v) { v } else { unit(rng) }
+                if (0.0..=1.0).contains(&v) {
+                    v
+                } else {
+                    unit(rng)
+                }
             };
             (0..base.len()).map(|i| one(i, rng)).collect()
         };
@@ -72,8 +76,10 @@ pub(super) fn one_pixel(
     noise: &dyn Noise,
 ) -> Result<Tensor> {
     let [c, h, w] = victims.pixels.dims()[1..] else {
-        return Err(Error::usage("`one-pixel` sets pixels of pictures, and these samples are vectors")
-            .hint("give the network pictures, or use `pgd` and `apgd`"));
+        return Err(Error::usage(
+            "`one-pixel` sets pixels of pictures, and these samples are vectors",
+        )
+        .hint("give the network pictures, or use `pgd` and `apgd`"));
     };
     let dims = [c, h, w];
     let each = c * h * w;
@@ -86,7 +92,12 @@ pub(super) fn one_pixel(
             .map(|_| (0..genes).map(|_| unit(&mut rng)).collect())
             .collect();
         let scores = vec![f64::INFINITY; settings.population];
-        let evolution = Evolution { clean: x, dims, members, scores };
+        let evolution = Evolution {
+            clean: x,
+            dims,
+            members,
+            scores,
+        };
         open.push((i, evolution));
     }
     let mut fooled: Vec<Option<Vec<f32>>> = vec![None; victims.len()];
@@ -123,6 +134,8 @@ pub(super) fn one_pixel(
     }
     let found: Vec<bool> = fooled.iter().map(Option::is_some).collect();
     let painted = fooled.into_iter().zip(clean.chunks_exact(each));
-    let painted: Vec<f32> = painted.flat_map(|(f, x)| f.unwrap_or_else(|| x.to_vec())).collect();
+    let painted: Vec<f32> = painted
+        .flat_map(|(f, x)| f.unwrap_or_else(|| x.to_vec()))
+        .collect();
     choose(&found, &target.batch(&painted, &dims)?, &victims.pixels)
 }

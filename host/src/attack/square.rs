@@ -18,7 +18,10 @@ const HALVED_AFTER: [usize; 9] = [10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000
 /// Side of the square at query `query` of `queries`, on a picture of `pixels` pixels.
 fn side(query: usize, queries: usize, pixels: usize) -> usize {
     let stretched = (query as f64 / queries as f64 * 10_000.0) as usize;
-    let halvings = HALVED_AFTER.iter().filter(|after| stretched > **after).count();
+    let halvings = HALVED_AFTER
+        .iter()
+        .filter(|after| stretched > **after)
+        .count();
     let share = FIRST_SHARE / f64::from(1u32 << halvings);
     // To even, as the reference rounds.
     ((share * pixels as f64).sqrt().round_ties_even() as usize).max(1)
@@ -33,8 +36,10 @@ pub(super) fn square(
     noise: &dyn Noise,
 ) -> Result<Tensor> {
     let [c, h, w] = victims.pixels.dims()[1..] else {
-        return Err(Error::usage("`square` paints squares, and these samples are vectors")
-            .hint("give the network pictures, or use `pgd` and `apgd`"));
+        return Err(
+            Error::usage("`square` paints squares, and these samples are vectors")
+                .hint("give the network pictures, or use `pgd` and `apgd`"),
+        );
     };
     let dims = [c, h, w];
     let (each, epsilon) = (c * h * w, epsilon as f32);
@@ -78,7 +83,9 @@ pub(super) fn square(
             }
         }
         let labels: Vec<u32> = open.iter().map(|i| victims.labels[*i]).collect();
-        let found = target.logits(&target.batch(&tried, &dims)?)?.margins(&labels);
+        let found = target
+            .logits(&target.batch(&tried, &dims)?)?
+            .margins(&labels);
         for ((i, margin), tried) in open.iter().zip(found).zip(tried.chunks_exact(each)) {
             if margin < margins[*i] {
                 margins[*i] = margin;

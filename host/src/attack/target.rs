@@ -142,7 +142,8 @@ impl<'a> Target<'a> {
         let each: usize = dims.iter().product();
         let shape = [vec![values.len() / each.max(1)], dims.to_vec()].concat();
         let t = Tensor::from_slice(values, shape, &Device::Cpu)?;
-        Ok(t.to_dtype(self.place.dtype)?.to_device(&self.place.device)?)
+        Ok(t.to_dtype(self.place.dtype)?
+            .to_device(&self.place.device)?)
     }
 }
 

@@ -373,7 +373,9 @@ mod tests {
     #[test]
     fn pulling_back_is_the_transpose_of_preparing() {
         let dims = [2, 2, 3];
-        let matrix: Vec<f64> = (0..144).map(|i| f64::from(i * i % 13) / 7.0 - 0.6).collect();
+        let matrix: Vec<f64> = (0..144)
+            .map(|i| f64::from(i * i % 13) / 7.0 - 0.6)
+            .collect();
         let space = PixelSpace {
             white: 16.0,
             ..PixelSpace::scaled(&dims, &[0.2, 0.5], &[0.3, 1.7])

@@ -22,7 +22,9 @@ fn each_channel(x: &mut [f32], (_, h, w): Shape, change: impl Fn(&[f32]) -> Vec<
 pub(super) fn gaussian(x: &mut [f32], shape: Shape, sigma: f64) {
     let weights = bell(sigma, TRUNCATE);
     let size = (shape.1, shape.2);
-    each_channel(x, shape, |plane| filter_both(plane, size, &weights, Edge::Nearest));
+    each_channel(x, shape, |plane| {
+        filter_both(plane, size, &weights, Edge::Nearest)
+    });
 }
 
 /// A disk, its rim softened.
@@ -34,7 +36,9 @@ pub(super) fn defocus(x: &mut [f32], shape: Shape, at: usize) {
         let (row, column) = ((at / SIDE) as isize - HALF, (at % SIDE) as isize - HALF);
         (row * row + column * column) as f64 <= radius * radius
     };
-    let disk: Vec<f32> = (0..SIDE * SIDE).map(|at| f32::from(u8::from(inside(at)))).collect();
+    let disk: Vec<f32> = (0..SIDE * SIDE)
+        .map(|at| f32::from(u8::from(inside(at))))
+        .collect();
     let all: f32 = disk.iter().sum();
     let disk: Vec<f32> = disk.iter().map(|v| v / all).collect();
     let disk = filter_both(&disk, (SIDE, SIDE), &bell_of(soft, 1), Edge::Reflect);

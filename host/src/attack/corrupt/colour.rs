@@ -7,7 +7,9 @@ type Shape = (usize, usize, usize);
 pub(super) fn brightness(x: &mut [f32], shape: Shape, amount: f32) {
     match shape.0 {
         3 => in_hsv(x, shape, |[h, s, v]| [h, s, (v + amount).clamp(0.0, 1.0)]),
-        _ => x.iter_mut().for_each(|v| *v = (*v + amount).clamp(0.0, 1.0)),
+        _ => x
+            .iter_mut()
+            .for_each(|v| *v = (*v + amount).clamp(0.0, 1.0)),
     }
 }
 
@@ -24,7 +26,9 @@ pub(super) fn contrast(x: &mut [f32], (_, h, w): Shape, factor: f32) {
 /// Saturation times a factor and more.
 pub(super) fn saturate(x: &mut [f32], shape: Shape, at: usize) {
     let (factor, more) = [(0.3, 0.0), (0.1, 0.0), (1.5, 0.0), (2.0, 0.1), (2.5, 0.2)][at];
-    in_hsv(x, shape, |[h, s, v]| [h, (s * factor + more).clamp(0.0, 1.0), v]);
+    in_hsv(x, shape, |[h, s, v]| {
+        [h, (s * factor + more).clamp(0.0, 1.0), v]
+    });
 }
 
 fn in_hsv(x: &mut [f32], (_, h, w): Shape, change: impl Fn([f32; 3]) -> [f32; 3]) {

@@ -115,7 +115,12 @@ pub(super) fn elastic(x: &mut [f32], (_, h, w): Shape, at: usize, rng: &mut ChaC
             .map(|at| {
                 let (x, y) = ((at % w) as f32, (at / w) as f32);
                 let place = |[a, b, c]: [f32; 3]| a * x + b * y + c;
-                between(plane, (h, w), (place(back[1]), place(back[0])), Edge::Reflect)
+                between(
+                    plane,
+                    (h, w),
+                    (place(back[1]), place(back[0])),
+                    Edge::Reflect,
+                )
             })
             .collect();
         for (at, v) in plane.iter_mut().enumerate() {
@@ -159,7 +164,8 @@ mod tests {
     fn boxes_take_means_and_enlarging_repeats() {
         let x: Vec<f32> = [0, 51, 102, 153].map(|v| v as f32 / 255.0).to_vec();
         let half = boxed(&x, (1, 4), (1, 2));
-        let bytes = |x: &[f32]| -> Vec<i32> { x.iter().map(|v| (v * 255.0).round() as i32).collect() };
+        let bytes =
+            |x: &[f32]| -> Vec<i32> { x.iter().map(|v| (v * 255.0).round() as i32).collect() };
         assert_eq!(bytes(&half), [26, 128]);
         assert_eq!(bytes(&boxed(&half, (1, 2), (1, 4))), [26, 26, 128, 128]);
     }

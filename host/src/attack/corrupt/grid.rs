@@ -48,7 +48,9 @@ pub(super) fn bell_of(sigma: f64, radius: isize) -> Vec<f32> {
         i => (-0.5 * (i as f64 / sigma).powi(2)).exp(),
     };
     let sum: f64 = (-radius..=radius).map(weight).sum();
-    (-radius..=radius).map(|i| (weight(i) / sum) as f32).collect()
+    (-radius..=radius)
+        .map(|i| (weight(i) / sum) as f32)
+        .collect()
 }
 
 /// `x` filtered by `weights` along both axes.
@@ -64,7 +66,11 @@ fn along(weights: &[f32], vertical: bool) -> Vec<Tap> {
     let half = (weights.len() / 2) as isize;
     let tap = |(i, w): (usize, &f32)| {
         let away = i as isize - half;
-        if vertical { (*w, away, 0) } else { (*w, 0, away) }
+        if vertical {
+            (*w, away, 0)
+        } else {
+            (*w, 0, away)
+        }
     };
     weights.iter().enumerate().map(tap).collect()
 }
@@ -128,7 +134,12 @@ pub(super) fn zoomed(x: &[f32], (h, w): Size, factor: f64) -> Vec<f32> {
 
 /// Blurred along a line that ends in each pixel, as ImageMagick's motion blur: the half of a normal
 /// density of deviation `sigma`, `2·radius + 1` pixels long, at `angle` degrees.
-pub(super) fn smeared(x: &[f32], size: Size, (radius, sigma): (usize, f64), angle: f64) -> Vec<f32> {
+pub(super) fn smeared(
+    x: &[f32],
+    size: Size,
+    (radius, sigma): (usize, f64),
+    angle: f64,
+) -> Vec<f32> {
     let length = 2 * radius + 1;
     let weight = |i: usize| (-(i as f64).powi(2) / (2.0 * sigma * sigma)).exp();
     let sum: f64 = (0..length).map(weight).sum();

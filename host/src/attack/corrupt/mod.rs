@@ -117,8 +117,12 @@ impl Corruption {
     #[must_use]
     pub fn left_out(name: &str) -> Option<&'static str> {
         match name {
-            "frost" => Some("`frost` lays photographs of frost over a picture, which this program does not have; `fog` and `snow` are generated"),
-            "spatter" => Some("`spatter` follows edges found by a library of image processing, and is not built in; `snow` and `glass-blur` are"),
+            "frost" => Some(
+                "`frost` lays photographs of frost over a picture, which this program does not have; `fog` and `snow` are generated",
+            ),
+            "spatter" => Some(
+                "`spatter` follows edges found by a library of image processing, and is not built in; `snow` and `glass-blur` are",
+            ),
             _ => None,
         }
     }
@@ -138,10 +142,7 @@ impl Corruption {
     /// Usage error with what it expects.
     pub fn check(self, channels: usize, dims: &[usize]) -> Result<()> {
         let name = self.name();
-        let coloured = matches!(
-            self,
-            Self::Brightness | Self::Snow | Self::JpegCompression
-        );
+        let coloured = matches!(self, Self::Brightness | Self::Snow | Self::JpegCompression);
         if self == Self::Saturate && channels != 3 {
             return Err(Error::usage(format!(
                 "`{name}` changes colours, and these pictures have {channels} channel(s), expected 3"
@@ -261,7 +262,8 @@ mod tests {
                     let changed = || {
                         let mut x = picture(shape);
                         let mut rng = ChaCha8Rng::seed_from_u64(9);
-                        kind.apply(severity, &mut x, &dims, &mut rng).expect("applied");
+                        kind.apply(severity, &mut x, &dims, &mut rng)
+                            .expect("applied");
                         x
                     };
                     let x = changed();
@@ -273,7 +275,10 @@ mod tests {
                     assert!(x.iter().all(fits), "{} {severity}", kind.name());
                     let apart = distance(&x, &picture(shape));
                     let name = kind.name();
-                    assert!(apart > 0.0, "{name} {severity} on {shape:?} changes nothing");
+                    assert!(
+                        apart > 0.0,
+                        "{name} {severity} on {shape:?} changes nothing"
+                    );
                 }
             }
         }
@@ -300,7 +305,8 @@ mod tests {
                 let mut x = picture(shape);
                 let mut rng = ChaCha8Rng::seed_from_u64(4);
                 let dims = [3, 32, 32];
-                kind.apply(severity, &mut x, &dims, &mut rng).expect("applied");
+                kind.apply(severity, &mut x, &dims, &mut rng)
+                    .expect("applied");
                 distance(&x, &picture(shape))
             };
             let (mild, hard) = (far(1), far(5));

@@ -76,7 +76,11 @@ pub(super) fn snow(x: &mut [f32], (c, h, w): Shape, at: usize, rng: &mut ChaCha8
     let flakes: Vec<f32> = (0..h * w).map(|_| mean + deviation * normal(rng)).collect();
     let mut flakes = zoomed(&flakes, (h, w), size);
     for v in &mut flakes {
-        *v = if *v < threshold { 0.0 } else { super::as_byte(*v) };
+        *v = if *v < threshold {
+            0.0
+        } else {
+            super::as_byte(*v)
+        };
     }
     let angle = 90.0 * f64::from(unit(rng)) - 135.0;
     let flakes = smeared(&flakes, (h, w), (radius, sigma), angle);
@@ -106,9 +110,8 @@ mod tests {
     #[test]
     fn a_landscape_fills_its_range_and_is_smoother_with_more_decay() {
         let make = |decay| plasma(32, decay, &mut ChaCha8Rng::seed_from_u64(2));
-        let roughness = |map: &[f32]| -> f32 {
-            map.windows(2).map(|pair| (pair[1] - pair[0]).abs()).sum()
-        };
+        let roughness =
+            |map: &[f32]| -> f32 { map.windows(2).map(|pair| (pair[1] - pair[0]).abs()).sum() };
         let (rough, smooth) = (make(1.2), make(3.0));
         for map in [&rough, &smooth] {
             let low = map.iter().copied().fold(1f32, f32::min);
