@@ -348,8 +348,7 @@ mode = "end-to-end"
 [training.gradient]
 epochs = 6
 batch = 32
-lr = 0.002
-optimizer = "adam"
+optimizer = { kind = "adam", lr = 0.002 }
 "#;
 
 /// A network trained by the binary in `home/run`.
@@ -496,14 +495,14 @@ fn what_cannot_be_attacked_is_refused() {
     );
     // A local rule sends no error below.
     let local = CONFIG
-        .replace("feedback-alignment/fa", "softhebb")
-        .replace("mode = \"end-to-end\"", "mode = \"successive\"");
+        .replace(
+            "bias = true\nrule = \"feedback-alignment/fa\"",
+            "bias = false\nrule = \"softhebb\"",
+        )
+        .replace("end-to-end", "successive");
     let config = home.path().join("local.toml");
-    fs::write(
-        &config,
-        local.replace("\n[training.gradient]\n", "\n[training.gradient]\n"),
-    )
-    .expect("written");
+    let local = format!("{local}\n[training.local]\nepochs = 1\nbatch = 10\n");
+    fs::write(&config, local).expect("written");
     let hebbian = home.path().join("local");
     Run::new(["train", "-q"])
         .arguments(&[config.as_path(), Path::new("--run-dir"), &hebbian])
