@@ -13,7 +13,7 @@ use super::eval::{BEST, locate};
 use super::options::ConfigArgs;
 use super::{Assault, Open};
 use crate::attack::corrupt::Corruption;
-use crate::attack::method::{ATTACKS, Strength, Wishes};
+use crate::attack::method::{Strength, Wishes};
 use crate::attack::{Attack, Event, Gradient, Method, Norm, Row, Spec};
 use crate::config;
 use crate::run::StopFlag;
