@@ -7,6 +7,7 @@ use std::sync::{Mutex, PoisonError};
 
 use biorule_plugin_api::sdk::{ParamSpec, ParamValue as SdkValue};
 
+use crate::attack::{self, Event};
 use crate::config::{
     DataShape, EpochMetric, ParamKind, ParamSchema, ParamValue, PlanContext, PluginInfo,
     RuleMetrics, RuleSchema, RunPlan,
@@ -19,11 +20,12 @@ use crate::run::identity::{DataRecord, DeviceRecord};
 use crate::run::{
     BestRecord, Bridge, CheckpointStore, ClassRecord, Outcome, Reporter, RunFolder, StopFlag,
 };
+use crate::threads::in_pool;
 use crate::train::longer::Began;
 use crate::train::preflight::{self, Report, Subject};
 use crate::train::{self, Job, TrainData};
 use crate::{Error, Result};
-pub use host::{Evaluation, EvaluationResult, Host, Open};
+pub use host::{Assault, Evaluation, EvaluationResult, Host, Open};
 
 /// Loaded plugins, with data and trainer.
 pub struct App {
@@ -287,10 +289,7 @@ impl Host for App {
             "validation" => data.validation.as_ref(),
             _ => None,
         };
-        let samples = samples.ok_or_else(|| {
-            Error::usage(format!("no split `{}`", what.split))
-                .hint("`test`, `train`, or `validation` where the plan keeps one")
-        })?;
+        let samples = samples.ok_or_else(|| no_split(&what.split))?;
         let checkpoint = CheckpointStore::load(&what.checkpoint)?;
         let job = Job {
             plan,
@@ -313,6 +312,48 @@ impl Host for App {
             best: what.best.then(|| best_of(&checkpoint.state, &data)),
         })
     }
+
+    fn attack(
+        &self,
+        plan: &RunPlan,
+        what: &Assault,
+        see: &mut (dyn FnMut(Event<'_>) + Send),
+    ) -> Result<attack::Report> {
+        // Pixels are read as they are; whitening is repeated on the way to the network.
+        let mut plain = plan.clone();
+        plain.data.whiten = None;
+        let (sets, data_bytes) = self.sets(&plain)?;
+        let pixels = sets.main().pixels(&what.split, plan.data.whiten)?;
+        let pixels = pixels.ok_or_else(|| no_split(&what.split))?;
+        let pixels = pixels.limited(what.limit)?;
+        let data = sets.for_training();
+        preflight::fits(&self.subject(&plain, &data, data_bytes)?)?;
+        let checkpoint = CheckpointStore::load(&what.checkpoint)?;
+        let job = Job {
+            plan: &plain,
+            seed: plan.seeds.first().copied().unwrap_or(0),
+            rules: &self.registry,
+            data: &data,
+            device: self.placement(plan)?.device,
+        };
+        let file = what.checkpoint.display();
+        let (mut network, mut place) = train::trained(&job, &checkpoint.tensors)
+            .map_err(|e| e.within(format_args!("`{file}`")))?;
+        place.stop = what.stop.clone();
+        if let Some((block, rule)) = network.restless().first() {
+            tell!(
+                "warning: block `{block}`: its rule `{rule}` learns in evaluation too, and is held still while the network is attacked"
+            );
+        }
+        network.hold_still();
+        in_pool(|| attack::robust_accuracy(&mut network, &pixels, &what.spec, &place, see))
+    }
+}
+
+/// Error for a part of the data that is not there.
+fn no_split(name: &str) -> Error {
+    Error::usage(format!("no split `{name}`"))
+        .hint("`test`, `train`, or `validation` where the plan keeps one")
 }
 
 /// How a best checkpoint with this state was chosen. Programs before this one left that out and

@@ -4,9 +4,11 @@
 use candle_core::Tensor;
 
 use super::ball::Norm;
+use super::draw::Noise;
 use super::loss::Logits;
 use super::method::{Apgd, ApgdLoss};
-use super::{Noise, Target, Victims, choose};
+use super::target::Target;
+use super::victims::{Victims, choose};
 use crate::Result;
 
 /// Share of a window's steps that have to raise the loss.

@@ -6,10 +6,13 @@ use rand_chacha::rand_core::SeedableRng;
 use super::method::Method;
 use crate::data::random::{normal, unit};
 
+/// A generator of random numbers whose values are a promise.
+pub type Stream = ChaCha8Rng;
+
 /// Where an attack's random numbers come from.
 pub trait Noise {
     /// The generator of sample `sample` at step `step`.
-    fn stream(&self, sample: u64, step: u64) -> ChaCha8Rng;
+    fn stream(&self, sample: u64, step: u64) -> Stream;
 
     /// Numbers uniform in [0, 1) that an attack on `sample` starts from.
     fn uniform(&self, sample: u64, out: &mut [f32]) {
@@ -44,7 +47,7 @@ impl Keyed {
 }
 
 impl Noise for Keyed {
-    fn stream(&self, sample: u64, step: u64) -> ChaCha8Rng {
+    fn stream(&self, sample: u64, step: u64) -> Stream {
         let mut key = [0u8; 32];
         let words = [self.seed, sample, self.method, step];
         for (slot, word) in key.chunks_exact_mut(8).zip(words) {

@@ -4,8 +4,10 @@
 use candle_core::Tensor;
 
 use super::ball::Norm;
+use super::draw::Noise;
 use super::method::Pgd;
-use super::{Noise, Target, Victims};
+use super::target::Target;
+use super::victims::Victims;
 use crate::Result;
 
 /// Standard deviation of the noise that TPGD starts with: at the clean pixels its divergence is 0

@@ -4,9 +4,10 @@
 use candle_core::Tensor;
 use rand_chacha::ChaCha8Rng;
 
+use super::draw::Noise;
 use super::method::OnePixel;
-use super::target::values;
-use super::{Noise, Target, Victims, choose};
+use super::target::{Target, values};
+use super::victims::{Victims, choose};
 use crate::data::random::{below, unit};
 use crate::{Error, Result};
 

@@ -4,8 +4,9 @@
 
 use candle_core::Tensor;
 
-use super::target::values;
-use super::{Noise, Target, Victims};
+use super::draw::Noise;
+use super::target::{Target, values};
+use super::victims::Victims;
 use crate::data::random::{below, unit};
 use crate::{Error, Result};
 

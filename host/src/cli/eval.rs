@@ -113,7 +113,7 @@ pub(super) fn run(args: &EvalArgs, open: Open) -> Result<()> {
 /// Up to so many classes are shown one by one without being asked for.
 const FEW_CLASSES: usize = 20;
 /// File of a run's best checkpoint.
-const BEST: &str = "best.safetensors";
+pub(super) const BEST: &str = "best.safetensors";
 /// File of its last.
 const LAST: &str = "last.safetensors";
 
@@ -142,7 +142,7 @@ fn per_class(result: &EvaluationResult) -> String {
 }
 
 /// The configuration and the checkpoint that `path` stands for.
-fn locate(path: &Path, best: bool) -> Result<(PathBuf, PathBuf)> {
+pub(super) fn locate(path: &Path, best: bool) -> Result<(PathBuf, PathBuf)> {
     if path.extension().is_some_and(|e| e == "safetensors") {
         let folder = path.parent().and_then(Path::parent);
         let config = folder.unwrap_or(Path::new(".")).join("config.toml");

@@ -2,6 +2,7 @@
 //! everything else to standard error; exit codes are a promise
 //! (docs/exit-codes.md).
 
+mod attack;
 mod bench;
 mod completions;
 mod config;
@@ -25,7 +26,7 @@ use std::process;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
-pub use crate::app::{Evaluation, EvaluationResult, Host, Open};
+pub use crate::app::{Assault, Evaluation, EvaluationResult, Host, Open};
 
 use crate::{Error, ExitCode, Result, threads};
 use warn::warn;
@@ -59,6 +60,8 @@ enum Command {
     Train(train::TrainArgs),
     /// Evaluate a trained network
     Eval(eval::EvalArgs),
+    /// Attack a trained network: how often it is right on changed pictures
+    Attack(attack::AttackArgs),
     /// Learning rules: what is loaded, what they can do, whether they keep their word
     #[command(subcommand)]
     Rules(rules::RulesCommand),
@@ -114,7 +117,11 @@ fn dispatch(command: Command, open: Open) -> Result<ExitCode> {
     // These know their number of threads once they have read their configuration.
     let reads_it = matches!(
         command,
-        Command::Train(_) | Command::Bench(_) | Command::Eval(_) | Command::Config(_)
+        Command::Train(_)
+            | Command::Bench(_)
+            | Command::Eval(_)
+            | Command::Attack(_)
+            | Command::Config(_)
     );
     if !reads_it {
         warn(&threads::start(0)?);
@@ -123,6 +130,7 @@ fn dispatch(command: Command, open: Open) -> Result<ExitCode> {
         Command::Quickstart(args) => return quickstart::run(&args, open),
         Command::Train(args) => return train::run(&args, open),
         Command::Bench(args) => return bench::run(&args),
+        Command::Attack(args) => return attack::run(&args, open),
         Command::Eval(args) => eval::run(&args, open),
         Command::Rules(command) => rules::run(&command, open),
         Command::Data(args) => data::run(&args),

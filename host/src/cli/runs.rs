@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::run::identity::Longer;
 use crate::run::identity::RunRecord;
 use crate::run::summary::{Experiment, Failure};
-use crate::run::{folder, lock, summary};
+use crate::run::{attacks, folder, lock, summary};
 use crate::text::{nearest, print, print_json, table};
 use crate::{Error, Result};
 
@@ -126,7 +126,10 @@ fn show(args: &ShowArgs) -> Result<()> {
         e.hint("give a run's folder (`biorule runs list`); of several seeds, one `seed-N`")
     })?;
     if args.json {
-        return print_json(&run_json(&args.run, &record));
+        let mut value = run_json(&args.run, &record);
+        let records = attacks::of_run(&args.run);
+        value["attacks"] = records.iter().map(|(_, record)| record.json()).collect();
+        return print_json(&value);
     }
     let commit = record.git.as_ref().map_or("unknown".to_owned(), |git| {
         let changed = if git.changed { ", changed" } else { "" };
@@ -192,6 +195,11 @@ fn show(args: &ShowArgs) -> Result<()> {
     }
     if let Some(best) = &record.best {
         lines.push(format!("best      {}", best.describe()));
+    }
+    for (_, record) in attacks::of_run(&args.run) {
+        for row in &record.rows {
+            lines.push(format!("attack    {}", super::attack::summary(row)));
+        }
     }
     print(&(lines.join("\n") + "\n"))
 }

@@ -209,6 +209,11 @@ impl Opened {
         self.main.warnings().iter().cloned().chain(further)
     }
 
+    /// The plan's own set.
+    pub fn main(&self) -> &Data {
+        &self.main
+    }
+
     /// The sets as the trainer takes them.
     pub fn for_training(&self) -> TrainData {
         self.main.for_training(&self.extra)

@@ -45,5 +45,5 @@ pub use evaluate::{Evaluated, Scores};
 pub use progress::{EpochEvent, PhaseEvent, Progress, StepEvent};
 pub use reported::reported_metrics;
 pub use restless::Warning;
-pub use run::{Job, Outcome, SegmentResult, run, score};
+pub use run::{Job, Outcome, SegmentResult, run, score, trained};
 pub use state::Checkpoint;

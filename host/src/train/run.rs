@@ -255,6 +255,36 @@ pub fn score(
     samples: &dyn Samples,
     warn: &mut dyn FnMut(&Warning),
 ) -> Result<Evaluated> {
+    with_trained(job, tensors, |trainer| {
+        restless::warning(&trainer.engine.network)
+            .iter()
+            .for_each(warn);
+        in_pool(|| {
+            let loss = trainer.result_criterion()?;
+            let network = &mut trainer.engine.network;
+            evaluate(network, samples, None, &loss, &trainer.place)
+        })
+    })
+}
+
+/// A finished run's network, its values in `tensors`, and where it lives.
+///
+/// # Errors
+/// As for [`score`].
+pub fn trained(job: &Job<'_>, tensors: &HashMap<String, Tensor>) -> Result<(Network, Place)> {
+    let empty = || Network::new(Vec::new(), 0);
+    with_trained(job, tensors, |trainer| {
+        let network = std::mem::replace(&mut trainer.engine.network, empty());
+        Ok((network, trainer.place.clone()))
+    })
+}
+
+/// Calls `then` with the network of the plan, its values in `tensors`.
+fn with_trained<T>(
+    job: &Job<'_>,
+    tensors: &HashMap<String, Tensor>,
+    then: impl FnOnce(&mut Trainer<'_>) -> Result<T>,
+) -> Result<T> {
     let segments = baseline::segments(job.plan);
     let segment = segments
         .first()
@@ -266,19 +296,7 @@ pub fn score(
         .engine
         .network
         .load(&|name: &str| tensors.get(name).cloned())?;
-    restless::warning(&trainer.engine.network)
-        .iter()
-        .for_each(warn);
-    in_pool(|| {
-        let loss = trainer.result_criterion()?;
-        evaluate(
-            &mut trainer.engine.network,
-            samples,
-            None,
-            &loss,
-            &trainer.place,
-        )
-    })
+    then(&mut trainer)
 }
 
 pub(super) fn place(job: &Job<'_>) -> Result<Place> {

@@ -5,6 +5,7 @@
 //! understand. A case is known by metadata and tensor names, never by its file
 //! name, so that files which nobody has seen before work.
 
+pub mod attack;
 mod checks;
 mod driver;
 mod file;

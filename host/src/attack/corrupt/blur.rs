@@ -2,7 +2,7 @@
 
 use rand_chacha::ChaCha8Rng;
 
-use super::grid::{Edge, Tap, bell, bell_of, filter, filter_both, smeared, zoomed};
+use super::grid::{Edge, Tap, as_byte, bell, bell_of, filter, filter_both, smeared, zoomed};
 use crate::data::random::{below, unit};
 
 /// Channels, height, width.
@@ -68,7 +68,7 @@ pub(super) fn glass(x: &mut [f32], shape: Shape, at: usize, rng: &mut ChaCha8Rng
     ][at];
     let (c, h, w) = shape;
     gaussian(x, shape, sigma);
-    x.iter_mut().for_each(|v| *v = super::as_byte(*v));
+    x.iter_mut().for_each(|v| *v = as_byte(*v));
     let away = |rng: &mut ChaCha8Rng| reach - below(rng, 2 * reach);
     for _ in 0..rounds {
         for row in (reach + 1..=h - reach).rev() {

@@ -32,6 +32,13 @@ impl Edge {
     }
 }
 
+/// The value that a byte stands for; cut off, as the published set was written.
+pub(super) fn as_byte(v: f32) -> f32 {
+    // Values that are bytes already must stay: their product with 255 may lie just below.
+    let byte = (v.clamp(0.0, 1.0) * 255.0 + 1e-3).floor();
+    byte / 255.0
+}
+
 /// Height and width.
 pub(super) type Size = (usize, usize);
 

@@ -16,9 +16,10 @@ use candle_core::Tensor;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-use super::Victims;
 use super::target::values;
+use super::victims::Victims;
 use crate::{Error, Result};
+use grid::as_byte;
 pub use noise::gaussian;
 
 /// A corruption.
@@ -204,13 +205,6 @@ impl Corruption {
         x.iter_mut().for_each(|v| *v = as_byte(*v));
         Ok(())
     }
-}
-
-/// The value that a byte stands for; cut off, as the published set was written.
-fn as_byte(v: f32) -> f32 {
-    // Values that are bytes already must stay: their product with 255 may lie just below.
-    let byte = (v.clamp(0.0, 1.0) * 255.0 + 1e-3).floor();
-    byte / 255.0
 }
 
 /// Changes each of `victims` by itself.

@@ -2,7 +2,7 @@
 
 use rand_chacha::ChaCha8Rng;
 
-use super::grid::{smeared, zoomed};
+use super::grid::{as_byte, smeared, zoomed};
 use crate::data::random::{normal, uniform, unit};
 
 /// Channels, height, width.
@@ -76,11 +76,7 @@ pub(super) fn snow(x: &mut [f32], (c, h, w): Shape, at: usize, rng: &mut ChaCha8
     let flakes: Vec<f32> = (0..h * w).map(|_| mean + deviation * normal(rng)).collect();
     let mut flakes = zoomed(&flakes, (h, w), size);
     for v in &mut flakes {
-        *v = if *v < threshold {
-            0.0
-        } else {
-            super::as_byte(*v)
-        };
+        *v = if *v < threshold { 0.0 } else { as_byte(*v) };
     }
     let angle = 90.0 * f64::from(unit(rng)) - 135.0;
     let flakes = smeared(&flakes, (h, w), (radius, sigma), angle);
