@@ -335,6 +335,7 @@ impl Host for App {
             rules: &self.registry,
             data: &data,
             device: self.placement(plan)?.device,
+            steps: None,
         };
         let file = what.checkpoint.display();
         let (mut network, mut place) = train::trained(&job, &checkpoint.tensors)

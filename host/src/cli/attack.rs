@@ -427,9 +427,9 @@ pub(super) fn run(args: &AttackArgs, open: Open) -> Result<ExitCode> {
         );
     }
     if args.json {
-        super::print_json(&record.json())?;
+        crate::text::print_json(&record.json())?;
     } else {
-        super::print(&shown::text(&record))?;
+        crate::text::print(&shown::text(&record))?;
         if !args.quiet {
             tell!("written to `{}`", path.display());
         }

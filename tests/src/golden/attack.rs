@@ -110,7 +110,7 @@ impl Plan {
             padding: [g.padding; 4],
             dilation: [g.dilation; 2],
             groups: if g.depthwise { input } else { 1 },
-            padding_mode: "zeros".into(),
+            padding_mode: biorule::plan::PadMode::Zeros,
         };
         let plain = Self::plain(name);
         let source = Source::Weight(format!("{name}.weight"));
@@ -152,7 +152,7 @@ impl Plan {
             join,
             from: from
                 .into_iter()
-                .map(|(source, blocks)| EdgePlan { source, blocks })
+                .map(|(source, blocks)| EdgePlan::new(source, blocks))
                 .collect(),
         });
         name
@@ -214,6 +214,7 @@ impl Plan {
                     kernel: [3, 3],
                     stride: [stride; 2],
                     padding: [1, 1],
+                    count_include_pad: true,
                 }),
                 ..block(&Self::plain(&format!("{name}.pool")))
             }],
@@ -331,6 +332,7 @@ fn biodarts(width: usize, cells: usize) -> (Vec<BlockPlan>, Plan) {
             kernel: [0, 0],
             stride: [1, 1],
             padding: [0, 0],
+            count_include_pad: true,
         }),
         ..block("cells")
     };
