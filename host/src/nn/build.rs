@@ -16,7 +16,7 @@ use super::norm::BatchNorm;
 use super::outline::{Outline, Part, PartKind, elements};
 use super::pool::Pool;
 use super::rule::{Credit, LayerShape, Role, RuleSource, StateOutline};
-use super::transform::{DivideByMax, Flatten, UnitLength};
+use super::transform::{DivideByMax, Flatten, Shift, UnitLength, Zero};
 use crate::ops::LayerMap;
 use crate::ops::Window;
 use crate::ops::dropout::mix;
@@ -219,6 +219,19 @@ impl Builder<'_> {
         }
         if plan.unit_length {
             modules.push(Box::new(UnitLength));
+        }
+        if plan.shift {
+            let [_, rows, columns] = dims[..] else {
+                let text = format!("`shift` cannot take an input of shape {dims:?}");
+                return Err(Error::usage(text));
+            };
+            dims[1..].copy_from_slice(&[rows - 1, columns - 1]);
+            modules.push(Box::new(Shift));
+            self.note(PartKind::Transform, dims, Vec::new(), 1);
+        }
+        if plan.zero {
+            modules.push(Box::new(Zero));
+            self.note(PartKind::Transform, dims, Vec::new(), 1);
         }
         if plan.dropout > 0.0 {
             if plan.dropout >= 1.0 {

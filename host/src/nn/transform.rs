@@ -73,3 +73,32 @@ impl Module for UnitLength {
             .transpose()
     }
 }
+
+/// `x: [B, C, H, W]` without its first row and column, `[B, C, H − 1, W − 1]`.
+pub struct Shift;
+
+impl Module for Shift {
+    fn forward(&mut self, _: &mut Pass, x: &Tensor) -> Result<Tensor> {
+        let (_, _, rows, columns) = x.dims4()?;
+        let below = x.narrow(2, 1, rows - 1)?.narrow(3, 1, columns - 1)?;
+        Ok(below.contiguous()?)
+    }
+
+    fn backward(&mut self, _: &mut Pass, grad: &Tensor, want: bool) -> Result<Option<Tensor>> {
+        let whole = || grad.pad_with_zeros(2, 1, 0)?.pad_with_zeros(3, 1, 0);
+        Ok(want.then(whole).transpose()?)
+    }
+}
+
+/// Zeros of the shape of the input; nothing goes back through it.
+pub struct Zero;
+
+impl Module for Zero {
+    fn forward(&mut self, _: &mut Pass, x: &Tensor) -> Result<Tensor> {
+        Ok(x.zeros_like()?)
+    }
+
+    fn backward(&mut self, _: &mut Pass, grad: &Tensor, want: bool) -> Result<Option<Tensor>> {
+        Ok(want.then(|| grad.zeros_like()).transpose()?)
+    }
+}

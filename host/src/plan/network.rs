@@ -19,6 +19,13 @@ pub struct BlockPlan {
     pub divide_by_max: bool,
     /// Scale to length 10 along axis 1 (SoftHebb `normnorm`).
     pub unit_length: bool,
+    /// Leave out the first row and column of `[B, C, H, W]`: the second grid of a factorised
+    /// reduction.
+    #[serde(default)]
+    pub shift: bool,
+    /// Zeros in place of the value.
+    #[serde(default)]
+    pub zero: bool,
     /// Inverted dropout on the layer's input; 0 is none.
     pub dropout: f64,
     /// The synaptic map and its rule. `None` in blocks that only transform.
@@ -48,6 +55,8 @@ impl BlockPlan {
             flatten: false,
             divide_by_max: false,
             unit_length: false,
+            shift: false,
+            zero: false,
             dropout: 0.0,
             layer: None,
             activation: None,

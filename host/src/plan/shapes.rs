@@ -31,6 +31,8 @@ pub struct BlockShape {
     pub input: Vec<usize>,
     /// Shape at the input of its layer, after flatten; the input where it has no layer.
     pub layer_input: Vec<usize>,
+    /// Shape behind its layer, residual or graph, before pooling.
+    pub unpooled: Vec<usize>,
     /// Shape of a sample at its output.
     pub output: Vec<usize>,
     /// Shapes of the blocks inside, those of a graph edge by edge.
@@ -58,6 +60,14 @@ fn through(block: &BlockPlan, input: &[usize], classes: usize) -> Result<BlockSh
     if block.flatten {
         shape = vec![shape.iter().product()];
     }
+    if block.shift {
+        shape = match shape[..] {
+            [channels, rows, columns] if rows > 1 && columns > 1 => {
+                vec![channels, rows - 1, columns - 1]
+            }
+            _ => return Err(misfit(&block.name, "`shift`", &shape, "[C, H, W] of 2x2 or more")),
+        };
+    }
     let layer_input = shape.clone();
     if let Some(layer) = &block.layer {
         shape = layer_output(&block.name, layer, &shape, classes)?;
@@ -70,6 +80,7 @@ fn through(block: &BlockPlan, input: &[usize], classes: usize) -> Result<BlockSh
     if let Some(graph) = &block.graph {
         (inner, shape) = graph_output(&block.name, graph, &shape, classes)?;
     }
+    let unpooled = shape.clone();
     if let Some(pool) = &block.pool {
         shape = pooled(&block.name, pool, &shape)?;
     }
@@ -77,6 +88,7 @@ fn through(block: &BlockPlan, input: &[usize], classes: usize) -> Result<BlockSh
         name: block.name.clone(),
         input: input.to_vec(),
         layer_input,
+        unpooled,
         output: shape,
         inner,
     })

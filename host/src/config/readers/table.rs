@@ -37,6 +37,7 @@ const TOP: &[Reader] = &[
         Ok(None)
     }),
     always("blocks", NETWORK),
+    always("network", NETWORK),
     always("init_from", "the start of a run"),
     always(
         "init_blocks",
@@ -144,11 +145,22 @@ const DATA_AUGMENT: &[Reader] = &[
     Reader::only("noise", AUGMENT, AUGMENTED, why::augment_without_phase),
 ];
 
+const CELLS: &[Reader] = &[
+    always("genotype", NETWORK),
+    always("channels", NETWORK),
+    always("cells", NETWORK),
+    always("stem", NETWORK),
+    always("rule_scope", NETWORK),
+    always("rule", "`rule_scope = \"all\"`; refused without"),
+];
+
 const BLOCK: &[Reader] = &[
     always("name", NETWORK),
     always("norm", NETWORK),
     always("flatten", NETWORK),
     always("divide_by_max", NETWORK),
+    always("shift", NETWORK),
+    always("zero", NETWORK),
     always("unit_length", NETWORK),
     Reader::only("dropout", STEP, "a phase trains the block", why::untrained),
     always("layer", NETWORK),
@@ -395,6 +407,7 @@ pub const PLACES: &[Place] = &[
     place("blocks[].residual", RESIDUAL),
     place("blocks[].graph[]", NODE),
     place("blocks[].graph[].from[]", EDGE),
+    place("network", CELLS),
     place("training", TRAINING),
     place("training.local", LOCAL),
     place("training.gradient", GRADIENT),

@@ -59,6 +59,9 @@ fn block(path: &str, table: Table, context: &dyn PlanContext) -> Result<(BlockPl
     let flatten = optional_flag(&mut s, "flatten", dense)?;
     let divide_by_max = s.flag("divide_by_max")?;
     let unit_length = s.flag("unit_length")?;
+    // Shown only where they are set: few blocks have them.
+    let shift = s.opt_flag("shift")?.unwrap_or(false);
+    let zero = s.opt_flag("zero")?.unwrap_or(false);
     let dropout = s.number("dropout")?;
     let norm = read_norm(&mut s, "norm")?;
     let norm_inner = read_norm(&mut s, "norm_inner")?;
@@ -89,6 +92,8 @@ fn block(path: &str, table: Table, context: &dyn PlanContext) -> Result<(BlockPl
         flatten,
         divide_by_max,
         unit_length,
+        shift,
+        zero,
         dropout,
         layer,
         activation,

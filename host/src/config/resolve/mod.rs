@@ -6,6 +6,7 @@ mod blocks;
 mod data;
 pub(super) mod expand;
 mod init;
+mod network;
 mod phases;
 mod tagged;
 
@@ -113,6 +114,7 @@ pub fn resolve(sources: &layers::Sources, context: &dyn PlanContext) -> Result<R
 /// Usage, data or plugin error; nothing has run.
 pub fn resolve_table(table: Table, context: &dyn PlanContext) -> Result<Resolved> {
     let given = Given::of(&table);
+    let (table, of_cells) = network::expanded(table)?;
     let inherited = phases::Inherited::of(&table);
     let mut top = Section::open("", shared_rule(spelled_once(table)), TOP)?;
     let name = top.text("name")?;
@@ -135,7 +137,10 @@ pub fn resolve_table(table: Table, context: &dyn PlanContext) -> Result<Resolved
     let blocks = blocks::blocks(&mut top, context)?;
     if blocks.is_empty() {
         return Err(Error::usage("the network has no blocks")
-            .hint("write `[[blocks]]`, or name a preset (`biorule config presets`)"));
+            .hint("write `[[blocks]]`, name a preset (`biorule config presets`) or a genotype (`--genotype`)"));
+    }
+    if of_cells && let Some(shape) = context.dataset(&data)? {
+        crate::search::network::check_images(&blocks, &shape)?;
     }
     let init = init::init(&mut top, &blocks)?;
     let (phases, sources) = if top.has("phases") {

@@ -4,10 +4,12 @@
 
 mod data;
 mod network;
+mod search;
 mod training;
 
 pub use data::*;
 pub use network::*;
+pub use search::*;
 pub use training::*;
 
 /// What a setting's value looks like.
@@ -193,6 +195,12 @@ pub const TOP: &[Setting] = &[
         "the network, input first; in a later layer a table `[blocks.NAME]` changes one block",
     ),
     Setting::new(
+        "network",
+        Kind::Table("network"),
+        "",
+        "a network of searched cells, in place of `blocks`",
+    ),
+    Setting::new(
         "rule",
         Kind::Table("blocks[].rule"),
         "",
@@ -290,6 +298,7 @@ pub fn sections() -> Vec<SectionDoc> {
     }];
     all.extend(data::sections());
     all.extend(network::sections());
+    all.extend(search::sections());
     all.extend(training::sections());
     all.push(SectionDoc {
         place: "output",

@@ -37,6 +37,18 @@ pub const BLOCK: &[Setting] = &[
     )
     .source("SoftHebb operation `normnorm`"),
     Setting::new(
+        "shift",
+        Kind::Flag,
+        "",
+        "leave out the first row and column: the second grid of a factorised reduction",
+    ),
+    Setting::new(
+        "zero",
+        Kind::Flag,
+        "",
+        "zeros in place of the value, as the operation `none` of a cell",
+    ),
+    Setting::new(
         "dropout",
         Kind::Number,
         "0.0",
@@ -271,7 +283,7 @@ pub(super) fn sections() -> Vec<SectionDoc> {
     vec![
         section(
             "blocks[]",
-            "One block. Its steps run in this order, each optional: norm, flatten, divide_by_max, unit_length, dropout, layer, norm_inner, activation, norm_after, pool.",
+            "One block. Its steps run in this order, each optional: norm, flatten, divide_by_max, unit_length, shift, zero, dropout, layer, norm_inner, activation, norm_after, pool.",
             BLOCK,
         ),
         section("blocks[].norm", "Also `norm_inner` and `norm_after`.", NORM),
