@@ -8,6 +8,7 @@ use biorule::config::{
     ActivationPlan, BlockPlan, Drive, LayerPlan, MapPlan, NormKind, NormPlan, ParamValue, PoolKind,
     PoolPlan,
 };
+use biorule::nn::RuleSource;
 use biorule::nn::build::Placement;
 use biorule::nn::{Clock, InputShape, Mode, Network, Pass};
 use candle_core::{DType, Tensor};
@@ -104,6 +105,19 @@ impl TestNetwork {
     /// # Errors
     /// Plans that fit no network, rules that are not there.
     pub fn build(blocks: &[BlockPlan], dims: &[usize], dtype: DType) -> Result<Self> {
+        Self::build_with(blocks, dims, dtype, registry())
+    }
+
+    /// [`Self::build`] with rules from elsewhere.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn build_with(
+        blocks: &[BlockPlan],
+        dims: &[usize],
+        dtype: DType,
+        rules: &dyn RuleSource,
+    ) -> Result<Self> {
         let input = InputShape {
             dims: dims.to_vec(),
             outputs: 10,
@@ -114,7 +128,7 @@ impl TestNetwork {
             seed: 1,
         };
         Ok(Self {
-            network: Network::build(blocks, &input, registry(), &place)?,
+            network: Network::build(blocks, &input, rules, &place)?,
             clock: Clock::default(),
             mode: Mode::default(),
         })

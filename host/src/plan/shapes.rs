@@ -65,7 +65,14 @@ fn through(block: &BlockPlan, input: &[usize], classes: usize) -> Result<BlockSh
             [channels, rows, columns] if rows > 1 && columns > 1 => {
                 vec![channels, rows - 1, columns - 1]
             }
-            _ => return Err(misfit(&block.name, "`shift`", &shape, "[C, H, W] of 2x2 or more")),
+            _ => {
+                return Err(misfit(
+                    &block.name,
+                    "`shift`",
+                    &shape,
+                    "[C, H, W] of 2x2 or more",
+                ));
+            }
         };
     }
     let layer_input = shape.clone();

@@ -73,9 +73,7 @@ impl Constants {
             c1,
             cmu,
             c_sigma,
-            d_sigma: 1.0
-                + 2.0 * (((mu_eff - 1.0) / (dims + 1.0)).sqrt() - 1.0).max(0.0)
-                + c_sigma,
+            d_sigma: 1.0 + 2.0 * (((mu_eff - 1.0) / (dims + 1.0)).sqrt() - 1.0).max(0.0) + c_sigma,
             chi: dims.sqrt() * (1.0 - 1.0 / (4.0 * dims) + 1.0 / (21.0 * dims * dims)),
         }
     }
@@ -209,9 +207,7 @@ impl CmaEs {
         }
         let symmetric = (&self.covariance + self.covariance.transpose()) * 0.5;
         let eigen = SymmetricEigen::new(symmetric);
-        let values = eigen
-            .eigenvalues
-            .map(|v| if v < 0.0 { LEAST } else { v });
+        let values = eigen.eigenvalues.map(|v| if v < 0.0 { LEAST } else { v });
         let mut vectors = eigen.eigenvectors;
         for mut column in vectors.column_iter_mut() {
             let largest = column
@@ -295,7 +291,8 @@ impl CmaEs {
         self.path_sigma = &self.path_sigma * (1.0 - c.c_sigma)
             + whiten(&mean_step) * (c.c_sigma * (2.0 - c.c_sigma) * c.mu_eff).sqrt();
         let length = self.path_sigma.norm();
-        self.sigma = (self.sigma * ((c.c_sigma / c.d_sigma) * (length / c.chi - 1.0)).exp()).min(MOST);
+        self.sigma =
+            (self.sigma * ((c.c_sigma / c.d_sigma) * (length / c.chi - 1.0)).exp()).min(MOST);
         let generations = 2 * i32::try_from(self.generation + 1).unwrap_or(i32::MAX / 2);
         let settled = (1.0 - (1.0 - c.c_sigma).powi(generations)).sqrt();
         let moves = length / settled < (1.4 + 2.0 / (n as f64 + 1.0)) * c.chi;

@@ -63,7 +63,11 @@ pub fn strongest(space: &Space, rows: &Rows) -> Result<Vec<Chosen>> {
     };
     let mut kept = Vec::new();
     for node in space.cell.inputs..space.cell.inputs + space.cell.nodes {
-        let mut own: Vec<Chosen> = all.iter().filter(|c| c.place.node == node).copied().collect();
+        let mut own: Vec<Chosen> = all
+            .iter()
+            .filter(|c| c.place.node == node)
+            .copied()
+            .collect();
         own.sort_by(|a, b| b.weight.total_cmp(&a.weight));
         own.truncate(most);
         kept.extend(own);
@@ -199,19 +203,34 @@ pub fn perturbation(
     let mut answers = answers.iter().copied();
     let kinds = space.skeleton.cells();
     let rows = space.edges();
-    let open: Vec<usize> = (0..space.candidates.len()).filter(|k| space.derives(*k)).collect();
-    for place in Draw::new(Purpose::Order, seed, 0, 0).choose(kinds.len() * rows, kinds.len() * rows) {
+    let open: Vec<usize> = (0..space.candidates.len())
+        .filter(|k| space.derives(*k))
+        .collect();
+    for place in
+        Draw::new(Purpose::Order, seed, 0, 0).choose(kinds.len() * rows, kinds.len() * rows)
+    {
         let (kind, row) = (kinds[place / rows], place % rows);
         let mut without = Vec::new();
         for candidate in &open {
             let Some(answer) = answers.next() else {
                 let candidate = *candidate;
-                return Ok((known, Some(Question::Without { kind, row, candidate })));
+                return Ok((
+                    known,
+                    Some(Question::Without {
+                        kind,
+                        row,
+                        candidate,
+                    }),
+                ));
             };
             without.push(-answer);
         }
         let worst = largest(&without).ok_or_else(|| Error::internal("an empty space"))?;
-        known.fixed.entry(kind).or_default().insert(row, open[worst]);
+        known
+            .fixed
+            .entry(kind)
+            .or_default()
+            .insert(row, open[worst]);
     }
     let places = space.cell.places();
     for kind in kinds {
@@ -305,7 +324,10 @@ mod tests {
                 assert_eq!(skips.len(), most);
                 // What stays is the strongest of what was chosen at first or took its place.
                 let weakest = skips.iter().map(|c| c.weight).fold(f64::INFINITY, f64::min);
-                let lost = all.iter().filter(|c| !few.iter().any(|f| f.row == c.row && f.candidate == c.candidate));
+                let lost = all.iter().filter(|c| {
+                    !few.iter()
+                        .any(|f| f.row == c.row && f.candidate == c.candidate)
+                });
                 for c in lost {
                     assert!(c.weight <= weakest, "{c:?} {weakest}");
                 }
@@ -318,7 +340,12 @@ mod tests {
         let space = sets::named("darts").expect("a space");
         let mut all = rows(&space, 1);
         all.iter_mut().for_each(|row| row[0] = 10.0);
-        assert!(strongest(&space, &all).expect("chosen").iter().all(|c| c.candidate != 0));
+        assert!(
+            strongest(&space, &all)
+                .expect("chosen")
+                .iter()
+                .all(|c| c.candidate != 0)
+        );
         let space = sets::named("nasbench201").expect("a space");
         let mut all = rows(&space, 1);
         all.iter_mut().for_each(|row| row[0] = 10.0);
@@ -332,8 +359,21 @@ mod tests {
         for name in ["darts", "nasbench201"] {
             let space = sets::named(name).expect(name);
             // A known importance of every candidate, and of every edge.
-            let worth: Vec<Rows> = space.skeleton.cells().iter().enumerate().map(|(i, _)| rows(&space, i as u64)).collect();
-            let index = |kind: &str| space.skeleton.cells().iter().position(|k| *k == kind).expect(kind);
+            let worth: Vec<Rows> = space
+                .skeleton
+                .cells()
+                .iter()
+                .enumerate()
+                .map(|(i, _)| rows(&space, i as u64))
+                .collect();
+            let index = |kind: &str| {
+                space
+                    .skeleton
+                    .cells()
+                    .iter()
+                    .position(|k| *k == kind)
+                    .expect(kind)
+            };
             let mut answers = Vec::new();
             loop {
                 let (known, question) = perturbation(&space, 4, &answers).expect("a question");
@@ -350,7 +390,11 @@ mod tests {
                     break;
                 };
                 answers.push(match question {
-                    Question::Without { kind, row, candidate } => 1.0 - worth[index(kind)][row][candidate],
+                    Question::Without {
+                        kind,
+                        row,
+                        candidate,
+                    } => 1.0 - worth[index(kind)][row][candidate],
                     Question::WithoutEdge { kind, row } => 1.0 - worth[index(kind)][row][1],
                 });
             }

@@ -121,7 +121,10 @@ mod tests {
             (mean, variance)
         };
         let (mean, variance) = moments(Box::new(|| draw.normal()));
-        assert!(mean.abs() < 0.03 && (variance - 1.0).abs() < 0.05, "{mean} {variance}");
+        assert!(
+            mean.abs() < 0.03 && (variance - 1.0).abs() < 0.05,
+            "{mean} {variance}"
+        );
         // Euler's constant and π²/6.
         let (mean, variance) = moments(Box::new(|| draw.gumbel()));
         assert!((mean - 0.5772).abs() < 0.04, "{mean}");

@@ -34,7 +34,9 @@ impl Objective {
     /// Its name.
     #[must_use]
     pub fn name(self) -> &'static str {
-        ALL.iter().find(|(one, ..)| *one == self).map_or("", |(_, name, _)| name)
+        ALL.iter()
+            .find(|(one, ..)| *one == self)
+            .map_or("", |(_, name, _)| name)
     }
 
     /// Which way is better.
@@ -110,14 +112,23 @@ pub fn score(goals: &[Goal], values: &[f64]) -> (f64, f64) {
     let missed: f64 = goals.iter().zip(values).map(|(g, v)| g.missed(*v)).sum();
     let first = goals.first().zip(values.first());
     let first = first.map_or(f64::NEG_INFINITY, |(g, v)| g.upward(*v));
-    let first = if first.is_nan() { f64::NEG_INFINITY } else { first };
+    let first = if first.is_nan() {
+        f64::NEG_INFINITY
+    } else {
+        first
+    };
     (-missed, first)
 }
 
 /// Whether `a` is as good as `b` in every goal and better in one.
 #[must_use]
 pub fn dominates(goals: &[Goal], a: &[f64], b: &[f64]) -> bool {
-    let pairs = || goals.iter().zip(a.iter().zip(b)).map(|(g, (a, b))| (g.upward(*a), g.upward(*b)));
+    let pairs = || {
+        goals
+            .iter()
+            .zip(a.iter().zip(b))
+            .map(|(g, (a, b))| (g.upward(*a), g.upward(*b)))
+    };
     pairs().all(|(a, b)| a >= b) && pairs().any(|(a, b)| a > b)
 }
 
@@ -131,7 +142,10 @@ pub fn front(goals: &[Goal], results: &[Vec<f64>]) -> Vec<usize> {
         whole && goals.iter().zip(values).all(|(g, v)| g.missed(*v) == 0.0)
     };
     let kept: Vec<usize> = (0..results.len()).filter(kept).collect();
-    let beaten = |i: usize| kept.iter().any(|j| dominates(goals, &results[*j], &results[i]));
+    let beaten = |i: usize| {
+        kept.iter()
+            .any(|j| dominates(goals, &results[*j], &results[i]))
+    };
     kept.iter().copied().filter(|i| !beaten(*i)).collect()
 }
 
@@ -142,7 +156,9 @@ mod tests {
     fn goals(bounds: [Option<f64>; 2]) -> Vec<Goal> {
         let objectives = [Objective::Accuracy, Objective::Parameters];
         let pairs = objectives.into_iter().zip(bounds);
-        pairs.map(|(objective, bound)| Goal { objective, bound }).collect()
+        pairs
+            .map(|(objective, bound)| Goal { objective, bound })
+            .collect()
     }
 
     #[test]

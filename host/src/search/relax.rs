@@ -179,7 +179,10 @@ mod tests {
         for alpha in [[1e308, -1e308, 0.0], [800.0, 799.0, -800.0]] {
             for relaxation in [Relaxation::Softmax, Relaxation::Sigmoid] {
                 let weights = relaxation.weights(&alpha);
-                assert!(weights.iter().all(|p| (0.0..=1.0).contains(p)), "{weights:?}");
+                assert!(
+                    weights.iter().all(|p| (0.0..=1.0).contains(p)),
+                    "{weights:?}"
+                );
             }
         }
         assert_eq!(entropy(&[1.0, 0.0]), 0.0);
@@ -199,7 +202,10 @@ mod tests {
             counts[Drawn::new(&alpha, &noise, 10.0).chosen] += 1.0;
         }
         for (count, weight) in counts.iter().zip(&weights) {
-            assert!((count / rounds as f64 - weight).abs() < 0.02, "{counts:?} {weights:?}");
+            assert!(
+                (count / rounds as f64 - weight).abs() < 0.02,
+                "{counts:?} {weights:?}"
+            );
         }
     }
 }

@@ -2,17 +2,17 @@
 
 use config::Value;
 
+use crate::config::check;
 use crate::config::section::Section;
 use crate::config::settings::CELLS;
-use crate::config::check;
 use crate::config::value::{self, Table, make};
 use crate::plan::{
     ActivationPlan, BlockPlan, EdgePlan, Join, LayerPlan, MapPlan, NodePlan, NormPlan, PoolKind,
     PoolPlan,
 };
+use crate::search::Genotype;
 use crate::search::network::{self, Size, Stem};
 use crate::search::space::RuleScope;
-use crate::search::Genotype;
 use crate::{Error, Result};
 
 /// `table` with the blocks that its `network` stands for in place of it; whether it had one.
@@ -38,7 +38,8 @@ pub(super) fn expanded(mut table: Table) -> Result<(Table, bool)> {
         .hint("leave one of them out"));
     }
     let named = s.text("genotype")?;
-    let genotype = Genotype::open(&named).map_err(|e| e.within(format!("`network.genotype` (from {from})")))?;
+    let genotype = Genotype::open(&named)
+        .map_err(|e| e.within(format!("`network.genotype` (from {from})")))?;
     let size = size(&mut s)?;
     let blocks = network::blocks(&genotype, &size).map_err(|e| e.within("`network`"))?;
     let origin = format!("genotype `{named}`");
@@ -103,7 +104,11 @@ fn written(block: &BlockPlan, from: &str) -> Value {
             w.table.insert(key.to_owned(), written_norm(norm, from));
         }
     }
-    for (key, flag) in [("flatten", block.flatten), ("shift", block.shift), ("zero", block.zero)] {
+    for (key, flag) in [
+        ("flatten", block.flatten),
+        ("shift", block.shift),
+        ("zero", block.zero),
+    ] {
         if flag {
             w.set(key, true);
         }
@@ -167,10 +172,13 @@ fn layer_settings(w: &mut Written<'_>, layer: &LayerPlan) {
 
 fn written_pool(pool: &PoolPlan, from: &str) -> Value {
     let mut w = Written::new(from);
-    w.set("kind", match pool.kind {
-        PoolKind::Max => "max",
-        PoolKind::Avg => "avg",
-    });
+    w.set(
+        "kind",
+        match pool.kind {
+            PoolKind::Max => "max",
+            PoolKind::Avg => "avg",
+        },
+    );
     w.pair("kernel", pool.kernel);
     w.pair("stride", pool.stride);
     w.pair("padding", pool.padding);
@@ -180,10 +188,13 @@ fn written_pool(pool: &PoolPlan, from: &str) -> Value {
 fn written_node(node: &NodePlan, from: &str) -> Value {
     let mut w = Written::new(from);
     w.set("name", node.name.as_str());
-    w.set("join", match node.join {
-        Join::Sum => "sum",
-        Join::Concat => "concat",
-    });
+    w.set(
+        "join",
+        match node.join {
+            Join::Sum => "sum",
+            Join::Concat => "concat",
+        },
+    );
     let edges: Vec<Value> = node.from.iter().map(|e| written_edge(e, from)).collect();
     w.set("from", edges);
     w.value()

@@ -46,7 +46,9 @@ impl Table {
             rows: BTreeMap::new(),
         };
         for (place, row) in rows {
-            table.add(&row, goals).map_err(|e| e.within(format!("`{}`, {place}", table.name)))?;
+            table
+                .add(&row, goals)
+                .map_err(|e| e.within(format!("`{}`, {place}", table.name)))?;
         }
         if table.rows.is_empty() {
             return Err(Error::data(format!("`{}` has no architecture", table.name)));
@@ -96,8 +98,12 @@ impl Table {
         let found = self.rows.get(&genotype.hash());
         found.map(Vec::as_slice).ok_or_else(|| {
             let shown = genotype.to_text().unwrap_or_else(|_| genotype.key());
-            Error::data(format!("`{}` has no architecture `{}`", self.name, shown.trim()))
-                .hint("search the space that the table was made from")
+            Error::data(format!(
+                "`{}` has no architecture `{}`",
+                self.name,
+                shown.trim()
+            ))
+            .hint("search the space that the table was made from")
         })
     }
 
@@ -105,7 +111,9 @@ impl Table {
     #[must_use]
     pub fn best(&self, goal: &Goal) -> f64 {
         let values = self.rows.values().filter_map(|v| v.first().copied());
-        let best = values.map(|v| goal.upward(v)).fold(f64::NEG_INFINITY, f64::max);
+        let best = values
+            .map(|v| goal.upward(v))
+            .fold(f64::NEG_INFINITY, f64::max);
         goal.upward(best)
     }
 }
@@ -128,10 +136,13 @@ type Rows = Vec<(String, Row)>;
 fn csv_rows(text: &str) -> Result<Rows> {
     let mut reader = csv::Reader::from_reader(text.as_bytes());
     let headings = reader.headers().map_err(|e| damaged(&e))?.clone();
-    let at = headings.iter().position(|h| h.trim() == ARCHITECTURE).ok_or_else(|| {
-        Error::data(format!("line 1 has no heading `{ARCHITECTURE}`"))
-            .hint("write `architecture,accuracy`, and an architecture a line")
-    })?;
+    let at = headings
+        .iter()
+        .position(|h| h.trim() == ARCHITECTURE)
+        .ok_or_else(|| {
+            Error::data(format!("line 1 has no heading `{ARCHITECTURE}`"))
+                .hint("write `architecture,accuracy`, and an architecture a line")
+        })?;
     let mut rows = Vec::new();
     for record in reader.records() {
         let record = record.map_err(|e| damaged(&e))?;
@@ -144,7 +155,13 @@ fn csv_rows(text: &str) -> Result<Rows> {
             }
         }
         let architecture = record.get(at).unwrap_or_default().to_owned();
-        rows.push((format!("line {line}"), Row { architecture, values }));
+        rows.push((
+            format!("line {line}"),
+            Row {
+                architecture,
+                values,
+            },
+        ));
     }
     Ok(rows)
 }
@@ -165,7 +182,13 @@ fn json_rows(text: &str) -> Result<Rows> {
         };
         let number = |(key, v): (&String, &Value)| Some((key.clone(), v.as_f64()?));
         let values = item.iter().filter_map(number).collect();
-        rows.push((format!("item {i}"), Row { architecture, values }));
+        rows.push((
+            format!("item {i}"),
+            Row {
+                architecture,
+                values,
+            },
+        ));
     }
     Ok(rows)
 }
@@ -197,7 +220,8 @@ mod tests {
     fn csv_and_json_say_the_same() {
         let goals = goals(&[Objective::Accuracy, Objective::Parameters]);
         let csv = format!("parameters,architecture,note,accuracy\n5,{FIRST},good,93.5\n");
-        let json = format!("[{{\"architecture\": \"{FIRST}\", \"accuracy\": 93.5, \"parameters\": 5}}]");
+        let json =
+            format!("[{{\"architecture\": \"{FIRST}\", \"accuracy\": 93.5, \"parameters\": 5}}]");
         let genotype = Genotype::read(FIRST).expect("an architecture");
         for text in [csv, json] {
             let table = table(&text, &goals).expect("a table");
@@ -214,10 +238,19 @@ mod tests {
         let goals = goals(&[Objective::Accuracy]);
         for (text, says) in [
             ("accuracy\n1\n".to_owned(), "no heading `architecture`"),
-            (format!("architecture,accuracy\n{FIRST},x\n"), "line 2: there is no number `accuracy`"),
+            (
+                format!("architecture,accuracy\n{FIRST},x\n"),
+                "line 2: there is no number `accuracy`",
+            ),
             (format!("architecture,acuracy\n{FIRST},1\n"), "line 2"),
-            (format!("architecture,accuracy\n{FIRST},1\n{FIRST},1\n"), "line 3: the architecture is there twice"),
-            ("architecture,accuracy\n|none|,1\n".to_owned(), "line 2: line 1, column 2"),
+            (
+                format!("architecture,accuracy\n{FIRST},1\n{FIRST},1\n"),
+                "line 3: the architecture is there twice",
+            ),
+            (
+                "architecture,accuracy\n|none|,1\n".to_owned(),
+                "line 2: line 1, column 2",
+            ),
             (format!("architecture,accuracy\n{FIRST}\n"), "no table"),
             ("architecture,accuracy\n".to_owned(), "no architecture"),
             ("[{\"accuracy\": 1}]".to_owned(), "item 0"),

@@ -36,7 +36,11 @@ pub(super) fn read(text: &str) -> Result<Genotype> {
     let value: Value = serde_json::from_str(text).map_err(|e| {
         let text = e.to_string();
         // The message of the parser ends in its own words for the place.
-        let what = text.split(" at line ").next().unwrap_or_default().to_owned();
+        let what = text
+            .split(" at line ")
+            .next()
+            .unwrap_or_default()
+            .to_owned();
         Error::usage(format!("line {}, column {}: {what}", e.line(), e.column()))
             .hint("a genotype is JSON, or DARTS's text `Genotype(normal=[…], …)`")
     })?;
@@ -111,8 +115,13 @@ fn string<'v>(path: &str, value: &'v Value) -> Result<&'v str> {
 
 fn node(path: &str, value: &Value) -> Result<usize> {
     let n = value.as_u64().filter(|n| *n <= MOST_NODES as u64);
-    n.map(|n| n as usize)
-        .ok_or_else(|| wrong(path, value, &format!("the number of a node, 0 to {MOST_NODES}")))
+    n.map(|n| n as usize).ok_or_else(|| {
+        wrong(
+            path,
+            value,
+            &format!("the number of a node, 0 to {MOST_NODES}"),
+        )
+    })
 }
 
 fn object<'v>(path: &str, value: &'v Value, keys: &[&str]) -> Result<&'v Map<String, Value>> {
@@ -173,8 +182,10 @@ fn primitive(path: &str, op: &Value, rule: Option<&Value>) -> Result<Primitive> 
         Some(v) => string(&format!("{path}.rule"), v)?,
     };
     if read.rule.is_some() {
-        return Err(Error::usage(format!("{at} names a rule, and so does `{path}.rule`"))
-            .hint("name it once"));
+        return Err(
+            Error::usage(format!("{at} names a rule, and so does `{path}.rule`"))
+                .hint("name it once"),
+        );
     }
     // Lists of published cells name the rules of BioNAS by their last word.
     let full = sets::SUFFIXES.iter().find(|(_, full)| {
@@ -194,7 +205,11 @@ fn primitive(path: &str, op: &Value, rule: Option<&Value>) -> Result<Primitive> 
 
 fn read_params(value: &Value) -> Result<Hyperparameters> {
     let Value::Object(rules) = value else {
-        return Err(wrong("rules", value, "an object of hyperparameters by rule"));
+        return Err(wrong(
+            "rules",
+            value,
+            "an object of hyperparameters by rule",
+        ));
     };
     let mut all = Hyperparameters::new();
     for (rule, value) in rules {
@@ -235,7 +250,10 @@ pub(super) fn params(params: &Hyperparameters) -> Value {
     let own = |own: &BTreeMap<String, ParamValue>| -> Value {
         own.iter().map(|(key, v)| (key.clone(), value(v))).collect()
     };
-    params.iter().map(|(rule, v)| (rule.clone(), own(v))).collect()
+    params
+        .iter()
+        .map(|(rule, v)| (rule.clone(), own(v)))
+        .collect()
 }
 
 /// The JSON form.
@@ -247,10 +265,15 @@ pub(super) fn write(genotype: &Genotype) -> Value {
     }
     top.insert("network".to_owned(), json!(genotype.skeleton.word()));
     for kind in genotype.skeleton.cells() {
-        let Some(cell) = genotype.cells.get(*kind) else { continue };
+        let Some(cell) = genotype.cells.get(*kind) else {
+            continue;
+        };
         let edge = |e: &Edge| json!({"node": e.node, "from": e.from, "op": e.op.to_string()});
         let edges: Vec<Value> = cell.edges.iter().map(edge).collect();
-        top.insert((*kind).to_owned(), json!({"edges": edges, "concat": cell.concat}));
+        top.insert(
+            (*kind).to_owned(),
+            json!({"edges": edges, "concat": cell.concat}),
+        );
     }
     if !genotype.params.is_empty() {
         top.insert("rules".to_owned(), params(&genotype.params));

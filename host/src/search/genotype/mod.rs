@@ -53,14 +53,21 @@ impl Cell {
     /// One more than the largest node.
     #[must_use]
     pub fn end(&self) -> usize {
-        let nodes = self.edges.iter().map(|e| e.node).chain(self.concat.iter().copied());
+        let nodes = self
+            .edges
+            .iter()
+            .map(|e| e.node)
+            .chain(self.concat.iter().copied());
         nodes.max().map_or(0, |n| n + 1)
     }
 
     /// Edges whose operation is `operation`.
     #[must_use]
     pub fn count(&self, operation: Operation) -> usize {
-        self.edges.iter().filter(|e| e.op.operation == operation).count()
+        self.edges
+            .iter()
+            .filter(|e| e.op.operation == operation)
+            .count()
     }
 }
 
@@ -111,7 +118,9 @@ impl Genotype {
             false => path.to_owned(),
         };
         if !path.exists() {
-            let e = Error::usage(format!("`{named}` is neither a file nor a published genotype"));
+            let e = Error::usage(format!(
+                "`{named}` is neither a file nor a published genotype"
+            ));
             let names: Vec<&str> = published::names().collect();
             return Err(match nearest(named, names.iter().copied()) {
                 Some(near) => e.hint(format!("did you mean `{near}`?")),
@@ -199,12 +208,23 @@ impl Genotype {
     pub fn check(&self) -> Result<()> {
         let kinds = self.skeleton.cells();
         if let Some(kind) = kinds.iter().find(|kind| !self.cells.contains_key(**kind)) {
-            return Err(Error::usage(format!("the genotype has no cell `{kind}`"))
-                .hint(format!("its network has the cells `{}`", kinds.join("` and `"))));
+            return Err(
+                Error::usage(format!("the genotype has no cell `{kind}`")).hint(format!(
+                    "its network has the cells `{}`",
+                    kinds.join("` and `")
+                )),
+            );
         }
-        if let Some(other) = self.cells.keys().find(|kind| !kinds.contains(&kind.as_str())) {
+        if let Some(other) = self
+            .cells
+            .keys()
+            .find(|kind| !kinds.contains(&kind.as_str()))
+        {
             let e = Error::usage(format!("the genotype has a cell `{other}`"));
-            return Err(e.hint(format!("its network has the cells `{}`", kinds.join("` and `"))));
+            return Err(e.hint(format!(
+                "its network has the cells `{}`",
+                kinds.join("` and `")
+            )));
         }
         for (kind, cell) in &self.cells {
             check_cell(kind, cell, self.skeleton.inputs())?;
@@ -218,36 +238,52 @@ fn check_cell(kind: &str, cell: &Cell, inputs: usize) -> Result<()> {
     for (i, edge) in cell.edges.iter().enumerate() {
         let at = format!("`{kind}.edges[{i}]` (`{}`)", edge.op);
         if edge.node < first {
-            return Err(Error::usage(format!("{at} ends at node {}, an input", edge.node))
-                .hint(format!("nodes that edges may end at start with {first}")));
+            return Err(
+                Error::usage(format!("{at} ends at node {}, an input", edge.node))
+                    .hint(format!("nodes that edges may end at start with {first}")),
+            );
         }
         if edge.from >= edge.node {
             return Err(Error::usage(format!(
                 "{at} goes from node {} to node {}",
                 edge.from, edge.node
             ))
-            .hint(format!("its source is a node before it, 0 to {}", edge.node - 1)));
+            .hint(format!(
+                "its source is a node before it, 0 to {}",
+                edge.node - 1
+            )));
         }
     }
     let end = cell.end();
     if let Some(node) = (first..end).find(|node| cell.at(*node).next().is_none()) {
-        return Err(Error::usage(format!("node {node} of cell `{kind}` has no edges"))
-            .hint(format!("nodes {first} to {} each need one", end - 1)));
+        return Err(
+            Error::usage(format!("node {node} of cell `{kind}` has no edges"))
+                .hint(format!("nodes {first} to {} each need one", end - 1)),
+        );
     }
     if cell.edges.is_empty() || cell.concat.is_empty() {
-        let what = if cell.edges.is_empty() { "edges" } else { "concat" };
+        let what = if cell.edges.is_empty() {
+            "edges"
+        } else {
+            "concat"
+        };
         return Err(Error::usage(format!("`{kind}.{what}` is empty")));
     }
     for (i, node) in cell.concat.iter().enumerate() {
         if *node < first {
-            return Err(Error::usage(format!("`{kind}.concat[{i}]` is {node}, an input of the cell"))
-                .hint(format!("name nodes from {first} on")));
+            return Err(Error::usage(format!(
+                "`{kind}.concat[{i}]` is {node}, an input of the cell"
+            ))
+            .hint(format!("name nodes from {first} on")));
         }
         if cell.concat[..i].contains(node) {
-            return Err(Error::usage(format!("`{kind}.concat` has node {node} twice")));
+            return Err(Error::usage(format!(
+                "`{kind}.concat` has node {node} twice"
+            )));
         }
     }
-    let read = |node: &usize| cell.concat.contains(node) || cell.edges.iter().any(|e| e.from == *node);
+    let read =
+        |node: &usize| cell.concat.contains(node) || cell.edges.iter().any(|e| e.from == *node);
     match (first..end).find(|node| !read(node)) {
         Some(node) => Err(Error::usage(format!(
             "node {node} of cell `{kind}` is the source of no edge and not part of its output"

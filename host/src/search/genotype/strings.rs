@@ -28,15 +28,22 @@ pub(super) fn read(text: &str) -> Result<Genotype> {
         let mut inside = column + 1;
         for edge in inner.split('|') {
             let Some((name, source)) = edge.split_once('~') else {
-                return Err(at(inside, &format!("`{edge}` has no `~` before its source")));
+                return Err(at(
+                    inside,
+                    &format!("`{edge}` has no `~` before its source"),
+                ));
             };
-            let op: Primitive = name.parse().map_err(|e: Error| {
-                e.within(format!("line 1, column {}", inside + 1))
-            })?;
-            let from = source.parse().map_err(|_| {
-                at(inside, &format!("`{source}` is not the number of a node"))
-            })?;
-            edges.push(Edge { node: i + 1, from, op });
+            let op: Primitive = name
+                .parse()
+                .map_err(|e: Error| e.within(format!("line 1, column {}", inside + 1)))?;
+            let from = source
+                .parse()
+                .map_err(|_| at(inside, &format!("`{source}` is not the number of a node")))?;
+            edges.push(Edge {
+                node: i + 1,
+                from,
+                op,
+            });
             inside += edge.chars().count() + 1;
         }
         column += node.chars().count() + 1;
@@ -65,7 +72,9 @@ pub(super) fn write(genotype: &Genotype) -> Result<String> {
         _ => op.to_string(),
     };
     let node = |node: usize| {
-        let edges = cell.at(node).map(|e| format!("|{}~{}", name(&e.op), e.from));
+        let edges = cell
+            .at(node)
+            .map(|e| format!("|{}~{}", name(&e.op), e.from));
         edges.collect::<String>() + "|"
     };
     if cell.concat != [cell.end() - 1] {

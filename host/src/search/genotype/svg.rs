@@ -86,7 +86,8 @@ impl<'g> Drawn<'g> {
         let mut lanes = vec![0; cell.edges.len()];
         for i in order {
             let (from, node) = (cell.edges[i].from, cell.edges[i].node);
-            let free = |lane: &Vec<(usize, usize)>| lane.iter().all(|(f, n)| node <= *f || *n <= from);
+            let free =
+                |lane: &Vec<(usize, usize)>| lane.iter().all(|(f, n)| node <= *f || *n <= from);
             let lane = taken.iter().position(free).unwrap_or(taken.len());
             if lane == taken.len() {
                 taken.push(Vec::new());
@@ -184,7 +185,11 @@ impl<'g> Drawn<'g> {
     }
 
     fn line(&self, out: &mut String, i: usize, edge: &Edge, row: usize) {
-        let (a, b, y) = (self.port(i, edge.from), self.port(i, edge.node), self.lane_y(i, row));
+        let (a, b, y) = (
+            self.port(i, edge.from),
+            self.port(i, edge.node),
+            self.lane_y(i, row),
+        );
         let colour = self.colour(edge);
         let style = colour.map_or(String::new(), |c| format!(" style=\"stroke: {c}\""));
         let _ = writeln!(
@@ -208,13 +213,21 @@ impl<'g> Drawn<'g> {
     }
 
     fn words(&self, out: &mut String, i: usize, edge: &Edge, row: usize) {
-        let (a, b, y) = (self.port(i, edge.from), self.port(i, edge.node), self.lane_y(i, row));
+        let (a, b, y) = (
+            self.port(i, edge.from),
+            self.port(i, edge.node),
+            self.lane_y(i, row),
+        );
         let middle = usize::midpoint(a, b);
         let rule = edge.op.label().unwrap_or_default();
         let operation = edge.op.operation.name();
         // A letter is about 7 units wide, a small one 6.
         let width = (operation.len() * 7).max(rule.len() * 6) + 8;
-        let (height, first) = if rule.is_empty() { (16, y + 4) } else { (30, y - 1) };
+        let (height, first) = if rule.is_empty() {
+            (16, y + 4)
+        } else {
+            (30, y - 1)
+        };
         let _ = writeln!(
             out,
             "<rect class=\"paper\" x=\"{}\" y=\"{}\" width=\"{width}\" height=\"{height}\"/><text class=\"mid\" x=\"{middle}\" y=\"{first}\">{operation}</text>",
@@ -234,5 +247,7 @@ impl<'g> Drawn<'g> {
 
 /// Text between tags.
 fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
 }

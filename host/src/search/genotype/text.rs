@@ -125,7 +125,9 @@ fn assigned(before: &str) -> &str {
     let before = before.trim_end();
     let start = before
         .rfind(|c: char| !c.is_alphanumeric() && c != '_')
-        .map_or(0, |at| at + before[at..].chars().next().map_or(1, char::len_utf8));
+        .map_or(0, |at| {
+            at + before[at..].chars().next().map_or(1, char::len_utf8)
+        });
     &before[start..]
 }
 
@@ -143,7 +145,13 @@ impl<'t> Reader<'t> {
     fn place(&self, at: usize) -> String {
         let before = &self.text[..at];
         let line = before.matches('\n').count() + 1;
-        let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+        let column = before
+            .rsplit('\n')
+            .next()
+            .unwrap_or_default()
+            .chars()
+            .count()
+            + 1;
         format!("line {line}, column {column}")
     }
 
@@ -279,7 +287,10 @@ impl<'t> Reader<'t> {
                 self.expect(')')?;
                 Ok(inner)
             }
-            _ => Err(self.wrong(at, &format!("expected a list or `range`, there is `{word}`"))),
+            _ => Err(self.wrong(
+                at,
+                &format!("expected a list or `range`, there is `{word}`"),
+            )),
         }
     }
 

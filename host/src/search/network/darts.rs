@@ -27,7 +27,10 @@ pub(super) fn blocks(genotype: &Genotype, size: &Size, style: &Style) -> Result<
             let mut first = stem_conv(style, "stem0-conv0", c / 2, 2);
             first.activation = Some(ActivationPlan::Relu);
             all.extend([first, stem_conv(style, "stem0-conv3", c, 2)]);
-            let second = vec![relu("stem1-relu".to_owned()), stem_conv(style, "stem1-conv1", c, 2)];
+            let second = vec![
+                relu("stem1-relu".to_owned()),
+                stem_conv(style, "stem1-conv1", c, 2),
+            ];
             let second = wiring.add("stem1".to_owned(), Join::Sum, vec![edge(INPUT, second)]);
             [INPUT.to_owned(), second]
         }
@@ -83,16 +86,26 @@ fn add_cell(
         names.push(wiring.add(name, Join::Sum, vec![edge(source, blocks)]));
     }
     for node in 2..cell.end() {
-        let own = cell.edges.iter().enumerate().filter(|(_, e)| e.node == node);
+        let own = cell
+            .edges
+            .iter()
+            .enumerate()
+            .filter(|(_, e)| e.node == node);
         let edges = own.map(|(k, e)| {
             let stride = if at.reduces && e.from < 2 { 2 } else { 1 };
             let name = format!("cell{i}-op{k}");
-            edge(&names[e.from], template::blocks(&e.op, style, &name, c, stride))
+            edge(
+                &names[e.from],
+                template::blocks(&e.op, style, &name, c, stride),
+            )
         });
         let edges = edges.collect();
         names.push(wiring.add(format!("cell{i}-node{node}"), Join::Sum, edges));
     }
-    let parts = cell.concat.iter().map(|node| edge(&names[*node], Vec::new()));
+    let parts = cell
+        .concat
+        .iter()
+        .map(|node| edge(&names[*node], Vec::new()));
     wiring.add(format!("cell{i}"), Join::Concat, parts.collect())
 }
 

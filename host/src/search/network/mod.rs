@@ -91,7 +91,11 @@ impl Size {
                 "{} channels cannot be divided by 2, as reductions do",
                 self.channels
             ))
-            .hint(format!("take {} or {}", self.channels - 1, self.channels + 1)));
+            .hint(format!(
+                "take {} or {}",
+                self.channels - 1,
+                self.channels + 1
+            )));
         }
         if skeleton == Skeleton::NasBench201 && !self.cells.is_multiple_of(3) {
             return Err(Error::usage(format!(
@@ -101,8 +105,10 @@ impl Size {
             .hint(format!("take {}", self.cells.div_ceil(3) * 3)));
         }
         if skeleton == Skeleton::NasBench201 && self.stem == Stem::ImageNet {
-            return Err(Error::usage("a network of NAS-Bench-201 has no stem `imagenet`")
-                .hint("take `cifar`"));
+            return Err(
+                Error::usage("a network of NAS-Bench-201 has no stem `imagenet`")
+                    .hint("take `cifar`"),
+            );
         }
         match (self.scope, &self.elsewhere) {
             (RuleScope::All, None) => Err(Error::usage(
@@ -154,6 +160,33 @@ pub fn auxiliary(size: &Size, params: &super::space::Hyperparameters) -> Vec<Blo
     darts::auxiliary(size.stem, &style)
 }
 
+/// Counts of the auxiliary head of `genotype`'s network on samples of `data`.
+///
+/// # Errors
+/// Usage error where the head does not fit the maps: it takes 5 pixels or more.
+pub fn auxiliary_counts(genotype: &Genotype, size: &Size, data: &DataShape) -> Result<Counts> {
+    let blocks = blocks(genotype, size)?;
+    let shapes = propagate(&blocks, data)?;
+    let cells = shapes.iter().find(|s| s.name == "cells");
+    let outside = || Error::internal("a network without cells");
+    let mut sample = cells.ok_or_else(outside)?.unpooled.clone();
+    // The head reads a cell behind the last reduction: maps there are those of the last cell, and
+    // its width may differ where the kinds of cells concatenate other numbers of nodes.
+    let index = size.auxiliary_cell();
+    let kind = if size.is_reduction(index) {
+        "reduce"
+    } else {
+        "normal"
+    };
+    let reductions = (0..=index).filter(|i| size.is_reduction(*i)).count();
+    sample[0] = (size.channels << reductions) * genotype.cells[kind].concat.len();
+    let data = DataShape {
+        sample,
+        classes: data.classes,
+    };
+    Counts::of(&auxiliary(size, &genotype.params), &data)
+}
+
 /// Refuses images of a size that a network of `genotype` cannot take, with the sizes next to it
 /// that it can: maps have to be even where a factorised reduction halves them.
 ///
@@ -190,7 +223,9 @@ pub fn check_images(blocks: &[BlockPlan], data: &DataShape) -> Result<()> {
     Err(Error::usage(format!(
         "images of {rows}x{columns} give odd maps at a reduction, which halves rows and columns"
     ))
-    .hint(format!("the nearest sizes that work are {words}: set `data.resize`")))
+    .hint(format!(
+        "the nearest sizes that work are {words}: set `data.resize`"
+    )))
 }
 
 #[cfg(test)]

@@ -23,7 +23,13 @@ pub(super) fn blocks(genotype: &Genotype, size: &Size, style: &Style) -> Result<
     for index in 0..size.cells {
         if index > 0 && index.is_multiple_of(each) {
             channels *= 2;
-            value = residual(&mut wiring, &format!("reduce{}", index / each), channels, &value, style);
+            value = residual(
+                &mut wiring,
+                &format!("reduce{}", index / each),
+                channels,
+                &value,
+                style,
+            );
         }
         value = add_cell(&mut wiring, cell, index, channels, &value, style);
     }
@@ -49,26 +55,42 @@ fn add_cell(
 ) -> String {
     let mut names = vec![input.to_owned()];
     for node in 1..cell.end() {
-        let own: Vec<_> = cell.edges.iter().enumerate().filter(|(_, e)| e.node == node).collect();
+        let own: Vec<_> = cell
+            .edges
+            .iter()
+            .enumerate()
+            .filter(|(_, e)| e.node == node)
+            .collect();
         // Zeros add nothing; only a node that gets nothing else is made of them.
         let something = own.iter().any(|(_, e)| e.op.operation != Operation::None);
-        let brings = |e: &crate::search::genotype::Edge| {
-            !something || e.op.operation != Operation::None
-        };
+        let brings =
+            |e: &crate::search::genotype::Edge| !something || e.op.operation != Operation::None;
         let edges = own.into_iter().filter(|(_, e)| brings(e)).map(|(k, e)| {
             let name = format!("cell{index}-op{k}");
-            edge(&names[e.from], template::blocks(&e.op, style, &name, channels, 1))
+            edge(
+                &names[e.from],
+                template::blocks(&e.op, style, &name, channels, 1),
+            )
         });
         let edges = edges.collect();
         names.push(wiring.add(format!("cell{index}-node{node}"), Join::Sum, edges));
     }
-    let parts = cell.concat.iter().map(|node| edge(&names[*node], Vec::new()));
+    let parts = cell
+        .concat
+        .iter()
+        .map(|node| edge(&names[*node], Vec::new()));
     wiring.add(format!("cell{index}"), Join::Concat, parts.collect())
 }
 
 /// Two 3×3 convolutions, the first of stride 2, beside a mean of 2×2 pixels and a 1×1
 /// convolution. `[C, H, W]` to `[channels, H/2, W/2]`.
-fn residual(wiring: &mut Wiring, name: &str, channels: usize, input: &str, style: &Style) -> String {
+fn residual(
+    wiring: &mut Wiring,
+    name: &str,
+    channels: usize,
+    input: &str,
+    style: &Style,
+) -> String {
     let mut inner = Vec::new();
     for (i, stride) in [2, 1].into_iter().enumerate() {
         let axis = Axis::same(3, stride, 1);

@@ -35,7 +35,10 @@ fn every_random_genotype_of_every_space_is_a_network() {
                 let blocks = blocks(&genotype, &size).expect(name);
                 let shapes = propagate(&blocks, &images(side, 7)).expect(name);
                 assert_eq!(shapes.last().expect("a classifier").output, [7], "{name}");
-                let mut names: Vec<&str> = every_block(&blocks).iter().map(|b| b.name.as_str()).collect();
+                let mut names: Vec<&str> = every_block(&blocks)
+                    .iter()
+                    .map(|b| b.name.as_str())
+                    .collect();
                 let all = names.len();
                 names.sort_unstable();
                 names.dedup();
@@ -49,10 +52,16 @@ fn every_random_genotype_of_every_space_is_a_network() {
 fn an_input_that_no_edge_reads_costs_nothing() {
     let mut genotype = published::find("DARTS_V2").expect("there").expect("read");
     for cell in genotype.cells.values_mut() {
-        cell.edges.iter_mut().for_each(|e| e.from = if e.from == 0 { 1 } else { e.from });
+        cell.edges
+            .iter_mut()
+            .for_each(|e| e.from = if e.from == 0 { 1 } else { e.from });
     }
     let blocks = blocks(&genotype, &Size::new(4, 6, Stem::Cifar)).expect("a network");
-    assert!(every_block(&blocks).iter().all(|b| !b.name.contains("pre0")));
+    assert!(
+        every_block(&blocks)
+            .iter()
+            .all(|b| !b.name.contains("pre0"))
+    );
     propagate(&blocks, &images(8, 3)).expect("shapes");
 }
 
@@ -68,8 +77,16 @@ fn odd_maps_are_refused_with_sizes_that_work() {
     }
     let large = blocks(&genotype, &Size::new(4, 6, Stem::ImageNet)).expect("a network");
     check_images(&large, &images(224, 3)).expect("even");
-    let flat = DataShape { sample: vec![9], classes: 2 };
-    assert!(check_images(&cifar, &flat).expect_err("no image").text.contains("images"));
+    let flat = DataShape {
+        sample: vec![9],
+        classes: 2,
+    };
+    assert!(
+        check_images(&cifar, &flat)
+            .expect_err("no image")
+            .text
+            .contains("images")
+    );
 }
 
 #[test]
@@ -106,7 +123,10 @@ fn the_scope_all_leaves_no_layer_to_backpropagation() {
         };
         let blocks = blocks(&genotype, &size).expect("a network");
         let all = every_block(&blocks);
-        all.iter().filter_map(|b| b.layer.as_ref()).map(|l| l.rule.clone()).collect()
+        all.iter()
+            .filter_map(|b| b.layer.as_ref())
+            .map(|l| l.rule.clone())
+            .collect()
     };
     let plain = |rules: &[String]| rules.iter().filter(|r| *r == "backprop").count();
     let ops = rules(RuleScope::Ops, None);

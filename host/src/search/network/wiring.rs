@@ -30,7 +30,12 @@ impl Wiring {
     /// The graph whose output is the last node: cells need not read all of their inputs, and what
     /// is computed for nobody would never learn.
     pub(super) fn graph(mut self) -> GraphPlan {
-        let mut read: Vec<String> = self.nodes.last().map(|n| n.name.clone()).into_iter().collect();
+        let mut read: Vec<String> = self
+            .nodes
+            .last()
+            .map(|n| n.name.clone())
+            .into_iter()
+            .collect();
         for node in self.nodes.iter().rev() {
             if read.contains(&node.name) {
                 read.extend(node.from.iter().map(|e| e.source.clone()));

@@ -138,8 +138,10 @@ impl Space {
         let names: Vec<String> = self.candidates.iter().map(ToString::to_string).collect();
         twice("candidates", &names)?;
         if names.is_empty() {
-            return Err(Error::usage(format!("space `{}` has no candidates", self.name))
-                .hint("name operations: `operations = [\"sep_conv_3x3\", \"skip_connect\"]`"));
+            return Err(
+                Error::usage(format!("space `{}` has no candidates", self.name))
+                    .hint("name operations: `operations = [\"sep_conv_3x3\", \"skip_connect\"]`"),
+            );
         }
         let chosen = |p: &&Primitive| p.operation != Operation::None;
         if self.skeleton == Skeleton::Darts && self.candidates.iter().filter(chosen).count() == 0 {
@@ -173,7 +175,8 @@ impl Space {
         exact.or_else(|| {
             let skip = primitive.operation == Operation::Skip;
             let same = |p: &Primitive| p.operation == primitive.operation;
-            skip.then(|| self.candidates.iter().position(same)).flatten()
+            skip.then(|| self.candidates.iter().position(same))
+                .flatten()
         })
     }
 

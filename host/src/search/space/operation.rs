@@ -33,17 +33,53 @@ pub enum Operation {
 pub const OPERATIONS: [(Operation, &str, &str); 13] = [
     (Operation::None, "none", "zeros"),
     (Operation::MaxPool, "max_pool_3x3", "maximum of 3x3 pixels"),
-    (Operation::AvgPool, "avg_pool_3x3", "mean of 3x3 pixels, padding not counted"),
-    (Operation::Skip, "skip_connect", "the value unchanged; at stride 2 a factorised reduction"),
-    (Operation::SepConv(3), "sep_conv_3x3", "depthwise 3x3 and pointwise convolution, twice"),
-    (Operation::SepConv(5), "sep_conv_5x5", "depthwise 5x5 and pointwise convolution, twice"),
-    (Operation::SepConv(7), "sep_conv_7x7", "depthwise 7x7 and pointwise convolution, twice"),
-    (Operation::DilConv(3), "dil_conv_3x3", "depthwise 3x3 of dilation 2 and pointwise convolution"),
-    (Operation::DilConv(5), "dil_conv_5x5", "depthwise 5x5 of dilation 2 and pointwise convolution"),
-    (Operation::Conv7x1, "conv_7x1_1x7", "1x7 and 7x1 convolution"),
+    (
+        Operation::AvgPool,
+        "avg_pool_3x3",
+        "mean of 3x3 pixels, padding not counted",
+    ),
+    (
+        Operation::Skip,
+        "skip_connect",
+        "the value unchanged; at stride 2 a factorised reduction",
+    ),
+    (
+        Operation::SepConv(3),
+        "sep_conv_3x3",
+        "depthwise 3x3 and pointwise convolution, twice",
+    ),
+    (
+        Operation::SepConv(5),
+        "sep_conv_5x5",
+        "depthwise 5x5 and pointwise convolution, twice",
+    ),
+    (
+        Operation::SepConv(7),
+        "sep_conv_7x7",
+        "depthwise 7x7 and pointwise convolution, twice",
+    ),
+    (
+        Operation::DilConv(3),
+        "dil_conv_3x3",
+        "depthwise 3x3 of dilation 2 and pointwise convolution",
+    ),
+    (
+        Operation::DilConv(5),
+        "dil_conv_5x5",
+        "depthwise 5x5 of dilation 2 and pointwise convolution",
+    ),
+    (
+        Operation::Conv7x1,
+        "conv_7x1_1x7",
+        "1x7 and 7x1 convolution",
+    ),
     (Operation::Conv(1), "conv_1x1", "1x1 convolution"),
     (Operation::Conv(3), "conv_3x3", "3x3 convolution"),
-    (Operation::Hebbian, "hebbian_conv", "3x3 convolution by a Hebbian rule"),
+    (
+        Operation::Hebbian,
+        "hebbian_conv",
+        "3x3 convolution by a Hebbian rule",
+    ),
 ];
 
 impl Operation {
@@ -57,7 +93,10 @@ impl Operation {
     /// Whether a learning rule makes a difference to it: it has a layer.
     #[must_use]
     pub fn has_slots(self) -> bool {
-        !matches!(self, Self::None | Self::MaxPool | Self::AvgPool | Self::Skip)
+        !matches!(
+            self,
+            Self::None | Self::MaxPool | Self::AvgPool | Self::Skip
+        )
     }
 
     /// Whether it has weights at neither stride.

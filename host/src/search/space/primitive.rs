@@ -82,10 +82,10 @@ impl FromStr for Primitive {
                 .hint("write `operation@rule`, such as `sep_conv_3x3@feedback-alignment/usf`"));
         }
         if !operation.has_slots() && operation != Operation::Skip {
-            return Err(Error::usage(format!(
-                "`{text}`: `{operation}` has no layer for a rule"
-            ))
-            .hint(format!("write `{operation}`")));
+            return Err(
+                Error::usage(format!("`{text}`: `{operation}` has no layer for a rule"))
+                    .hint(format!("write `{operation}`")),
+            );
         }
         Ok(Self::new(operation, rule))
     }

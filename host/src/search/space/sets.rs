@@ -21,11 +21,26 @@ pub const SKIP_SUFFIXES: [(&str, &str); 3] = [
 
 /// Names and what they are.
 pub const NAMES: [(&str, &str); 5] = [
-    ("darts", "8 operations of DARTS, by backpropagation (Liu et al. 2019)"),
-    ("egnas", "7 operations of EG-NAS, a quarter of the channels mixed (Cai et al. 2024)"),
-    ("bionas", "20 pairs of operation and rule: those of BioNAS with one skip in place of three"),
-    ("bionas22", "22 pairs as BioNAS has them, three of which are one function at stride 1"),
-    ("nasbench201", "5 operations of NAS-Bench-201, in cells of another shape (Dong and Yang 2020)"),
+    (
+        "darts",
+        "8 operations of DARTS, by backpropagation (Liu et al. 2019)",
+    ),
+    (
+        "egnas",
+        "7 operations of EG-NAS, a quarter of the channels mixed (Cai et al. 2024)",
+    ),
+    (
+        "bionas",
+        "20 pairs of operation and rule: those of BioNAS with one skip in place of three",
+    ),
+    (
+        "bionas22",
+        "22 pairs as BioNAS has them, three of which are one function at stride 1",
+    ),
+    (
+        "nasbench201",
+        "5 operations of NAS-Bench-201, in cells of another shape (Dong and Yang 2020)",
+    ),
 ];
 
 const SEPARABLE: [Operation; 4] = [
@@ -53,7 +68,10 @@ pub fn named(name: &str) -> Result<Space> {
                 Some(near) => e.hint(format!("did you mean `{near}`?")),
                 None => {
                     let all: Vec<&str> = names.collect();
-                    e.hint(format!("there are `{}`, or give `operations`", all.join("`, `")))
+                    e.hint(format!(
+                        "there are `{}`, or give `operations`",
+                        all.join("`, `")
+                    ))
                 }
             });
         }
@@ -73,13 +91,24 @@ pub fn named(name: &str) -> Result<Space> {
 }
 
 fn darts() -> Vec<Primitive> {
-    let free = [Operation::None, Operation::MaxPool, Operation::AvgPool, Operation::Skip];
-    free.into_iter().chain(SEPARABLE).map(Primitive::plain).collect()
+    let free = [
+        Operation::None,
+        Operation::MaxPool,
+        Operation::AvgPool,
+        Operation::Skip,
+    ];
+    free.into_iter()
+        .chain(SEPARABLE)
+        .map(Primitive::plain)
+        .collect()
 }
 
 fn egnas() -> Vec<Primitive> {
     let free = [Operation::AvgPool, Operation::MaxPool, Operation::Skip];
-    free.into_iter().chain(SEPARABLE).map(Primitive::plain).collect()
+    free.into_iter()
+        .chain(SEPARABLE)
+        .map(Primitive::plain)
+        .collect()
 }
 
 fn bionas(literal: bool) -> Vec<Primitive> {

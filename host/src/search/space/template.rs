@@ -175,7 +175,13 @@ pub(crate) fn relu(name: String) -> BlockPlan {
 }
 
 /// A block that pools.
-pub(crate) fn pool(name: String, kind: PoolKind, size: usize, stride: usize, padding: usize) -> BlockPlan {
+pub(crate) fn pool(
+    name: String,
+    kind: PoolKind,
+    size: usize,
+    stride: usize,
+    padding: usize,
+) -> BlockPlan {
     let mut block = BlockPlan::new(name);
     block.pool = Some(PoolPlan {
         kind,
@@ -188,7 +194,7 @@ pub(crate) fn pool(name: String, kind: PoolKind, size: usize, stride: usize, pad
 
 /// ReLU, 1×1 convolution to `out` channels, normalisation: how a cell takes an input of another
 /// width. `[C, H, W]` to `[out, H, W]`.
-pub(crate) fn relu_conv_norm(style: &Style, name: &str, out: usize) -> Vec<BlockPlan> {
+pub fn relu_conv_norm(style: &Style, name: &str, out: usize) -> Vec<BlockPlan> {
     let mut conv = style.square(format!("{name}-conv0"), style.outside(), out, Axis::one(1));
     conv.norm_after = Some(style.norm());
     vec![relu(format!("{name}-relu")), conv]
@@ -197,7 +203,7 @@ pub(crate) fn relu_conv_norm(style: &Style, name: &str, out: usize) -> Vec<Block
 /// The factorised reduction of DARTS: a ReLU, two 1×1 convolutions of stride 2 to half of `out`
 /// channels each, the second on the map without its first row and column, side by side, and a
 /// normalisation. `[C, H, W]` to `[out, H/2, W/2]`; H, W and `out` are even.
-pub(crate) fn reduction(style: &Style, name: &str, rule: &str, out: usize) -> Vec<BlockPlan> {
+pub fn reduction(style: &Style, name: &str, rule: &str, out: usize) -> Vec<BlockPlan> {
     let grid = |i: usize| style.square(format!("{name}-conv{i}"), rule, out / 2, Axis::one(2));
     let mut shifted = grid(1);
     shifted.shift = true;
@@ -341,7 +347,11 @@ mod tests {
                 let data = DataShape { sample, classes: 3 };
                 let shapes = propagate(&blocks, &data).expect(name);
                 let output = shapes.last().map_or(&data.sample, |s| &s.output);
-                assert_eq!(*output, [6, size / stride, size / stride], "{name} {stride}");
+                assert_eq!(
+                    *output,
+                    [6, size / stride, size / stride],
+                    "{name} {stride}"
+                );
             }
         }
     }
@@ -359,9 +369,15 @@ mod tests {
             let layers = all.iter().filter_map(|b| b.layer.as_ref());
             layers.map(|l| l.rule.clone()).collect::<Vec<_>>()
         };
-        assert_eq!(rules(RuleScope::Ops, "skip_connect@r"), ["backprop", "backprop"]);
+        assert_eq!(
+            rules(RuleScope::Ops, "skip_connect@r"),
+            ["backprop", "backprop"]
+        );
         assert_eq!(rules(RuleScope::OpsAndSkip, "skip_connect@r"), ["r", "r"]);
-        assert_eq!(rules(RuleScope::OpsAndSkip, "skip_connect"), ["backprop", "backprop"]);
+        assert_eq!(
+            rules(RuleScope::OpsAndSkip, "skip_connect"),
+            ["backprop", "backprop"]
+        );
         assert_eq!(rules(RuleScope::All, "skip_connect"), ["other", "other"]);
         assert_eq!(rules(RuleScope::Ops, "dil_conv_3x3@r"), ["r", "r"]);
     }

@@ -25,7 +25,13 @@ fn named_spaces_have_their_candidates() {
 
 #[test]
 fn a_product_fills_slots_and_nothing_else() {
-    let operations = words(&["none", "skip_connect", "sep_conv_3x3", "hebbian_conv", "conv_3x3@own"]);
+    let operations = words(&[
+        "none",
+        "skip_connect",
+        "sep_conv_3x3",
+        "hebbian_conv",
+        "conv_3x3@own",
+    ]);
     let space = Space::product(Skeleton::Darts, &operations, &words(&["a", "b/c"])).expect("one");
     let names: Vec<String> = space.candidates.iter().map(ToString::to_string).collect();
     assert_eq!(
@@ -49,9 +55,17 @@ fn a_space_without_a_choice_is_refused() {
     for (operations, rules, says) in [
         (words(&[]), words(&[]), "no candidates"),
         (words(&["none"]), words(&[]), "none"),
-        (words(&["skip_connect", "skip_connect"]), words(&[]), "twice"),
+        (
+            words(&["skip_connect", "skip_connect"]),
+            words(&[]),
+            "twice",
+        ),
         (words(&["sep_conv_3x3"]), words(&["a", "a"]), "twice"),
-        (words(&["sep_conv_3x3@a", "sep_conv_3x3"]), words(&["a"]), "twice"),
+        (
+            words(&["sep_conv_3x3@a", "sep_conv_3x3"]),
+            words(&["a"]),
+            "twice",
+        ),
         (words(&["conv_9x9"]), words(&[]), "unknown operation"),
     ] {
         let e = Space::product(Skeleton::Darts, &operations, &rules).expect_err(says);
@@ -93,7 +107,10 @@ fn random_rules_change_rules_alone() {
     assert_ne!(one, other);
     for (kind, cell) in &one.cells {
         for (a, b) in cell.edges.iter().zip(&other.cells[kind].edges) {
-            assert_eq!((a.node, a.from, a.op.operation), (b.node, b.from, b.op.operation));
+            assert_eq!(
+                (a.node, a.from, a.op.operation),
+                (b.node, b.from, b.op.operation)
+            );
             assert!(space.position(&b.op).is_some());
         }
     }

@@ -55,14 +55,20 @@ impl Strategy for Evolution {
         // The youngest live.
         let alive = &answers[answers.len() - self.population as usize..];
         let mut draw = Draw::new(Purpose::Parents, self.scene.seed, number, 0);
-        let chosen = draw.choose(alive.len(), self.sample as usize);
+        // Who is drawn stays in the population and may be drawn again, as in the paper.
+        let sample = (0..self.sample).map(|_| &alive[draw.below(alive.len())]);
         let parent = self
             .scene
-            .best(chosen.iter().map(|i| &alive[*i]))
+            .best(sample)
             .ok_or_else(|| Error::internal("an empty population"))?;
         Ok(Some(Request {
             number,
-            genotype: mutate(&self.scene.space, &parent.request.genotype, self.scene.seed, number),
+            genotype: mutate(
+                &self.scene.space,
+                &parent.request.genotype,
+                self.scene.seed,
+                number,
+            ),
             share: 1.0,
             origin: Origin::Child(parent.request.number),
         }))
@@ -91,7 +97,11 @@ pub fn mutate(space: &Space, genotype: &Genotype, seed: u64, number: u64) -> Gen
     let taken: Vec<usize> = cell.at(node).map(|e| e.from).collect();
     let sources: Vec<usize> = (0..node).filter(|from| !taken.contains(from)).collect();
     let moves = space.cell.keep != Keep::All && !sources.is_empty();
-    let others: Vec<_> = space.choices().into_iter().filter(|p| **p != cell.edges[at].op).collect();
+    let others: Vec<_> = space
+        .choices()
+        .into_iter()
+        .filter(|p| **p != cell.edges[at].op)
+        .collect();
     // Real et al. change an operation or a source with the same chance.
     let source = moves && (others.is_empty() || draw.below(2) == 0);
     let edge = &mut cell.edges[at];

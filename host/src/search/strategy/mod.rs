@@ -87,7 +87,12 @@ impl Scene {
         let mut best: Option<(&Answer, (f64, f64))> = None;
         for answer in answers {
             let own = score(&self.goals, &answer.values);
-            let better = |other: &(f64, f64)| own.0.total_cmp(&other.0).then(own.1.total_cmp(&other.1)).is_gt();
+            let better = |other: &(f64, f64)| {
+                own.0
+                    .total_cmp(&other.0)
+                    .then(own.1.total_cmp(&other.1))
+                    .is_gt()
+            };
             if best.as_ref().is_none_or(|(_, other)| better(other)) {
                 best = Some((answer, own));
             }

@@ -18,7 +18,9 @@ struct Convolutions(u64);
 
 fn worth(genotype: &Genotype) -> f64 {
     let cells = genotype.cells.values();
-    cells.map(|c| c.count(Operation::SepConv(3)) + c.count(Operation::Conv(3))).sum::<usize>() as f64
+    cells
+        .map(|c| c.count(Operation::SepConv(3)) + c.count(Operation::Conv(3)))
+        .sum::<usize>() as f64
 }
 
 impl Evaluator for Convolutions {
@@ -41,15 +43,22 @@ fn a_search_that_stops_anywhere_ends_the_same() {
     ];
     for strategy in strategies {
         let whole = all(&*strategy, &mut Convolutions(0));
-        assert_eq!(whole.len() as u64, strategy.requests(), "{}", strategy.name());
+        assert_eq!(
+            whole.len() as u64,
+            strategy.requests(),
+            "{}",
+            strategy.name()
+        );
         let numbers = whole.iter().map(|a| a.request.number);
         assert!(numbers.eq(0..strategy.requests()));
         for stop in [1, 5, 9, whole.len() as u64 - 1] {
             let mut evaluator = Convolutions(0);
             let until = |a: &Answer| Ok(a.request.number + 1 < stop);
-            let part = drive(&*strategy, &mut evaluator, Vec::new(), &mut { until }).expect("a part");
+            let part =
+                drive(&*strategy, &mut evaluator, Vec::new(), &mut { until }).expect("a part");
             assert_eq!(part.len() as u64, stop);
-            let rest = drive(&*strategy, &mut evaluator, part, &mut |_| Ok(true)).expect("the rest");
+            let rest =
+                drive(&*strategy, &mut evaluator, part, &mut |_| Ok(true)).expect("the rest");
             assert_eq!(rest, whole, "{} stopped after {stop}", strategy.name());
         }
     }
@@ -67,7 +76,8 @@ fn evolution_climbs_where_random_search_does_not() {
     };
     for space in ["darts", "nasbench201"] {
         let random = mean(&|seed| Box::new(Random::new(scene(space, seed), 120).expect("one")));
-        let evolved = mean(&|seed| Box::new(Evolution::new(scene(space, seed), 120, 20, 5).expect("one")));
+        let evolved =
+            mean(&|seed| Box::new(Evolution::new(scene(space, seed), 120, 20, 5).expect("one")));
         assert!(evolved > random + 0.5, "{space}: {evolved} {random}");
     }
 }
@@ -80,7 +90,10 @@ fn a_child_differs_from_its_parent_in_one_edge() {
             let parent = space.random(2, number);
             let child = evolution::mutate(&space, &parent, 2, number);
             child.check().expect(name);
-            let pairs = parent.cells.iter().flat_map(|(kind, cell)| cell.edges.iter().zip(&child.cells[kind].edges));
+            let pairs = parent
+                .cells
+                .iter()
+                .flat_map(|(kind, cell)| cell.edges.iter().zip(&child.cells[kind].edges));
             assert_eq!(pairs.filter(|(a, b)| a != b).count(), 1, "{name}");
             for cell in child.cells.values() {
                 for node in 0..cell.end() {
@@ -97,15 +110,25 @@ fn a_child_differs_from_its_parent_in_one_edge() {
 
 #[test]
 fn halving_keeps_the_best_of_each_rung() {
-    let halving = Halving::new(scene("darts", 1), 27, 3).expect("halving");
+    let own = scene("darts", 1);
+    let halving = Halving::new(own.clone(), 27, 3).expect("halving");
     let rungs: Vec<u64> = halving.rungs().iter().map(|(n, _)| *n).collect();
     assert_eq!(rungs, [27, 9, 3, 1]);
     let answers = all(&halving, &mut Convolutions(0));
-    let winner = halving.scene.winner(&answers).expect("one");
+    let winner = own.winner(&answers).expect("one");
     assert_eq!(winner.request.share, 1.0);
-    let best = answers[..27].iter().map(|a| worth(&a.request.genotype)).fold(0.0, f64::max);
+    let best = answers[..27]
+        .iter()
+        .map(|a| worth(&a.request.genotype))
+        .fold(0.0, f64::max);
     assert_eq!(worth(&winner.request.genotype), best);
-    assert_eq!(Halving::new(scene("darts", 1), 5, 4).expect("halving").rungs().len(), 2);
+    assert_eq!(
+        Halving::new(scene("darts", 1), 5, 4)
+            .expect("halving")
+            .rungs()
+            .len(),
+        2
+    );
 }
 
 #[test]
@@ -113,7 +136,8 @@ fn the_same_genotype_is_evaluated_once() {
     let mut evaluator = Convolutions(0);
     let strategy = Random::new(scene("nasbench201", 1), 4_000).expect("random");
     let answers = all(&strategy, &mut evaluator);
-    let different: std::collections::BTreeSet<String> = answers.iter().map(|a| a.request.genotype.hash()).collect();
+    let different: std::collections::BTreeSet<String> =
+        answers.iter().map(|a| a.request.genotype.hash()).collect();
     assert!(different.len() < 4_000);
     assert_eq!(evaluator.0, different.len() as u64);
 }

@@ -1,0 +1,83 @@
+//! Golden vectors of architecture search, through the real plugins, and counts of published
+//! genotypes.
+//!
+//! `BIORULE_GOLDEN=FOLDER cargo test -p biorule-tests --test golden_nas -- --nocapture` prints a
+//! line for each file.
+
+use biorule::config::DataShape;
+use biorule::search::genotype::{Genotype, published};
+use biorule::search::network::{self, Counts, Size, Stem};
+use biorule_test_environment::{Need, folder};
+use biorule_tests::golden::{expect_further, judge, nas};
+use serde_json::Value;
+
+#[test]
+fn every_file_is_reproduced() {
+    judge("nas", &nas::recognisers()).assert_good();
+}
+
+#[test]
+fn there_are_further_files() {
+    expect_further("nas");
+}
+
+/// Parameters and multiply-adds of published genotypes, as counted on the programs of their
+/// authors.
+#[test]
+fn published_genotypes_have_the_counts_of_their_programs() {
+    let Some(folder) = folder(Need::Specs, "BIORULE_SPECS") else {
+        return;
+    };
+    let text = std::fs::read_to_string(folder.join("genotypes.json")).expect("genotypes.json");
+    let all: Value = serde_json::from_str(&text).expect("JSON");
+    let mut compared = 0;
+    for one in all["genotypes"].as_array().expect("genotypes") {
+        let name = one["id"].as_str().expect("a name");
+        let genotype = published::find(name).expect(name).expect(name);
+        // The same cells, read from the list itself.
+        let mut own = serde_json::json!({"schema_version": 1});
+        for kind in ["normal", "reduce"] {
+            own[kind] = one[kind].clone();
+        }
+        let read = Genotype::read(&own.to_string()).expect(name);
+        assert_eq!(read.key(), genotype.key(), "{name}");
+        let skips = one["skip_count_normal"].as_u64().expect("skips");
+        let skip = biorule::search::space::Operation::Skip;
+        assert_eq!(genotype.cells["normal"].count(skip) as u64, skips, "{name}");
+        for (key, facts) in one["facts"].as_object().expect("facts") {
+            let number = |key: &str| facts[key].as_u64();
+            let side = number("input").expect("a size") as usize;
+            let stem = match facts["network"].as_str() {
+                Some("imagenet") => Stem::ImageNet,
+                _ => Stem::Cifar,
+            };
+            let size = Size::new(
+                number("init_channels").expect("channels") as usize,
+                number("layers").expect("layers") as usize,
+                stem,
+            );
+            let data = DataShape {
+                sample: vec![3, side, side],
+                classes: number("classes").expect("classes") as usize,
+            };
+            let blocks = network::blocks(&genotype, &size).expect(name);
+            let counts = Counts::of(&blocks, &data).expect(name);
+            let head = network::auxiliary_counts(&genotype, &size, &data).expect(name);
+            let wanted = [
+                ("params_trainable", Some(counts.parameters)),
+                ("of_which_batch_norm", Some(counts.of_norms)),
+                ("multiply_adds", Some(counts.multiply_adds)),
+                ("auxiliary_head_params", Some(head.parameters)),
+                (
+                    "feedback_params",
+                    (counts.by_rules > 0).then_some(counts.by_rules),
+                ),
+            ];
+            for (what, got) in wanted {
+                assert_eq!(got, number(what), "{name} {key} {what}");
+                compared += 1;
+            }
+        }
+    }
+    assert!(compared > 200, "{compared} counts");
+}
