@@ -60,14 +60,17 @@ fn published_genotypes_have_the_counts_of_their_programs() {
                 sample: vec![3, side, side],
                 classes: number("classes").expect("classes") as usize,
             };
+            let size = Size {
+                auxiliary: Some(0.4),
+                ..size
+            };
             let blocks = network::blocks(&genotype, &size).expect(name);
             let counts = Counts::of(&blocks, &data).expect(name);
-            let head = network::auxiliary_counts(&genotype, &size, &data).expect(name);
             let wanted = [
                 ("params_trainable", Some(counts.parameters)),
                 ("of_which_batch_norm", Some(counts.of_norms)),
                 ("multiply_adds", Some(counts.multiply_adds)),
-                ("auxiliary_head_params", Some(head.parameters)),
+                ("auxiliary_head_params", Some(counts.auxiliary)),
                 (
                     "feedback_params",
                     (counts.by_rules > 0).then_some(counts.by_rules),

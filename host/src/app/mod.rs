@@ -238,6 +238,7 @@ impl Host for App {
             rules: &self.registry,
             data: &data,
             device: self.placement(plan)?.device,
+            steps: None,
         };
         let (mut bridge, resume) = Bridge::open(folder, reporter, stop)?;
         let outcome = train::run(&job, &mut bridge, resume)?;
@@ -252,6 +253,7 @@ impl Host for App {
             rules: &self.registry,
             data: &data,
             device: self.placement(plan)?.device,
+            steps: None,
         };
         train::longer::what_differs(&job, of)
     }
@@ -277,6 +279,7 @@ impl Host for App {
             rules: &self.registry,
             data: &data,
             device: self.placement(plan)?.device,
+            steps: None,
         };
         let mut warn = |w: &train::Warning| {
             tell!("warning: {}\nhint: {}", w.text, w.hint);

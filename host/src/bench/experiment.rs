@@ -139,6 +139,7 @@ fn train(
         rules: bench.app.registry(),
         data: &data,
         device: place.device.clone(),
+        steps: None,
     };
     let outcome = train::run(&job, &mut clocked, resume)?;
     clocked.enter_time();

@@ -137,6 +137,8 @@ impl SizeArgs {
             },
             scope: RuleScope::of_word(&self.rule_scope).unwrap_or_default(),
             elsewhere: self.rule.clone(),
+            auxiliary: None,
+            drop_path: None,
         }
     }
 
@@ -354,10 +356,13 @@ fn count_one(named: &str, size: &SizeArgs, data: &DataShape) -> Result<Value> {
     let blocks = network::blocks(&genotype, &size)?;
     network::check_images(&blocks, data)?;
     let counts = Counts::of(&blocks, data)?;
-    let auxiliary = match genotype.skeleton {
-        Skeleton::Darts => network::auxiliary_counts(&genotype, &size, data).ok(),
-        Skeleton::NasBench201 => None,
+    // The head takes maps of 5 pixels or more.
+    let with_head = Size {
+        auxiliary: Some(1.0),
+        ..size
     };
+    let blocks = network::blocks(&genotype, &with_head);
+    let auxiliary = blocks.and_then(|blocks| Counts::of(&blocks, data)).ok();
     let first = genotype.skeleton.cells().first();
     let skips = first.and_then(|kind| genotype.cells.get(*kind));
     let skips = skips.map(|cell| cell.count(crate::search::space::Operation::Skip));
@@ -366,7 +371,7 @@ fn count_one(named: &str, size: &SizeArgs, data: &DataShape) -> Result<Value> {
         "parameters": counts.parameters,
         "of_norms": counts.of_norms,
         "by_rules": counts.by_rules,
-        "auxiliary_parameters": auxiliary.map(|a| a.parameters),
+        "auxiliary_parameters": auxiliary.map(|a| a.auxiliary),
         "multiply_adds": counts.multiply_adds,
         "skips": skips,
     }))

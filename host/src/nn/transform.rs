@@ -36,6 +36,59 @@ impl Module for Flatten {
     }
 }
 
+/// Zeros of the shape of every `stride`-th pixel of `x: [B, C, H, W]`.
+pub struct Zero {
+    /// Along both axes.
+    pub stride: usize,
+}
+
+impl Module for Zero {
+    fn forward(&mut self, pass: &mut Pass, x: &Tensor) -> Result<Tensor> {
+        pass.push(|| Kept {
+            dims: x.dims().to_vec(),
+            ..Kept::default()
+        });
+        let mut shape = x.dims().to_vec();
+        let pixels = shape.iter_mut().skip(2);
+        pixels.for_each(|size| *size = size.div_ceil(self.stride));
+        Ok(Tensor::zeros(shape, x.dtype(), x.device())?)
+    }
+
+    fn backward(&mut self, pass: &mut Pass, grad: &Tensor, want: bool) -> Result<Option<Tensor>> {
+        let kept = pass.pop()?;
+        let zeros = || Ok(Tensor::zeros(kept.dims, grad.dtype(), grad.device())?);
+        want.then(zeros).transpose()
+    }
+
+    fn is_zero(&self) -> bool {
+        true
+    }
+}
+
+/// `x: [B, C, H, W]` without its first rows and columns.
+pub struct Shift {
+    /// How many of each.
+    pub by: usize,
+}
+
+impl Module for Shift {
+    fn forward(&mut self, pass: &mut Pass, x: &Tensor) -> Result<Tensor> {
+        pass.push(Kept::default);
+        let (_, _, rows, columns) = x.dims4()?;
+        let rest = x.narrow(2, self.by, rows - self.by)?;
+        Ok(rest.narrow(3, self.by, columns - self.by)?.contiguous()?)
+    }
+
+    fn backward(&mut self, pass: &mut Pass, grad: &Tensor, want: bool) -> Result<Option<Tensor>> {
+        pass.pop()?;
+        let pad = || -> Result<Tensor> {
+            let wider = grad.pad_with_zeros(2, self.by, 0)?;
+            Ok(wider.pad_with_zeros(3, self.by, 0)?)
+        };
+        want.then(pad).transpose()
+    }
+}
+
 /// Each sample divided by its largest value (SoftHebb `max`).
 pub struct DivideByMax;
 
@@ -71,34 +124,5 @@ impl Module for UnitLength {
         let kept = pass.pop()?;
         want.then(|| shape::scale_to_length_backward(&kept.tensors[0], grad, LENGTH))
             .transpose()
-    }
-}
-
-/// `x: [B, C, H, W]` without its first row and column, `[B, C, H − 1, W − 1]`.
-pub struct Shift;
-
-impl Module for Shift {
-    fn forward(&mut self, _: &mut Pass, x: &Tensor) -> Result<Tensor> {
-        let (_, _, rows, columns) = x.dims4()?;
-        let below = x.narrow(2, 1, rows - 1)?.narrow(3, 1, columns - 1)?;
-        Ok(below.contiguous()?)
-    }
-
-    fn backward(&mut self, _: &mut Pass, grad: &Tensor, want: bool) -> Result<Option<Tensor>> {
-        let whole = || grad.pad_with_zeros(2, 1, 0)?.pad_with_zeros(3, 1, 0);
-        Ok(want.then(whole).transpose()?)
-    }
-}
-
-/// Zeros of the shape of the input; nothing goes back through it.
-pub struct Zero;
-
-impl Module for Zero {
-    fn forward(&mut self, _: &mut Pass, x: &Tensor) -> Result<Tensor> {
-        Ok(x.zeros_like()?)
-    }
-
-    fn backward(&mut self, _: &mut Pass, grad: &Tensor, want: bool) -> Result<Option<Tensor>> {
-        Ok(want.then(|| grad.zeros_like()).transpose()?)
     }
 }

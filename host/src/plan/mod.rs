@@ -7,6 +7,7 @@
 pub mod data;
 pub mod formula;
 pub mod metric;
+mod mixed;
 mod network;
 pub mod rates;
 pub mod read_out;
@@ -21,6 +22,7 @@ use serde::{Deserialize, Serialize};
 pub use data::{Augment, ClassRef, DataPlan, Padding, ResizeMethod, Scaling};
 pub use formula::{Formula, Moment, Variable};
 pub use metric::{EpochMetric, RuleMetrics};
+pub use mixed::{CandidatePlan, DropPathPlan, MixedPlan, RowPlan, SidePlan, TransformPlan};
 pub use network::*;
 pub use shapes::DataShape;
 pub use training::*;

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::mixed::{DropPathPlan, MixedPlan, RowPlan, SidePlan, TransformPlan, all_channels};
+
 /// One block: dropout → norm → flatten → rule layer → activation → norm after → pool, each optional;
 /// or a residual block.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -19,13 +21,6 @@ pub struct BlockPlan {
     pub divide_by_max: bool,
     /// Scale to length 10 along axis 1 (SoftHebb `normnorm`).
     pub unit_length: bool,
-    /// Leave out the first row and column of `[B, C, H, W]`: the second grid of a factorised
-    /// reduction.
-    #[serde(default)]
-    pub shift: bool,
-    /// Zeros in place of the value.
-    #[serde(default)]
-    pub zero: bool,
     /// Inverted dropout on the layer's input; 0 is none.
     pub dropout: f64,
     /// The synaptic map and its rule. `None` in blocks that only transform.
@@ -43,6 +38,16 @@ pub struct BlockPlan {
     /// Nodes and edges in place of a layer.
     #[serde(default)]
     pub graph: Option<GraphPlan>,
+    /// A change of shape in place of a layer.
+    #[serde(default)]
+    pub transform: Option<TransformPlan>,
+    /// An auxiliary head on the block's output.
+    #[serde(default)]
+    pub side: Option<SidePlan>,
+    /// Keep only the block's input in the forward pass, and repeat the forward pass in the
+    /// backward pass: less memory, the same bits (PyTorch's `checkpoint`).
+    #[serde(default)]
+    pub recompute: bool,
 }
 
 impl BlockPlan {
@@ -55,8 +60,6 @@ impl BlockPlan {
             flatten: false,
             divide_by_max: false,
             unit_length: false,
-            shift: false,
-            zero: false,
             dropout: 0.0,
             layer: None,
             activation: None,
@@ -65,23 +68,30 @@ impl BlockPlan {
             pool: None,
             residual: None,
             graph: None,
+            transform: None,
+            side: None,
+            recompute: false,
         }
     }
 
     /// The lists of blocks inside this one: the inner path of a residual block, the edges of a
-    /// graph.
+    /// graph, the auxiliary head.
     pub fn inside(&self) -> impl Iterator<Item = &[Self]> {
         let residual = self.residual.iter().map(|r| r.blocks.as_slice());
         let nodes = self.graph.iter().flat_map(|g| &g.nodes);
-        let edges = nodes.flat_map(|n| &n.from).map(|e| e.blocks.as_slice());
-        residual.chain(edges)
+        let edges = nodes.flat_map(|n| &n.from).flat_map(EdgePlan::inside);
+        let side = self.side.iter().map(|s| s.blocks.as_slice());
+        residual.chain(edges).chain(side)
     }
 
-    /// Rule layers in this block, inner ones included.
+    /// Rule layers between the input and the output of this block: its own and inner ones, without
+    /// those of an auxiliary head.
     #[must_use]
     pub fn layers(&self) -> usize {
+        let head = self.side.iter().flat_map(|s| &s.blocks);
+        let head: usize = head.map(Self::layers).sum();
         let inside: usize = self.inside().flatten().map(Self::layers).sum();
-        usize::from(self.layer.is_some()) + inside
+        usize::from(self.layer.is_some()) + inside - head
     }
 }
 
@@ -128,6 +138,20 @@ pub struct EdgePlan {
     pub source: String,
     /// What stands on it, in order; none hands the value on unchanged.
     pub blocks: Vec<BlockPlan>,
+    /// A weighted sum of candidates, after `blocks`.
+    #[serde(default)]
+    pub mixed: Option<MixedPlan>,
+    /// Only the first of this many equal parts of the channels goes through `blocks` and `mixed`
+    /// (PC-DARTS): the others pass by, max-pooled where the edge halves the map, and all channels
+    /// are then shuffled. 1 sends all through.
+    #[serde(default = "all_channels")]
+    pub partial: usize,
+    /// A weight of the mixture on all that the edge brings.
+    #[serde(default)]
+    pub weight: Option<RowPlan>,
+    /// Drops the edge for some samples, in training.
+    #[serde(default)]
+    pub drop_path: Option<DropPathPlan>,
 }
 
 /// How the values that arrive at a node become one.

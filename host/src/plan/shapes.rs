@@ -2,7 +2,8 @@
 //! is that of one sample: `[C, H, W]` or `[features]`.
 
 use super::{
-    BlockPlan, GraphPlan, Join, LayerPlan, MapPlan, NodePlan, PoolPlan, ResidualPlan, Shortcut,
+    BlockPlan, EdgePlan, GraphPlan, Join, LayerPlan, MapPlan, NodePlan, PoolPlan, ResidualPlan,
+    Shortcut, SidePlan, TransformPlan,
 };
 use crate::text::human;
 use crate::{Error, Result};
@@ -31,7 +32,7 @@ pub struct BlockShape {
     pub input: Vec<usize>,
     /// Shape at the input of its layer, after flatten; the input where it has no layer.
     pub layer_input: Vec<usize>,
-    /// Shape behind its layer, residual or graph, before pooling.
+    /// Shape behind its layer, residual, graph or transform, before pooling.
     pub unpooled: Vec<usize>,
     /// Shape of a sample at its output.
     pub output: Vec<usize>,
@@ -60,21 +61,6 @@ fn through(block: &BlockPlan, input: &[usize], classes: usize) -> Result<BlockSh
     if block.flatten {
         shape = vec![shape.iter().product()];
     }
-    if block.shift {
-        shape = match shape[..] {
-            [channels, rows, columns] if rows > 1 && columns > 1 => {
-                vec![channels, rows - 1, columns - 1]
-            }
-            _ => {
-                return Err(misfit(
-                    &block.name,
-                    "`shift`",
-                    &shape,
-                    "[C, H, W] of 2x2 or more",
-                ));
-            }
-        };
-    }
     let layer_input = shape.clone();
     if let Some(layer) = &block.layer {
         shape = layer_output(&block.name, layer, &shape, classes)?;
@@ -87,9 +73,15 @@ fn through(block: &BlockPlan, input: &[usize], classes: usize) -> Result<BlockSh
     if let Some(graph) = &block.graph {
         (inner, shape) = graph_output(&block.name, graph, &shape, classes)?;
     }
+    if let Some(transform) = &block.transform {
+        shape = transformed(&block.name, *transform, &shape)?;
+    }
     let unpooled = shape.clone();
     if let Some(pool) = &block.pool {
         shape = pooled(&block.name, pool, &shape)?;
+    }
+    if let Some(side) = &block.side {
+        inner.extend(head(&block.name, side, &shape, classes)?);
     }
     Ok(BlockShape {
         name: block.name.clone(),
@@ -318,16 +310,8 @@ fn graph_output(
             let (name, sample) =
                 source.ok_or_else(|| no_source(block, node, &edge.source, &values))?;
             unread.retain(|n| n != name);
-            let data = DataShape {
-                sample: sample.clone(),
-                classes,
-            };
-            let shapes = propagate(&edge.blocks, &data)?;
-            brought.push(
-                shapes
-                    .last()
-                    .map_or(data.sample, |last| last.output.clone()),
-            );
+            let (shapes, output) = edge_output(block, edge, sample, classes)?;
+            brought.push(output);
             inner.extend(shapes);
         }
         values.push((&node.name, node_output(block, node, &brought)?));
@@ -343,6 +327,127 @@ fn graph_output(
             "block `{block}`: the graph has no nodes"
         ))),
     }
+}
+
+/// Shapes of the blocks on an edge whose source has the shape `input`, and what it brings.
+fn edge_output(
+    block: &str,
+    edge: &EdgePlan,
+    input: &[usize],
+    classes: usize,
+) -> Result<(Vec<BlockShape>, Vec<usize>)> {
+    let mut sample = input.to_vec();
+    if edge.partial != 1 {
+        let [channels, ..] = *input else {
+            return Err(misfit(block, "a partial edge", input, "[C, H, W]"));
+        };
+        if input.len() != 3 || edge.partial == 0 || channels % edge.partial != 0 {
+            let expected = format!("[C, H, W] with channels that {} divides", edge.partial);
+            return Err(misfit(block, "a partial edge", input, &expected));
+        }
+        sample[0] /= edge.partial;
+    }
+    let mut shapes = Vec::new();
+    let through = |blocks: &[BlockPlan], sample: &[usize], shapes: &mut Vec<_>| -> Result<_> {
+        let data = DataShape {
+            sample: sample.to_vec(),
+            classes,
+        };
+        let own = propagate(blocks, &data)?;
+        let output = own.last().map_or(data.sample, |last| last.output.clone());
+        shapes.extend(own);
+        Ok(output)
+    };
+    sample = through(&edge.blocks, &sample, &mut shapes)?;
+    if let Some(mixed) = &edge.mixed {
+        let mut outputs = Vec::with_capacity(mixed.candidates.len());
+        for candidate in &mixed.candidates {
+            outputs.push(through(&candidate.blocks, &sample, &mut shapes)?);
+        }
+        let Some((first, rest)) = outputs.split_first() else {
+            return Err(Error::usage(format!(
+                "block `{block}`: an edge from `{}` has no candidates",
+                edge.source
+            )));
+        };
+        if let Some(at) = rest.iter().position(|other| other != first) {
+            let names = mixed.candidates.iter().map(|c| c.name.as_str());
+            let names: Vec<&str> = names.collect();
+            return Err(Error::usage(format!(
+                "block `{block}`: candidate `{}` of the edge from `{}` gives {:?}, `{}` gives {first:?}",
+                names[at + 1],
+                edge.source,
+                rest[at],
+                names[0]
+            )));
+        }
+        sample.clone_from(first);
+    }
+    if edge.partial > 1 {
+        partial_output(block, edge, input, &mut sample)?;
+    }
+    Ok((shapes, sample))
+}
+
+/// The shape of all channels, from `sample`, that of the part that goes through a partial edge.
+fn partial_output(
+    block: &str,
+    edge: &EdgePlan,
+    input: &[usize],
+    sample: &mut [usize],
+) -> Result<()> {
+    let halved = [input[0] / edge.partial, input[1] / 2, input[2] / 2];
+    let same = [halved[0], input[1], input[2]];
+    if *sample != same && *sample != halved {
+        return Err(Error::usage(format!(
+            "block `{block}`: the edge from `{}` turns a part of the channels {same:?} into {sample:?}, expected {same:?} or {halved:?}",
+            edge.source
+        ))
+        .hint("a partial edge keeps the channels, and keeps or halves maps with an even number of rows and columns"));
+    }
+    sample[0] = input[0];
+    Ok(())
+}
+
+/// Shape after a block that only changes what it is given.
+fn transformed(block: &str, transform: TransformPlan, input: &[usize]) -> Result<Vec<usize>> {
+    let [channels, rows, columns] = *input else {
+        return Err(misfit(block, "`transform`", input, "[C, H, W]"));
+    };
+    match transform {
+        TransformPlan::Zero { stride: 0 } | TransformPlan::Shift { by: 0 } => Err(Error::usage(
+            format!("block `{block}`: `transform` with 0, expected 1 or more"),
+        )),
+        TransformPlan::Zero { stride } => Ok(vec![
+            channels,
+            rows.div_ceil(stride),
+            columns.div_ceil(stride),
+        ]),
+        TransformPlan::Shift { by } if by < rows.min(columns) => {
+            Ok(vec![channels, rows - by, columns - by])
+        }
+        TransformPlan::Shift { by } => {
+            let expected = format!("more than {by} pixels along each axis");
+            Err(misfit(block, "`transform`", input, &expected))
+        }
+    }
+}
+
+/// Shapes inside an auxiliary head.
+fn head(block: &str, side: &SidePlan, input: &[usize], classes: usize) -> Result<Vec<BlockShape>> {
+    let data = DataShape {
+        sample: input.to_vec(),
+        classes,
+    };
+    let shapes = propagate(&side.blocks, &data)?;
+    let output = shapes.last().map_or(input, |last| &last.output);
+    if output.iter().product::<usize>() == classes {
+        return Ok(shapes);
+    }
+    Err(Error::usage(format!(
+        "block `{block}`: the auxiliary head gives {output:?}, expected {classes} outputs"
+    ))
+    .hint("end the head in a dense layer with `out = \"classes\"`"))
 }
 
 fn no_source(block: &str, node: &NodePlan, source: &str, values: &[(&str, Vec<usize>)]) -> Error {

@@ -35,6 +35,9 @@ pub struct PhasePlan {
     pub class_weights: Option<ClassWeights>,
     /// Changes parameters from gradients.
     pub optimizer: OptimizerPlan,
+    /// Tensors with an optimiser of their own; the first group that takes a tensor has it.
+    #[serde(default)]
+    pub groups: Vec<GroupPlan>,
     /// How the optimiser's rate (and that of local rules, where `local_rate` is set) moves.
     pub schedule: SchedulePlan,
     /// Rate handed to local rules in place of their own `lr`; follows `local_schedule`.
@@ -43,8 +46,8 @@ pub struct PhasePlan {
     pub stop: Option<StopPlan>,
     /// Local phases that end in a dense layer: report how well its units' classes do.
     pub neuron_labels: bool,
-    /// Clip every gradient element to ±this; 0 is off.
-    pub gradient_clip: f64,
+    /// How gradients are limited before the optimiser takes them.
+    pub gradient_clip: GradientClip,
     /// Keep the frozen prefix's output instead of computing it each epoch.
     pub cache: CachePlan,
 }
@@ -134,6 +137,86 @@ pub enum OptimizerPlan {
         /// With the step `p ← p − decay · p`, of the value before it, not scaled by the rate.
         decoupled_decay: f64,
     },
+}
+
+impl OptimizerPlan {
+    /// Its learning rate, before any schedule.
+    #[must_use]
+    pub fn lr(&self) -> f64 {
+        match self {
+            Self::Sgd { lr, .. } | Self::Adam { lr, .. } => *lr,
+        }
+    }
+}
+
+/// Tensors that have an optimiser of their own, with its learning rate and weight decay (PyTorch's
+/// parameter groups). The phase's schedule moves the learning rate of every group alike.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GroupPlan {
+    /// Beginnings of tensor names, such as `blocks.head.`; empty: of any.
+    pub prefixes: Vec<String>,
+    /// What the tensors are; empty: anything.
+    pub roles: Vec<TensorRole>,
+    /// Changes them.
+    pub optimizer: OptimizerPlan,
+}
+
+/// What a tensor that learns is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TensorRole {
+    /// Weights of layers.
+    Weight,
+    /// Biases of layers.
+    Bias,
+    /// Gain and shift of normalisations.
+    Norm,
+    /// Feedback weights that learn.
+    Feedback,
+}
+
+/// How gradients are limited.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum GradientClip {
+    /// Every element to ± this; 0 is off (PyTorch's `clip_grad_value_`).
+    Value(f64),
+    /// All gradients of a step are scaled by one factor so that their Euclidean norm together is
+    /// at most `norm`; 0 is off (PyTorch's `clip_grad_norm_`).
+    Norm {
+        /// Largest norm.
+        norm: f64,
+    },
+}
+
+impl GradientClip {
+    /// Limit of every element; 0 where there is none.
+    #[must_use]
+    pub fn by_element(self) -> f64 {
+        match self {
+            Self::Value(limit) => limit,
+            Self::Norm { .. } => 0.0,
+        }
+    }
+
+    /// Whether nothing is limited.
+    #[must_use]
+    pub fn is_off(self) -> bool {
+        matches!(self, Self::Value(limit) | Self::Norm { norm: limit } if limit == 0.0)
+    }
+}
+
+impl Default for GradientClip {
+    fn default() -> Self {
+        Self::Value(0.0)
+    }
+}
+
+impl From<f64> for GradientClip {
+    fn from(limit: f64) -> Self {
+        Self::Value(limit)
+    }
 }
 
 /// How a rate moves over the epochs of a phase.

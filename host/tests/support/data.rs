@@ -196,7 +196,8 @@ pub fn phase(name: &str, blocks: &[&str], drive: Drive, epochs: u64) -> PhasePla
         schedule: SchedulePlan::Constant,
         local_rate: None,
         stop: None,
-        gradient_clip: 0.0,
+        groups: Vec::new(),
+        gradient_clip: 0.0.into(),
         neuron_labels: false,
         cache: CachePlan {
             enabled: true,
@@ -258,6 +259,7 @@ pub fn train(
         rules: &super::Toys,
         data,
         device: Device::Cpu,
+        steps: None,
     };
     run(&job, recorder, resume)
 }

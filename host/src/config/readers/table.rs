@@ -152,6 +152,14 @@ const CELLS: &[Reader] = &[
     always("stem", NETWORK),
     always("rule_scope", NETWORK),
     always("rule", "`rule_scope = \"all\"`; refused without"),
+    always("auxiliary", STEP),
+    always("drop_path", STEP),
+    Reader::only(
+        "drop_path_ramp",
+        STEP,
+        "`drop_path` is above 0",
+        why::ramp_without_drop_path,
+    ),
 ];
 
 const BLOCK: &[Reader] = &[
@@ -159,8 +167,6 @@ const BLOCK: &[Reader] = &[
     always("norm", NETWORK),
     always("flatten", NETWORK),
     always("divide_by_max", NETWORK),
-    always("shift", NETWORK),
-    always("zero", NETWORK),
     always("unit_length", NETWORK),
     Reader::only("dropout", STEP, "a phase trains the block", why::untrained),
     always("layer", NETWORK),
@@ -187,6 +193,9 @@ const BLOCK: &[Reader] = &[
     always("activation", NETWORK),
     always("norm_after", NETWORK),
     always("pool", NETWORK),
+    always("transform", NETWORK),
+    always("side", STEP),
+    always("recompute", STEP),
     always("residual", NETWORK),
     always("graph", NETWORK),
 ];
@@ -234,7 +243,21 @@ const NODE: &[Reader] = &[
     always("from", NETWORK),
 ];
 
-const EDGE: &[Reader] = &[always("source", NETWORK), always("blocks", NETWORK)];
+const EDGE: &[Reader] = &[
+    always("source", NETWORK),
+    always("blocks", NETWORK),
+    always("drop_path", STEP),
+];
+
+const TRANSFORM: &[Reader] = &[
+    always("kind", NETWORK),
+    always("stride", "`zero`; refused for `shift`"),
+    always("by", "`shift`; refused for `zero`"),
+];
+
+const SIDE: &[Reader] = &[always("weight", STEP), always("blocks", NETWORK)];
+
+const DROP_PATH: &[Reader] = &[always("p", STEP), always("ramp", STEP)];
 
 const TRAINING: &[Reader] = &[
     always("mode", PHASES),
@@ -407,6 +430,9 @@ pub const PLACES: &[Place] = &[
     place("blocks[].residual", RESIDUAL),
     place("blocks[].graph[]", NODE),
     place("blocks[].graph[].from[]", EDGE),
+    place("blocks[].graph[].from[].drop_path", DROP_PATH),
+    place("blocks[].transform", TRANSFORM),
+    place("blocks[].side", SIDE),
     place("network", CELLS),
     place("training", TRAINING),
     place("training.local", LOCAL),

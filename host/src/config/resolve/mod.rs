@@ -3,6 +3,7 @@
 //! from block to block, phases.
 
 mod blocks;
+mod changes;
 mod data;
 pub(super) mod expand;
 mod init;

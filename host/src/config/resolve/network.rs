@@ -7,8 +7,8 @@ use crate::config::section::Section;
 use crate::config::settings::CELLS;
 use crate::config::value::{self, Table, make};
 use crate::plan::{
-    ActivationPlan, BlockPlan, EdgePlan, Join, LayerPlan, MapPlan, NodePlan, NormPlan, PoolKind,
-    PoolPlan,
+    ActivationPlan, BlockPlan, DropPathPlan, EdgePlan, Join, LayerPlan, MapPlan, NodePlan,
+    NormPlan, PoolKind, PoolPlan, TransformPlan,
 };
 use crate::search::Genotype;
 use crate::search::network::{self, Size, Stem};
@@ -59,7 +59,17 @@ fn size(s: &mut Section) -> Result<Size> {
         stem,
         scope: scope.ok_or_else(|| Error::internal("a rule scope without a meaning"))?,
         elsewhere: s.opt_text("rule")?,
+        auxiliary: Some(s.number("auxiliary")?).filter(|w| *w > 0.0),
+        drop_path: drop_path(s)?,
     })
+}
+
+fn drop_path(s: &mut Section) -> Result<Option<DropPathPlan>> {
+    let plan = DropPathPlan {
+        p: s.number("drop_path")?,
+        ramp: s.flag("drop_path_ramp")?,
+    };
+    Ok(Some(plan).filter(|plan| plan.p > 0.0))
 }
 
 /// Entries of a table, all from `from`.
@@ -104,14 +114,20 @@ fn written(block: &BlockPlan, from: &str) -> Value {
             w.table.insert(key.to_owned(), written_norm(norm, from));
         }
     }
-    for (key, flag) in [
-        ("flatten", block.flatten),
-        ("shift", block.shift),
-        ("zero", block.zero),
-    ] {
-        if flag {
-            w.set(key, true);
-        }
+    if block.flatten {
+        w.set("flatten", true);
+    }
+    match block.transform {
+        Some(TransformPlan::Zero { stride }) => w.set("transform", format!("zero {stride}")),
+        Some(TransformPlan::Shift { by }) => w.set("transform", format!("shift {by}")),
+        None => {}
+    }
+    if let Some(side) = &block.side {
+        let mut head = Written::new(from);
+        head.set("weight", side.weight);
+        let blocks: Vec<Value> = side.blocks.iter().map(|b| written(b, from)).collect();
+        head.set("blocks", blocks);
+        w.table.insert("side".to_owned(), head.value());
     }
     if let Some(layer) = &block.layer {
         layer_settings(&mut w, layer);
@@ -206,6 +222,12 @@ fn written_edge(edge: &EdgePlan, from: &str) -> Value {
     if !edge.blocks.is_empty() {
         let blocks: Vec<Value> = edge.blocks.iter().map(|b| written(b, from)).collect();
         w.set("blocks", blocks);
+    }
+    if let Some(drop) = &edge.drop_path {
+        let mut table = Written::new(from);
+        table.set("p", drop.p);
+        table.set("ramp", drop.ramp);
+        w.table.insert("drop_path".to_owned(), table.value());
     }
     w.value()
 }

@@ -45,6 +45,29 @@ pub const CELLS: &[Setting] = &[
         "",
         "with `rule_scope = \"all\"`: the rule of stem, cell inputs and classifier",
     ),
+    Setting::new(
+        "auxiliary",
+        Kind::Number,
+        "0.0",
+        "weight of the loss of an auxiliary head behind the cell at two thirds, in training; 0 is none",
+    )
+    .min(0.0)
+    .source("Liu et al. 2019: 0.4"),
+    Setting::new(
+        "drop_path",
+        Kind::Number,
+        "0.0",
+        "probability that a sample loses what an edge of a cell brings, in training; skips that change nothing are spared",
+    )
+    .range(0.0, 0.999_999)
+    .source("Liu et al. 2019: 0.2 on CIFAR-10"),
+    Setting::new(
+        "drop_path_ramp",
+        Kind::Flag,
+        "true",
+        "`drop_path` grows with the epochs from 0; off: it is the same from the start",
+    )
+    .source("Liu et al. 2019; BioNAS: off"),
 ];
 
 /// Sections of this file.

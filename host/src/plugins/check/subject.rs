@@ -70,6 +70,7 @@ fn state(held: &[Held]) -> Outcome<Vec<StateTensor>> {
 
 fn call(call: &Call) -> RuleCall {
     RuleCall {
+        pass: 0,
         step: call.step,
         epoch: call.epoch,
         epochs: call.epochs,

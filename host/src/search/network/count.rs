@@ -18,6 +18,8 @@ pub struct Counts {
     pub by_rules: u64,
     /// Products of the layers' maps for one sample, forward.
     pub multiply_adds: u64,
+    /// Trained numbers of auxiliary heads, which are in none of the others.
+    pub auxiliary: u64,
 }
 
 impl Counts {
@@ -43,10 +45,19 @@ impl Counts {
             }
             // Inner shapes are those of all lists, one after the other.
             let mut inner = shape.inner.as_slice();
-            for list in block.inside() {
+            let heads = usize::from(block.side.is_some());
+            let lists: Vec<&[BlockPlan]> = block.inside().collect();
+            for (i, list) in lists.iter().enumerate() {
                 let (own, rest) = inner.split_at(list.len().min(inner.len()));
-                self.add(list, own);
                 inner = rest;
+                // The head is the last.
+                if i + heads < lists.len() {
+                    self.add(list, own);
+                } else {
+                    let mut head = Self::default();
+                    head.add(list, own);
+                    self.auxiliary += head.parameters;
+                }
             }
         }
     }

@@ -1,9 +1,9 @@
 //! Networks of normal and reduction cells (Liu et al. 2019).
 
-use super::wiring::{Wiring, edge};
+use super::wiring::{self, Wiring, edge};
 use super::{Size, Stem};
 use crate::Result;
-use crate::plan::{ActivationPlan, BlockPlan, Join, PoolKind, PoolPlan, shapes::INPUT};
+use crate::plan::{ActivationPlan, BlockPlan, Join, PoolKind, PoolPlan, SidePlan, shapes::INPUT};
 use crate::search::genotype::{Cell, Genotype};
 use crate::search::space::Style;
 use crate::search::space::template::{
@@ -47,7 +47,14 @@ pub(super) fn blocks(genotype: &Genotype, size: &Size, style: &Style) -> Result<
             reduces,
             halved,
         };
-        let output = add_cell(&mut wiring, cell, &place, &before, style);
+        let mut output = add_cell(&mut wiring, cell, &place, &before, size, style);
+        if let Some(weight) = size.auxiliary.filter(|_| index == size.auxiliary_cell()) {
+            let mut head = BlockPlan::new("aux");
+            let blocks = auxiliary(size.stem, style);
+            head.side = Some(SidePlan { weight, blocks });
+            let name = format!("{output}-aux");
+            output = wiring.add(name, Join::Sum, vec![edge(&output, vec![head])]);
+        }
         before = [before[1].clone(), output];
         halved = reduces;
     }
@@ -73,6 +80,7 @@ fn add_cell(
     cell: &Cell,
     at: &Position,
     before: &[String; 2],
+    size: &Size,
     style: &Style,
 ) -> String {
     let (i, c) = (at.index, at.channels);
@@ -94,10 +102,8 @@ fn add_cell(
         let edges = own.map(|(k, e)| {
             let stride = if at.reduces && e.from < 2 { 2 } else { 1 };
             let name = format!("cell{i}-op{k}");
-            edge(
-                &names[e.from],
-                template::blocks(&e.op, style, &name, c, stride),
-            )
+            let blocks = template::blocks(&e.op, style, &name, c, stride);
+            wiring::dropped(edge(&names[e.from], blocks), size)
         });
         let edges = edges.collect();
         names.push(wiring.add(format!("cell{i}-node{node}"), Join::Sum, edges));
@@ -127,8 +133,9 @@ pub(super) fn everything() -> PoolPlan {
     }
 }
 
-/// See [`super::auxiliary`].
-pub(super) fn auxiliary(stem: Stem, style: &Style) -> Vec<BlockPlan> {
+/// The auxiliary head: a mean of 5×5 pixels, 1×1 to 128 and 2×2 to 768 channels, a linear
+/// classifier.
+fn auxiliary(stem: Stem, style: &Style) -> Vec<BlockPlan> {
     // Maps are 8×8 behind small images, 7×7 behind large ones.
     let stride = match stem {
         Stem::Cifar => 3,

@@ -14,7 +14,7 @@ pub use count::Counts;
 use super::genotype::Genotype;
 use super::space::{RuleScope, Skeleton, Style};
 use crate::plan::shapes::{DataShape, propagate};
-use crate::plan::{BlockPlan, shapes};
+use crate::plan::{BlockPlan, DropPathPlan, shapes};
 use crate::{Error, Result};
 
 /// What images pass before the first cell.
@@ -41,6 +41,10 @@ pub struct Size {
     pub scope: RuleScope,
     /// With [`RuleScope::All`] the rule of all other layers.
     pub elsewhere: Option<String>,
+    /// Weight of the loss of an auxiliary head.
+    pub auxiliary: Option<f64>,
+    /// Drop path of the edges of cells.
+    pub drop_path: Option<DropPathPlan>,
 }
 
 impl Size {
@@ -58,6 +62,8 @@ impl Size {
             stem,
             scope: RuleScope::Ops,
             elsewhere: None,
+            auxiliary: None,
+            drop_path: None,
         }
     }
 
@@ -110,6 +116,12 @@ impl Size {
                     .hint("take `cifar`"),
             );
         }
+        if skeleton == Skeleton::NasBench201 && self.auxiliary.is_some() {
+            return Err(
+                Error::usage("a network of NAS-Bench-201 has no auxiliary head")
+                    .hint("set `auxiliary = 0`"),
+            );
+        }
         match (self.scope, &self.elsewhere) {
             (RuleScope::All, None) => Err(Error::usage(
                 "with the scope `all` the layers outside of operations need a rule",
@@ -143,48 +155,6 @@ pub fn blocks(genotype: &Genotype, size: &Size) -> Result<Vec<BlockPlan>> {
         Skeleton::Darts => darts::blocks(genotype, size, &style),
         Skeleton::NasBench201 => nasbench201::blocks(genotype, size, &style),
     }
-}
-
-/// The auxiliary head of DARTS, which reads the output of a cell at two thirds of the depth: a
-/// mean of 5×5 pixels, 1×1 to 128 and 2×2 to 768 channels, a linear classifier. It is trained
-/// along and not part of the network that is evaluated.
-#[must_use]
-pub fn auxiliary(size: &Size, params: &super::space::Hyperparameters) -> Vec<BlockPlan> {
-    let style = Style {
-        affine: true,
-        pool_norm: false,
-        scope: size.scope,
-        elsewhere: size.elsewhere.clone(),
-        params: params.clone(),
-    };
-    darts::auxiliary(size.stem, &style)
-}
-
-/// Counts of the auxiliary head of `genotype`'s network on samples of `data`.
-///
-/// # Errors
-/// Usage error where the head does not fit the maps: it takes 5 pixels or more.
-pub fn auxiliary_counts(genotype: &Genotype, size: &Size, data: &DataShape) -> Result<Counts> {
-    let blocks = blocks(genotype, size)?;
-    let shapes = propagate(&blocks, data)?;
-    let cells = shapes.iter().find(|s| s.name == "cells");
-    let outside = || Error::internal("a network without cells");
-    let mut sample = cells.ok_or_else(outside)?.unpooled.clone();
-    // The head reads a cell behind the last reduction: maps there are those of the last cell, and
-    // its width may differ where the kinds of cells concatenate other numbers of nodes.
-    let index = size.auxiliary_cell();
-    let kind = if size.is_reduction(index) {
-        "reduce"
-    } else {
-        "normal"
-    };
-    let reductions = (0..=index).filter(|i| size.is_reduction(*i)).count();
-    sample[0] = (size.channels << reductions) * genotype.cells[kind].concat.len();
-    let data = DataShape {
-        sample,
-        classes: data.classes,
-    };
-    Counts::of(&auxiliary(size, &genotype.params), &data)
 }
 
 /// Refuses images of a size that a network of `genotype` cannot take, with the sizes next to it

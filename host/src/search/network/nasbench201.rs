@@ -3,7 +3,7 @@
 
 use super::Size;
 use super::darts::everything;
-use super::wiring::{Wiring, edge};
+use super::wiring::{self, Wiring, edge};
 use crate::Result;
 use crate::plan::{ActivationPlan, BlockPlan, Join, PoolKind, shapes::INPUT};
 use crate::search::genotype::{Cell, Genotype};
@@ -31,7 +31,7 @@ pub(super) fn blocks(genotype: &Genotype, size: &Size, style: &Style) -> Result<
                 style,
             );
         }
-        value = add_cell(&mut wiring, cell, index, channels, &value, style);
+        value = add_cell(&mut wiring, cell, index, channels, &value, size, style);
     }
     let mut cells = BlockPlan::new("cells");
     cells.graph = Some(wiring.graph());
@@ -51,6 +51,7 @@ fn add_cell(
     index: usize,
     channels: usize,
     input: &str,
+    size: &Size,
     style: &Style,
 ) -> String {
     let mut names = vec![input.to_owned()];
@@ -67,10 +68,8 @@ fn add_cell(
             |e: &crate::search::genotype::Edge| !something || e.op.operation != Operation::None;
         let edges = own.into_iter().filter(|(_, e)| brings(e)).map(|(k, e)| {
             let name = format!("cell{index}-op{k}");
-            edge(
-                &names[e.from],
-                template::blocks(&e.op, style, &name, channels, 1),
-            )
+            let blocks = template::blocks(&e.op, style, &name, channels, 1);
+            wiring::dropped(edge(&names[e.from], blocks), size)
         });
         let edges = edges.collect();
         names.push(wiring.add(format!("cell{index}-node{node}"), Join::Sum, edges));

@@ -1,5 +1,6 @@
 //! A graph put together node by node, without those that nothing reads.
 
+use super::Size;
 use crate::plan::{BlockPlan, EdgePlan, GraphPlan, Join, NodePlan};
 
 /// Nodes of a graph in topological order.
@@ -10,10 +11,13 @@ pub(super) struct Wiring {
 
 /// An edge.
 pub(super) fn edge(source: &str, blocks: Vec<BlockPlan>) -> EdgePlan {
-    EdgePlan {
-        source: source.to_owned(),
-        blocks,
-    }
+    EdgePlan::new(source, blocks)
+}
+
+/// `edge` with the drop path of a network of `size`, which spares what changes nothing.
+pub(super) fn dropped(mut edge: EdgePlan, size: &Size) -> EdgePlan {
+    edge.drop_path = size.drop_path.filter(|_| !edge.blocks.is_empty());
+    edge
 }
 
 impl Wiring {

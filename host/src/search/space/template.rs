@@ -6,7 +6,7 @@ use super::operation::Operation;
 use super::primitive::Primitive;
 use crate::plan::{
     ActivationPlan, BlockPlan, EdgePlan, GraphPlan, Join, LayerPlan, MapPlan, NodePlan, NormKind,
-    NormPlan, ParamValue, PoolKind, PoolPlan, shapes::INPUT,
+    NormPlan, ParamValue, PoolKind, PoolPlan, TransformPlan, shapes::INPUT,
 };
 
 /// The rule of layers that no primitive decides on.
@@ -205,18 +205,15 @@ pub fn relu_conv_norm(style: &Style, name: &str, out: usize) -> Vec<BlockPlan> {
 /// normalisation. `[C, H, W]` to `[out, H/2, W/2]`; H, W and `out` are even.
 pub fn reduction(style: &Style, name: &str, rule: &str, out: usize) -> Vec<BlockPlan> {
     let grid = |i: usize| style.square(format!("{name}-conv{i}"), rule, out / 2, Axis::one(2));
-    let mut shifted = grid(1);
-    shifted.shift = true;
-    let edge = |block| EdgePlan {
-        source: INPUT.to_owned(),
-        blocks: vec![block],
-    };
+    let mut shift = BlockPlan::new(format!("{name}-shift"));
+    shift.transform = Some(TransformPlan::Shift { by: 1 });
+    let edge = |blocks| EdgePlan::new(INPUT, blocks);
     let mut grids = BlockPlan::new(format!("{name}-grids"));
     grids.graph = Some(GraphPlan {
         nodes: vec![NodePlan {
             name: "both".to_owned(),
             join: Join::Concat,
-            from: vec![edge(grid(0)), edge(shifted)],
+            from: vec![edge(vec![grid(0)]), edge(vec![shift, grid(1)])],
         }],
     });
     grids.norm_after = Some(style.norm());
@@ -238,11 +235,8 @@ pub fn blocks(
     match primitive.operation {
         Operation::None => {
             let mut zero = BlockPlan::new(named("zero"));
-            zero.zero = true;
-            if stride == 1 {
-                return vec![zero];
-            }
-            vec![zero, pool(named("every"), PoolKind::Max, 1, stride, 0)]
+            zero.transform = Some(TransformPlan::Zero { stride });
+            vec![zero]
         }
         Operation::Skip if stride == 1 => Vec::new(),
         Operation::Skip => {

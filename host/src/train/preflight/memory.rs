@@ -325,7 +325,8 @@ impl Phase<'_> {
             passing(input, active)
         } else {
             // Kept for the way back, and the error on its way through the widest place.
-            let kept = active.iter().map(Part::outputs);
+            let kept = active.iter().filter(|part| !part.repeated);
+            let kept = kept.map(Part::outputs);
             let widest = active.iter().map(Part::outputs).max().unwrap_or(0);
             kept.fold(input, u128::saturating_add)
                 .saturating_add(times(widest, 2))
@@ -357,7 +358,10 @@ impl Phase<'_> {
                 let kept = match self.phase.drive {
                     Drive::Local => passing(0, &own),
                     _ if index < first => passing(0, &own),
-                    _ => own.iter().map(Part::outputs).fold(0, u128::saturating_add),
+                    _ => {
+                        let kept = own.iter().filter(|part| !part.repeated);
+                        kept.map(Part::outputs).fold(0, u128::saturating_add)
+                    }
                 };
                 let numbers = state
                     .saturating_add(trained)
