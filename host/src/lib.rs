@@ -4,7 +4,9 @@
 #[macro_use]
 mod terminal;
 
+pub mod allocator;
 pub mod app;
+pub mod attack;
 pub mod bench;
 pub mod cli;
 pub mod config;

@@ -216,6 +216,7 @@ fn pool(kind: PoolKind, kernel: usize, stride: usize) -> BlockPlan {
         kernel: [kernel; 2],
         stride: [stride; 2],
         padding: [0, 0],
+        count_include_pad: true,
     });
     block
 }

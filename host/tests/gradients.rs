@@ -132,7 +132,11 @@ fn strided_dilated_and_grouped_convolutions() {
 
 #[test]
 fn pools_with_overlap_and_padding() {
-    for kind in [PoolKind::Max, PoolKind::Avg] {
+    for (kind, count_include_pad) in [
+        (PoolKind::Max, true),
+        (PoolKind::Avg, true),
+        (PoolKind::Avg, false),
+    ] {
         for (kernel, stride, padding) in [
             ([4, 4], [2, 2], [1, 1]),
             ([3, 2], [1, 2], [1, 0]),
@@ -145,6 +149,7 @@ fn pools_with_overlap_and_padding() {
                 kernel,
                 stride,
                 padding,
+                count_include_pad,
             });
             check(&[block], &[2, 7, 6]);
         }
@@ -237,6 +242,7 @@ fn deep() -> Vec<BlockPlan> {
         kernel: [2, 2],
         stride: [2, 2],
         padding: [0, 0],
+        count_include_pad: true,
     });
     let mut inner = conv([3, 3], [1, 1], [1; 4], "zeros");
     inner.name = "inner".into();

@@ -79,6 +79,7 @@ pub fn max_pool(size: usize) -> PoolPlan {
         kernel: [size, size],
         stride: [size, size],
         padding: [0, 0],
+        count_include_pad: true,
     }
 }
 

@@ -131,6 +131,7 @@ fn blocks(kind: Kind, shape: Shape, place: Place, rule: &str) -> Vec<BlockPlan> 
                 kernel: [0, 0],
                 stride: [0, 0],
                 padding: [0, 0],
+                count_include_pad: true,
             });
             vec![front, core]
         }

@@ -1,7 +1,9 @@
 //! The real files of MNIST and CIFAR-10, in the folders that `BIORULE_DATA` names. Where it
 //! names none, or none that has the set, these tests are skipped.
 
-use biorule::data::{DataFolders, DataPlan, Dataset, Provenance, Split, Values, registry, verify};
+use biorule::data::{
+    DataFolders, DataPlan, Dataset, Provenance, Split, Values, published, registry, verify,
+};
 use biorule_test_environment::{Need, skip};
 
 /// The folders of `BIORULE_DATA`, if they have the set `name`; else the test is skipped.
@@ -21,7 +23,7 @@ fn folders(name: &str) -> Option<DataFolders> {
 /// One part of a set.
 fn part(name: &str, split: Split) -> Option<Dataset> {
     let folders = folders(name)?;
-    Some(registry::load(name, split, &folders, &toml::Table::new()).unwrap())
+    Some(published::load(name, split, &folders, &toml::Table::new()).unwrap())
 }
 
 #[test]

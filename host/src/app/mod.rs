@@ -39,6 +39,11 @@ pub struct App {
 /// A data set, and the one beside whose labels it is read.
 type SetKey = (DataPlan, Option<DataPlan>);
 
+/// Sets of other plans that stay open.
+const OTHERS: usize = 8;
+/// Bytes they may take.
+const OTHERS_BYTES: u128 = 32 << 20;
+
 impl App {
     /// The device that `plan` asks for, opened at the first call.
     fn placement(&self, plan: &RunPlan) -> Result<Placement> {
@@ -82,12 +87,23 @@ impl App {
         Ok(data)
     }
 
-    /// Every set that `plan` names, and the bytes they take; sets of other plans are let go.
+    /// Every set that `plan` names, and the bytes they take; sets of other plans are let go, but for
+    /// a few small ones.
     fn sets(&self, plan: &RunPlan) -> Result<(Opened, u128)> {
         let named =
             |set: &DataPlan| *set == plan.data || plan.extra_data.values().any(|e| set == e);
         let mut opened = self.data.lock().unwrap_or_else(PoisonError::into_inner);
-        opened.retain(|((set, _), _)| named(set));
+        let (mut others, mut bytes) = (0, 0);
+        // The latest are at the end.
+        for at in (0..opened.len()).rev() {
+            let ((set, _), data) = &opened[at];
+            if !named(set) {
+                (others, bytes) = (others + 1, bytes + data.bytes());
+                if others > OTHERS || bytes > OTHERS_BYTES {
+                    opened.remove(at);
+                }
+            }
+        }
         drop(opened);
         let mut bytes = 0;
         let sets = Opened::open_with(plan, &mut |set, beside| {
@@ -202,7 +218,10 @@ impl Host for App {
 
     fn inspect(&self, plan: &RunPlan) -> Result<Report> {
         let (sets, data_bytes) = self.sets(plan)?;
-        preflight::inspect(&self.subject(plan, &sets.for_training(), data_bytes)?)
+        let data = sets.for_training();
+        let mut report = preflight::inspect(&self.subject(plan, &data, data_bytes)?)?;
+        report.warnings.splice(0..0, sets.warnings());
+        Ok(report)
     }
 
     fn release(&self) {

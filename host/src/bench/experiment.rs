@@ -15,9 +15,10 @@ use candle_core::Tensor;
 use serde_json::{Value, json};
 
 use super::case::Bench;
+use super::machine;
+use super::options::Options;
 use super::report::Row;
 use super::rows::Torch;
-use super::{Options, machine};
 use crate::config::{self, Resolved, Sources};
 use crate::data::Answers;
 use crate::data::feed::Batches;
@@ -237,6 +238,7 @@ fn watched(data: TrainData, waited: &Arc<AtomicU64>) -> TrainData {
         train: watch(data.train),
         validation: data.validation.map(watch),
         test: watch(data.test),
+        parts: data.parts.into_iter().map(|(k, v)| (k, watch(v))).collect(),
         extra: data.extra.into_iter().map(|(k, v)| (k, watch(v))).collect(),
     }
 }

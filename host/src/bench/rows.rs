@@ -9,11 +9,12 @@ use candle_core::Device;
 use serde_json::Value;
 
 use super::case::{Bench, Case, Named, Work};
+use super::options::{Kind, Options};
 use super::peak::{self, Product};
 use super::report::Row;
 use super::timing::{Measured, Side, measure as time};
 use super::torch::{About, Memory, Setting, Worker, unpack};
-use super::{Kind, Options, exchange, machine};
+use super::{exchange, machine};
 use crate::device::Placement;
 use crate::threads::in_pool;
 use crate::{Error, ExitCode, Result};

@@ -8,6 +8,7 @@ use serde_json::json;
 use crate::bench::report::Report;
 use crate::bench::timing::Effort;
 use crate::bench::{self, Kind, Options};
+use crate::text::{print, print_json};
 use crate::{Error, ExitCode, Result, threads};
 
 /// `biorule bench`
@@ -131,12 +132,12 @@ pub(super) fn run(args: &BenchArgs) -> Result<ExitCode> {
     let options = args.options();
     let warnings = threads::start(options.threads()?)?;
     if args.memory_of.is_none() {
-        super::warn(warnings);
+        super::warn::warn(warnings);
     }
     if let Some(name) = &args.memory_of {
         let memory = bench::memory_of(&options, name)?;
         let text = json!({"peak": memory.peak, "prepared": memory.prepared});
-        return super::print(&format!("{text}\n")).map(|()| ExitCode::Done);
+        return print(&format!("{text}\n")).map(|()| ExitCode::Done);
     }
     let report = bench::run(&options, &mut |report, row| {
         tell!("{}", row.line());
@@ -147,9 +148,9 @@ pub(super) fn run(args: &BenchArgs) -> Result<ExitCode> {
     }
     let json = args.keep(&report)?;
     if args.json {
-        super::print_json(&json)?;
+        print_json(&json)?;
     } else {
-        super::print(&report.table())?;
+        print(&report.table())?;
     }
     Ok(ExitCode::Done)
 }

@@ -1,9 +1,10 @@
 //! `biorule completions`.
 
-use clap::{Args, CommandFactory};
+use clap::{Args, Command};
 use clap_complete::Shell;
 
 use crate::Result;
+use crate::text::print;
 
 /// Prints completions for a shell.
 #[derive(Args, Debug)]
@@ -15,14 +16,9 @@ pub struct CompletionsArgs {
     shell: Shell,
 }
 
-/// Prints the script.
-pub(super) fn run(args: &CompletionsArgs) -> Result<()> {
+/// Prints the script for `command`.
+pub(super) fn run(args: &CompletionsArgs, mut command: Command) -> Result<()> {
     let mut script = Vec::new();
-    clap_complete::generate(
-        args.shell,
-        &mut super::Cli::command(),
-        "biorule",
-        &mut script,
-    );
-    super::print(&String::from_utf8_lossy(&script))
+    clap_complete::generate(args.shell, &mut command, "biorule", &mut script);
+    print(&String::from_utf8_lossy(&script))
 }

@@ -6,6 +6,7 @@ use serde_json::json;
 use super::Open;
 use super::options::ConfigArgs;
 use crate::config::{self, Offline, presets, reference};
+use crate::text::{print, print_json, table};
 use crate::{Error, Result};
 
 /// `biorule config …`
@@ -53,9 +54,9 @@ pub struct PresetsArgs {
 pub(super) fn run(command: &ConfigCommand, open: Open) -> Result<()> {
     match command {
         ConfigCommand::Show(args) => show(args, open),
-        ConfigCommand::Reference => super::print(&reference::markdown()),
+        ConfigCommand::Reference => print(&reference::markdown()),
         ConfigCommand::Presets(args) => match &args.name {
-            Some(name) => super::print(&presets::text(name)?),
+            Some(name) => print(&presets::text(name)?),
             None => list_presets(),
         },
     }
@@ -70,7 +71,7 @@ fn show(args: &ShowArgs, open: Open) -> Result<()> {
         args.config.resolve(open)?.0
     };
     if !args.json {
-        return super::print(&resolved.to_toml(args.origin));
+        return print(&resolved.to_toml(args.origin));
     }
     let rows = resolved.rows().into_iter().map(|(path, value, origin)| {
         let value =
@@ -78,11 +79,11 @@ fn show(args: &ShowArgs, open: Open) -> Result<()> {
         Ok(json!({"path": path, "value": value, "origin": origin}))
     });
     let rows = rows.collect::<Result<Vec<_>>>()?;
-    super::print_json(&json!({"hash": resolved.hash(), "settings": rows}))
+    print_json(&json!({"hash": resolved.hash(), "settings": rows}))
 }
 
 fn list_presets() -> Result<()> {
-    let mut table = super::table(&["preset", "what it is", "missing"]);
+    let mut table = table(&["preset", "what it is", "missing"]);
     for preset in presets::list() {
         let missing = match presets::missing_sets(&preset.name)?.as_slice() {
             [] => String::new(),
@@ -90,5 +91,5 @@ fn list_presets() -> Result<()> {
         };
         table.add_row(vec![preset.name, preset.doc, missing]);
     }
-    super::print(&format!("{table}\n"))
+    print(&format!("{table}\n"))
 }

@@ -1,6 +1,7 @@
 //! `biorule data`: what sets there are and where, fetching, checking, looking.
 
 mod fetch;
+mod place;
 
 use std::path::PathBuf;
 
@@ -8,10 +9,13 @@ use clap::{Args, Subcommand, ValueEnum};
 use serde_json::json;
 
 use crate::data::fetch::FetchOptions;
+use crate::data::published;
 use crate::data::registry::{self, SetInfo};
 use crate::data::verify::{self, FileState};
 use crate::data::{DataFolders, DataPlan, Dataset, Provenance, Shape, Split, Targets, picture};
+use crate::text::{print, print_json, table};
 use crate::{Error, Result};
+use place::place;
 
 /// Data sets: list, fetch, verify, show.
 #[derive(Args, Debug)]
@@ -160,26 +164,6 @@ fn plan(name: &str, options: &[String], resize: Option<&[usize]>) -> Result<Data
     Ok(plan)
 }
 
-/// Where a set comes from here, in words.
-fn place(set: &SetInfo, folders: &DataFolders) -> Option<String> {
-    if set.is_own() {
-        return Some("your files: `data.root`".to_owned());
-    }
-    if set.is_on_disk() {
-        return folders
-            .locate(set)
-            .map(|folder| folder.display().to_string());
-    }
-    Some(
-        if set.settings.is_empty() {
-            "embedded"
-        } else {
-            "generated"
-        }
-        .to_owned(),
-    )
-}
-
 /// What is known of a set: of files that are there, by their headers and lengths; of others, as
 /// published. `None` is what cannot be told without reading the files whole, or is damaged.
 struct Known {
@@ -212,7 +196,7 @@ impl Known {
                 Self {
                     shape: survey.as_ref().map(|s| s.shape),
                     classes: survey.map(|s| s.outputs),
-                    counts: registry::counts(set, &folder),
+                    counts: published::counts(set, &folder),
                 }
             }
             None => published,
@@ -245,9 +229,9 @@ fn list(folders: &DataFolders, json: bool) -> Result<()> {
             .iter()
             .map(|p| p.display().to_string())
             .collect();
-        return super::print_json(&json!({"sets": sets, "folders": searched}));
+        return print_json(&json!({"sets": sets, "folders": searched}));
     }
-    let mut table = super::table(&["set", "sample", "classes", "train", "test", "where"]);
+    let mut table = table(&["set", "sample", "classes", "train", "test", "where"]);
     for set in registry::all() {
         let missing = || {
             let bytes: u64 = set.files.iter().map(|f| f.bytes).sum();
@@ -275,7 +259,7 @@ fn list(folders: &DataFolders, json: bool) -> Result<()> {
         let place = place(set, folders).unwrap_or_else(missing);
         table.add_row([vec![set.name.to_owned()], known.to_vec(), vec![place]].concat());
     }
-    super::print(&format!("{}\n", table.trim_fmt()))
+    print(&format!("{}\n", table.trim_fmt()))
 }
 
 fn verify_set(plan: &DataPlan, folders: &DataFolders, json: bool) -> Result<()> {
@@ -288,7 +272,7 @@ fn verify_set(plan: &DataPlan, folders: &DataFolders, json: bool) -> Result<()> 
             .iter()
             .map(|(file, state)| json!({"file": file.name, "check": state}))
             .collect();
-        super::print_json(&json!({
+        print_json(&json!({
             "set": set.name,
             "folder": found.folder,
             "good": found.is_good(),
@@ -325,7 +309,7 @@ fn verify_set(plan: &DataPlan, folders: &DataFolders, json: bool) -> Result<()> 
         for note in &found.notes {
             text.push_str(&format!("{note}\n"));
         }
-        super::print(&text)?;
+        print(&text)?;
     }
     found.require_good(set)
 }
@@ -345,7 +329,7 @@ fn show(args: &ShowArgs, folders: &DataFolders) -> Result<()> {
     let moments = set.channel_moments();
     if args.json {
         let (mean, std): (Vec<f32>, Vec<f32>) = moments.into_iter().unzip();
-        return super::print_json(&json!({
+        return print_json(&json!({
             "set": info.name,
             "split": split,
             "samples": set.len(),
@@ -393,7 +377,7 @@ fn show(args: &ShowArgs, folders: &DataFolders) -> Result<()> {
         ));
     }
     text.push_str(&sample(&set, args.index)?);
-    super::print(&text)
+    print(&text)
 }
 
 fn origin(set: &Dataset) -> String {

@@ -14,6 +14,7 @@ use crate::Result;
 use crate::device::libraries::{self, Probed};
 use crate::plugins::PLUGIN_PATH_VARIABLE;
 use crate::plugins::discover::{environment_folders, unsearchable};
+use crate::text::print;
 
 /// Options of `biorule doctor`.
 #[derive(Debug, Default, clap::Args)]
@@ -143,7 +144,7 @@ pub fn run(args: &DoctorArgs, further: Vec<Section>) -> Result<()> {
     } else {
         text(&sections)
     };
-    super::print(&text)
+    print(&text)
 }
 
 /// Each plugin file found, loaded or refused, and the folders searched.

@@ -9,6 +9,7 @@ use super::options::ConfigArgs;
 use super::{Evaluation, EvaluationResult, Open};
 use crate::config;
 use crate::run::summary;
+use crate::text::{print, print_json, table};
 use crate::{Error, Result};
 
 /// Evaluates a trained network.
@@ -86,7 +87,7 @@ pub(super) fn run(args: &EvalArgs, open: Open) -> Result<()> {
         eprintln!("{word}{}", best.describe());
     }
     if args.json {
-        return super::print_json(&json!({
+        return print_json(&json!({
             "checkpoint": what.checkpoint.display().to_string(),
             "split": what.split,
             "results": result.metrics,
@@ -100,7 +101,7 @@ pub(super) fn run(args: &EvalArgs, open: Open) -> Result<()> {
     if args.per_class || (1..=FEW_CLASSES).contains(&result.classes.len()) {
         text.push_str(&per_class(&result));
     }
-    super::print(&text)
+    print(&text)
 }
 
 /// Up to so many classes are shown one by one without being asked for.
@@ -120,7 +121,7 @@ fn per_class(result: &EvaluationResult) -> String {
     let none = (columns > result.classes.len()).then_some("none");
     let first = ["class", "samples", "accuracy"].into_iter();
     let head: Vec<&str> = first.chain(names).chain(none).collect();
-    let mut table = super::table(&head);
+    let mut table = table(&head);
     for (class, taken) in result.classes.iter().zip(&result.confusion) {
         let accuracy = class.accuracy;
         let first = [

@@ -2,16 +2,19 @@
 //! others run: a sweep over a night is worth what it has by the morning. Only a request to stop
 //! ends the list.
 
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use super::Host;
 use crate::config::Resolved;
-use crate::run::extend::{self, Longer};
+use crate::run::extend;
 use crate::run::folder::{self, Resume};
 use crate::run::identity::DeviceRecord;
+use crate::run::identity::Longer;
 use crate::run::summary::{self, Experiment, Failure};
 use crate::run::{Metrics, Outcome, Reporter, ReporterOptions, RunFolder, StopCause, StopFlag};
+use crate::text::print;
 use crate::train::longer::Began;
 use crate::{Error, ExitCode, Result};
 
@@ -33,7 +36,7 @@ impl Options {
     /// Standard output refuses.
     pub fn say(&self, text: &str) -> Result<()> {
         if !self.reporter.jsonl {
-            return super::print(text);
+            return print(text);
         }
         if !self.reporter.quiet {
             tell!("{}", text.trim_end());
@@ -145,12 +148,16 @@ pub fn run(list: Vec<Planned>, options: &Options, stop: &StopFlag) -> Result<End
         };
         match ready {
             // Told when its plan was checked.
-            Err(error) => done.failures.push(Failure { seed: None, error }),
+            Err(error) => {
+                options.reporter.send_error(&error, &name);
+                done.failures.push(Failure { seed: None, error });
+            }
             Ok(ready) => {
                 let at = Started {
                     ready,
                     options,
                     stop,
+                    is_sent: Cell::new(false),
                 };
                 ended.stopped = at.all_seeds(&mut done, &told)?;
             }
@@ -171,6 +178,8 @@ struct Started<'a> {
     ready: Ready,
     options: &'a Options,
     stop: &'a StopFlag,
+    /// The last error went out as an event of its run.
+    is_sent: Cell<bool>,
 }
 
 impl Started<'_> {
@@ -189,6 +198,9 @@ impl Started<'_> {
         };
         let fail = |done: &mut Experiment, seed: Option<u64>, error: Error| {
             let failure = Failure { seed, error };
+            if !self.is_sent.take() {
+                self.options.reporter.send_error(&failure.error, &done.name);
+            }
             tell(&failure);
             done.failures.push(failure);
         };
@@ -197,17 +209,20 @@ impl Started<'_> {
             return Ok(None);
         }
         let looked_at = self.ready.host.device(&self.ready.resolved.plan);
-        let device = match looked_at.and_then(|device| {
+        let (device, warnings) = match looked_at.and_then(|device| {
+            let mut warnings = Vec::new();
             // What is left to train is looked at before a folder is made for it.
             if !seeds
                 .iter()
                 .all(|seed| folder::has_ended(&folder_of(*seed)))
             {
-                self.ready.host.inspect(&self.ready.resolved.plan)?;
+                let report = self.ready.host.inspect(&self.ready.resolved.plan)?;
+                warnings = report.warnings;
+                super::warn(&warnings);
             }
-            Ok(device)
+            Ok((device, warnings))
         }) {
-            Ok(device) => device,
+            Ok(looked_at) => looked_at,
             Err(e) => {
                 fail(done, None, e);
                 return Ok(None);
@@ -221,7 +236,8 @@ impl Started<'_> {
                 break;
             }
             let path = folder_of(*seed);
-            let resolved = self.ready.resolved.with_seed(*seed);
+            let mut resolved = self.ready.resolved.with_seed(*seed);
+            warnings.iter().for_each(|text| resolved.warnings.add(text));
             let entered =
                 RunFolder::enter(&path, &resolved, &self.ready.overrides, self.options.resume)
                     .and_then(|mut folder| Ok((self.extend(&mut folder, &resolved)?, folder)));
@@ -290,6 +306,7 @@ impl Started<'_> {
             reporter.note_warning("plan", text, None)?;
         }
         let result = (ready.host).train(&resolved.plan, &folder, &mut reporter, self.stop);
+        self.is_sent.set(result.is_err());
         finish(&mut folder, &mut reporter, result, &ready.again)
     }
 }
@@ -387,9 +404,19 @@ fn replay(folder: &RunFolder, options: ReporterOptions) -> Result<Metrics> {
         quiet: true,
         ..options
     };
+    let record = folder.record();
+    // Of one that diverged there need not be any.
+    if record.exit_reason.as_deref() != Some("diverged") {
+        let path = folder.path().display();
+        folder.checkpoints().check_last().map_err(|e| {
+            let text = format!("the run in `{path}` has ended, but its weights are lost: {}", e.text);
+            Error::new(e.code, text).hint(format!(
+                "put a good copy in its place, or choose another `--run-dir` to train anew; its results are still in `biorule runs show {path}`"
+            ))
+        })?;
+    }
     let mut reporter = Reporter::open(folder, quiet)?;
     reporter.replay(folder)?;
-    let record = folder.record();
     if record.exit_reason.as_deref() == Some("diverged") {
         let why = (record.error.as_ref()).map_or(String::new(), |e| format!(": {}", e.text));
         let text = format!(

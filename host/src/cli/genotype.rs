@@ -11,6 +11,7 @@ use crate::search::genotype::{published, svg};
 use crate::search::network::{self, Counts, Stem};
 use crate::search::space::{OPERATIONS, RuleScope, Skeleton, sets};
 use crate::search::{Genotype, Size, Space};
+use crate::text::{print, print_json, table};
 use crate::{Error, Result};
 
 /// `biorule genotype …`
@@ -223,7 +224,7 @@ fn show(args: &ShowArgs) -> Result<()> {
     };
     let genotype = Genotype::open(named)?;
     if args.json {
-        return super::print_json(&genotype.to_json());
+        return print_json(&genotype.to_json());
     }
     let mut text = format!(
         "{}  network {}, hash {}\n",
@@ -235,18 +236,18 @@ fn show(args: &ShowArgs) -> Result<()> {
         let Some(cell) = genotype.cells.get(*kind) else {
             continue;
         };
-        let mut table = super::table(&[kind, "from", "operation", "rule"]);
+        let mut shown = table(&[kind, "from", "operation", "rule"]);
         for edge in &cell.edges {
-            table.add_row(vec![
+            shown.add_row(vec![
                 edge.node.to_string(),
                 edge.from.to_string(),
                 edge.op.operation.to_string(),
                 edge.op.label().unwrap_or("–").to_owned(),
             ]);
         }
-        text.push_str(&format!("{table}\n output: {:?}\n", cell.concat));
+        text.push_str(&format!("{shown}\n output: {:?}\n", cell.concat));
     }
-    super::print(&text)
+    print(&text)
 }
 
 fn list(as_json: bool) -> Result<()> {
@@ -259,13 +260,13 @@ fn list(as_json: bool) -> Result<()> {
         let rows = rows
             .into_iter()
             .map(|(name, source)| json!({"name": name, "source": source}));
-        return super::print_json(&rows.collect());
+        return print_json(&rows.collect());
     }
-    let mut table = super::table(&["genotype", "source"]);
+    let mut shown = table(&["genotype", "source"]);
     for (name, source) in rows {
-        table.add_row(vec![name.to_owned(), source]);
+        shown.add_row(vec![name.to_owned(), source]);
     }
-    super::print(&format!("{table}\n"))
+    print(&format!("{shown}\n"))
 }
 
 fn convert(args: &ConvertArgs) -> Result<()> {
@@ -299,7 +300,7 @@ fn convert(args: &ConvertArgs) -> Result<()> {
 fn write(file: Option<&Path>, text: &str) -> Result<()> {
     match file {
         Some(file) => std::fs::write(file, text).map_err(|e| Error::storage_io(file, &e)),
-        None => super::print(text),
+        None => print(text),
     }
 }
 
@@ -319,7 +320,7 @@ fn count(args: &CountArgs) -> Result<()> {
         rows.push(one.map_err(|e| e.within(format!("`{named}`")))?);
     }
     if args.json {
-        return super::print_json(&Value::from(rows));
+        return print_json(&Value::from(rows));
     }
     let head = [
         "genotype",
@@ -330,7 +331,7 @@ fn count(args: &CountArgs) -> Result<()> {
         "multiply-adds",
         "skips",
     ];
-    let mut table = super::table(&head);
+    let mut shown = table(&head);
     for row in rows {
         let keys = [
             "parameters",
@@ -345,9 +346,9 @@ fn count(args: &CountArgs) -> Result<()> {
             Some(n) => grouped(n),
             None => "–".to_owned(),
         }));
-        table.add_row(cells);
+        shown.add_row(cells);
     }
-    super::print(&format!("{table}\n"))
+    print(&format!("{shown}\n"))
 }
 
 fn count_one(named: &str, size: &SizeArgs, data: &DataShape) -> Result<Value> {

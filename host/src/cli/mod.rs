@@ -7,6 +7,7 @@ mod completions;
 mod config;
 mod data;
 pub mod doctor;
+mod environment;
 mod eval;
 mod experiments;
 mod genotype;
@@ -14,6 +15,7 @@ mod logs;
 mod options;
 mod plugin_folders;
 mod quickstart;
+mod rule_words;
 mod rules;
 mod rules_page;
 mod runs;
@@ -22,13 +24,12 @@ mod warn;
 
 use std::process;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 pub use crate::app::{Evaluation, EvaluationResult, Host, Open};
 
-use crate::text::{print, print_json, table};
 use crate::{Error, ExitCode, Result, threads};
-use warn::{warn, warn_once};
+use warn::warn;
 
 /// Trains and compares neural networks whose layers learn by different rules.
 #[derive(Debug, Parser)]
@@ -88,10 +89,17 @@ pub fn main(open: Open) -> ! {
         Err(e) => {
             // Help and version are results; clap chooses the stream.
             let _ = e.print();
+            if e.use_stderr() && train::wants_events(std::env::args_os()) {
+                train::send_usage_error(&e);
+            }
             process::exit(if e.use_stderr() { 2 } else { 0 });
         }
     };
     logs::start();
+    // Its parent has told already.
+    if !matches!(&cli.command, Command::Rules(rules) if rules.is_child()) {
+        environment::check();
+    }
     crate::plugins::trial::enable();
     crate::storage::survive_file_size_limit();
     let code = match dispatch(cli.command, open) {
@@ -126,7 +134,7 @@ fn dispatch(command: Command, open: Open) -> Result<ExitCode> {
         Command::Config(command) => config::run(&command, open),
         Command::Runs(command) => runs::run(&command),
         Command::Doctor(args) => doctor::command(&args, open),
-        Command::Completions(args) => completions::run(&args),
+        Command::Completions(args) => completions::run(&args, Cli::command()),
     }
     .map(|()| ExitCode::Done)
 }

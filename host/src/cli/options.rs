@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{Host, Open, plugin_folders, warn_once};
+use super::warn::warn_once;
+use super::{Host, Open, plugin_folders};
 use crate::config::{self, Resolved, Sources, Table, Warnings};
 use crate::{Result, threads};
 
@@ -128,7 +129,7 @@ impl ConfigArgs {
     pub fn open(&self, open: Open) -> Result<(Table, Box<dyn Host>)> {
         let table = config::merge(&self.sources())?;
         // Before a plugin is loaded or data are made: either may compute or start threads.
-        super::warn(threads::start(config::threads(&table)?)?);
+        super::warn::warn(threads::start(config::threads(&table)?)?);
         let host = plugin_folders::open(open, &self.plugins, &config::plugin_folders(&table)?)?;
         Ok((table, host))
     }
@@ -152,7 +153,7 @@ impl ConfigArgs {
     /// Prints the warnings about a plan, those about the environment among them.
     pub fn warn(&self, resolved: &mut Resolved) {
         variables(&mut resolved.warnings);
-        super::warn(resolved.warnings.iter());
+        super::warn::warn(resolved.warnings.iter());
     }
 }
 

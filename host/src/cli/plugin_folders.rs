@@ -3,7 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Host, Open, warn_once};
+use super::warn::warn_once;
+use super::{Host, Open};
 use crate::plugins::PLUGIN_PATH_VARIABLE;
 use crate::plugins::discover::{environment_folders, unsearchable};
 use crate::{Error, Result};

@@ -13,6 +13,7 @@ use super::{Host, Open};
 use crate::config;
 use crate::run::folder::{self, Resume};
 use crate::run::{Metrics, ReporterOptions, StopFlag};
+use crate::text::{print, table};
 use crate::{Error, ExitCode, Result};
 
 /// Trains one small network by each kind of rule.
@@ -172,7 +173,7 @@ pub(super) fn run(args: &QuickstartArgs, open: Open) -> Result<ExitCode> {
         args.note(&row.line(rows.len() + 1));
         rows.push(row);
     }
-    super::print(&screen(&rows, &root))?;
+    print(&screen(&rows, &root))?;
     diverged.map_or(Ok(ExitCode::Done), Err)
 }
 
@@ -237,7 +238,7 @@ impl History {
 
 /// The last screen: the table and where everything is.
 fn screen(rows: &[Row], root: &Path) -> String {
-    let mut table = super::table(&[
+    let mut table = table(&[
         "experiment",
         "learned by",
         "test accuracy",

@@ -5,9 +5,11 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
+use super::rule_words::{LEARNS_IN_EVALUATION, kind_text, layers, value_text};
 use super::{Host, Open};
-use crate::config::{ParamKind, ParamSchema, ParamValue, RuleSchema, nearest};
+use crate::config::{ParamKind, RuleSchema, nearest};
 use crate::plugins::{check, trial};
+use crate::text::{print, print_json, table};
 use crate::{Error, ExitCode, Result};
 
 /// `biorule rules …`
@@ -92,6 +94,17 @@ impl Folders {
     }
 }
 
+impl RulesCommand {
+    /// Whether this process is one that another command starts to open plugins in.
+    pub(super) fn is_child(&self) -> bool {
+        match self {
+            Self::Trial { .. } => true,
+            Self::Check(args) => args.in_process,
+            Self::List(_) | Self::Describe(_) => false,
+        }
+    }
+}
+
 /// Runs the command.
 pub(super) fn run(command: &RulesCommand, open: Open) -> Result<()> {
     match command {
@@ -112,7 +125,7 @@ pub(super) fn run(command: &RulesCommand, open: Open) -> Result<()> {
                 only: args.only.clone(),
                 seconds: args.seconds,
             };
-            super::print(&check::run(&args.path, &options)?)
+            print(&check::run(&args.path, &options)?)
         }
     }
 }
@@ -135,9 +148,9 @@ fn list(host: &dyn Host, as_json: bool) -> Result<()> {
                        "sha256": p.sha256, "rules": p.rules})
             })
             .collect();
-        return super::print_json(&json!({"rules": rules, "plugins": plugins, "refused": refused}));
+        return print_json(&json!({"rules": rules, "plugins": plugins, "refused": refused}));
     }
-    let mut table = super::table(&["rule", "credit", "layers", "plugin", "what it is"]);
+    let mut table = table(&["rule", "credit", "layers", "plugin", "what it is"]);
     for rule in host.rules() {
         table.add_row(vec![
             rule.name.clone(),
@@ -147,7 +160,7 @@ fn list(host: &dyn Host, as_json: bool) -> Result<()> {
             rule.summary.clone(),
         ]);
     }
-    super::print(&format!("{table}\n"))?;
+    print(&format!("{table}\n"))?;
     for (path, e) in &refused {
         tell!("refused: `{}`: {}", path.display(), e.text);
         if let Some(hint) = &e.hint {
@@ -164,14 +177,14 @@ fn describe(host: &dyn Host, args: &DescribeArgs) -> Result<()> {
         Some(name) => vec![find(&all, name)?],
     };
     if args.markdown {
-        return super::print(&super::rules_page::markdown(&chosen));
+        return print(&super::rules_page::markdown(&chosen));
     }
     if args.json {
         let rules: Vec<Value> = chosen.iter().map(|r| rule_json(r)).collect();
-        return super::print_json(&Value::Array(rules));
+        return print_json(&Value::Array(rules));
     }
     let pages: Vec<String> = chosen.iter().map(|rule| page(rule)).collect();
-    super::print(&pages.join("\n"))
+    print(&pages.join("\n"))
 }
 
 fn find<'a>(all: &'a [RuleSchema], name: &str) -> Result<&'a RuleSchema> {
@@ -183,20 +196,6 @@ fn find<'a>(all: &'a [RuleSchema], name: &str) -> Result<&'a RuleSchema> {
         }
     })
 }
-
-pub(super) fn layers(rule: &RuleSchema) -> String {
-    match (rule.dense, rule.conv) {
-        (true, true) => "dense, conv",
-        (true, false) => "dense",
-        (false, true) => "conv",
-        (false, false) => "none",
-    }
-    .to_owned()
-}
-
-/// Of a rule that says so of itself.
-pub(super) const LEARNS_IN_EVALUATION: &str = "learns there too, as its settings below say: test images then \
-     train the network, and results depend on how often it is evaluated";
 
 /// A rule as text.
 fn page(rule: &RuleSchema) -> String {
@@ -212,7 +211,7 @@ fn page(rule: &RuleSchema) -> String {
     if rule.learns_in_evaluation {
         text.push_str(&format!("  evaluation  {LEARNS_IN_EVALUATION}\n"));
     }
-    let mut table = super::table(&["hyperparameter", "value", "default", "meaning"]);
+    let mut table = table(&["hyperparameter", "value", "default", "meaning"]);
     for p in rule.params.iter().flatten() {
         let mut meaning = p.doc.clone();
         if !p.source.is_empty() {
@@ -223,35 +222,6 @@ fn page(rule: &RuleSchema) -> String {
     }
     text.push_str(&format!("{table}\n"));
     text
-}
-
-pub(super) fn kind_text(p: &ParamSchema) -> String {
-    let mut text = match &p.kind {
-        ParamKind::Bool => "true, false".to_owned(),
-        ParamKind::Int => "whole number".to_owned(),
-        ParamKind::Float => "number".to_owned(),
-        ParamKind::Text => "text".to_owned(),
-        ParamKind::Choice(words) => words.join(", "),
-    };
-    match (p.min, p.max) {
-        (Some(low), Some(high)) => text.push_str(&format!(" {low} to {high}")),
-        (Some(low), None) => text.push_str(&format!(" ≥ {low}")),
-        (None, Some(high)) => text.push_str(&format!(" ≤ {high}")),
-        (None, None) => {}
-    }
-    if !p.unit.is_empty() {
-        text.push_str(&format!(", {}", p.unit));
-    }
-    text
-}
-
-pub(super) fn value_text(value: &ParamValue) -> String {
-    match value {
-        ParamValue::Bool(b) => b.to_string(),
-        ParamValue::Int(i) => i.to_string(),
-        ParamValue::Float(x) => x.to_string(),
-        ParamValue::Text(s) => s.clone(),
-    }
 }
 
 fn rule_json(rule: &RuleSchema) -> Value {

@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use super::rules::{LEARNS_IN_EVALUATION, kind_text, layers, value_text};
+use super::rule_words::{LEARNS_IN_EVALUATION, kind_text, layers, value_text};
 use crate::config::RuleSchema;
 
 /// The page.

@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use crate::run::extend::Longer;
+use crate::run::identity::Longer;
 use crate::run::identity::RunRecord;
 use crate::run::summary::{Experiment, Failure};
 use crate::run::{folder, lock, summary};
+use crate::text::{print, print_json, table};
 use crate::{Error, Result};
 
 /// `biorule runs …`
@@ -92,7 +93,7 @@ fn list(args: &ListArgs) -> Result<()> {
     let runs = folder::find(args.folder.as_deref().unwrap_or(Path::new("runs")));
     if args.json {
         let runs: Vec<Value> = runs.iter().map(|(p, r)| run_json(p, r)).collect();
-        return super::print_json(&Value::Array(runs));
+        return print_json(&Value::Array(runs));
     }
     let head = [
         "folder",
@@ -102,7 +103,7 @@ fn list(args: &ListArgs) -> Result<()> {
         "test/accuracy",
         "test/loss",
     ];
-    let mut table = super::table(&head);
+    let mut table = table(&head);
     for (path, record) in &runs {
         let number = |name: &str| {
             let found = record.results.get(name);
@@ -117,7 +118,7 @@ fn list(args: &ListArgs) -> Result<()> {
             number("test/loss"),
         ]);
     }
-    super::print(&format!("{table}\n"))
+    print(&format!("{table}\n"))
 }
 
 fn show(args: &ShowArgs) -> Result<()> {
@@ -125,7 +126,7 @@ fn show(args: &ShowArgs) -> Result<()> {
         e.hint("give a run's folder (`biorule runs list`); of several seeds, one `seed-N`")
     })?;
     if args.json {
-        return super::print_json(&run_json(&args.run, &record));
+        return print_json(&run_json(&args.run, &record));
     }
     let commit = record.git.as_ref().map_or("unknown".to_owned(), |git| {
         let changed = if git.changed { ", changed" } else { "" };
@@ -192,7 +193,7 @@ fn show(args: &ShowArgs) -> Result<()> {
     if let Some(best) = &record.best {
         lines.push(format!("best      {}", best.describe()));
     }
-    super::print(&(lines.join("\n") + "\n"))
+    print(&(lines.join("\n") + "\n"))
 }
 
 /// How the run failed, if it did.
@@ -248,7 +249,7 @@ fn compare(args: &CompareArgs) -> Result<()> {
                 json!({"name": name, "runs": runs.len(), "results": summary::spreads(runs), "failed": failed})
             })
             .collect();
-        return super::print_json(&Value::Array(groups));
+        return print_json(&Value::Array(groups));
     }
-    super::print(&format!("{}\n", summary::comparison(&groups)))
+    print(&format!("{}\n", summary::comparison(&groups)))
 }

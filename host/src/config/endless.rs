@@ -2,7 +2,6 @@
 //! schedules that need a number of epochs which is not there.
 
 use super::context::{Credit, PlanContext};
-use super::resolve::trains;
 use crate::plan::every_block;
 use crate::plan::rates::formulas_without_data;
 use crate::plan::{Drive, LocalRatePlan, ParamValue, PhasePlan, RunPlan, SchedulePlan, Variable};
@@ -37,6 +36,7 @@ fn without_end(phase: &PhasePlan) -> Result<()> {
     let schedule = match &phase.schedule {
         _ if phase.drive == Drive::Local => None,
         SchedulePlan::Cosine { .. } => Some("cosine".to_owned()),
+        SchedulePlan::Linear { .. } => Some("linear".to_owned()),
         SchedulePlan::Softhebb => Some("softhebb".to_owned()),
         SchedulePlan::Formula { factor } if factor.depends_on(Variable::Epochs) => {
             Some(factor.to_string())
@@ -76,7 +76,7 @@ fn rules_without_end(phase: &PhasePlan, plan: &RunPlan, context: &dyn PlanContex
         let Some(layer) = block
             .layer
             .as_ref()
-            .filter(|_| trains(plan, phase, &block.name))
+            .filter(|_| plan.trains(phase, &block.name))
         else {
             continue;
         };

@@ -183,6 +183,7 @@ fn compare_shape(at: &str, block: &BlockPlan, theirs: &Value) {
         kernel: [pool["kernel"].as_u64().unwrap() as usize; 2],
         stride: [pool["stride"].as_u64().unwrap() as usize; 2],
         padding: [pool["padding"].as_u64().unwrap() as usize; 2],
+        count_include_pad: true,
     });
     assert_eq!(block.pool, expected, "{at}");
 }

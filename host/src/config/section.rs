@@ -85,9 +85,10 @@ impl Section {
     /// Internal error where `key` is not among the settings.
     pub fn take(&mut self, key: &str) -> Result<Option<Value>> {
         let setting = self.setting(key)?;
-        Ok(self.table.remove(key).or_else(|| {
-            (!setting.default.is_empty()).then(|| value::typed(setting.default, DEFAULT))
-        }))
+        Ok(self
+            .table
+            .remove(key)
+            .or_else(|| (!setting.default.is_empty()).then(|| value::default(setting.default))))
     }
 
     /// Takes the table of `key`, its short form expanded; `None` where it is
@@ -109,7 +110,7 @@ impl Section {
                     && !table.contains_key(tag)
                     && !default.is_empty()
                 {
-                    let usual = shorthand::expand(key, &path, value::typed(default, DEFAULT))?;
+                    let usual = shorthand::expand(key, &path, value::default(default))?;
                     let mut usual = usual.unwrap_or_default();
                     usual.extend(table);
                     return Ok(Some(usual));

@@ -1,7 +1,9 @@
 //! Configuration values with their origin: small additions to the `config`
 //! crate's `Value`, which carries where it was set.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
+use std::sync::{Mutex, PoisonError};
 
 use config::{Map, Value, ValueKind};
 use toml::de::{DeTable, DeValue};
@@ -135,6 +137,15 @@ pub fn typed(text: &str, origin: &str) -> Value {
     }
 }
 
+/// The value of a setting's default, TOML text in the program. Each text is parsed once: every table
+/// of a plan asks for those of its settings.
+pub fn default(text: &'static str) -> Value {
+    static PARSED: Mutex<BTreeMap<&str, Value>> = Mutex::new(BTreeMap::new());
+    let mut parsed = PARSED.lock().unwrap_or_else(PoisonError::into_inner);
+    let value = parsed.entry(text).or_insert_with(|| typed(text, DEFAULT));
+    value.clone()
+}
+
 /// A value with an origin.
 pub fn make(kind: impl Into<ValueKind>, origin: &str) -> Value {
     Value::new(Some(&origin.to_owned()), kind)
@@ -251,4 +262,10 @@ fn each_table(table: &mut Table, key: &str, visit: &mut dyn FnMut(&mut Table)) {
             }
         }
     }
+}
+
+/// Whether `value` is a table.
+#[must_use]
+pub fn is_table(value: &Value) -> bool {
+    matches!(value.kind, ValueKind::Table(_))
 }

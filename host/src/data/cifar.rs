@@ -7,17 +7,16 @@
 mod names;
 #[path = "cifar_python.rs"]
 mod python;
+#[path = "cifar_records.rs"]
+mod records;
 
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::dataset::{Dataset, Provenance, Shape, Split, Targets, Values};
-use super::read::{damaged, open, read_up_to, stream_error};
-use super::registry::{SetInfo, Source};
+use super::read::{damaged, open, read_up_to};
+use super::set::{SetInfo, Source};
 use crate::{Error, Result};
-
-/// Bytes of one image.
-const PIXELS: usize = 3 * 32 * 32;
+use records::{PIXELS, Parts, check_label, from_archive};
 
 /// How one of the two sets is laid out.
 struct Layout {
@@ -73,22 +72,24 @@ pub(crate) fn load_cifar100(source: &Source<'_>, split: Split) -> Result<Dataset
 }
 
 fn load(source: &Source<'_>, split: Split, layout: &Layout) -> Result<Dataset> {
-    let root = source.folders.require(source.set)?;
+    let root = source.folder;
     let (files, records) = match split {
         Split::Train => (layout.train, layout.records[0]),
         Split::Test => (layout.test, layout.records[1]),
     };
-    let (origin, data, labels) = match place(&root, layout) {
+    let (origin, data, labels) = match place(root, layout) {
         Place::PythonFolder(folder) => {
-            let (data, labels) = python::folder(&folder, layout, split)?;
+            let (data, labels) =
+                python::folder(&folder, &layout.python, layout.names.len(), split)?;
             (folder, data, labels)
         }
         Place::PythonArchive(archive) => {
-            let (data, labels) = python::archive(&archive, layout, split)?;
+            let (data, labels) =
+                python::archive(&archive, &layout.python, layout.names.len(), split)?;
             (archive, data, labels)
         }
         Place::Folder(_) | Place::Archive(_) => {
-            let (origin, parts) = find(&root, layout, files, records, source.set.name)?;
+            let (origin, parts) = find(root, layout, files, records, source.set.name)?;
             let mut data = Vec::with_capacity(files.len() * records * PIXELS);
             let mut labels = Vec::with_capacity(files.len() * records);
             for (path, bytes) in parts {
@@ -225,23 +226,12 @@ fn unpack(
     }
     for (at, record) in bytes.chunks_exact(record).enumerate() {
         let label = record[layout.label_bytes - 1];
-        check_label(path, u64::from(label), at, layout)?;
+        check_label(path, u64::from(label), at, layout.names.len())?;
         labels.push(u32::from(label));
         data.extend_from_slice(&record[layout.label_bytes..]);
     }
     Ok(())
 }
-
-/// Refuses a label that no class has.
-fn check_label(path: &Path, label: u64, at: usize, layout: &Layout) -> Result<()> {
-    if label < layout.names.len() as u64 {
-        return Ok(());
-    }
-    let expected = format!("labels below {}", layout.names.len());
-    Err(damaged(path, expected, format!("{label} in record {at}")))
-}
-
-type Parts = Vec<(PathBuf, Vec<u8>)>;
 
 /// The bytes of `files`, from a folder where there is one, else the archive.
 fn find(
@@ -289,33 +279,6 @@ fn find(
     Ok((archive, ordered))
 }
 
-/// The members of `archive` whose file names are in `files`, of which the first `limit` bytes.
-fn from_archive(archive: &Path, files: &[&str], limit: usize) -> Result<Parts> {
-    let broken = |e: std::io::Error| damaged(archive, "a whole .tar.gz", stream_error(&e));
-    let mut tar = tar::Archive::new(open(archive)?);
-    let mut parts = Vec::new();
-    for entry in tar.entries().map_err(broken)? {
-        let mut entry = entry.map_err(broken)?;
-        let path = entry.path().map_err(broken)?.into_owned();
-        let wanted = path
-            .file_name()
-            .is_some_and(|name| files.iter().any(|f| name == *f));
-        if wanted && entry.header().entry_type().is_file() {
-            let mut bytes = Vec::new();
-            entry
-                .by_ref()
-                .take(limit as u64)
-                .read_to_end(&mut bytes)
-                .map_err(broken)?;
-            parts.push((archive.join(path), bytes));
-        }
-        if parts.len() == files.len() {
-            break;
-        }
-    }
-    Ok(parts)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -336,11 +299,10 @@ mod tests {
         [record(3, 42, 0), record(1, 99, 7)].concat()
     }
     fn source_load(root: &Path) -> Result<Dataset> {
-        let folders = crate::data::DataFolders::only([root]);
         let set = crate::data::registry::find("cifar100").unwrap();
         let source = Source {
             set,
-            folders: &folders,
+            folder: root,
             options: &toml::Table::new(),
         };
         load(&source, Split::Train, &TINY)

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use super::{PIXELS, check_label, from_archive};
+use super::records::{PIXELS, check_label, from_archive};
 use crate::data::dataset::Split;
 use crate::data::pickle::Pickle;
 use crate::data::read::damaged;
@@ -48,7 +48,12 @@ type Content = (Vec<u8>, Vec<u32>);
 const LONGEST: usize = 1 << 29;
 
 /// Reads one part from an unpacked folder.
-pub(super) fn folder(folder: &Path, layout: &super::Layout, split: Split) -> Result<Content> {
+pub(super) fn folder(
+    folder: &Path,
+    layout: &Layout,
+    classes: usize,
+    split: Split,
+) -> Result<Content> {
     let mut content = Content::default();
     for name in names(layout, split) {
         let path = folder.join(name);
@@ -56,28 +61,33 @@ pub(super) fn folder(folder: &Path, layout: &super::Layout, split: Split) -> Res
             return Err(missing(name, folder));
         }
         let file = std::fs::read(&path).map_err(|e| Error::io(ExitCode::Data, &path, &e))?;
-        unpack(&path, &file, layout, &mut content)?;
+        unpack(&path, &file, layout, classes, &mut content)?;
     }
     Ok(content)
 }
 
 /// Reads one part from the archive.
-pub(super) fn archive(archive: &Path, layout: &super::Layout, split: Split) -> Result<Content> {
+pub(super) fn archive(
+    archive: &Path,
+    layout: &Layout,
+    classes: usize,
+    split: Split,
+) -> Result<Content> {
     let files = names(layout, split);
     let parts = from_archive(archive, files, LONGEST)?;
     let mut content = Content::default();
     for name in files {
         let part = parts.iter().find(|(path, _)| path.ends_with(name));
         let (path, file) = part.ok_or_else(|| missing(name, archive))?;
-        unpack(path, file, layout, &mut content)?;
+        unpack(path, file, layout, classes, &mut content)?;
     }
     Ok(content)
 }
 
-fn names(layout: &super::Layout, split: Split) -> &'static [&'static str] {
+fn names(layout: &Layout, split: Split) -> &'static [&'static str] {
     match split {
-        Split::Train => layout.python.train,
-        Split::Test => layout.python.test,
+        Split::Train => layout.train,
+        Split::Test => layout.test,
     }
 }
 
@@ -93,12 +103,13 @@ fn missing(name: &str, place: &Path) -> Error {
 fn unpack(
     path: &Path,
     file: &[u8],
-    layout: &super::Layout,
+    layout: &Layout,
+    classes: usize,
     (data, labels): &mut Content,
 ) -> Result<()> {
     let expected = "a Python pickle of CIFAR";
     let pickle = Pickle::parse(file).map_err(|found| damaged(path, expected, found))?;
-    let key = layout.python.labels;
+    let key = layout.labels;
     let array = pickle.get("data").and_then(|value| pickle.array(value));
     let array = array.ok_or_else(|| damaged(path, expected, "no array `data`"))?;
     let found = pickle.get(key).and_then(|value| pickle.numbers(value));
@@ -117,7 +128,7 @@ fn unpack(
         ));
     }
     for (at, label) in found.into_iter().enumerate() {
-        check_label(path, u64::try_from(label).unwrap_or(u64::MAX), at, layout)?;
+        check_label(path, u64::try_from(label).unwrap_or(u64::MAX), at, classes)?;
         labels.push(label as u32);
     }
     data.extend_from_slice(&array.bytes);
@@ -146,7 +157,7 @@ mod tests {
 
     fn load(dir: &Path, split: Split) -> Result<crate::data::Dataset> {
         let folders = crate::data::DataFolders::only([dir]);
-        crate::data::registry::load("cifar10", split, &folders, &toml::Table::new())
+        crate::data::published::load("cifar10", split, &folders, &toml::Table::new())
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! `data.classes`: a choice of classes, by number or name, and the labels that the chosen ones get.
 
-use super::dataset::Targets;
+use super::targets::Targets;
 use crate::plan::ClassRef;
 use crate::{Error, Result};
 

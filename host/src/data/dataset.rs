@@ -9,6 +9,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::classes;
+pub use super::targets::Targets;
 use crate::{Error, Result};
 
 /// Which part of a set, as its authors divided it.
@@ -104,27 +105,6 @@ impl Values {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
-}
-
-/// What is to be predicted.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Targets {
-    /// `[N]` class numbers below `classes`.
-    Labels {
-        /// One label a sample.
-        labels: Vec<u32>,
-        /// Number of classes.
-        classes: usize,
-        /// Names of the classes, or empty.
-        names: Vec<String>,
-    },
-    /// `[N, T]` real numbers (regression).
-    Values {
-        /// Sample after sample.
-        data: Vec<f32>,
-        /// T, values per sample.
-        width: usize,
-    },
 }
 
 /// Where a dataset came from.

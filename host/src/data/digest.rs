@@ -1,16 +1,66 @@
-//! SHA-256 of the files that data comes from. A big file is not read again while its size and its
+//! Hashes of the files that data comes from. A big file is not read again while its size and its
 //! time of change stay as they were.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, File};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use md5::Md5;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
-use super::{cache, verify};
+use super::cache;
+use super::set::FileInfo;
 use crate::data::record::FileRecord;
+use crate::text::hex;
 use crate::{Error, ExitCode, Result};
+
+/// Length and hashes of a file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Digests {
+    /// Length in bytes.
+    pub bytes: u64,
+    /// MD5, hexadecimal.
+    pub md5: String,
+    /// SHA-256, hexadecimal.
+    pub sha256: String,
+}
+
+impl Digests {
+    /// Whether these are the published ones. SHA-256 decides; MD5 is compared
+    /// as well because it is what the authors published.
+    pub fn matches(&self, file: &FileInfo) -> bool {
+        self.bytes == file.bytes && self.sha256 == file.sha256 && self.md5 == file.md5
+    }
+}
+
+/// Reads `path` once and computes all of it.
+///
+/// # Errors
+/// A data error when it cannot be read.
+pub fn digests(path: &Path) -> Result<Digests> {
+    let io = |e: std::io::Error| Error::io(ExitCode::Data, path, &e);
+    let mut file = File::open(path).map_err(io)?;
+    let (mut md5, mut sha256, mut bytes) = (Md5::new(), Sha256::new(), 0);
+    let mut buffer = vec![0; 1 << 18];
+    loop {
+        match file.read(&mut buffer).map_err(io)? {
+            0 => break,
+            count => {
+                md5.update(&buffer[..count]);
+                sha256.update(&buffer[..count]);
+                bytes += count as u64;
+            }
+        }
+    }
+    Ok(Digests {
+        bytes,
+        md5: hex(&md5.finalize()),
+        sha256: hex(&sha256.finalize()),
+    })
+}
 
 /// File in the cache folder.
 const NAME: &str = "digests.json";
@@ -46,7 +96,7 @@ pub(crate) fn records(paths: &[PathBuf]) -> Result<Vec<FileRecord>> {
         let sha256 = match known.get(&name) {
             Some(k) if (k.bytes, k.changed) == (bytes, changed) => k.sha256.clone(),
             _ => {
-                let sha256 = verify::digests(path)?.sha256;
+                let sha256 = digests(path)?.sha256;
                 if time.elapsed().is_ok_and(|age| age > SETTLED) {
                     let entry = Known {
                         bytes,

@@ -8,7 +8,7 @@ use flate2::read::GzDecoder;
 
 use super::dataset::{Dataset, Provenance, Shape, Split, Targets, Values};
 use super::idx;
-use super::registry::Source;
+use super::set::Source;
 use crate::Result;
 
 /// Training images.
@@ -53,11 +53,11 @@ pub(crate) fn load(source: &Source<'_>, split: Split) -> Result<Dataset> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::{DataFolders, registry};
+    use crate::data::{DataFolders, published};
 
     fn part(split: Split) -> Dataset {
         let folders = DataFolders::only(["unused"]);
-        registry::load("digits", split, &folders, &toml::Table::new()).unwrap()
+        published::load("digits", split, &folders, &toml::Table::new()).unwrap()
     }
 
     #[test]

@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 use ureq::http::{Response, StatusCode, header};
 use ureq::{Agent, Body};
 
-use super::registry::FileInfo;
-use super::verify::{Digests, digests};
+use super::digest::{Digests, digests};
+use super::set::FileInfo;
 use crate::{Error, Result};
 
 /// How to fetch.

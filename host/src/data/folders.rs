@@ -7,7 +7,8 @@ use std::env;
 use std::path::{Path, PathBuf};
 
 use super::layouts;
-use super::registry::{self, SetInfo};
+use super::registry;
+use super::set::SetInfo;
 use crate::{Error, Result};
 
 /// The environment variable that names data folders (several as in `PATH`).

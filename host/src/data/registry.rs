@@ -4,113 +4,11 @@
 //! Bytes and hashes: tensorflow/datasets `url_checksums` and torchvision's
 //! `mnist.py` and `cifar.py`; the CIFAR md5 are those of the authors' page.
 
-use std::path::{Path, PathBuf};
-
-use toml::Table;
-
-use super::dataset::{Dataset, Shape, Split};
-use super::folders::DataFolders;
-use super::{cifar, digits, generated, idx, own};
+use super::dataset::Shape;
+use super::own::SETS as OWN;
+pub use super::set::{FileInfo, Layout, SetInfo, Setting, Source};
+use super::{cifar, digits, generated, idx};
 use crate::{Error, Result};
-
-/// A published file.
-#[derive(Debug)]
-pub struct FileInfo {
-    /// Its name, below a mirror's address and in the set's folder.
-    pub name: &'static str,
-    /// Length in bytes.
-    pub bytes: u64,
-    /// MD5, hexadecimal, as the authors publish it.
-    pub md5: &'static str,
-    /// SHA-256, hexadecimal.
-    pub sha256: &'static str,
-}
-
-/// What a set's loader gets.
-#[derive(Debug)]
-pub struct Source<'a> {
-    /// The set's entry.
-    pub set: &'a SetInfo,
-    /// Where to look for its files.
-    pub folders: &'a DataFolders,
-    /// `[data.options]` of the configuration.
-    pub options: &'a Table,
-}
-
-/// One set: everything that is known of it without reading it.
-#[derive(Debug)]
-pub struct SetInfo {
-    /// The name used in configurations and commands.
-    pub name: &'static str,
-    /// One line.
-    pub summary: &'static str,
-    /// Terms of use, as the authors state them.
-    pub licence: &'static str,
-    /// Shape of one sample (of generated sets: with the default options).
-    pub shape: Shape,
-    /// Number of classes; 0 for regression.
-    pub classes: usize,
-    /// Published number of training samples (generated: the default).
-    pub train: usize,
-    /// Published number of test samples (generated: the default).
-    pub test: usize,
-    /// Usual mean of each channel, of values in [0, 1]; empty: measured on the
-    /// training part.
-    pub mean: &'static [f32],
-    /// Usual standard deviation of each channel, beside `mean`.
-    pub std: &'static [f32],
-    /// Files that `fetch` downloads; empty for embedded and generated sets.
-    pub files: &'static [FileInfo],
-    /// Addresses that hold the files, tried in order.
-    pub mirrors: &'static [&'static str],
-    /// Subfolders of a data folder in which the set may lie; the first is where
-    /// `fetch` puts it, the others are the layouts of other tools.
-    pub folders: &'static [&'static str],
-    /// Paths in such a folder of which at least one exists where the set is.
-    pub markers: &'static [&'static str],
-    /// How its files are laid out.
-    pub layout: Layout,
-    /// Reads or makes one part.
-    pub load: fn(&Source<'_>, Split) -> Result<Dataset>,
-    /// What `[data.options]` may set; empty for published sets.
-    pub settings: &'static [Setting],
-}
-
-/// How a set's files are laid out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Layout {
-    /// No files: embedded or generated.
-    InMemory,
-    /// Four files as MNIST has them; shape and classes are those of the files.
-    Idx,
-    /// CIFAR's binary or Python version.
-    Cifar,
-    /// Files of the user, of any shape.
-    Own,
-}
-
-/// An option of a set, for help.
-#[derive(Debug)]
-pub struct Setting {
-    /// Key under `[data.options]`.
-    pub key: &'static str,
-    /// Its default, as one writes it.
-    pub default: &'static str,
-    /// One line.
-    pub summary: &'static str,
-}
-
-impl SetInfo {
-    /// Whether the set's samples come from files on disk.
-    pub fn is_on_disk(&self) -> bool {
-        !self.files.is_empty()
-    }
-
-    /// Whether it is read from a user's own files.
-    pub fn is_own(&self) -> bool {
-        self.layout == Layout::Own
-    }
-}
 
 const IDX_MARKERS: &[&str] = &[
     "train-images-idx3-ubyte.gz",
@@ -338,7 +236,7 @@ const OTHER_NAMES: &[(&str, &str)] = &[
 
 /// Every set, those of the user last.
 pub fn all() -> impl Iterator<Item = &'static SetInfo> {
-    SETS.iter().chain(own::SETS)
+    SETS.iter().chain(OWN)
 }
 
 /// The set named `name`.
@@ -360,62 +258,6 @@ pub fn find(name: &str) -> Result<&'static SetInfo> {
             None => error,
         }
     })
-}
-
-/// Loads one part of the published or generated set named `name`; those of a user are read by
-/// [`super::DataPlan::part`].
-///
-/// # Errors
-/// Usage errors for an unknown set or bad `options`; data errors (exit code 3)
-/// for files that are missing or damaged.
-pub fn load(name: &str, split: Split, folders: &DataFolders, options: &Table) -> Result<Dataset> {
-    let set = find(name)?;
-    no_options(set, options)?;
-    (set.load)(
-        &Source {
-            set,
-            folders,
-            options,
-        },
-        split,
-    )
-}
-
-/// Refuses options of a set that has none.
-pub(crate) fn no_options(set: &SetInfo, options: &Table) -> Result<()> {
-    match options.keys().next() {
-        Some(key) if set.settings.is_empty() => Err(Error::usage(format!(
-            "data set `{}` has no options, but `data.options.{key}` is set",
-            set.name
-        ))),
-        _ => Ok(()),
-    }
-}
-
-/// The files of a published set, training part first.
-///
-/// # Errors
-/// A data error when the set is nowhere.
-pub(crate) fn files(set: &SetInfo, folders: &DataFolders) -> Result<Vec<PathBuf>> {
-    if !set.is_on_disk() {
-        return Ok(Vec::new());
-    }
-    let folder = folders.require(set)?;
-    Ok(match set.layout {
-        Layout::Idx => idx::Files::usual(&folder, set.name).all(),
-        _ => cifar::files(set, &folder),
-    })
-}
-
-/// Samples that are there of the training and the test part, by headers and lengths; `None` where
-/// that cannot be told without reading the files.
-pub(crate) fn counts(set: &SetInfo, folder: &Path) -> [Option<usize>; 2] {
-    match set.layout {
-        Layout::Idx => idx::counts(set, folder),
-        Layout::Cifar => cifar::counts(set, folder),
-        Layout::InMemory => [Some(set.train), Some(set.test)],
-        Layout::Own => [None, None],
-    }
 }
 
 #[cfg(test)]
@@ -453,26 +295,8 @@ mod tests {
     }
 
     #[test]
-    fn sets_without_files_load_with_the_shape_the_table_says() {
-        let folders = DataFolders::only(Vec::<std::path::PathBuf>::new());
-        for set in SETS.iter().filter(|set| !set.is_on_disk()) {
-            for (split, count) in [(Split::Train, set.train), (Split::Test, set.test)] {
-                let data = load(set.name, split, &folders, &Table::new()).unwrap();
-                assert_eq!(data.shape(), set.shape, "{}", set.name);
-                assert_eq!(data.len(), count, "{}", set.name);
-                assert_eq!(data.classes(), set.classes, "{}", set.name);
-                assert_eq!(data.name(), set.name);
-            }
-        }
-    }
-
-    #[test]
     fn an_unknown_set_gets_the_nearest_name() {
         let error = find("cifar-10").unwrap_err().to_string();
         assert!(error.contains("did you mean `cifar10`?"), "{error}");
-        let options: Table = "size = 3".parse().unwrap();
-        let folders = DataFolders::only(["x"]);
-        let error = load("digits", Split::Train, &folders, &options).unwrap_err();
-        assert!(error.text.contains("data.options.size"), "{error}");
     }
 }

@@ -6,8 +6,8 @@ use super::dataset::Shape;
 use super::folders::DataFolders;
 use super::own;
 use super::record::{DataRecord, FileRecord};
-use super::registry::{Layout, Source};
-use super::{cifar, idx};
+use super::set::{Layout, Source};
+use super::{cifar, idx, published};
 use crate::Result;
 use crate::plan::DataPlan;
 
@@ -62,7 +62,7 @@ impl DataPlan {
             }
             Layout::Idx => idx::survey(&Source {
                 set,
-                folders,
+                folder: &folders.require(set)?,
                 options: &self.options,
             })?,
             Layout::Cifar => {
@@ -98,7 +98,7 @@ impl DataPlan {
                 (folder, parts.files.clone())
             }
             Layout::Idx | Layout::Cifar => {
-                let files = super::registry::files(set, &folders)?;
+                let files = published::files(set, &folders)?;
                 let folder = folders.require(set)?.display().to_string();
                 (folder, super::digest::records(&files)?)
             }

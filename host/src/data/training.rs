@@ -4,15 +4,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use candle_core::{Device, Tensor};
 use rayon::prelude::*;
 
 use super::answers::Answers;
 use super::augment;
-use super::dataset::Targets;
 use super::feed::{Batch, EpochSpec, Samples, TrainData};
 use super::loader::{Loader, LoaderOptions};
-use super::normalize::Normalizer;
+use super::part::Part;
 use super::plan::Data;
 use super::random::{Purpose, permutation, stream};
 use super::subset::Subset;
@@ -20,58 +18,6 @@ use crate::Result;
 use crate::data::feed::Batches;
 use crate::plan::RunPlan;
 use crate::plan::{Augment, DataPlan};
-
-/// One part of a set for the trainer. Indices count within the part.
-#[derive(Clone)]
-pub(super) struct Part {
-    pub(super) samples: Subset,
-    pub(super) normalizer: Arc<Normalizer>,
-    pub(super) augment: Augment,
-    pub(super) threads: usize,
-    pub(super) prefetch: usize,
-}
-
-impl Part {
-    pub(super) fn new(data: &Data, samples: &Subset, augment: Augment) -> Box<Self> {
-        Box::new(Self {
-            samples: samples.clone(),
-            normalizer: Arc::clone(&data.normalizer),
-            augment,
-            threads: data.plan().threads,
-            prefetch: data.plan().prefetch,
-        })
-    }
-
-    /// Positions in the data set of the part's `indices`.
-    pub(super) fn positions(&self, indices: &[u32]) -> Vec<u32> {
-        let all = self.samples.indices();
-        indices.iter().map(|i| all[*i as usize]).collect()
-    }
-
-    fn tensor(&self, values: Vec<f32>, count: usize) -> Result<Tensor> {
-        let mut dims = vec![count];
-        dims.extend(Samples::dims(self));
-        Ok(Tensor::from_vec(values, dims, &Device::Cpu)?)
-    }
-
-    fn answers_at(&self, positions: &[u32]) -> Result<Answers> {
-        let cpu = &Device::Cpu;
-        Ok(match self.samples.dataset().targets() {
-            Targets::Labels { labels, .. } => {
-                let labels: Vec<u32> = positions.iter().map(|i| labels[*i as usize]).collect();
-                Answers::Classes(Tensor::new(labels, cpu)?)
-            }
-            Targets::Values { data, width } => {
-                let rows = positions.iter().flat_map(|i| {
-                    let start = *i as usize * width;
-                    data[start..start + width].iter().copied()
-                });
-                let shape = (positions.len(), *width);
-                Answers::Values(Tensor::from_vec(rows.collect(), shape, cpu)?)
-            }
-        })
-    }
-}
 
 impl Samples for Part {
     fn len(&self) -> usize {
@@ -184,6 +130,10 @@ impl Data {
             train: part(&self.train, self.plan().augment),
             validation: self.validation.as_ref().map(|v| part(v, plain)),
             test: part(&self.test, plain),
+            parts: self
+                .parts()
+                .map(|(name, samples)| (name.to_owned(), part(&samples, self.plan().augment)))
+                .collect(),
             extra: extra
                 .iter()
                 .map(|(name, data)| {
@@ -249,6 +199,16 @@ impl Opened {
         self.main.notes().iter().cloned().chain(further)
     }
 
+    /// What the plan asks for and its sets cannot give, see [`Data::warnings`].
+    pub fn warnings(&self) -> impl Iterator<Item = String> {
+        let further = self.extra.iter().flat_map(|(name, data)| {
+            let own = format!("`extra_data.{name}.");
+            let texts = data.warnings().iter();
+            texts.map(move |text| text.replace("`data.", &own))
+        });
+        self.main.warnings().iter().cloned().chain(further)
+    }
+
     /// The sets as the trainer takes them.
     pub fn for_training(&self) -> TrainData {
         self.main.for_training(&self.extra)
@@ -267,12 +227,46 @@ impl TrainData {
 
 #[cfg(test)]
 mod tests {
+    use candle_core::Tensor;
+
     use super::*;
+    use crate::plan::PartRange;
 
     fn values(t: &Tensor) -> Vec<f32> {
         t.flatten_all()
             .and_then(|t| t.to_vec1())
             .expect("f32 values")
+    }
+
+    #[test]
+    fn parts_are_what_phases_call_them() {
+        let range = |text: &str| text.parse::<PartRange>().expect("a range");
+        let parts = [("weights", ":1/3"), ("alphas", "1/3:")];
+        let parts = parts.map(|(name, text)| (name.to_owned(), range(text)));
+        let plan = DataPlan {
+            validation: 97.0,
+            parts: BTreeMap::from(parts),
+            whiten: Some(0.1),
+            ..DataPlan::default()
+        };
+        let opened = plan.open().expect("embedded digits");
+        let data = opened.for_training(&BTreeMap::new());
+        let count = |name: &str| data.get(name).map(|set| set.len());
+        assert_eq!(count("weights").ok(), Some(400));
+        assert_eq!(count("alphas").ok(), Some(800));
+        assert_eq!(count("train").ok(), Some(1200));
+        assert!(count("other").is_err() && opened.part("other").is_err());
+        // The samples of a part are those of the training set, whitened as these are.
+        let part = opened.part("weights").expect("a part");
+        let all = opened.train.indices();
+        let at = all
+            .iter()
+            .position(|i| *i == part.indices()[7])
+            .expect("among them");
+        let read = |name: &str, at: usize| data.get(name).and_then(|set| set.read(&[at as u32]));
+        let [one, same] =
+            [read("weights", 7), read("train", at)].map(|b| values(&b.expect("read").x));
+        assert_eq!(one, same);
     }
 
     #[test]

@@ -1,70 +1,18 @@
 //! Checksums of files on disk against the published ones, and of the parts
 //! that have none (unpacked archives) that they can be read whole.
 
-use std::fs::File;
-use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use md5::Md5;
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 
 use super::dataset::Split;
+pub use super::digest::{Digests, digests};
 use super::folders::DataFolders;
 use super::own;
-use super::registry::{FileInfo, SetInfo};
+use super::set::{FileInfo, SetInfo};
 use crate::data::record::FileRecord;
 use crate::plan::DataPlan;
-use crate::{Error, ExitCode, Result};
-
-/// Length and hashes of a file.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Digests {
-    /// Length in bytes.
-    pub bytes: u64,
-    /// MD5, hexadecimal.
-    pub md5: String,
-    /// SHA-256, hexadecimal.
-    pub sha256: String,
-}
-
-impl Digests {
-    /// Whether these are the published ones. SHA-256 decides; MD5 is compared
-    /// as well because it is what the authors published.
-    pub fn matches(&self, file: &FileInfo) -> bool {
-        self.bytes == file.bytes && self.sha256 == file.sha256 && self.md5 == file.md5
-    }
-}
-
-/// Reads `path` once and computes all of it.
-///
-/// # Errors
-/// A data error when it cannot be read.
-pub fn digests(path: &Path) -> Result<Digests> {
-    let io = |e: std::io::Error| Error::io(ExitCode::Data, path, &e);
-    let mut file = File::open(path).map_err(io)?;
-    let (mut md5, mut sha256, mut bytes) = (Md5::new(), Sha256::new(), 0);
-    let mut buffer = vec![0; 1 << 18];
-    loop {
-        match file.read(&mut buffer).map_err(io)? {
-            0 => break,
-            count => {
-                md5.update(&buffer[..count]);
-                sha256.update(&buffer[..count]);
-                bytes += count as u64;
-            }
-        }
-    }
-    Ok(Digests {
-        bytes,
-        md5: hex(&md5.finalize()),
-        sha256: hex(&sha256.finalize()),
-    })
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
-}
+use crate::{Error, Result};
 
 /// What was found of one published file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

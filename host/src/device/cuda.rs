@@ -4,11 +4,10 @@ use candle_core::Device;
 use candle_core::backend::BackendDevice;
 use candle_core::cuda_backend::cudarc::driver::sys;
 
-use super::Placement;
 use super::libraries::{gpus, probe};
 
-/// Opens GPU `number`, or says in one line why it cannot be used.
-pub(super) fn open_gpu(number: usize, tf32: bool) -> Result<Placement, String> {
+/// Opens GPU `number` with its name, or says in one line why it cannot be used.
+pub(super) fn open_gpu(number: usize, tf32: bool) -> Result<(Device, String), String> {
     // Opening them here leaves them open, so that the program's own look-up by
     // name finds those of BIORULE_CUDA_PATH.
     let missing: Vec<_> = probe()
@@ -32,12 +31,7 @@ pub(super) fn open_gpu(number: usize, tf32: bool) -> Result<Placement, String> {
         .as_cuda_device()
         .and_then(|d| d.synchronize())
         .map_err(|e| format!("{name} does not work: {e}"))?;
-    Ok(Placement {
-        device,
-        name,
-        fallback: None,
-        tf32,
-    })
+    Ok((device, name))
 }
 
 /// Candle's device on one stream of its own, whatever thread enqueues: a network is built on the

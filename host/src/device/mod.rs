@@ -95,15 +95,25 @@ impl Placement {
     pub fn open(choice: DeviceChoice, tf32: bool) -> Result<Self> {
         match choice {
             DeviceChoice::Cpu => Ok(Self::cpu()),
-            DeviceChoice::Auto => Ok(open_gpu(0, tf32).unwrap_or_else(|reason| Self {
+            DeviceChoice::Auto => Ok(Self::gpu(0, tf32).unwrap_or_else(|reason| Self {
                 fallback: Some(reason),
                 ..Self::cpu()
             })),
-            DeviceChoice::Cuda(number) => open_gpu(number, tf32).map_err(|reason| {
+            DeviceChoice::Cuda(number) => Self::gpu(number, tf32).map_err(|reason| {
                 Error::usage(format!("device `{choice}` cannot be used: {reason}"))
                     .hint("`biorule doctor` says what is missing; `device = \"auto\"` falls back to the CPU")
             }),
         }
+    }
+
+    fn gpu(number: usize, tf32: bool) -> Result<Self, String> {
+        let (device, name) = open_gpu(number, tf32)?;
+        Ok(Self {
+            device,
+            name,
+            fallback: None,
+            tf32,
+        })
     }
 }
 
@@ -112,7 +122,7 @@ use cuda::open_gpu;
 
 /// Why there is no GPU in this build.
 #[cfg(not(feature = "cuda"))]
-fn open_gpu(_number: usize, _tf32: bool) -> Result<Placement, String> {
+fn open_gpu(_number: usize, _tf32: bool) -> Result<(Device, String), String> {
     Err("this `biorule` was built without the `cuda` feature".to_owned())
 }
 

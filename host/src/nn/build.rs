@@ -648,6 +648,7 @@ fn pool_module(plan: &PoolPlan, dims: &mut [usize]) -> Result<Box<dyn Module>> {
     Ok(Box::new(Pool {
         kind: plan.kind,
         window,
+        include_pad: plan.count_include_pad,
     }))
 }
 

@@ -226,8 +226,9 @@ impl Module for RuleLayer {
         let goes_back = self.gradient && (pass.keep || pass.repeats);
         let call = self.call(pass, local || goes_back);
         if local && pass.unread && !pass.keep && self.rule.facts().learns_from_input {
+            // A view without elements: a GPU's driver has no memory of no bytes.
             let none = Forwarded {
-                y: Tensor::zeros(0, x.dtype(), x.device())?,
+                y: Tensor::zeros(1, x.dtype(), x.device())?.narrow(0, 0, 0)?,
                 kept: Named::default(),
             };
             self.pending = self.local_changes(&call, x, &none, pass.target.as_ref())?;

@@ -9,6 +9,7 @@ pub mod formula;
 pub mod metric;
 mod mixed;
 mod network;
+pub mod parts;
 pub mod rates;
 pub mod read_out;
 pub mod shapes;
@@ -24,6 +25,7 @@ pub use formula::{Formula, Moment, Variable};
 pub use metric::{EpochMetric, RuleMetrics};
 pub use mixed::{CandidatePlan, DropPathPlan, MixedPlan, RowPlan, SidePlan, TransformPlan};
 pub use network::*;
+pub use parts::{PartRange, PartsOrder};
 pub use shapes::DataShape;
 pub use training::*;
 
@@ -62,6 +64,21 @@ pub struct RunPlan {
     pub plugin_folders: Vec<PathBuf>,
     /// Baselines trained after the phases for comparison, each with the same read-out.
     pub baselines: Vec<Baseline>,
+}
+
+impl RunPlan {
+    /// Whether `phase` trains block `name`: it lists the block, or one around it.
+    #[must_use]
+    pub fn trains(&self, phase: &PhasePlan, name: &str) -> bool {
+        fn inside(blocks: &[BlockPlan], phase: &PhasePlan, name: &str, listed: bool) -> bool {
+            blocks.iter().any(|block| {
+                let listed = listed || phase.blocks.contains(&block.name);
+                let mut inner = block.inside();
+                (listed && block.name == name) || inner.any(|b| inside(b, phase, name, listed))
+            })
+        }
+        inside(&self.blocks, phase, name, false)
+    }
 }
 
 /// Initial weights from another run or file.
@@ -112,4 +129,16 @@ pub struct OutputPlan {
     pub best: Option<String>,
     /// Alignment with the true gradient on a held-out batch every so many epochs; 0 never.
     pub alignment_every: u64,
+}
+
+impl RunPlan {
+    /// The data set whose training samples a phase calls `name`: `train` and parts are of `data`.
+    #[must_use]
+    pub fn data_of(&self, name: &str) -> Option<&DataPlan> {
+        match name {
+            "train" => Some(&self.data),
+            part if self.data.parts.contains_key(part) => Some(&self.data),
+            other => self.extra_data.get(other),
+        }
+    }
 }

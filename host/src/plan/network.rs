@@ -307,8 +307,22 @@ pub struct PoolPlan {
     pub kernel: [usize; 2],
     /// `[rows, columns]`.
     pub stride: [usize; 2],
-    /// `[rows, columns]`: −∞ for the maximum, counted zeros for the average.
+    /// `[rows, columns]`: −∞ for the maximum, zeros for the average.
     pub padding: [usize; 2],
+    /// Whether the zeros of the padding count as pixels of an average (PyTorch's
+    /// `count_include_pad`); the maximum never takes them.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub count_include_pad: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+// Plans written before the field was there are to read and write as they did.
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_yes(flag: &bool) -> bool {
+    *flag
 }
 
 /// Maximum or average.
@@ -317,6 +331,6 @@ pub struct PoolPlan {
 pub enum PoolKind {
     /// Largest value.
     Max,
-    /// Mean; padding counts as zeros.
+    /// Mean.
     Avg,
 }

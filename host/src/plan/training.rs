@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::formula::Formula;
+use super::formula::{Formula, Moment};
 
 /// One stretch of training: which blocks learn, from what, for how long.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -14,7 +14,7 @@ pub struct PhasePlan {
     pub blocks: Vec<String>,
     /// What drives them.
     pub drive: Drive,
-    /// `train`, or a name in `extra_data`.
+    /// `train`, or a name in `data.parts` or `extra_data`.
     pub data: String,
     /// Passes over the data; 0 goes on until `stop` says so.
     pub epochs: u64,
@@ -33,6 +33,10 @@ pub struct PhasePlan {
     /// Weight of each class in the cross-entropy; absent: all the same.
     #[serde(default)]
     pub class_weights: Option<ClassWeights>,
+    /// Share ε of the target spread evenly over all classes, in the loss that drives the phase
+    /// and not in evaluations (PyTorch's `label_smoothing`).
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub label_smoothing: f64,
     /// Changes parameters from gradients.
     pub optimizer: OptimizerPlan,
     /// Tensors with an optimiser of their own; the first group that takes a tensor has it.
@@ -40,6 +44,9 @@ pub struct PhasePlan {
     pub groups: Vec<GroupPlan>,
     /// How the optimiser's rate (and that of local rules, where `local_rate` is set) moves.
     pub schedule: SchedulePlan,
+    /// Linear rise of the optimiser's learning rate at the start of the phase.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warmup: Option<Warmup>,
     /// Rate handed to local rules in place of their own `lr`; follows `local_schedule`.
     pub local_rate: Option<LocalRatePlan>,
     /// Ends the phase before `epochs`.
@@ -50,6 +57,12 @@ pub struct PhasePlan {
     pub gradient_clip: GradientClip,
     /// Keep the frozen prefix's output instead of computing it each epoch.
     pub cache: CachePlan,
+}
+
+// Plans written before a field was there are to read and write as they did.
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_zero(x: &f64) -> bool {
+    *x == 0.0
 }
 
 impl PhasePlan {
@@ -239,11 +252,45 @@ pub enum SchedulePlan {
         /// Last rate.
         floor: f64,
     },
+    /// A straight line from the rate to `floor`, which it reaches at the end of the last epoch.
+    Linear {
+        /// Last rate.
+        floor: f64,
+    },
+    /// Times `gamma` after each epoch (PyTorch's `ExponentialLR`).
+    Exponential {
+        /// Factor.
+        gamma: f64,
+    },
     /// The optimiser's rate times an expression of the batch.
     Formula {
         /// Factor on the rate.
         factor: Formula,
     },
+}
+
+/// A linear rise of the learning rate: the `i`-th of `n` epochs or steps, from 0, has `(i + 1)/n` of
+/// the optimiser's `lr`, whatever the schedule says; then the schedule goes on as if it had been in
+/// effect from the start (Goyal et al. 2017, as EG-NAS and P-DARTS have it).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Warmup {
+    /// By epoch, over this many.
+    Epochs(u64),
+    /// By step, over this many.
+    Steps(u64),
+}
+
+impl Warmup {
+    /// Share of the learning rate at `at`, or `None` when it is over.
+    #[must_use]
+    pub fn share(self, at: &Moment) -> Option<f64> {
+        let (done, of) = match self {
+            Self::Epochs(of) => (at.epoch, of),
+            Self::Steps(of) => (at.b, of),
+        };
+        (done < of).then(|| (done + 1) as f64 / of as f64)
+    }
 }
 
 /// Rate handed to local rules, by batch (krotov_hebbian.md section 4).

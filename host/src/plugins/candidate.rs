@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest as _, Sha256};
 
 use super::elf;
-use super::load::{LoadError, Stage, hex};
+use super::refusal::{LoadError, Stage};
+use crate::text::hex;
 
 /// A whole library for this machine, not opened yet.
 #[derive(Clone, Debug)]

@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use super::candidate::{Candidate, inspect};
+pub use super::refusal::{LoadError, Stage};
 use super::table;
 use abi_stable::library::{
     AbiHeaderRef, LibraryError, ROOT_MODULE_LOADER_NAME_WITH_NUL, RootModuleError,
@@ -13,70 +14,6 @@ use biorule_plugin_api::abi::{
     API_VERSION, ApiVersion, HostArg, OPS, OpDecl, RootModuleRef, abi_stable,
 };
 use libloading::Library;
-
-/// The check at which a plugin failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stage {
-    /// The file cannot be opened as a library.
-    Open,
-    /// It lacks the plugin symbol, or that symbol is not abi_stable's.
-    Header,
-    /// Another version of abi_stable or of the plugin interface.
-    Version,
-    /// Types of the boundary laid out otherwise.
-    Layout,
-    /// Panics abort.
-    Panic,
-    /// An op that this host lacks or has with another signature.
-    Ops,
-    /// The plugin's own start failed.
-    Init,
-    /// Its rules are unusable, or a name is taken.
-    Rules,
-}
-
-impl Stage {
-    /// What is being checked, for messages.
-    pub fn describe(self) -> &'static str {
-        match self {
-            Self::Open => "opening the library",
-            Self::Header => "looking for the plugin symbol",
-            Self::Version => "comparing interface versions",
-            Self::Layout => "comparing type layouts",
-            Self::Panic => "checking the panic strategy",
-            Self::Ops => "checking the ops it needs",
-            Self::Init => "starting the plugin",
-            Self::Rules => "registering its rules",
-        }
-    }
-}
-
-/// Why a plugin was refused.
-#[derive(Clone, Debug)]
-pub struct LoadError {
-    /// The file.
-    pub path: PathBuf,
-    /// The failed check.
-    pub stage: Stage,
-    /// Facts.
-    pub reason: String,
-    /// What to do.
-    pub hint: String,
-}
-
-impl fmt::Display for LoadError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "plugin `{}` refused while {}: {}",
-            self.path.display(),
-            self.stage.describe(),
-            self.reason
-        )
-    }
-}
-
-impl std::error::Error for LoadError {}
 
 /// A loaded plugin. Its library stays in the process for good.
 #[derive(Clone)]
@@ -324,11 +261,6 @@ fn check_ops(wanted: &[OpDecl], have: &[OpDecl]) -> Result<(), (String, String)>
 
 fn source_text(error: &libloading::Error) -> String {
     std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string)
-}
-
-/// Lower-case hexadecimal digits.
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ mod elf;
 pub mod entry;
 pub mod init;
 pub mod load;
+pub mod refusal;
 pub mod registry;
 pub mod table;
 pub mod trial;

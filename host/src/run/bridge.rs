@@ -11,7 +11,8 @@ use candle_core::Tensor;
 use serde_json::Value;
 
 use super::detail::{BestRecord, ClassRecord};
-use super::reporter::{EpochRecord, Outcome, Reporter, StepRecord};
+use super::measured::{EpochRecord, Outcome, StepRecord};
+use super::reporter::Reporter;
 use super::{CheckpointStore, Metrics, RunFolder};
 use crate::nn::network::BlockMetrics;
 use crate::stop::{StopCause, StopFlag};
@@ -47,6 +48,9 @@ impl<'a> Bridge<'a> {
         let checkpoints = folder.checkpoints().clone();
         let resume = match checkpoints.load_last()? {
             Some(checkpoint) => {
+                if let Some(text) = &checkpoint.instead {
+                    reporter.warn("checkpoint", text, None)?;
+                }
                 reporter.restore(&checkpoint.state)?;
                 Some(train::Checkpoint {
                     state: checkpoint.state["trainer"].clone(),

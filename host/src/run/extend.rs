@@ -4,40 +4,12 @@
 
 use std::path::PathBuf;
 
-use serde::{Deserialize, Serialize};
-
 use super::CheckpointStore;
-use super::identity::RunRecord;
+use super::identity::{Longer, RunRecord};
 use crate::config::RunPlan;
 use crate::config::shown::Change;
 use crate::train::state::{Position, Saved};
 use crate::{Error, Result};
-
-/// A phase that gets more epochs.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Longer {
-    /// Its name.
-    pub phase: String,
-    /// Its epochs as they were.
-    pub from: u64,
-    /// Its epochs as they are to be.
-    pub to: u64,
-}
-
-/// What `run.json` keeps of an extension.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Extended {
-    /// When, universal time.
-    pub at: String,
-    /// Which phases got more epochs.
-    pub phases: Vec<Longer>,
-    /// Hash of the settings as they were.
-    pub config_hash: String,
-    /// How the run had ended, where it had.
-    pub exit_reason: Option<String>,
-    /// The final numbers it had.
-    pub results: super::Metrics,
-}
 
 /// An extension that is about to be made.
 #[derive(Clone, Debug, PartialEq)]

@@ -11,8 +11,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::extend::{self, Extended, Extension};
-use super::identity::{self, DataRecord, DeviceRecord, InitRecord, PluginRecord, RunRecord};
+use super::extend::{self, Extension};
+use super::identity::{
+    self, DataRecord, DeviceRecord, Extended, InitRecord, PluginRecord, RunRecord,
+};
 use super::{CheckpointStore, Lock, atomic, clock};
 use crate::config::DEFAULT;
 use crate::config::shown::{self, Change, Row};

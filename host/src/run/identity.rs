@@ -9,6 +9,7 @@ use std::process::Command;
 use serde::{Deserialize, Serialize};
 
 use super::detail::{BestRecord, ClassRecord};
+use super::measured::Metrics;
 use super::{atomic, clock};
 use crate::config::PluginInfo;
 use crate::text::hex;
@@ -71,7 +72,7 @@ pub struct RunRecord {
     pub error: Option<ErrorRecord>,
     /// Final numbers.
     #[serde(default)]
-    pub results: super::Metrics,
+    pub results: Metrics,
     /// The scores of each class behind them.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub classes: BTreeMap<String, Vec<ClassRecord>>,
@@ -80,7 +81,33 @@ pub struct RunRecord {
     pub best: Option<BestRecord>,
     /// How it was made longer, the first time first.
     #[serde(default)]
-    pub extended: Vec<super::extend::Extended>,
+    pub extended: Vec<Extended>,
+}
+
+/// A phase that gets more epochs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Longer {
+    /// Its name.
+    pub phase: String,
+    /// Its epochs as they were.
+    pub from: u64,
+    /// Its epochs as they are to be.
+    pub to: u64,
+}
+
+/// What `run.json` keeps of an extension.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Extended {
+    /// When, universal time.
+    pub at: String,
+    /// Which phases got more epochs.
+    pub phases: Vec<Longer>,
+    /// Hash of the settings as they were.
+    pub config_hash: String,
+    /// How the run had ended, where it had.
+    pub exit_reason: Option<String>,
+    /// The final numbers it had.
+    pub results: Metrics,
 }
 
 /// A file of initial weights.
@@ -278,7 +305,7 @@ impl RunRecord {
             ended: None,
             exit_reason: None,
             error: None,
-            results: super::Metrics::new(),
+            results: Metrics::new(),
             extended: Vec::new(),
             classes: BTreeMap::new(),
             best: None,

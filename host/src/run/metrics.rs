@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use super::atomic;
-use super::reporter::EpochRecord;
+use super::measured::EpochRecord;
 use crate::{Error, Result};
 
 /// The metrics file of a run.

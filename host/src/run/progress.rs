@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::reporter::{EpochRecord, StepRecord};
+use super::measured::{EpochRecord, StepRecord};
 use crate::text::number::readable;
 
 /// Time between plain lines.

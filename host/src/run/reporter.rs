@@ -8,15 +8,13 @@
 //! checkpoint is on the disk; the checkpoint's state holds the history with the
 //! epoch, so that one reported nowhere before a kill is not lost.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::detail::{BestRecord, ClassRecord};
-use super::extend::Longer;
 use super::folder::RunFolder;
+use super::identity::Longer;
+use super::measured::{EpochRecord, Outcome, Place, Saved, StepRecord};
 use super::progress::Progress;
 use super::tensorboard::Mark;
 use super::{EventLog, MetricsCsv, TensorBoard, clock, events};
@@ -24,66 +22,8 @@ use crate::stop::StopCause;
 use crate::train::init::Initial;
 use crate::{Error, Result};
 
-/// Numbers by name, such as `train/loss`, `test/accuracy`, `conv1/radius`.
-/// Accuracies are shares from 0 to 1.
-pub type Metrics = BTreeMap<String, f64>;
-
 /// Version of the events, in each `start`.
 pub const PROTOCOL: u32 = 1;
-
-/// One finished epoch.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct EpochRecord {
-    /// `network`, or the baseline's name.
-    pub segment: String,
-    /// Name of the phase.
-    pub phase: String,
-    /// Finished epochs of the phase.
-    pub epoch: u64,
-    /// Epochs planned for the phase; 0 where a stop rule decides.
-    pub epochs: u64,
-    /// Finished epochs of the run, all phases and baselines together.
-    pub total_epoch: u64,
-    /// Finished steps of the segment.
-    pub step: u64,
-    /// Wall time of the epoch, seconds.
-    pub seconds: f64,
-    /// What was measured.
-    pub metrics: Metrics,
-}
-
-/// Segment, phase and epoch, which an epoch has for its own.
-type Place = (String, String, u64);
-
-impl EpochRecord {
-    fn place(&self) -> Place {
-        (self.segment.clone(), self.phase.clone(), self.epoch)
-    }
-}
-
-/// One finished step.
-#[derive(Clone, Copy, Debug)]
-pub struct StepRecord<'a> {
-    /// Finished steps of the epoch.
-    pub step: u64,
-    /// Steps of an epoch.
-    pub steps: u64,
-    /// Loss and other numbers for the progress line.
-    pub metrics: &'a [(String, f64)],
-}
-
-/// How a run ended, other than by an error.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Outcome {
-    /// Why it stopped before its end; `None` where it finished.
-    pub stopped: Option<StopCause>,
-    /// Final numbers: `test/accuracy`, `random-weights/test/accuracy` ….
-    pub results: Metrics,
-    /// The scores of each class behind them, by `test`, `random-weights/test` ….
-    pub classes: BTreeMap<String, Vec<ClassRecord>>,
-    /// The best checkpoint, where there is one.
-    pub best: Option<BestRecord>,
-}
 
 /// Who is told.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -94,6 +34,43 @@ pub struct ReporterOptions {
     pub jsonl: bool,
     /// Never a progress bar, also on a terminal.
     pub plain: bool,
+}
+
+impl ReporterOptions {
+    /// Tells listeners of an error that came before a run could report it; `experiment` is its name.
+    pub fn send_error(self, error: &Error, experiment: &str) {
+        if self.jsonl {
+            let mut event = error_event(error);
+            event["time"] = json!(clock::now());
+            event["experiment"] = experiment.into();
+            if let Ok(trial) = std::env::var("BIORULE_TRIAL_ID") {
+                event["trial_id"] = trial.into();
+            }
+            print_line(&event);
+        }
+    }
+}
+
+/// Writes one event to standard output. It may be a pipe that its reader closed; that is no error.
+fn print_line(event: &Value) {
+    use std::io::Write as _;
+    let mut out = std::io::stdout().lock();
+    let written = writeln!(out, "{event}").and_then(|()| out.flush());
+    // A reader that has seen enough closes the pipe; a disk that refuses loses events.
+    if let Err(e) = written
+        && e.kind() != std::io::ErrorKind::BrokenPipe
+    {
+        tell!("warning: events are lost: standard output: {e}");
+    }
+}
+
+fn error_event(error: &Error) -> Value {
+    json!({
+        "event": "error",
+        "code": error.code as u8,
+        "text": error.text,
+        "hint": error.hint,
+    })
 }
 
 /// Fans reports out.
@@ -435,13 +412,7 @@ impl Reporter {
     /// Storage error where the disk refuses.
     pub fn error(&mut self, error: &Error) -> Result<()> {
         self.progress.clear();
-        let event = json!({
-            "event": "error",
-            "code": error.code as u8,
-            "text": error.text,
-            "hint": error.hint,
-        });
-        self.send(&event)
+        self.send(&error_event(error))
     }
 
     /// A line for people, not said under `--quiet`.
@@ -499,18 +470,9 @@ impl Reporter {
         }
     }
 
-    /// Standard output may be a pipe that its reader closed; that is no error.
     fn print(&self, event: &Value) {
         if self.options.jsonl {
-            use std::io::Write as _;
-            let mut out = std::io::stdout().lock();
-            let written = writeln!(out, "{}", self.stamped(event)).and_then(|()| out.flush());
-            // A reader that has seen enough closes the pipe; a disk that refuses loses events.
-            if let Err(e) = written
-                && e.kind() != std::io::ErrorKind::BrokenPipe
-            {
-                tell!("warning: events are lost: standard output: {e}");
-            }
+            print_line(&self.stamped(event));
         }
     }
 
@@ -532,52 +494,6 @@ impl Reporter {
         match &self.csv {
             Some(csv) => csv.write(&self.history),
             None => Ok(()),
-        }
-    }
-}
-
-/// An epoch in a checkpoint. Numbers are kept as bits: JSON has no NaN, and its
-/// reader may be off by a last digit, which a resumed run must not be.
-#[derive(Serialize, Deserialize)]
-struct Saved {
-    segment: String,
-    phase: String,
-    epoch: u64,
-    epochs: u64,
-    total_epoch: u64,
-    step: u64,
-    seconds: u64,
-    metrics: BTreeMap<String, u64>,
-}
-
-impl From<&EpochRecord> for Saved {
-    fn from(e: &EpochRecord) -> Self {
-        let bits = |(name, x): (&String, &f64)| (name.clone(), x.to_bits());
-        Self {
-            segment: e.segment.clone(),
-            phase: e.phase.clone(),
-            epoch: e.epoch,
-            epochs: e.epochs,
-            total_epoch: e.total_epoch,
-            step: e.step,
-            seconds: e.seconds.to_bits(),
-            metrics: e.metrics.iter().map(bits).collect(),
-        }
-    }
-}
-
-impl From<Saved> for EpochRecord {
-    fn from(s: Saved) -> Self {
-        let number = |(name, bits): (String, u64)| (name, f64::from_bits(bits));
-        Self {
-            segment: s.segment,
-            phase: s.phase,
-            epoch: s.epoch,
-            epochs: s.epochs,
-            total_epoch: s.total_epoch,
-            step: s.step,
-            seconds: f64::from_bits(s.seconds),
-            metrics: s.metrics.into_iter().map(number).collect(),
         }
     }
 }

@@ -3,6 +3,7 @@
 use super::*;
 use crate::config::{Offline, Sources, resolve};
 use crate::run::folder::Resume;
+use crate::run::measured::Metrics;
 
 fn folder(path: &Path) -> RunFolder {
     let text = "

@@ -174,7 +174,7 @@ impl Trainer<'_> {
             && features.is_none()
             && !self.engine.network.is_restless()
             && self.has_loss_of_result(plan);
-        let loss = &running.criterion;
+        let loss = &running.criterion.for_evaluation();
         let evaluated = evaluate(
             &mut self.engine.network,
             samples,

@@ -2,7 +2,7 @@
 //! same bits had it been planned with the new number from the start.
 
 use super::run::{Job, Trainer, open, place};
-use super::schedule::{local_rate, rate};
+use super::schedule::{local_rate, phase_rate};
 use super::sets::Sets;
 use super::state::Position;
 use super::step::{GradientStep, StepInput};
@@ -72,7 +72,7 @@ fn rates(began: &Began<'_>, steps: u64) -> Option<String> {
     let moved = |step: &u64| {
         let one = |epochs| {
             let at = Moment::at_batch(*step, steps, epochs);
-            rate(&phase.schedule, 1.0, &at).to_bits()
+            phase_rate(phase, 1.0, &at).to_bits()
         };
         one(was) != one(now)
     };

@@ -361,7 +361,10 @@ impl Trainer<'_> {
     /// The loss that the segment's result has.
     fn result_criterion(&self) -> Result<Criterion> {
         match self.segment.result_phase() {
-            Some(phase) => Criterion::of(phase, self.data.get(&phase.data)?, &self.place),
+            Some(phase) => {
+                let driving = Criterion::of(phase, self.data.get(&phase.data)?, &self.place)?;
+                Ok(driving.for_evaluation())
+            }
             None => Ok(Loss::CrossEntropy.into()),
         }
     }

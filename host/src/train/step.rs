@@ -5,10 +5,10 @@ use candle_core::Tensor;
 use super::criterion::Criterion;
 use super::engine::{Engine, Step};
 use super::optimizer::Optimizer;
-use super::schedule::{is_rate, rate};
+use super::schedule::{is_rate, warmed};
 use crate::Result;
 use crate::nn::{Clock, Mode, Pass};
-use crate::plan::{Drive, Moment, PhasePlan, SchedulePlan};
+use crate::plan::{Drive, Moment, PhasePlan, SchedulePlan, Warmup};
 
 pub use super::engine::StepInput;
 
@@ -44,8 +44,8 @@ pub struct GradientStep {
 enum Rate {
     /// That of every group of tensors.
     Given(f64),
-    /// Each group's own by this schedule.
-    By(SchedulePlan),
+    /// Each group's own by this schedule, once a warm-up is over.
+    By(SchedulePlan, Option<Warmup>),
 }
 
 impl GradientStep {
@@ -58,7 +58,15 @@ impl GradientStep {
     pub fn scheduled(criterion: impl Into<Criterion>, schedule: SchedulePlan) -> Self {
         Self {
             criterion: criterion.into(),
-            rate: Rate::By(schedule),
+            rate: Rate::By(schedule, None),
+        }
+    }
+
+    /// The steps of `phase`: its schedule and its warm-up.
+    pub fn of(phase: &PhasePlan, criterion: impl Into<Criterion>) -> Self {
+        Self {
+            criterion: criterion.into(),
+            rate: Rate::By(phase.schedule.clone(), phase.warmup),
         }
     }
 
@@ -74,9 +82,9 @@ impl GradientStep {
     fn of_group(&self, base: f64, clock: &Clock) -> f64 {
         match &self.rate {
             Rate::Given(rate) => *rate,
-            Rate::By(schedule) => {
+            Rate::By(schedule, warmup) => {
                 let at = Moment::at_batch(clock.step, clock.steps_per_epoch, clock.epochs);
-                rate(schedule, base, &at)
+                warmed(schedule, warmup.as_ref(), base, &at)
             }
         }
     }
@@ -85,7 +93,7 @@ impl GradientStep {
 impl Step for GradientStep {
     fn step(&mut self, engine: &mut Engine<'_>, batch: &StepInput) -> Result<Option<Tensor>> {
         let clock = engine.clock.clone();
-        if let Rate::By(SchedulePlan::Formula { .. }) = self.rate {
+        if let Rate::By(SchedulePlan::Formula { .. }, _) = self.rate {
             is_rate(
                 "schedule",
                 self.of_group(engine.optimizer.base_rate(), &clock),
@@ -120,7 +128,7 @@ impl Engine<'_> {
         };
         self.set_kind(match phase.drive {
             Drive::Local => Box::new(LocalStep),
-            _ => Box::new(GradientStep::scheduled(criterion, phase.schedule.clone())),
+            _ => Box::new(GradientStep::of(phase, criterion)),
         });
         Ok(())
     }

@@ -99,6 +99,7 @@ pub fn patterns(n: usize, dims: &[usize], classes: usize) -> TrainData {
         train: Box::new(Patterns::new(n, dims, classes, 1)),
         validation: None,
         test: Box::new(Patterns::new(n / 2, dims, classes, 2)),
+        parts: BTreeMap::new(),
         extra: BTreeMap::new(),
     }
 }
@@ -192,8 +193,10 @@ pub fn phase(name: &str, blocks: &[&str], drive: Drive, epochs: u64) -> PhasePla
         evaluate_every: 1,
         loss: Loss::CrossEntropy,
         class_weights: None,
+        label_smoothing: 0.0,
         optimizer: adam(0.01),
         schedule: SchedulePlan::Constant,
+        warmup: None,
         local_rate: None,
         stop: None,
         groups: Vec::new(),

@@ -133,6 +133,7 @@ pub fn pool(kind: PoolKind, size: usize) -> Option<PoolPlan> {
         kernel: [size; 2],
         stride: [size; 2],
         padding: [0; 2],
+        count_include_pad: true,
     })
 }
 

@@ -6,7 +6,7 @@ use candle_core::Tensor;
 use serde_json::{Value, json};
 
 use super::super::case::{Bench, Case, Cost, Named, Work, noise};
-use super::{BATCHES, LAYERS};
+use super::layers::{BATCHES, LAYERS};
 use crate::Result;
 use crate::nn::LayerMap;
 use crate::ops::{ConvGeometry, PadMode};

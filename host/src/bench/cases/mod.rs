@@ -1,59 +1,12 @@
 //! The rows of `bench kernels` and `bench step`, each one definition.
 
+mod layers;
 mod maps;
 mod modules;
 mod optimizers;
 mod steps;
 
 use super::case::Case;
-
-/// Batch sizes of the rows: SoftHebb's, and a larger one.
-const BATCHES: [usize; 2] = [10, 64];
-
-/// A convolution of the three-layer SoftHebb network (Journé et al. 2023), which
-/// all rows named `l1` to `l3` are about.
-#[derive(Clone, Copy, Debug)]
-struct Layer {
-    name: &'static str,
-    channels: usize,
-    out: usize,
-    kernel: usize,
-    padding: usize,
-    /// Rows and columns of the input.
-    size: usize,
-    /// SoftHebb's rate and inverse temperature.
-    softhebb: (f64, f64),
-}
-
-const LAYERS: [Layer; 3] = [
-    Layer {
-        name: "l1",
-        channels: 3,
-        out: 96,
-        kernel: 5,
-        padding: 2,
-        size: 32,
-        softhebb: (0.08, 1.0),
-    },
-    Layer {
-        name: "l2",
-        channels: 96,
-        out: 384,
-        kernel: 3,
-        padding: 1,
-        size: 16,
-        softhebb: (0.005, 0.65),
-    },
-    Layer {
-        name: "l3",
-        channels: 384,
-        out: 1536,
-        kernel: 3,
-        padding: 1,
-        size: 8,
-        softhebb: (0.01, 0.25),
-    },
-];
 
 /// Rows of `bench kernels`: the host's operations as a training step calls them.
 #[must_use]
@@ -74,6 +27,7 @@ pub fn steps() -> Vec<Case> {
 
 #[cfg(test)]
 mod tests {
+    use super::layers::BATCHES;
     use super::*;
     use std::collections::BTreeSet;
 

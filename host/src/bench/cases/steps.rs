@@ -5,7 +5,7 @@ use candle_core::{DType, Tensor};
 use serde_json::{Value, json};
 
 use super::super::case::{Bench, Case, Cost, Named, Work, labels, noise, snapshot};
-use super::{BATCHES, LAYERS, Layer};
+use super::layers::{BATCHES, LAYERS, Layer};
 use crate::app::App;
 use crate::config::{self, DataShape, PlanContext, Resolved, RuleSchema, Sources, shapes};
 use crate::data::Answers;

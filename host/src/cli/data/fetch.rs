@@ -6,11 +6,12 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::place;
+use super::place::place;
 use crate::Result;
 use crate::data::DataFolders;
 use crate::data::fetch::{self, FetchOptions, Fetched, Progress};
 use crate::data::registry::SetInfo;
+use crate::text::print;
 
 /// Fetches every file of `set` that is not there yet; the folder goes to
 /// standard output.
@@ -47,7 +48,7 @@ pub(super) fn fetch_set(
             tell!("{what}: {} (sha256 good)", file.name);
         }
     }
-    crate::cli::print(&format!("{}\n", folder.display()))
+    print(&format!("{}\n", folder.display()))
 }
 
 /// Progress on standard error: a bar on a terminal, else a line now and then.

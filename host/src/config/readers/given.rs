@@ -1,10 +1,12 @@
 //! What was set, and by whom: the values of merged layers as a flat list, and where each path
 //! stands in the reference.
 
+use std::sync::LazyLock;
+
 use config::{Value, ValueKind};
 
-use crate::config::settings::{self, Setting};
-use crate::config::value::{self, DEFAULT, Table, typed};
+use crate::config::settings::{self, SectionDoc, Setting};
+use crate::config::value::{self, Table};
 
 /// A value that was set.
 #[derive(Clone, Debug)]
@@ -64,7 +66,7 @@ impl Leaf {
         let found = find(place, key);
         let own = value::to_toml(&self.value);
         found.filter(|s| !s.default.is_empty()).any(|setting| {
-            let default = value::to_toml(&typed(setting.default, DEFAULT));
+            let default = value::to_toml(&value::default(setting.default));
             match (value::number(&self.value), default.as_float()) {
                 (Some(x), Some(default)) => x == default,
                 _ => own == default,
@@ -74,9 +76,10 @@ impl Leaf {
 }
 
 fn find<'a>(place: &'a str, key: &'a str) -> impl Iterator<Item = &'static Setting> + 'a {
-    settings::sections()
-        .into_iter()
-        .filter(move |section| super::base(section.place) == place)
+    static SECTIONS: LazyLock<Vec<SectionDoc>> = LazyLock::new(settings::sections);
+    SECTIONS
+        .iter()
+        .filter(move |section| settings::base(section.place) == place)
         .flat_map(|section| section.settings)
         .filter(move |setting| setting.key == key)
 }
@@ -142,6 +145,7 @@ pub fn locate<'a>(steps: &[&'a str]) -> Option<(&'static str, &'a str)> {
         ["data", ref rest @ ..] | ["extra_data", _, ref rest @ ..] => match *rest {
             ["augment", key] => Some(("data.augment", key)),
             ["options", _] => Some(("data", "options")),
+            ["parts", _] => Some(("data", "parts")),
             [key] => Some(("data", key)),
             _ => None,
         },

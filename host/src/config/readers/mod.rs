@@ -3,6 +3,7 @@
 //! without a word.
 
 mod given;
+mod reader;
 mod table;
 mod unread;
 
@@ -10,71 +11,18 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 pub use given::{Given, exists, locate};
+pub use reader::{Place, Reader};
 pub use table::PLACES;
 
 use super::Warnings;
 use super::context::PlanContext;
-use super::plan::{BlockPlan, PhasePlan, RunPlan};
+use super::plan::RunPlan;
 use super::resolve::expand::{FROM_LOCAL, Source};
+use super::settings::base;
 use crate::Result;
-use crate::data::DataPlan;
 use crate::plan::every_block;
 use given::Leaf;
-
-/// The settings of one place of the reference and their readers.
-#[derive(Clone, Copy, Debug)]
-pub struct Place {
-    /// As in the reference, without a kind in parentheses.
-    pub place: &'static str,
-    /// One entry for each setting.
-    pub readers: &'static [Reader],
-}
-
-/// Who reads a setting.
-#[derive(Clone, Copy, Debug)]
-pub struct Reader {
-    /// The setting's key.
-    pub key: &'static str,
-    /// What reads it.
-    pub by: &'static str,
-    /// Where it is read, in words; empty: always.
-    pub only: &'static str,
-    /// Why it is not read in a scene.
-    unread: Option<Unread>,
-}
-
-/// Why a setting is not read, and what to do; `None` where it is read.
-type Unread = fn(&Scene<'_>) -> Result<Option<String>>;
-
-impl Reader {
-    const fn always(key: &'static str, by: &'static str) -> Self {
-        Self {
-            key,
-            by,
-            only: "",
-            unread: None,
-        }
-    }
-    const fn only(key: &'static str, by: &'static str, only: &'static str, unread: Unread) -> Self {
-        Self {
-            key,
-            by,
-            only,
-            unread: Some(unread),
-        }
-    }
-}
-
-/// What a condition looks at: the plan, and the part of it that the setting belongs to.
-struct Scene<'a> {
-    plan: &'a RunPlan,
-    context: &'a dyn PlanContext,
-    given: &'a Given,
-    phase: Option<&'a PhasePlan>,
-    block: Option<&'a BlockPlan>,
-    /// Name of the set in phases, and the set.
-    set: Option<(&'a str, &'a DataPlan)>,
-}
+use reader::Scene;
 
 /// Warns about every value of `given` that nothing in `plan` reads. `sources` says for each phase
 /// which part of `training` it was made from; empty where the phases are written out.
@@ -133,6 +81,9 @@ impl<'a> Scene<'a> {
                 let set = plan.extra_data.get_key_value(name);
                 let set = set.map(|(name, set)| (name.as_str(), set));
                 Self { set, ..self }.why(leaf)?
+            }
+            ["data", "parts", name] if plan.phases.iter().all(|phase| phase.data != name) => {
+                Some(format!("no phase has `data = \"{name}\"`"))
             }
             ["data", ..] => {
                 let set = Some(("train", &plan.data));
@@ -215,15 +166,6 @@ impl<'a> Scene<'a> {
 pub fn reader(place: &str, key: &str) -> Option<&'static Reader> {
     let place = PLACES.iter().find(|p| p.place == base(place))?;
     place.readers.iter().find(|r| r.key == key)
-}
-
-/// `place` without the kind in parentheses.
-#[must_use]
-pub fn base(place: &str) -> &str {
-    match place.strip_prefix('(') {
-        Some(_) => place,
-        None => place.split(" (").next().unwrap_or(place),
-    }
 }
 
 /// The section of the reference page.

@@ -1,7 +1,7 @@
 //! Every setting and its reader.
 
+use super::reader::{Place, Reader};
 use super::unread as why;
-use super::{Place, Reader};
 
 const fn always(key: &'static str, by: &'static str) -> Reader {
     Reader::always(key, by)
@@ -66,9 +66,21 @@ const DATA: &[Reader] = &[
     Reader::only("root", LOAD, "the set lies on disk", why::root_of_memory),
     always("validation", LOAD),
     Reader::only(
+        "parts",
+        LOAD,
+        "in `data`; a phase has the part as its `data`",
+        why::parts_of_extra,
+    ),
+    Reader::only(
+        "parts_order",
+        LOAD,
+        "with `parts`",
+        why::order_without_parts,
+    ),
+    Reader::only(
         "split_seed",
         LOAD,
-        "with `validation`, `limit_train` or `limit_test`",
+        "with `validation`, `parts`, `limit_train` or `limit_test`",
         why::split_without_choice,
     ),
     always("limit_train", LOAD),
@@ -77,6 +89,12 @@ const DATA: &[Reader] = &[
         "evaluation",
         "in `data`, not in `extra_data`",
         why::test_part_of_extra,
+    ),
+    Reader::only(
+        "stratify",
+        LOAD,
+        "with `validation`, `limit_train` or `limit_test`, of classes",
+        why::split_without_choice,
     ),
     always("classes", LOAD),
     always("normalize", LOAD),
@@ -143,6 +161,7 @@ const DATA_AUGMENT: &[Reader] = &[
         why::padding_without_crop,
     ),
     Reader::only("noise", AUGMENT, AUGMENTED, why::augment_without_phase),
+    Reader::only("cutout", AUGMENT, AUGMENTED, why::augment_without_phase),
 ];
 
 const CELLS: &[Reader] = &[
@@ -233,6 +252,12 @@ const POOL: &[Reader] = &[
         why::stride_of_global_pool,
     ),
     always("padding", NETWORK),
+    Reader::only(
+        "count_include_pad",
+        NETWORK,
+        "`avg` with `padding`",
+        why::nothing_to_count,
+    ),
 ];
 
 const RESIDUAL: &[Reader] = &[always("blocks", NETWORK), always("shortcut", NETWORK)];
@@ -292,8 +317,11 @@ const GRADIENT: &[Reader] = &[
     LOSS,
     OPTIMIZER_TABLE,
     SCHEDULE,
+    WARMUP_EPOCHS,
+    WARMUP_STEPS,
     GRADIENT_CLIP,
     CLASS_WEIGHTS,
+    LABEL_SMOOTHING,
     STOP_EARLY,
     always("cache", FEATURES),
 ];
@@ -303,6 +331,7 @@ const STOP_EARLY: Reader = always("stop", EPOCH_END);
 const OPTIMIZER_TABLE: Reader = Reader::only("optimizer", STEP, LOSS_ONLY, why::not_driven);
 const GRADIENT_CLIP: Reader = Reader::only("gradient_clip", STEP, LOSS_ONLY, why::not_driven);
 const CLASS_WEIGHTS: Reader = always("class_weights", "the loss; refused in local phases");
+const LABEL_SMOOTHING: Reader = always("label_smoothing", "the loss; refused in local phases");
 /// Warned about with the set it belongs to.
 const AUGMENT_FLAG: Reader =
     Reader::only("augment", LOADER, "the set has an `augment`", |_| Ok(None));
@@ -318,6 +347,9 @@ const SCHEDULE: Reader = Reader::only(
     "the phase is driven by the loss and long enough for a change",
     why::schedule_without_change,
 );
+const WARMUP_EPOCHS: Reader =
+    Reader::only("warmup_epochs", STEP, LOSS_ONLY, why::warm_up_without_end);
+const WARMUP_STEPS: Reader = Reader::only("warmup_steps", STEP, LOSS_ONLY, why::not_driven);
 const LOCAL_RATE: Reader = Reader::only(
     "local_rate",
     STEP,
@@ -345,11 +377,14 @@ const PHASE: &[Reader] = &[
     LOSS,
     OPTIMIZER_TABLE,
     SCHEDULE,
+    WARMUP_EPOCHS,
+    WARMUP_STEPS,
     LOCAL_RATE,
     STOP_EARLY,
     NEURON_LABELS,
     GRADIENT_CLIP,
     CLASS_WEIGHTS,
+    LABEL_SMOOTHING,
     always("cache", FEATURES),
 ];
 

@@ -1,15 +1,16 @@
 //! The conditions under which nothing reads a setting, each with its reason and what to do.
 
 use super::super::context::Credit;
-use super::super::plan::{BlockPlan, Drive, MapPlan, PhasePlan, RunPlan, SchedulePlan};
+use super::super::plan::{
+    BlockPlan, Drive, MapPlan, PhasePlan, PoolKind, RunPlan, SchedulePlan, Warmup,
+};
 use super::super::resolve::expand::Source;
-use super::super::resolve::trains;
-use super::Scene;
+use super::reader::Scene;
 use crate::Result;
 use crate::config::Warnings;
 use crate::data::DataPlan;
-use crate::plan::every_block;
 use crate::plan::rates::softhebb_thresholds;
+use crate::plan::{PartsOrder, every_block};
 
 /// What a condition finds.
 type Why = Result<Option<String>>;
@@ -67,10 +68,25 @@ pub(super) fn split_without_choice(scene: &Scene<'_>) -> Why {
         return Ok(None);
     };
     let test = name == "train" && set.limit_test.is_some();
-    let chosen = set.validation > 0.0 || set.limit_train.is_some() || test;
+    let parts = name == "train" && !set.parts.is_empty() && set.parts_order == PartsOrder::Random;
+    let chosen = set.validation > 0.0 || set.limit_train.is_some() || test || parts;
     because(
         !chosen,
         "no samples are chosen at random; set `validation`, `limit_train` or `limit_test`",
+    )
+}
+
+pub(super) fn parts_of_extra(scene: &Scene<'_>) -> Why {
+    because(
+        scene.set.is_some_and(|(name, _)| name != "train"),
+        "phases take parts of `data` alone; set `data.parts`",
+    )
+}
+
+pub(super) fn order_without_parts(scene: &Scene<'_>) -> Why {
+    because(
+        scene.set.is_some_and(|(_, set)| set.parts.is_empty()),
+        "there are no parts; set `parts`",
     )
 }
 
@@ -95,10 +111,13 @@ pub(super) fn prefetch_without_threads(scene: &Scene<'_>) -> Why {
     )
 }
 
-/// Phases of the plan on the set of `scene`.
+/// Phases of the plan on the set of `scene`, or on a part of it.
 fn on_set<'a>(scene: &Scene<'a>) -> impl Iterator<Item = &'a PhasePlan> {
-    let name = scene.set.map_or("", |(name, _)| name);
-    scene.plan.phases.iter().filter(move |p| p.data == name)
+    let (plan, name) = (scene.plan, scene.set.map_or("", |(name, _)| name));
+    let of_main = move |p: &PhasePlan| name == "train" && plan.data.parts.contains_key(&p.data);
+    plan.phases
+        .iter()
+        .filter(move |p| p.data == name || of_main(p))
 }
 
 fn overruled(scene: &Scene<'_>, differs: impl Fn(&PhasePlan, &DataPlan) -> bool) -> Why {
@@ -139,7 +158,7 @@ pub(super) fn padding_without_crop(scene: &Scene<'_>) -> Why {
 fn training<'a>(scene: &Scene<'a>) -> Vec<&'a PhasePlan> {
     let name = scene.block.map_or("", |block| block.name.as_str());
     let phases = scene.plan.phases.iter();
-    phases.filter(|p| trains(scene.plan, p, name)).collect()
+    phases.filter(|p| scene.plan.trains(p, name)).collect()
 }
 
 pub(super) fn untrained(scene: &Scene<'_>) -> Why {
@@ -188,6 +207,16 @@ pub(super) fn stride_of_global_pool(scene: &Scene<'_>) -> Why {
         pool.is_some_and(|p| p.kernel == [0, 0] && p.stride != [1, 1] && p.padding == [0, 0]),
         "the window covers the whole map",
     )
+}
+
+pub(super) fn nothing_to_count(scene: &Scene<'_>) -> Why {
+    let Some(pool) = scene.block.and_then(|block| block.pool.as_ref()) else {
+        return Ok(None);
+    };
+    if pool.kind == PoolKind::Max {
+        return because(true, "a maximum never takes the padding");
+    }
+    because(pool.padding == [0, 0], "nothing is padded; set `padding`")
 }
 
 /// The own rate of a local rule where every phase that trains it sets another one.
@@ -239,7 +268,7 @@ pub(super) fn no_local_rule(scene: &Scene<'_>) -> Why {
     };
     for block in every_block(&scene.plan.blocks) {
         let Some(layer) = &block.layer else { continue };
-        if !trains(scene.plan, phase, &block.name) {
+        if !scene.plan.trains(phase, &block.name) {
             continue;
         }
         let schema = scene.context.rule(&layer.rule)?;
@@ -288,13 +317,36 @@ pub(super) fn schedule_without_change(scene: &Scene<'_>) -> Why {
                 "`softhebb` halves the rate in phases of 20 epochs and more, and this one has {epochs}"
             ),
         ),
-        SchedulePlan::Cosine { .. } if epochs == 1 => because(
-            true,
-            "`cosine` moves the rate between epochs, and the phase has one",
-        ),
+        SchedulePlan::Cosine { .. }
+        | SchedulePlan::Linear { .. }
+        | SchedulePlan::Exponential { .. }
+            if epochs == 1 =>
+        {
+            because(
+                true,
+                "it moves the rate between epochs, and the phase has one",
+            )
+        }
         SchedulePlan::Steps { epochs: at, .. } => because(
             !at.iter().any(|at| epochs == 0 || *at < epochs),
             format!("the rate falls after none of the phase's {epochs} epochs"),
+        ),
+        _ => Ok(None),
+    }
+}
+
+pub(super) fn warm_up_without_end(scene: &Scene<'_>) -> Why {
+    let why = not_driven(scene)?;
+    let (None, Some(phase)) = (&why, scene.phase) else {
+        return Ok(why);
+    };
+    match phase.warmup {
+        Some(Warmup::Epochs(of)) => because(
+            phase.epochs > 0 && of > phase.epochs,
+            format!(
+                "in part: the phase ends after {} epochs, before the warm-up does",
+                phase.epochs
+            ),
         ),
         _ => Ok(None),
     }
@@ -337,10 +389,7 @@ pub(super) fn nothing_kept(scene: &Scene<'_>) -> Why {
         return because(true, "no frozen block stands before those that learn");
     }
     let augmented = |p: &PhasePlan| {
-        let set = match p.data.as_str() {
-            "train" => Some(&plan.data),
-            name => plan.extra_data.get(name),
-        };
+        let set = plan.data_of(&p.data);
         p.augment && set.is_some_and(|set| !set.augment.is_none())
     };
     let here = plan.phases.iter().position(|p| p.name == phase.name);
@@ -387,12 +436,10 @@ pub(super) fn missing_folders(plan: &RunPlan, warnings: &mut Warnings) {
 /// Phases that augment samples of a set without augmentation.
 pub(super) fn empty_augmentation(plan: &RunPlan, sources: &[Source], warnings: &mut Warnings) {
     for phase in plan.phases.iter().filter(|p| p.augment) {
-        let (path, set) = match phase.data.as_str() {
-            "train" => ("data.augment".to_owned(), Some(&plan.data)),
-            name => (
-                format!("extra_data.{name}.augment"),
-                plan.extra_data.get(name),
-            ),
+        let set = plan.data_of(&phase.data);
+        let path = match plan.extra_data.contains_key(&phase.data) {
+            true => format!("extra_data.{}.augment", phase.data),
+            false => "data.augment".to_owned(),
         };
         if set.is_some_and(|set| set.augment.is_none()) {
             let phase = match sources {
@@ -400,7 +447,7 @@ pub(super) fn empty_augmentation(plan: &RunPlan, sources: &[Source], warnings: &
                 _ => format!("`augment` of phase `{}`", phase.name),
             };
             warnings.add(format!(
-                "{phase} has no effect: `{path}` changes nothing; set `flip`, `crop` or `noise` there"
+                "{phase} has no effect: `{path}` changes nothing; set `flip`, `crop`, `noise` or `cutout` there"
             ));
         }
     }

@@ -329,12 +329,14 @@ fn read_pool(s: &mut Section) -> Result<Option<PoolPlan>> {
         }
     };
     let padding = p.pair("padding")?;
+    let count_include_pad = p.flag("count_include_pad")?;
     s.show_table("pool", p.close());
     Ok(Some(PoolPlan {
         kind,
         kernel,
         stride,
         padding,
+        count_include_pad,
     }))
 }
 

@@ -3,15 +3,16 @@
 
 use std::collections::BTreeMap;
 
-use config::ValueKind;
+use config::{Value, ValueKind};
 
-use super::is_table;
 use crate::config::section::{Section, join, unknown_among};
 use crate::config::settings::{AUGMENT, DATA_SET, Kind, Setting};
 use crate::config::shorthand;
 use crate::config::shown::Shown;
+use crate::config::value::is_table;
 use crate::config::value::{self, DEFAULT, Table, make};
 use crate::data::DataPlan;
+use crate::plan::PartRange;
 use crate::{Error, Result};
 
 /// Reads `data`.
@@ -97,6 +98,7 @@ fn read_values(path: &str, table: Table, settings: &'static [Setting]) -> Result
                 .opt_pair(&key)?
                 .map(|pair| make(list(&pair.map(|n| n as u64)), &from)),
             Kind::Wholes => Some(make(list(&s.wholes(&key)?), &from)),
+            Kind::Described if key == "parts" => Some(ranges(&join(path, &key), v)?),
             Kind::Table("data.augment") => {
                 let inner = s.table(&key)?;
                 let inner = inner.map(|t| read_values(&join(path, &key), t, AUGMENT));
@@ -109,6 +111,34 @@ fn read_values(path: &str, table: Table, settings: &'static [Setting]) -> Result
         }
     }
     Ok(out)
+}
+
+/// `value` where it is a table of ranges.
+fn ranges(path: &str, value: &Value) -> Result<Value> {
+    let ValueKind::Table(parts) = &value.kind else {
+        return Err(Error::usage(format!(
+            "`{path}` is {}, expected a table of ranges (from {})",
+            value::describe(value),
+            value::origin(value)
+        ))
+        .hint("such as `parts = { weights = \":50%\", alphas = \"50%:\" }`"));
+    };
+    for (name, range) in parts {
+        let wrong = |what: String| {
+            let from = value::origin(range);
+            Error::usage(format!("`{}` {what} (from {from})", join(path, name)))
+        };
+        match value::text(range) {
+            Some(text) => drop(text.parse::<PartRange>().map_err(wrong)?),
+            None => {
+                let found = value::describe(range);
+                return Err(wrong(format!(
+                    "is {found}, expected a range such as `:50%`"
+                )));
+            }
+        }
+    }
+    Ok(value.clone())
 }
 
 fn read(path: &str, table: Table, from: &str) -> Result<DataPlan> {

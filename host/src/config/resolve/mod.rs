@@ -17,7 +17,7 @@ use std::path::PathBuf;
 use config::ValueKind;
 
 use super::context::PlanContext;
-use super::plan::{BlockPlan, OutputPlan, PhasePlan, RunPlan};
+use super::plan::{OutputPlan, RunPlan};
 use super::readers::{self, Given};
 use super::section::Section;
 use super::settings::{OUTPUT, TOP};
@@ -312,22 +312,4 @@ fn output(top: &mut Section) -> Result<OutputPlan> {
     };
     top.show_table("output", s.close());
     Ok(plan)
-}
-
-/// Whether `phase` trains block `name` of `plan`: it lists the block, or one around it.
-#[must_use]
-pub fn trains(plan: &RunPlan, phase: &PhasePlan, name: &str) -> bool {
-    fn inside(blocks: &[BlockPlan], phase: &PhasePlan, name: &str, listed: bool) -> bool {
-        blocks.iter().any(|block| {
-            let listed = listed || phase.blocks.contains(&block.name);
-            let mut inner = block.inside();
-            (listed && block.name == name) || inner.any(|b| inside(b, phase, name, listed))
-        })
-    }
-    inside(&plan.blocks, phase, name, false)
-}
-
-/// Whether `value` is a table.
-fn is_table(value: &config::Value) -> bool {
-    matches!(value.kind, ValueKind::Table(_))
 }

@@ -198,6 +198,9 @@ fn written_pool(pool: &PoolPlan, from: &str) -> Value {
     w.pair("kernel", pool.kernel);
     w.pair("stride", pool.stride);
     w.pair("padding", pool.padding);
+    if !pool.count_include_pad {
+        w.set("count_include_pad", false);
+    }
     w.value()
 }
 

@@ -9,7 +9,7 @@ use crate::config::section::{Section, join};
 use crate::config::settings::{CACHE_PLAN, PHASE, STOP_RULE};
 use crate::config::shown::Shown;
 use crate::config::value::{self, DEFAULT, Table};
-use crate::plan::{CachePlan, ClassWeights, PhasePlan, StopPlan};
+use crate::plan::{CachePlan, ClassWeights, PhasePlan, StopPlan, Warmup};
 use crate::{Error, Result};
 
 /// Settings of a data set that hold for every phase on it that says nothing else.
@@ -30,6 +30,13 @@ impl Inherited {
         };
         let mut sets = BTreeMap::new();
         if let Some(data) = top.get("data") {
+            let parts = match &data.kind {
+                ValueKind::Table(data) => data.get("parts").map(|parts| &parts.kind),
+                _ => None,
+            };
+            if let Some(ValueKind::Table(parts)) = parts {
+                sets.extend(parts.keys().map(|name| (name.clone(), chosen(data))));
+            }
             sets.insert("train".to_owned(), chosen(data));
         }
         if let Some(ValueKind::Table(extra)) = top.get("extra_data").map(|v| &v.kind) {
@@ -91,10 +98,12 @@ fn phase(path: &str, table: Table) -> Result<(PhasePlan, ShownTable)> {
         evaluate_every: s.whole("evaluate_every")?,
         loss: s.choice("loss")?,
         class_weights: class_weights(&mut s)?,
+        label_smoothing: s.number("label_smoothing")?,
         gradient_clip: s.number("gradient_clip")?.into(),
         optimizer: required(&mut s, "optimizer", tagged::optimizer)?,
         groups: Vec::new(),
         schedule: required(&mut s, "schedule", tagged::schedule)?,
+        warmup: warmup(&mut s)?,
         local_rate: optional(&mut s, "local_rate", tagged::local_rate)?,
         stop: optional(&mut s, "stop", stop)?,
         neuron_labels: s.flag("neuron_labels")?,
@@ -146,6 +155,19 @@ fn stop(path: &str, table: Table) -> Result<(StopPlan, ShownTable)> {
             .hint("set `threshold`, `patience` or both"));
     }
     Ok((plan, s.close()))
+}
+
+fn warmup(s: &mut Section) -> Result<Option<Warmup>> {
+    match (s.whole("warmup_epochs")?, s.whole("warmup_steps")?) {
+        (0, 0) => Ok(None),
+        (epochs, 0) => Ok(Some(Warmup::Epochs(epochs))),
+        (0, steps) => Ok(Some(Warmup::Steps(steps))),
+        (epochs, steps) => Err(Error::usage(format!(
+            "`{}` is {epochs} and `warmup_steps` {steps}: there is one warm-up",
+            s.at("warmup_epochs")
+        ))
+        .hint("set one of them to 0")),
+    }
 }
 
 fn class_weights(s: &mut Section) -> Result<Option<ClassWeights>> {

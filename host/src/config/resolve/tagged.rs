@@ -98,7 +98,9 @@ pub(super) fn optimizer(path: &str, table: Table) -> Result<(OptimizerPlan, Show
 pub(super) fn schedule(path: &str, table: Table) -> Result<(SchedulePlan, ShownTable)> {
     let (kind, mut s) = open(path, table, |kind| match kind {
         "steps" => settings::SCHEDULE_STEPS,
+        "exponential" => settings::SCHEDULE_EXPONENTIAL,
         "cosine" => settings::SCHEDULE_COSINE,
+        "linear" => settings::SCHEDULE_LINEAR,
         "formula" => settings::SCHEDULE_FORMULA,
         _ => settings::SCHEDULE_PLAIN,
     })?;
@@ -109,6 +111,12 @@ pub(super) fn schedule(path: &str, table: Table) -> Result<(SchedulePlan, ShownT
         },
         "cosine" => SchedulePlan::Cosine {
             floor: s.number("floor")?,
+        },
+        "linear" => SchedulePlan::Linear {
+            floor: s.number("floor")?,
+        },
+        "exponential" => SchedulePlan::Exponential {
+            gamma: s.number("gamma")?,
         },
         "softhebb" => SchedulePlan::Softhebb,
         "formula" => SchedulePlan::Formula {

@@ -1,6 +1,6 @@
 //! Settings of blocks: the network.
 
-use super::{Kind, SectionDoc, Setting};
+use super::setting::{Kind, SectionDoc, Setting};
 
 /// The settings of one block.
 pub const BLOCK: &[Setting] = &[
@@ -176,7 +176,7 @@ pub const POOL: &[Setting] = &[
         "kind",
         Kind::Choice(&["max", "avg"]),
         "",
-        "largest value, or mean with padding counted as zeros",
+        "largest value, or mean",
     ),
     Setting::new(
         "kernel",
@@ -186,6 +186,13 @@ pub const POOL: &[Setting] = &[
     ),
     Setting::new("stride", Kind::Pair, "", "step; absent: the kernel").min(1.0),
     Setting::new("padding", Kind::Pair, "0", "pixels added around"),
+    Setting::new(
+        "count_include_pad",
+        Kind::Flag,
+        "true",
+        "`avg`: the mean is over the whole window, with zeros outside the map; false: over the pixels inside the map",
+    )
+    .source("PyTorch `AvgPool2d(count_include_pad=)`"),
 ];
 
 /// The settings of one node of a graph.

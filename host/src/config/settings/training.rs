@@ -1,12 +1,12 @@
 //! Settings of training: phases, their short form, optimisers, schedules.
 
-use super::{Kind, SectionDoc, Setting};
+use super::setting::{Kind, SectionDoc, Setting};
 
 const DATA: Setting = Setting::new(
     "data",
     Kind::Text,
     "\"train\"",
-    "`train`, or a name in `extra_data`",
+    "`train`, or a name in `data.parts` or `extra_data`",
 );
 const SHUFFLE: Setting = Setting::new("shuffle", Kind::Flag, "true", "new order each epoch");
 const DROP_LAST: Setting = Setting::new(
@@ -29,6 +29,14 @@ const CLASS_WEIGHTS: Setting = Setting::new(
 )
 .min(0.0)
 .source("PyTorch `CrossEntropyLoss(weight=)`");
+const LABEL_SMOOTHING: Setting = Setting::new(
+    "label_smoothing",
+    Kind::Number,
+    "0.0",
+    "share of the target that is spread evenly over all classes, in the cross-entropy that drives the phase; evaluations compare with the labels as they are",
+)
+.range(0.0, 1.0)
+.source("PyTorch `CrossEntropyLoss(label_smoothing=)`");
 const OPTIMIZER: Setting = Setting::new(
     "optimizer",
     Kind::Table("phases[].optimizer"),
@@ -41,6 +49,21 @@ const SCHEDULE: Setting = Setting::new(
     "\"constant\"",
     "how the optimiser's rate moves over the epochs",
 );
+const WARMUP_EPOCHS: Setting = Setting::new(
+    "warmup_epochs",
+    Kind::Whole,
+    "0",
+    "linear rise of the learning rate, by epoch: the first of N epochs has 1/N of the optimiser's `lr`, the N-th all of it; then the schedule goes on as if it had been in effect from the start",
+)
+.unit("epochs")
+.source("Goyal et al. 2017; EG-NAS");
+const WARMUP_STEPS: Setting = Setting::new(
+    "warmup_steps",
+    Kind::Whole,
+    "0",
+    "the same by step, in place of `warmup_epochs`",
+)
+.unit("steps");
 const LOCAL_RATE: Setting = Setting::new(
     "local_rate",
     Kind::Table("phases[].local_rate"),
@@ -127,8 +150,11 @@ pub const PHASE: &[Setting] = &[
     evaluate("1"),
     LOSS,
     CLASS_WEIGHTS,
+    LABEL_SMOOTHING,
     OPTIMIZER,
     SCHEDULE,
+    WARMUP_EPOCHS,
+    WARMUP_STEPS,
     LOCAL_RATE,
     STOP,
     NEURON_LABELS,
@@ -185,8 +211,11 @@ pub const GRADIENT: &[Setting] = &[
     evaluate("1"),
     LOSS,
     CLASS_WEIGHTS,
+    LABEL_SMOOTHING,
     OPTIMIZER,
     SCHEDULE,
+    WARMUP_EPOCHS,
+    WARMUP_STEPS,
     STOP,
     CLIP,
     CACHE,
@@ -255,7 +284,15 @@ pub const ADAM: &[Setting] = &[
 
 const KIND_SCHEDULE: Setting = Setting::new(
     "kind",
-    Kind::Choice(&["constant", "steps", "softhebb", "cosine", "formula"]),
+    Kind::Choice(&[
+        "constant",
+        "steps",
+        "exponential",
+        "softhebb",
+        "cosine",
+        "linear",
+        "formula",
+    ]),
     "",
     "`softhebb`: halved at the thresholds its number of epochs gives",
 );
@@ -276,6 +313,29 @@ pub const SCHEDULE_STEPS: &[Setting] = &[
 pub const SCHEDULE_COSINE: &[Setting] = &[
     KIND_SCHEDULE,
     Setting::new("floor", Kind::Number, "0.0", "`cosine`: last rate").min(0.0),
+];
+/// A straight line.
+pub const SCHEDULE_LINEAR: &[Setting] = &[
+    KIND_SCHEDULE,
+    Setting::new(
+        "floor",
+        Kind::Number,
+        "0.0",
+        "`linear`: learning rate at the end of the last epoch",
+    )
+    .min(0.0),
+];
+/// Falls after every epoch.
+pub const SCHEDULE_EXPONENTIAL: &[Setting] = &[
+    KIND_SCHEDULE,
+    Setting::new(
+        "gamma",
+        Kind::Number,
+        "",
+        "`exponential`: factor after each epoch",
+    )
+    .range(0.0, 1.0)
+    .source("PyTorch ExponentialLR; DARTS on ImageNet: 0.97"),
 ];
 /// A formula.
 pub const SCHEDULE_FORMULA: &[Setting] = &[
@@ -417,6 +477,16 @@ pub(super) fn sections() -> Vec<SectionDoc> {
             "phases[].schedule (cosine)",
             "Half a cosine.",
             SCHEDULE_COSINE,
+        ),
+        section(
+            "phases[].schedule (linear)",
+            "lr + (floor − lr)·epoch/epochs.",
+            SCHEDULE_LINEAR,
+        ),
+        section(
+            "phases[].schedule (exponential)",
+            "lr·gamma^epoch.",
+            SCHEDULE_EXPONENTIAL,
         ),
         section(
             "phases[].schedule (formula)",

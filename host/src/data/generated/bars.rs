@@ -4,11 +4,11 @@
 
 use serde::Deserialize;
 
-use super::{GENERATED, check, options, part, setting};
+use super::{GENERATED, check, options, part};
 use crate::Result;
 use crate::data::dataset::{Dataset, Provenance, Shape, Split, Targets, Values};
 use crate::data::random::{below, normal, stream, unit};
-use crate::data::registry::{SetInfo, Source};
+use crate::data::set::{SetInfo, Setting, Source};
 
 /// The registry's entry.
 pub(crate) const BARS: SetInfo = SetInfo {
@@ -19,21 +19,21 @@ pub(crate) const BARS: SetInfo = SetInfo {
     test: 1000,
     load,
     settings: &[
-        setting("seed", "0", "seed of the generator"),
-        setting("train", "4000", "training images"),
-        setting("test", "1000", "test images"),
-        setting("size", "8", "pixels on a side; there are 2·size bars"),
-        setting(
+        Setting::new("seed", "0", "seed of the generator"),
+        Setting::new("train", "4000", "training images"),
+        Setting::new("test", "1000", "test images"),
+        Setting::new("size", "8", "pixels on a side; there are 2·size bars"),
+        Setting::new(
             "probability",
             "1/size",
             "chance of each bar; Földiák: 1/8 on 8x8",
         ),
-        setting(
+        Setting::new(
             "single",
             "false",
             "one bar an image, as class label, instead of independent bars",
         ),
-        setting(
+        Setting::new(
             "noise",
             "0",
             "standard deviation of Gaussian noise on each pixel",
@@ -143,11 +143,11 @@ fn load(source: &Source<'_>, split: Split) -> Result<Dataset> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::{DataFolders, registry};
+    use crate::data::{DataFolders, published};
 
     fn bars(options: &str) -> Dataset {
         let folders = DataFolders::only(["unused"]);
-        registry::load("bars", Split::Train, &folders, &options.parse().unwrap()).unwrap()
+        published::load("bars", Split::Train, &folders, &options.parse().unwrap()).unwrap()
     }
 
     #[test]

@@ -6,11 +6,11 @@ use std::f32::consts::{PI, TAU};
 
 use serde::Deserialize;
 
-use super::{GENERATED, check, options, part, setting};
+use super::{GENERATED, check, options, part};
 use crate::Result;
 use crate::data::dataset::{Dataset, Provenance, Shape, Split, Targets, Values};
 use crate::data::random::{below, normal, stream, uniform};
-use crate::data::registry::{SetInfo, Source};
+use crate::data::set::{SetInfo, Setting, Source};
 
 /// The registry's entry.
 pub(crate) const GABOR: SetInfo = SetInfo {
@@ -22,26 +22,26 @@ pub(crate) const GABOR: SetInfo = SetInfo {
     test: 1000,
     load,
     settings: &[
-        setting("seed", "0", "seed of the generator"),
-        setting("train", "4000", "training images"),
-        setting("test", "1000", "test images"),
-        setting("size", "16", "pixels on a side"),
-        setting(
+        Setting::new("seed", "0", "seed of the generator"),
+        Setting::new("train", "4000", "training images"),
+        Setting::new("test", "1000", "test images"),
+        Setting::new("size", "16", "pixels on a side"),
+        Setting::new(
             "orientations",
             "8",
             "classes; class k has k·180/orientations degrees",
         ),
-        setting(
+        Setting::new(
             "wavelength",
             "5",
             "mean wavelength in pixels; drawn within ±20 %",
         ),
-        setting(
+        Setting::new(
             "sigma",
             "size/5",
             "standard deviation of the window in pixels",
         ),
-        setting(
+        Setting::new(
             "noise",
             "0.05",
             "standard deviation of Gaussian noise (contrast is 1)",
@@ -141,13 +141,13 @@ fn load(source: &Source<'_>, split: Split) -> Result<Dataset> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::{DataFolders, registry};
+    use crate::data::{DataFolders, published};
 
     #[test]
     fn brightness_changes_across_the_stripes_and_not_along_them() {
         let folders = DataFolders::only(["unused"]);
         let options = "orientations = 2\nnoise = 0\ntrain = 100".parse().unwrap();
-        let set = registry::load("gabor", Split::Train, &folders, &options).unwrap();
+        let set = published::load("gabor", Split::Train, &folders, &options).unwrap();
         let Values::Bytes { data, .. } = set.values() else {
             panic!("bytes")
         };

@@ -14,43 +14,12 @@ pub(crate) use regression::{SINE, TEACHER};
 
 use super::dataset::Split;
 use super::random::Purpose;
-use super::registry::{SetInfo, Setting, Source};
+use super::set::{Layout, SetInfo, Source};
 use crate::device::memory;
 use crate::{Error, Result};
 
-/// What all generated entries of the registry have in common.
-const GENERATED: SetInfo = SetInfo {
-    name: "",
-    summary: "",
-    licence: "generated",
-    shape: super::dataset::Shape::vector(1),
-    classes: 0,
-    train: 0,
-    test: 0,
-    mean: &[],
-    std: &[],
-    files: &[],
-    mirrors: &[],
-    folders: &[],
-    markers: &[],
-    layout: super::registry::Layout::InMemory,
-    load: |source, _| {
-        Err(Error::internal(format!(
-            "`{}` has no generator",
-            source.set.name
-        )))
-    },
-    settings: &[],
-};
-
-/// An option's line of help.
-const fn setting(key: &'static str, default: &'static str, summary: &'static str) -> Setting {
-    Setting {
-        key,
-        default,
-        summary,
-    }
-}
+/// What the entries have in common.
+const GENERATED: SetInfo = SetInfo::without_files(Layout::InMemory, "generated");
 
 /// Reads `[data.options]` into the set's own struct.
 fn options<T: DeserializeOwned>(source: &Source<'_>) -> Result<T> {

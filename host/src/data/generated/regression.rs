@@ -7,11 +7,11 @@ use std::f32::consts::PI;
 use rand_chacha::ChaCha8Rng;
 use serde::Deserialize;
 
-use super::{GENERATED, check, options, part, setting};
+use super::{GENERATED, check, options, part};
 use crate::Result;
 use crate::data::dataset::{Dataset, Provenance, Shape, Split, Targets, Values};
 use crate::data::random::{Purpose, normal, stream, uniform};
-use crate::data::registry::{SetInfo, Source};
+use crate::data::set::{SetInfo, Setting, Source};
 use crate::device::memory;
 
 /// The registry's entry of the teacher task.
@@ -23,12 +23,12 @@ pub(crate) const TEACHER: SetInfo = SetInfo {
     test: 320,
     load: load_teacher,
     settings: &[
-        setting("seed", "0", "seed of the teacher and of the inputs"),
-        setting("train", "1600", "training samples"),
-        setting("test", "320", "test samples"),
-        setting("inputs", "1", "features of a sample (bioflax: seq_len)"),
-        setting("outputs", "10", "values to predict"),
-        setting(
+        Setting::new("seed", "0", "seed of the teacher and of the inputs"),
+        Setting::new("train", "1600", "training samples"),
+        Setting::new("test", "320", "test samples"),
+        Setting::new("inputs", "1", "features of a sample (bioflax: seq_len)"),
+        Setting::new("outputs", "10", "values to predict"),
+        Setting::new(
             "activation",
             "\"sigmoid\"",
             "of the teacher: sigmoid, tanh or relu",
@@ -46,9 +46,9 @@ pub(crate) const SINE: SetInfo = SetInfo {
     test: 320,
     load: load_sine,
     settings: &[
-        setting("seed", "0", "seed of the inputs"),
-        setting("train", "1600", "training samples"),
-        setting("test", "320", "test samples"),
+        Setting::new("seed", "0", "seed of the inputs"),
+        Setting::new("train", "1600", "training samples"),
+        Setting::new("test", "320", "test samples"),
     ],
     ..GENERATED
 };
@@ -234,11 +234,11 @@ fn load_sine(source: &Source<'_>, split: Split) -> Result<Dataset> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::{DataFolders, registry};
+    use crate::data::{DataFolders, published};
 
     fn load(name: &str, split: Split, options: &str) -> Result<Dataset> {
         let folders = DataFolders::only(["unused"]);
-        registry::load(name, split, &folders, &options.parse().unwrap())
+        published::load(name, split, &folders, &options.parse().unwrap())
     }
     fn moments(values: impl Iterator<Item = f32> + Clone) -> (f64, f64) {
         let n = values.clone().count() as f64;

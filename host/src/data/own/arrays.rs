@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::labels::Labels;
 use super::npy::{self, Array, Elements};
 use super::options::{Axes, Task};
-use super::{Own, Raw, RawPart, RawTargets};
+use super::raw::{Own, Raw, RawPart, RawTargets};
 use crate::data::dataset::{Shape, Values};
 use crate::data::read::damaged;
 use crate::{Error, ExitCode, Result};
@@ -160,7 +160,7 @@ fn usual(root: &Path) -> Result<Vec<PathBuf>> {
     if paths.is_empty() {
         return Err(
             Error::data(format!("no `.npz` or `.npy` file in `{}`", root.display()))
-                .hint(super::other_set_hint(root)),
+                .hint(super::raw::other_set_hint(root)),
         );
     }
     Ok(paths)

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::labels::Labels;
-use super::{Own, Raw, RawPart, RawTargets};
+use super::raw::{Own, Raw, RawPart, RawTargets};
 use crate::data::dataset::{Split, Values};
 use crate::data::idx::{Files, Part, Role};
 use crate::{Error, Result};

@@ -9,130 +9,26 @@ mod labels;
 mod npy;
 mod options;
 mod picture;
-mod split;
+mod raw;
+pub(super) mod split;
 mod store;
 mod table;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use labels::Labels;
-pub(crate) use options::{ARRAYS, CSV, FOLDER, IDX, Options};
+pub use options::SETS;
+pub(crate) use options::{ARRAYS, CSV, FOLDER, IDX};
+use raw::{Own, Raw, RawTargets};
 
-use super::dataset::{Dataset, Provenance, Shape, Split, Targets, Values};
+use super::dataset::{Dataset, Provenance, Split, Targets};
 use super::digest;
 use super::folders::DataFolders;
-use super::registry::{Layout, SetInfo};
 use super::resize;
+use super::set::SetInfo;
 use crate::data::record::FileRecord;
 use crate::plan::{DataPlan, ResizeMethod};
 use crate::{Error, Result};
-
-/// What the entries below have in common.
-const OWN: SetInfo = SetInfo {
-    name: "",
-    summary: "",
-    licence: "your own",
-    // Known only from the files.
-    shape: Shape::new(0, 0, 0),
-    classes: 0,
-    train: 0,
-    test: 0,
-    mean: &[],
-    std: &[],
-    files: &[],
-    mirrors: &[],
-    folders: &[],
-    markers: &[],
-    layout: Layout::Own,
-    load: |source, _| {
-        Err(Error::internal(format!(
-            "`{}` is read whole, not by parts",
-            source.set.name
-        )))
-    },
-    settings: &[],
-};
-
-/// The sets of the user, after the published and generated ones.
-pub static SETS: &[SetInfo] = &[
-    SetInfo {
-        name: "folder",
-        summary: "your pictures (PNG, JPEG), a folder for each class",
-        settings: options::FOLDER,
-        ..OWN
-    },
-    SetInfo {
-        name: "idx",
-        summary: "your files in the layout of MNIST, of any size and number of classes",
-        settings: options::IDX,
-        ..OWN
-    },
-    SetInfo {
-        name: "arrays",
-        summary: "your numpy arrays (`.npz`, `.npy`): images or vectors",
-        settings: options::ARRAYS,
-        ..OWN
-    },
-    SetInfo {
-        name: "csv",
-        summary: "your table, a sample in each line",
-        settings: options::CSV,
-        ..OWN
-    },
-];
-
-/// What is to be read, and how.
-struct Own<'a> {
-    set: &'static SetInfo,
-    /// `data.root`.
-    root: PathBuf,
-    options: &'a Options,
-    resize: Option<[usize; 2]>,
-    method: ResizeMethod,
-}
-
-impl Own<'_> {
-    /// A file named in `data.options.files`, in `data.root` unless its path is absolute.
-    fn file(&self, name: &str) -> Result<PathBuf> {
-        let folder = match self.root.is_file() {
-            true => self.root.parent().unwrap_or(Path::new("")),
-            false => &self.root,
-        };
-        let path = folder.join(name);
-        match path.is_file() {
-            true => Ok(path),
-            false => Err(Error::data(format!("`{}` is not there", path.display()))
-                .hint("names in `data.options.files` are relative to `data.root`")),
-        }
-    }
-}
-
-/// What a reader found, before labels are numbered and a missing test part is made.
-struct Raw {
-    train: RawPart,
-    test: Option<RawPart>,
-    notes: Vec<String>,
-    /// The files read.
-    files: Vec<PathBuf>,
-    /// Their digests, where the reader has them already.
-    records: Option<Vec<FileRecord>>,
-}
-
-struct RawPart {
-    shape: Shape,
-    values: Values,
-    targets: RawTargets,
-}
-
-enum RawTargets {
-    Labels(Labels),
-    /// `[N, width]`.
-    Values {
-        data: Vec<f32>,
-        width: usize,
-    },
-}
 
 /// Both parts of a user's set.
 #[derive(Clone, Debug)]
@@ -351,12 +247,4 @@ fn number(own: &Own<'_>, parts: Vec<RawTargets>, notes: &mut Vec<String>) -> Res
             names: names.clone(),
         })
         .collect())
-}
-
-/// What to do about a folder without the files that were looked for.
-fn other_set_hint(root: &Path) -> String {
-    match super::layouts::recognise(root) {
-        Some(found) => format!("it holds {}", found),
-        None => "name the folder of the files by `data.root`".to_owned(),
-    }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
-use crate::data::registry::{SetInfo, Setting};
+use crate::data::set::{Layout, SetInfo, Setting};
 use crate::{Error, Result};
 
 /// What a target is.
@@ -92,36 +92,27 @@ impl Default for Options {
     }
 }
 
-/// An option's line of help.
-const fn setting(key: &'static str, default: &'static str, summary: &'static str) -> Setting {
-    Setting {
-        key,
-        default,
-        summary,
-    }
-}
-
-const TEST: Setting = setting(
+const TEST: Setting = Setting::new(
     "test",
     "",
     "where there is no test part: this much of the samples becomes it, below 1 a share, else a number; chosen at random by `data.split_seed`",
 );
-const STRATIFY: Setting = setting(
+const STRATIFY: Setting = Setting::new(
     "stratify",
     "true",
     "the test part that `test` makes has the same shares of the classes",
 );
-const FIRST_LABEL: Setting = setting(
+const FIRST_LABEL: Setting = Setting::new(
     "first_label",
     "",
     "label of the first class, 0 or 1; absent: seen in the labels",
 );
-const NUM_CLASSES: Setting = setting(
+const NUM_CLASSES: Setting = Setting::new(
     "num_classes",
     "",
     "number of classes, where some of them have no sample here; absent: counted",
 );
-const TASK: Setting = setting(
+const TASK: Setting = Setting::new(
     "task",
     "\"classification\"",
     "or `regression`: targets are real numbers",
@@ -131,12 +122,12 @@ const TASK: Setting = setting(
 pub(crate) const FOLDER: &[Setting] = &[
     TEST,
     STRATIFY,
-    setting(
+    Setting::new(
         "channels",
         "",
         "1 (grey) or 3 (red, green, blue); absent: 3 where any picture has colour",
     ),
-    setting(
+    Setting::new(
         "broken",
         "\"stop\"",
         "a picture that cannot be read ends the command, or with `skip` is left out and counted",
@@ -146,7 +137,7 @@ pub(crate) const FOLDER: &[Setting] = &[
 
 /// Options of `idx`.
 pub(crate) const IDX: &[Setting] = &[
-    setting(
+    Setting::new(
         "files",
         "{}",
         "file names in `data.root`: `train_images`, `train_labels`, `test_images`, `test_labels`; absent: found by their usual names",
@@ -159,12 +150,12 @@ pub(crate) const IDX: &[Setting] = &[
 
 /// Options of `arrays`.
 pub(crate) const ARRAYS: &[Setting] = &[
-    setting(
+    Setting::new(
         "files",
         "{}",
         "file names in `data.root`: `train` and `test` (`.npz` with `x` and `y`), or `x_train`, `y_train`, `x_test`, `y_test` (`.npy`); absent: found by their usual names",
     ),
-    setting(
+    Setting::new(
         "layout",
         "",
         "axes of the images, `NCHW` or `NHWC`; absent: seen in the shape",
@@ -178,23 +169,23 @@ pub(crate) const ARRAYS: &[Setting] = &[
 
 /// Options of `csv`.
 pub(crate) const CSV: &[Setting] = &[
-    setting(
+    Setting::new(
         "files",
         "{}",
         "file names in `data.root`: `train`, `test`; absent: `train.csv` and `test.csv`, or the only `.csv` file",
     ),
-    setting(
+    Setting::new(
         "label",
         "\"last\"",
         "column of the target: its name, `first`, `last` or its position from 0; a list for regression. Absent: `label`, `class` or `target` of the header, else the last",
     ),
-    setting(
+    Setting::new(
         "header",
         "",
         "whether the first line names the columns; absent: it does where none of its fields is a number",
     ),
-    setting("delimiter", "\",\"", "what separates fields"),
-    setting(
+    Setting::new("delimiter", "\",\"", "what separates fields"),
+    Setting::new(
         "shape",
         "",
         "`[C, H, W]` of a sample whose columns are the pixels of an image",
@@ -204,6 +195,37 @@ pub(crate) const CSV: &[Setting] = &[
     STRATIFY,
     FIRST_LABEL,
     NUM_CLASSES,
+];
+
+/// What the entries below have in common; shape and classes are those of the files.
+const OWN: SetInfo = SetInfo::without_files(Layout::Own, "your own");
+
+/// The sets of the user, after the published and generated ones.
+pub static SETS: &[SetInfo] = &[
+    SetInfo {
+        name: "folder",
+        summary: "your pictures (PNG, JPEG), a folder for each class",
+        settings: FOLDER,
+        ..OWN
+    },
+    SetInfo {
+        name: "idx",
+        summary: "your files in the layout of MNIST, of any size and number of classes",
+        settings: IDX,
+        ..OWN
+    },
+    SetInfo {
+        name: "arrays",
+        summary: "your numpy arrays (`.npz`, `.npy`): images or vectors",
+        settings: ARRAYS,
+        ..OWN
+    },
+    SetInfo {
+        name: "csv",
+        summary: "your table, a sample in each line",
+        settings: CSV,
+        ..OWN
+    },
 ];
 
 /// Reads and checks `[data.options]` of `set`.

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::labels::Labels;
 use super::options::{Columns, Task};
-use super::{Own, Raw, RawPart, RawTargets};
+use super::raw::{Own, Raw, RawPart, RawTargets};
 use crate::data::dataset::{Shape, Values};
 use crate::data::read::open;
 use crate::{Error, ExitCode, Result};
@@ -94,7 +94,7 @@ fn files(own: &Own<'_>) -> Result<(PathBuf, Option<PathBuf>)> {
         [(_, one)] => Ok((one.clone(), None)),
         [] => Err(
             Error::data(format!("no `.csv` file in `{}`", own.root.display()))
-                .hint(super::other_set_hint(&own.root)),
+                .hint(super::raw::other_set_hint(&own.root)),
         ),
         _ => {
             let names: Vec<String> = all.iter().map(|(n, _)| format!("`{n}`")).collect();

@@ -11,6 +11,7 @@ use biorule_plugin_api::abi::types::*;
 use candle_core::{DType, Tensor};
 
 use super::handle::{Fault, give, look, out, run};
+use super::room::{self, Map, beside};
 use crate::nn::LayerMap;
 use crate::ops::{ConvGeometry, PadMode, compete, conv, dense};
 
@@ -18,7 +19,9 @@ type Out = RawResult<RawTensor>;
 
 pub extern "C" fn forward(layer: *const RawLayer, x: RawTensor, w: RawTensor) -> Out {
     out("map_forward", || {
-        let (layer, x, w) = (of(layer), look(x), look(w));
+        let (x, w) = (look(x), look(w));
+        room::map(layer, Map::Forward, x, w)?;
+        let layer = of_layer(layer);
         match geometry(layer, w)? {
             None => rows(x, |x| Ok(dense::dense_forward(x, w)?)),
             Some(g) => Ok(conv::conv_forward(&g, x, w)?),
@@ -28,7 +31,9 @@ pub extern "C" fn forward(layer: *const RawLayer, x: RawTensor, w: RawTensor) ->
 
 pub extern "C" fn feedback(layer: *const RawLayer, g: RawTensor, w: RawTensor) -> Out {
     out("map_feedback", || {
-        let (layer, grad, w) = (of(layer), look(g), look(w));
+        let (grad, w) = (look(g), look(w));
+        room::map(layer, Map::Feedback, grad, w)?;
+        let layer = of_layer(layer);
         match geometry(layer, w)? {
             None => rows(grad, |grad| Ok(dense::dense_input_grad(grad, w)?)),
             Some(g) => Ok(conv::conv_input_grad(
@@ -43,27 +48,36 @@ pub extern "C" fn feedback(layer: *const RawLayer, g: RawTensor, w: RawTensor) -
 
 pub extern "C" fn correlate(layer: *const RawLayer, x: RawTensor, g: RawTensor) -> Out {
     out("map_correlate", || {
-        let (layer, x, grad) = (of(layer), look(x), look(g));
+        let (layer, x, grad) = (of_layer(layer), look(x), look(g));
         if layer.kind != self::layer::CONV {
             let (x, grad) = (flat(x)?, flat(grad)?);
+            beside(&x, &[grad.dim(1)?, x.dim(1)?])?;
             return Ok(dense::dense_weight_grad(&x, &grad)?);
         }
         let g = ConvGeometry {
             out_channels: grad.dim(1)?,
             ..conv_geometry(layer)?
         };
+        beside(x, &g.weight_dims())?;
         Ok(conv::conv_weight_grad(&g, x, grad)?)
     })
 }
 
 pub extern "C" fn patches(layer: *const RawLayer, x: RawTensor) -> Out {
     out("map_patches", || {
-        let (layer, x) = (of(layer), look(x));
+        let (layer, x) = (of_layer(layer), look(x));
         if layer.kind != self::layer::CONV {
             let flat = flat(x)?;
             return Ok(flat.unsqueeze(1)?);
         }
-        Ok(conv::patches(&conv_geometry(layer)?, x)?)
+        let g = conv_geometry(layer)?;
+        let [p, q] = g.output([layer.input[1], layer.input[2]])?;
+        // Selected window by window, then turned over.
+        beside(
+            x,
+            &[2, x.dim(0)?, g.in_channels, g.kernel[0], g.kernel[1], p, q],
+        )?;
+        Ok(conv::patches(&g, x)?)
     })
 }
 
@@ -108,7 +122,7 @@ pub extern "C" fn compete(
     competition: RawCompetition,
 ) -> RawResult<RawCompeted> {
     let result = run("map_compete", || {
-        let (layer, x, w) = (of(layer), look(x), look(w));
+        let (layer, x, w) = (of_layer(layer), look(x), look(w));
         if !x.device().is_cpu() || !matches!(x.dtype(), DType::F32 | DType::F64) {
             return Err(Fault(
                 fail::UNSUPPORTED,
@@ -117,6 +131,7 @@ pub extern "C" fn compete(
         }
         let bias = (!bias.is_null()).then(|| look(bias));
         let map = layer_map(layer)?;
+        beside(x, &[&[x.dim(0)?], &map.output_dims()[..]].concat())?;
         Ok(compete::step(
             &map,
             x,
@@ -140,7 +155,7 @@ pub extern "C" fn compete(
     }
 }
 
-fn of<'a>(layer: *const RawLayer) -> &'a RawLayer {
+pub(super) fn of_layer<'a>(layer: *const RawLayer) -> &'a RawLayer {
     // SAFETY: the SDK passes the `RawLayer` inside its own `LayerSpec`, alive during the call;
     // `check_ops` has made sure that both sides mean the same type.
     unsafe { &*layer }
@@ -167,7 +182,7 @@ fn conv_geometry(layer: &RawLayer) -> Result<ConvGeometry, Fault> {
 }
 
 /// The convolution with the outputs and groups of `w`, or nothing for a dense layer.
-fn geometry(layer: &RawLayer, w: &Tensor) -> Result<Option<ConvGeometry>, Fault> {
+pub(super) fn geometry(layer: &RawLayer, w: &Tensor) -> Result<Option<ConvGeometry>, Fault> {
     if layer.kind != self::layer::CONV {
         return Ok(None);
     }

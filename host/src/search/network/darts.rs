@@ -130,6 +130,7 @@ pub(super) fn everything() -> PoolPlan {
         kernel: [0, 0],
         stride: [1, 1],
         padding: [0, 0],
+        count_include_pad: true,
     }
 }
 

@@ -174,7 +174,7 @@ pub(crate) fn relu(name: String) -> BlockPlan {
     block
 }
 
-/// A block that pools.
+/// A block that pools; padding does not count in a mean.
 pub(crate) fn pool(
     name: String,
     kind: PoolKind,
@@ -188,6 +188,7 @@ pub(crate) fn pool(
         kernel: [size; 2],
         stride: [stride; 2],
         padding: [padding; 2],
+        count_include_pad: kind == PoolKind::Max || padding == 0,
     });
     block
 }

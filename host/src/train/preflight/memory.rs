@@ -3,14 +3,14 @@
 //! Scratch space of kernels is not counted, so a run that is not refused may still be too large;
 //! one that is refused cannot run.
 
-use super::{Segment, Subject, held_out, learns, set};
-use crate::data::DataPlan;
+use super::subject::{Subject, held_out, learns};
 use crate::data::feed::Samples;
 use crate::nn::Outline;
 use crate::nn::outline::{Part, PartKind, elements};
 use crate::nn::rule::Role;
 use crate::plan::{CachePrecision, Drive, OptimizerPlan, PhasePlan};
 use crate::text::human;
+use crate::train::baseline::Segment;
 use crate::train::cache::FILL_BATCH;
 use crate::train::evaluate::EVALUATION_BATCH;
 use crate::{Error, Result};
@@ -149,7 +149,7 @@ struct Phase<'a> {
 impl Phase<'_> {
     fn need(&self) -> Result<Need> {
         let subject = self.subject;
-        let samples = set(subject.data, &self.phase.data)?;
+        let samples = subject.data.get(&self.phase.data)?;
         let first = self.first();
         let cached = self.is_cached(samples, first);
         let state = times(held(&self.outline.parts, |_| true), self.number);
@@ -298,12 +298,8 @@ impl Phase<'_> {
 
     /// Bytes of the batches that are prepared ahead.
     fn loader(&self, samples: &dyn Samples) -> u128 {
-        let plan: &DataPlan = match self.phase.data.as_str() {
-            "train" => &self.subject.plan.data,
-            name => match self.subject.plan.extra_data.get(name) {
-                Some(plan) => plan,
-                None => return 0,
-            },
+        let Some(plan) = self.subject.plan.data_of(&self.phase.data) else {
+            return 0;
         };
         let batch = self.phase.batch.min(samples.len()) as u128;
         let one = times(times(batch, elements(&samples.dims())), 4);

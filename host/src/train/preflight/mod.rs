@@ -5,43 +5,18 @@
 mod answers;
 mod batches;
 mod memory;
-
-use candle_core::DType;
+mod rates;
+mod subject;
 
 pub use memory::Need;
+pub use subject::Subject;
 
 use super::baseline::{self, Segment};
-use crate::data::feed::{Samples, TrainData};
+use crate::data::feed::TrainData;
 use crate::device::memory::Room;
 use crate::nn::outline::{Part, PartKind};
-use crate::nn::{InputShape, Outline, RuleSource};
-use crate::plan::{Drive, PhasePlan, Precision, RunPlan};
+use crate::nn::{InputShape, Outline};
 use crate::{Error, Result};
-
-/// What is looked at.
-pub struct Subject<'a> {
-    /// The checked plan.
-    pub plan: &'a RunPlan,
-    /// Where rules come from.
-    pub rules: &'a dyn RuleSource,
-    /// Its data, opened.
-    pub data: &'a TrainData,
-    /// Bytes that the data sets take.
-    pub data_bytes: u128,
-    /// Memory there was before the data sets were opened, where the system tells.
-    pub room: Option<Room>,
-    /// Bytes free on the GPU, where the run is on one.
-    pub gpu: Option<u64>,
-}
-
-impl Subject<'_> {
-    fn dtype(&self) -> DType {
-        match self.plan.dtype {
-            Precision::F32 => DType::F32,
-            Precision::F64 => DType::F64,
-        }
-    }
-}
 
 /// What was found where nothing is wrong.
 #[derive(Clone, Debug, PartialEq)]
@@ -56,6 +31,8 @@ pub struct Report {
     pub need: Need,
     /// Memory there is.
     pub room: Option<Room>,
+    /// What is allowed but a user should know.
+    pub warnings: Vec<String>,
 }
 
 /// Looks at all of it.
@@ -72,6 +49,11 @@ pub fn inspect(subject: &Subject<'_>) -> Result<Report> {
     }
     let need = memory::need(subject, &outlined)?;
     need.check(subject)?;
+    let mut warnings = Vec::new();
+    // Baselines are trained as the plan says, with the same rates.
+    if let Some((network, outline)) = outlined.first() {
+        warnings = rates::warnings(network, outline, data)?;
+    }
     let is_layer = |part: &&Part| matches!(part.kind, PartKind::Layer { .. });
     let layers = outlined.iter().flat_map(|(_, o)| &o.parts).filter(is_layer);
     Ok(Report {
@@ -80,6 +62,7 @@ pub fn inspect(subject: &Subject<'_>) -> Result<Report> {
         phases: segments.iter().map(|s| s.phases.len()).sum(),
         need,
         room: subject.room.clone(),
+        warnings,
     })
 }
 
@@ -126,46 +109,11 @@ fn samples(data: &TrainData) -> Vec<(String, usize)> {
     let validation = data.validation.iter();
     all.extend(validation.map(|v| ("validation".to_owned(), v.len())));
     all.push(("test".to_owned(), data.test.len()));
+    let parts = data.parts.iter();
+    all.extend(parts.map(|(name, set)| (format!("`data.parts.{name}`"), set.len())));
     let extra = data.extra.iter();
     all.extend(extra.map(|(name, set)| (format!("`extra_data.{name}`"), set.len())));
     all
-}
-
-/// The set that a phase calls `name`.
-fn set<'a>(data: &'a TrainData, name: &str) -> Result<&'a dyn Samples> {
-    match name {
-        "train" => Ok(&*data.train),
-        _ => data.extra.get(name).map(|s| &**s).ok_or_else(|| {
-            Error::usage(format!("no data set `{name}` for a phase"))
-                .hint("`train`, or a name under `extra_data`")
-        }),
-    }
-}
-
-/// What is evaluated between epochs.
-fn held_out(data: &TrainData) -> (&'static str, &dyn Samples) {
-    match &data.validation {
-        Some(validation) => ("validation", &**validation),
-        None => ("test", &*data.test),
-    }
-}
-
-/// Whether `part` changes in a step of `phase`.
-fn learns(part: &Part, phase: &PhasePlan) -> bool {
-    let by_loss = phase.drive != Drive::Local;
-    part.is_listed(&phase.blocks)
-        && match &part.kind {
-            PartKind::Transform => false,
-            PartKind::Norm => true,
-            PartKind::Layer {
-                local,
-                error_driven,
-                ..
-            } => {
-                (*local && (*error_driven || phase.drive != Drive::Gradient))
-                    || (*error_driven && by_loss)
-            }
-        }
 }
 
 impl Report {

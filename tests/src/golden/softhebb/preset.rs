@@ -70,6 +70,7 @@ impl Settings<'_> {
                 kernel: [kernel; 2],
                 stride: [stride; 2],
                 padding: [padding; 2],
+                count_include_pad: true,
             }),
             ..block(name)
         };

@@ -182,8 +182,11 @@ fn pooling_is_the_reference() {
         each_window(|g, x, grad, input| {
             let (y, at) = cpu::pool::max_forward(g, x).expect("reference");
             let dx = cpu::pool::max_backward(grad, &at, input).expect("reference");
-            let mean = cpu::pool::avg_forward(g, x).expect("reference");
-            let dmean = cpu::pool::avg_backward(g, grad, input).expect("reference");
+            let means = [true, false].map(|include_pad| {
+                let mean = cpu::pool::avg_forward(g, include_pad, x);
+                let back = cpu::pool::avg_backward(g, include_pad, grad, input);
+                (include_pad, mean.expect("mean"), back.expect("gradient"))
+            });
             let (x, grad) = (
                 x.to_device(&place).expect("x"),
                 grad.to_device(&place).expect("g"),
@@ -196,9 +199,12 @@ fn pooling_is_the_reference() {
             assert_eq!(flat(&places), flat(&at), "{g:?}");
             let got = pool::max_backward(g, &grad, &places, input).expect("gradient");
             agree(&format!("maximum gradient {g:?}"), &got, &dx);
-            agree("mean", &pool::avg_forward(g, &x).expect("mean"), &mean);
-            let got = pool::avg_backward(g, &grad, input).expect("gradient");
-            agree("mean gradient", &got, &dmean);
+            for (include_pad, mean, back) in means {
+                let got = pool::avg_forward(g, include_pad, &x).expect("mean");
+                agree(&format!("mean {include_pad} {g:?}"), &got, &mean);
+                let got = pool::avg_backward(g, include_pad, &grad, input).expect("gradient");
+                agree(&format!("mean gradient {include_pad} {g:?}"), &got, &back);
+            }
         });
     }
 }
