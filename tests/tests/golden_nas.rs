@@ -84,3 +84,41 @@ fn published_genotypes_have_the_counts_of_their_programs() {
     }
     assert!(compared > 200, "{compared} counts");
 }
+
+/// Every rule of this workspace is in a product space by its name; one that cannot serve a layer is
+/// refused with the candidate's.
+#[test]
+fn rules_of_plugins_enter_a_space_by_name_alone() {
+    use biorule::search::space::{OPERATIONS, Skeleton, Space, Style, serve};
+    use biorule_tests::plugins::registry;
+    use candle_core::DType;
+
+    let registry = registry();
+    let operations: Vec<String> = OPERATIONS
+        .iter()
+        .map(|(_, name, _)| (*name).to_owned())
+        .collect();
+    let (mut fits, mut refused) = (0, Vec::new());
+    for entry in registry.rules() {
+        for operation in &operations {
+            let one = [operation.clone()];
+            let Ok(space) = Space::product(Skeleton::Darts, &one, &[entry.name.clone()]) else {
+                continue;
+            };
+            match serve::check(&space, &Style::default(), 8, registry, DType::F32) {
+                Ok(()) => fits += 1,
+                Err(e) => {
+                    let named = format!("candidate `{operation}@{}`", entry.name);
+                    assert!(e.text.contains(&named), "{}", e.text);
+                    refused.push(e.text);
+                }
+            }
+        }
+    }
+    println!("{fits} pairs fit; refused: {refused:#?}");
+    assert!(fits > 50, "{fits} pairs fit; refused: {refused:#?}");
+    let space = Space::product(Skeleton::Darts, &operations, &["usf".to_owned()]).expect("a space");
+    let e = serve::check(&space, &Style::default(), 8, registry, DType::F32).expect_err("no rule");
+    assert_eq!(e.code, biorule::ExitCode::Plugin);
+    assert!(e.hint.expect("a hint").contains("feedback-alignment/usf"));
+}

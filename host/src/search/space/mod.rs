@@ -6,6 +6,7 @@
 pub mod cell;
 pub mod operation;
 pub mod primitive;
+pub mod serve;
 pub mod sets;
 pub mod template;
 
