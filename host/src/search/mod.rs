@@ -13,6 +13,7 @@ pub mod evaluate;
 pub mod genotype;
 pub mod network;
 pub mod pareto;
+pub mod plan;
 pub mod relax;
 pub mod space;
 pub mod strategy;
