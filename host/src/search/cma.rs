@@ -3,7 +3,6 @@
 //! library, and samples may be told that were not asked for.
 
 use nalgebra::{DMatrix, DVector, SymmetricEigen};
-use serde::{Deserialize, Serialize};
 
 use super::draw::{Draw, Purpose};
 use crate::{Error, Result};
@@ -79,8 +78,9 @@ impl Constants {
     }
 }
 
-/// All that a search by CMA-ES remembers; with it the next samples are the same.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// All that a search by CMA-ES remembers between two generations; with it the next samples are the
+/// same. It is stored as tensors of 64 bits: decimal text would round it.
+#[derive(Clone, Debug, PartialEq)]
 pub struct State {
     /// `[n]`.
     pub mean: Vec<f64>,
@@ -96,6 +96,49 @@ pub struct State {
     pub generation: u64,
     /// Samples in a generation.
     pub population: usize,
+}
+
+impl State {
+    /// Names and numbers of its parts, to be stored.
+    #[must_use]
+    pub fn parts(&self) -> [(&'static str, Vec<f64>); 6] {
+        [
+            ("mean", self.mean.clone()),
+            ("sigma", vec![self.sigma]),
+            ("covariance", self.covariance.clone()),
+            ("path_sigma", self.path_sigma.clone()),
+            ("path_covariance", self.path_covariance.clone()),
+            // Both are far below 2^53.
+            (
+                "counts",
+                vec![self.generation as f64, self.population as f64],
+            ),
+        ]
+    }
+
+    /// From what [`Self::parts`] gave, by name.
+    ///
+    /// # Errors
+    /// Data error for a part that is missing or has another length.
+    pub fn from_parts(part: &dyn Fn(&str) -> Option<Vec<f64>>) -> Result<Self> {
+        let find = |name: &str| {
+            let missing = || Error::data(format!("the state of CMA-ES lacks `{name}`"));
+            part(name).ok_or_else(missing)
+        };
+        let (sigma, counts) = (find("sigma")?, find("counts")?);
+        let ([sigma], [generation, population]) = (&sigma[..], &counts[..]) else {
+            return Err(Error::data("the state of CMA-ES is damaged"));
+        };
+        Ok(Self {
+            mean: find("mean")?,
+            sigma: *sigma,
+            covariance: find("covariance")?,
+            path_sigma: find("path_sigma")?,
+            path_covariance: find("path_covariance")?,
+            generation: *generation as u64,
+            population: *population as usize,
+        })
+    }
 }
 
 /// Eigenvectors of the covariance in columns, and the square roots of its eigenvalues.
@@ -347,8 +390,12 @@ mod tests {
         let mut cut = CmaEs::new(&[1.0; 5], 0.5, 8).expect("a start");
         for _ in 0..6 {
             generation(&mut whole, 9);
-            let text = serde_json::to_string(&cut.state()).expect("text");
-            cut = CmaEs::restore(&serde_json::from_str(&text).expect("state")).expect("state");
+            let parts = cut.state().parts();
+            let part = |name: &str| {
+                let found = parts.iter().find(|(own, _)| *own == name);
+                found.map(|(_, numbers)| numbers.clone())
+            };
+            cut = CmaEs::restore(&State::from_parts(&part).expect("state")).expect("state");
             generation(&mut cut, 9);
         }
         assert_eq!(whole.state(), cut.state());

@@ -105,7 +105,7 @@ fn syntax_is_refused_with_line_and_column() {
         (
             "('skip_connect', 0)",
             "('skip_connect' 0)",
-            "line 1, column 178: expected `,`",
+            "line 1, column 150: expected `,`, there is `0`",
         ),
         ("'sep_conv_3x3', 0", "'sep_conv_3x3, 0", "quote"),
         (
