@@ -18,6 +18,7 @@ pub mod ops;
 pub mod plan;
 pub mod plugins;
 pub mod run;
+pub mod search;
 pub mod stop;
 pub mod storage;
 #[cfg(test)]

@@ -9,6 +9,7 @@ use biorule::config::{
     ActivationPlan, BlockPlan, Drive, LayerPlan, MapPlan, NormKind, NormPlan, ParamValue, PoolKind,
     PoolPlan,
 };
+use biorule::nn::RuleSource;
 use biorule::nn::build::Placement;
 use biorule::nn::{InputShape, Mode, Network, Pass};
 use biorule::plan::PadMode;
@@ -120,6 +121,19 @@ impl TestNetwork {
     /// # Errors
     /// Plans that fit no network, rules that are not there.
     pub fn build(blocks: &[BlockPlan], dims: &[usize], dtype: DType) -> Result<Self> {
+        Self::build_with(blocks, dims, dtype, registry())
+    }
+
+    /// [`Self::build`] with rules from elsewhere.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn build_with(
+        blocks: &[BlockPlan],
+        dims: &[usize],
+        dtype: DType,
+        rules: &dyn RuleSource,
+    ) -> Result<Self> {
         let input = InputShape {
             dims: dims.to_vec(),
             outputs: 10,
@@ -130,7 +144,7 @@ impl TestNetwork {
             seed: 1,
         };
         Ok(Self {
-            engine: Engine::new(Network::build(blocks, &input, registry(), &place)?),
+            engine: Engine::new(Network::build(blocks, &input, rules, &place)?),
             mode: Mode::default(),
         })
     }

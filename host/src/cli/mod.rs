@@ -11,6 +11,7 @@ pub mod doctor;
 mod environment;
 mod eval;
 mod experiments;
+mod genotype;
 mod logs;
 mod options;
 mod plugin_folders;
@@ -65,6 +66,9 @@ enum Command {
     /// Learning rules: what is loaded, what they can do, whether they keep their word
     #[command(subcommand)]
     Rules(rules::RulesCommand),
+    /// Architectures: show, convert, count, draw at random
+    #[command(subcommand)]
+    Genotype(genotype::GenotypeCommand),
     /// Data sets: list, fetch, verify, show
     Data(data::DataArgs),
     /// Configurations: show, reference, presets
@@ -133,6 +137,7 @@ fn dispatch(command: Command, open: Open) -> Result<ExitCode> {
         Command::Attack(args) => return attack::run(&args, open),
         Command::Eval(args) => eval::run(&args, open),
         Command::Rules(command) => rules::run(&command, open),
+        Command::Genotype(command) => genotype::run(&command, open),
         Command::Data(args) => data::run(&args),
         Command::Config(command) => config::run(&command, open),
         Command::Runs(command) => runs::run(&command),

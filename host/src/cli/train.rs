@@ -31,6 +31,8 @@ Examples:
   biorule train configs/quickstart.toml --dry-run
   biorule train configs/quickstart.toml --init-from runs/pretrained/latest
   biorule train configs/quickstart.toml --run-dir here --set training.gradient.epochs=20
+  biorule train mine.toml --genotype runs/search/genotype.json
+  biorule train --genotype DARTS_V2 --set data=cifar10 --dry-run
   biorule train --each configs/reproduce/bioflax/*.toml
   BIORULE__TRAINING__GRADIENT__EPOCHS=2 biorule train configs/quickstart.toml
 
@@ -139,7 +141,8 @@ pub(super) fn run(args: &TrainArgs, open: Open) -> Result<ExitCode> {
 
 /// The experiments of the command; a command without any is refused.
 fn plan_or_refuse(args: &TrainArgs, open: Open) -> Result<Vec<Planned>> {
-    if args.config.files.is_empty() && args.config.preset.is_empty() {
+    let named = !args.config.files.is_empty() || !args.config.preset.is_empty();
+    if !named && args.config.genotype.is_none() {
         return Err(Error::usage("no configuration given").hint(
             "try `biorule quickstart`, `biorule train configs/quickstart.toml`, or `--preset NAME`",
         ));

@@ -196,11 +196,25 @@ fn name_after_source(base: &mut Value, sources: &Sources) {
         _ => sources
             .presets
             .first()
-            .map(|preset| (stem(preset), "name of the preset")),
+            .map(|preset| (stem(preset), "name of the preset"))
+            .or_else(|| Some((genotype_name(table)?, "name of the genotype"))),
     };
     if let Some((name, origin)) = named {
         table.insert("name".into(), make(name, origin));
     }
+}
+
+/// What the genotype of a network is called: the last part of its path that can name a folder.
+fn genotype_name(table: &Table) -> Option<String> {
+    let ValueKind::Table(network) = &table.get("network")?.kind else {
+        return None;
+    };
+    let named = Path::new(network.get("genotype").and_then(value::text)?);
+    let stem = match named.file_stem()?.to_str()? {
+        "genotype" => named.parent()?.file_name()?.to_str().unwrap_or("genotype"),
+        stem => stem,
+    };
+    Some(stem.to_owned())
 }
 
 /// Lays `incoming`, a value for `path`, over `base`.

@@ -31,6 +31,8 @@ pub struct BlockShape {
     pub input: Vec<usize>,
     /// Shape at the input of its layer, after flatten; the input where it has no layer.
     pub layer_input: Vec<usize>,
+    /// Shape behind its layer, residual, graph or transform, before pooling.
+    pub unpooled: Vec<usize>,
     /// Shape of a sample at its output.
     pub output: Vec<usize>,
     /// Shapes of the blocks inside, those of a graph edge by edge.
@@ -73,6 +75,7 @@ fn through(block: &BlockPlan, input: &[usize], classes: usize) -> Result<BlockSh
     if let Some(transform) = &block.transform {
         shape = transformed(&block.name, *transform, &shape)?;
     }
+    let unpooled = shape.clone();
     if let Some(pool) = &block.pool {
         shape = pooled(&block.name, pool, &shape)?;
     }
@@ -83,6 +86,7 @@ fn through(block: &BlockPlan, input: &[usize], classes: usize) -> Result<BlockSh
         name: block.name.clone(),
         input: input.to_vec(),
         layer_input,
+        unpooled,
         output: shape,
         inner,
     })

@@ -11,6 +11,7 @@ mod driver;
 mod file;
 pub mod hebbian;
 pub mod krotov;
+pub mod nas;
 pub mod softhebb;
 mod suite;
 

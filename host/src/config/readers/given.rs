@@ -167,6 +167,7 @@ pub fn locate<'a>(steps: &[&'a str]) -> Option<(&'static str, &'a str)> {
         ["training", "gradient", ref rest @ ..] if !rest.is_empty() => {
             phase("training.gradient", rest)
         }
+        ["network", key] => Some(("network", key)),
         ["training", key] => Some(("training", key)),
         ["phases", _, ref rest @ ..] => phase("phases[]", rest),
         ["output", key] => Some(("output", key)),

@@ -37,6 +37,7 @@ const TOP: &[Reader] = &[
         Ok(None)
     }),
     always("blocks", NETWORK),
+    always("network", NETWORK),
     always("init_from", "the start of a run"),
     always(
         "init_blocks",
@@ -163,6 +164,23 @@ const DATA_AUGMENT: &[Reader] = &[
     Reader::only("cutout", AUGMENT, AUGMENTED, why::augment_without_phase),
 ];
 
+const CELLS: &[Reader] = &[
+    always("genotype", NETWORK),
+    always("channels", NETWORK),
+    always("cells", NETWORK),
+    always("stem", NETWORK),
+    always("rule_scope", NETWORK),
+    always("rule", "`rule_scope = \"all\"`; refused without"),
+    always("auxiliary", STEP),
+    always("drop_path", STEP),
+    Reader::only(
+        "drop_path_ramp",
+        STEP,
+        "`drop_path` is above 0",
+        why::ramp_without_drop_path,
+    ),
+];
+
 const BLOCK: &[Reader] = &[
     always("name", NETWORK),
     always("norm", NETWORK),
@@ -194,6 +212,9 @@ const BLOCK: &[Reader] = &[
     always("activation", NETWORK),
     always("norm_after", NETWORK),
     always("pool", NETWORK),
+    always("transform", NETWORK),
+    always("side", STEP),
+    always("recompute", STEP),
     always("residual", NETWORK),
     always("graph", NETWORK),
 ];
@@ -252,7 +273,21 @@ const NODE: &[Reader] = &[
     always("from", NETWORK),
 ];
 
-const EDGE: &[Reader] = &[always("source", NETWORK), always("blocks", NETWORK)];
+const EDGE: &[Reader] = &[
+    always("source", NETWORK),
+    always("blocks", NETWORK),
+    always("drop_path", STEP),
+];
+
+const TRANSFORM: &[Reader] = &[
+    always("kind", NETWORK),
+    always("stride", "`zero`; refused for `shift`"),
+    always("by", "`shift`; refused for `zero`"),
+];
+
+const SIDE: &[Reader] = &[always("weight", STEP), always("blocks", NETWORK)];
+
+const DROP_PATH: &[Reader] = &[always("p", STEP), always("ramp", STEP)];
 
 const TRAINING: &[Reader] = &[
     always("mode", PHASES),
@@ -435,6 +470,10 @@ pub const PLACES: &[Place] = &[
     place("blocks[].residual", RESIDUAL),
     place("blocks[].graph[]", NODE),
     place("blocks[].graph[].from[]", EDGE),
+    place("blocks[].graph[].from[].drop_path", DROP_PATH),
+    place("blocks[].transform", TRANSFORM),
+    place("blocks[].side", SIDE),
+    place("network", CELLS),
     place("training", TRAINING),
     place("training.local", LOCAL),
     place("training.gradient", GRADIENT),

@@ -1,7 +1,9 @@
 //! The conditions under which nothing reads a setting, each with its reason and what to do.
 
 use super::super::context::Credit;
-use super::super::plan::{Drive, MapPlan, PhasePlan, PoolKind, RunPlan, SchedulePlan, Warmup};
+use super::super::plan::{
+    BlockPlan, Drive, MapPlan, PhasePlan, PoolKind, RunPlan, SchedulePlan, Warmup,
+};
 use super::super::resolve::expand::Source;
 use super::reader::Scene;
 use crate::Result;
@@ -457,4 +459,14 @@ pub(super) fn empty_augmentation(plan: &RunPlan, sources: &[Source], warnings: &
             ));
         }
     }
+}
+
+/// Without a probability there is nothing to grow.
+pub(super) fn ramp_without_drop_path(scene: &Scene<'_>) -> Result<Option<String>> {
+    let dropped = |b: &BlockPlan| {
+        let nodes = b.graph.iter().flat_map(|g| &g.nodes);
+        nodes.flat_map(|n| &n.from).any(|e| e.drop_path.is_some())
+    };
+    let all = scene.plan.blocks.iter().any(dropped);
+    Ok((!all).then(|| "`network.drop_path` is 0".to_owned()))
 }

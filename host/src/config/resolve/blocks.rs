@@ -2,17 +2,18 @@
 
 use config::Value;
 
+use super::changes::{read_drop_path, read_transform};
 use super::tagged;
 use crate::config::check;
 use crate::config::context::{Credit, PlanContext, RuleSchema};
 use crate::config::numbers;
 use crate::config::section::{Section, join};
-use crate::config::settings::{BLOCK, EDGE, NODE, NORM, POOL, RESIDUAL};
+use crate::config::settings::{BLOCK, EDGE, NODE, NORM, POOL, RESIDUAL, SIDE};
 use crate::config::shown::Shown;
 use crate::config::value::{self, DEFAULT, Table};
 use crate::plan::{
     BlockPlan, EdgePlan, GraphPlan, LayerPlan, MapPlan, NodePlan, NormPlan, ParamValue, PoolPlan,
-    ResidualPlan,
+    ResidualPlan, SidePlan,
 };
 use crate::{Error, Result};
 
@@ -74,10 +75,15 @@ fn block(path: &str, table: Table, context: &dyn PlanContext) -> Result<(BlockPl
     let pool = read_pool(&mut s)?;
     let residual = read_residual(&mut s, context)?;
     let graph = read_graph(&mut s, context)?;
+    let transform = read_transform(&mut s)?;
+    let side = read_side(&mut s, context)?;
+    // Shown only where it is set: it changes no result.
+    let recompute = s.opt_flag("recompute")?.unwrap_or(false);
     let insides = [
         ("layer", layer.is_some()),
         ("residual", residual.is_some()),
         ("graph", graph.is_some()),
+        ("transform", transform.is_some()),
     ];
     if let [(a, _), (b, _), ..] = insides.iter().filter(|(_, is)| *is).collect::<Vec<_>>()[..] {
         return Err(Error::usage(format!("`{path}` has both `{a}` and `{b}`"))
@@ -97,9 +103,9 @@ fn block(path: &str, table: Table, context: &dyn PlanContext) -> Result<(BlockPl
         pool,
         residual,
         graph,
-        transform: None,
-        side: None,
-        recompute: false,
+        transform,
+        side,
+        recompute,
     };
     Ok((plan, s.close()))
 }
@@ -336,6 +342,22 @@ fn read_pool(s: &mut Section) -> Result<Option<PoolPlan>> {
     }))
 }
 
+fn read_side(s: &mut Section, context: &dyn PlanContext) -> Result<Option<SidePlan>> {
+    let path = s.at("side");
+    let Some(table) = s.table("side")? else {
+        return Ok(None);
+    };
+    let mut r = Section::open(&path, table, SIDE)?;
+    let weight = r.number("weight")?;
+    let blocks = blocks(&mut r, context)?;
+    if blocks.is_empty() {
+        return Err(Error::usage(format!("`{path}.blocks` is empty"))
+            .hint("end the head in a dense layer with `out = \"classes\"`"));
+    }
+    s.show_table("side", r.close());
+    Ok(Some(SidePlan { weight, blocks }))
+}
+
 fn read_residual(s: &mut Section, context: &dyn PlanContext) -> Result<Option<ResidualPlan>> {
     let path = s.at("residual");
     let Some(table) = s.table("residual")? else {
@@ -379,7 +401,11 @@ fn read_edges(n: &mut Section, context: &dyn PlanContext) -> Result<Vec<EdgePlan
         let mut e = Section::open(&join(&list, &i.to_string()), table, EDGE)?;
         let source = e.text("source")?;
         let blocks = blocks(&mut e, context)?;
-        edges.push(EdgePlan::new(source, blocks));
+        let drop_path = read_drop_path(&mut e)?;
+        edges.push(EdgePlan {
+            drop_path,
+            ..EdgePlan::new(source, blocks)
+        });
         shown.push(e.close());
     }
     n.show_tables("from", shown);

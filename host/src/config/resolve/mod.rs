@@ -3,9 +3,11 @@
 //! from block to block, phases.
 
 mod blocks;
+mod changes;
 mod data;
 pub(super) mod expand;
 mod init;
+mod network;
 mod phases;
 mod tagged;
 
@@ -114,6 +116,7 @@ pub fn resolve(sources: &layers::Sources, context: &dyn PlanContext) -> Result<R
 pub fn resolve_table(table: Table, context: &dyn PlanContext) -> Result<Resolved> {
     let given = Given::of(&table);
     let preset = preset_of(&table);
+    let (table, of_cells) = network::expanded(table)?;
     let inherited = phases::Inherited::of(&table);
     let mut top = Section::open("", shared_rule(spelled_once(table)), TOP)?;
     let name = top.text("name")?;
@@ -136,6 +139,9 @@ pub fn resolve_table(table: Table, context: &dyn PlanContext) -> Result<Resolved
     let blocks = blocks::blocks(&mut top, context)?;
     if blocks.is_empty() {
         return Err(no_blocks(&preset));
+    }
+    if of_cells && let Some(shape) = context.dataset(&data)? {
+        crate::search::network::check_images(&blocks, &shape)?;
     }
     let init = init::init(&mut top, &blocks)?;
     let (phases, sources) = if top.has("phases") {

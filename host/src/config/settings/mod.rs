@@ -4,11 +4,13 @@
 
 mod data;
 mod network;
+mod search;
 mod setting;
 mod training;
 
 pub use data::*;
 pub use network::*;
+pub use search::*;
 pub use setting::*;
 pub use training::*;
 
@@ -82,6 +84,12 @@ pub const TOP: &[Setting] = &[
         Kind::Tables("blocks[]"),
         "",
         "the network, input first; in a later layer a table `[blocks.NAME]` changes one block",
+    ),
+    Setting::new(
+        "network",
+        Kind::Table("network"),
+        "",
+        "a network of searched cells, in place of `blocks`",
     ),
     Setting::new(
         "rule",
@@ -181,6 +189,7 @@ pub fn sections() -> Vec<SectionDoc> {
     }];
     all.extend(data::sections());
     all.extend(network::sections());
+    all.extend(search::sections());
     all.extend(training::sections());
     all.push(SectionDoc {
         place: "output",

@@ -120,6 +120,24 @@ pub const BLOCK: &[Setting] = &[
         "pooling, `\"max 4/2/1\"` for kernel/stride/padding, `\"avg 2\"`, `\"avg global\"`; absent: none",
     ),
     Setting::new(
+        "transform",
+        Kind::Table("blocks[].transform"),
+        "",
+        "a change of shape in place of a layer: `\"zero\"`, `\"zero 2\"` (every second pixel) or `\"shift 1\"`; absent: none",
+    ),
+    Setting::new(
+        "side",
+        Kind::Table("blocks[].side"),
+        "",
+        "an auxiliary head on the block's output, run in training alone; absent: none",
+    ),
+    Setting::new(
+        "recompute",
+        Kind::Flag,
+        "",
+        "keep only the block's input for the backward pass and compute the rest again: less memory, the same bits; absent: false",
+    ),
+    Setting::new(
         "residual",
         Kind::Table("blocks[].residual"),
         "",
@@ -213,6 +231,67 @@ pub const EDGE: &[Setting] = &[
         "",
         "what stands on the edge, in order; absent: nothing, the value arrives unchanged",
     ),
+    Setting::new(
+        "drop_path",
+        Kind::Table("blocks[].graph[].from[].drop_path"),
+        "",
+        "drops the edge for some samples, in training; a number alone is `p`; absent: never",
+    ),
+];
+
+/// The settings of a change of shape.
+pub const TRANSFORM: &[Setting] = &[
+    Setting::new(
+        "kind",
+        Kind::Choice(&["zero", "shift"]),
+        "",
+        "zeros in place of the value, or the map without its first rows and columns",
+    ),
+    Setting::new(
+        "stride",
+        Kind::Whole,
+        "1",
+        "zero: every so many pixels along both axes",
+    )
+    .min(1.0),
+    Setting::new("by", Kind::Whole, "1", "shift: rows and columns left out").min(1.0),
+];
+
+/// The settings of an auxiliary head.
+pub const SIDE: &[Setting] = &[
+    Setting::new(
+        "weight",
+        Kind::Number,
+        "0.4",
+        "factor on the loss of the head, which is added to the network's",
+    )
+    .min(0.0)
+    .source("Liu et al. 2019"),
+    Setting::new(
+        "blocks",
+        Kind::Tables("blocks[]"),
+        "",
+        "the head; it ends in a number for each class",
+    ),
+];
+
+/// The settings of drop path.
+pub const DROP_PATH: &[Setting] = &[
+    Setting::new(
+        "p",
+        Kind::Number,
+        "",
+        "probability that a sample loses what the edge brings, in training; the others are scaled by 1/(1 − p)",
+    )
+    .range(0.0, 0.999_999)
+    .source("Larsson et al. 2017"),
+    Setting::new(
+        "ramp",
+        Kind::Flag,
+        "true",
+        "the probability grows with the epochs, from 0 to `p`; off: it is `p` from the start",
+    )
+    .source("Liu et al. 2019; BioNAS: off"),
 ];
 
 /// The settings of a residual block's inside.
@@ -301,5 +380,12 @@ pub(super) fn sections() -> Vec<SectionDoc> {
             NODE,
         ),
         section("blocks[].graph[].from[]", "An edge of a graph.", EDGE),
+        section(
+            "blocks[].graph[].from[].drop_path",
+            "Drop path of an edge.",
+            DROP_PATH,
+        ),
+        section("blocks[].transform", "A change of shape.", TRANSFORM),
+        section("blocks[].side", "An auxiliary head.", SIDE),
     ]
 }
