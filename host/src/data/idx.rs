@@ -6,7 +6,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::dataset::{Dataset, Provenance, Shape, Split, Targets, Values};
-use super::read::{damaged, open, read_up_to};
+use super::read::{damaged, incomplete, open, read_up_to};
 use super::set::{SetInfo, Source};
 use crate::{Error, Result};
 
@@ -355,7 +355,7 @@ fn image_sizes(path: &Path, from: &mut dyn Read) -> Result<(usize, Shape)> {
     let [count, height, width] = header(path, from, IMAGES, "idx images")?;
     let shape = Shape::new(1, height, width);
     if shape.is_empty() || height.saturating_mul(width) > 1 << 24 {
-        return Err(damaged(path, "images of a plausible size", shape));
+        return Err(incomplete(path, "images of a plausible size", shape));
     }
     holds(path, count, "images", shape.len())?;
     Ok((count, shape))
@@ -367,12 +367,12 @@ const TIGHTEST: u128 = 1032;
 /// Refuses a header that promises nothing, or more than the file can hold: nothing is made for it.
 fn holds(path: &Path, count: usize, what: &str, each: usize) -> Result<()> {
     if count == 0 {
-        return Err(damaged(path, format!("one or more {what}"), "none"));
+        return Err(incomplete(path, format!("one or more {what}"), "none"));
     }
     let promised = count as u128 * each as u128;
     let file = std::fs::metadata(path).map(|meta| u128::from(meta.len()));
     match file {
-        Ok(bytes) if promised > bytes * TIGHTEST => Err(damaged(
+        Ok(bytes) if promised > bytes * TIGHTEST => Err(incomplete(
             path,
             format!("{promised} bytes after the header ({count} x {each})"),
             format!("a file of {bytes} bytes"),
@@ -537,7 +537,7 @@ mod tests {
             (
                 idx(IMAGES, &[u32::MAX, 28, 28], &[0; 64]),
                 labels,
-                &[I, "found 64 bytes"],
+                &[I, "found a file of 80 bytes"],
             ),
         ];
         for (at, (images, labels, parts)) in cases.into_iter().enumerate() {
