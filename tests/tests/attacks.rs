@@ -401,6 +401,8 @@ fn the_command_measures_writes_and_repeats_itself() {
         "300",
         "--steps",
         "5",
+        "--step-size",
+        "16/255",
     ];
     let first = attacked(&run, &list);
     let rows = first["rows"].as_array().expect("rows");
@@ -551,6 +553,10 @@ class Net(torch.nn.Module):
         return layer(torch.relu(layer(x, "hidden")), "readout")
 net, x, y = Net().eval(), p["x"], p["y"]
 torch.manual_seed(0)
+class Square(torchattacks.Square):
+    # Theirs never reaches the last row and column, a third of an 8x8 picture's places at first.
+    def random_int(self, low=0, high=1, shape=[1]):
+        return (low + (high - low + 1) * torch.rand(shape)).long()
 def count(attack):
     return int((net(attack(x, y)).argmax(1) == y).sum()) if attack else int((net(x).argmax(1) == y).sum())
 A, e, a = torchattacks, 24/255, 4/255
@@ -564,7 +570,7 @@ print(json.dumps({
     "apgd": count(A.APGD(net, norm="Linf", eps=e, steps=20)),
     "apgd-dlr": count(A.APGD(net, norm="Linf", eps=e, steps=20, loss="dlr")),
     "apgd-l2": count(A.APGD(net, norm="L2", eps=0.6, steps=20)),
-    "square": count(A.Square(net, eps=e, n_queries=300)),
+    "square": count(Square(net, eps=e, n_queries=300)),
 }))
 "#;
 
@@ -615,7 +621,8 @@ fn torchattacks_finds_the_same() {
     let radius = ["--epsilon", "24/255", "--limit", "500"];
     let length = ["--epsilon", "0.6", "--norm", "l2", "--limit", "500"];
     let stepped = ["--steps", "10", "--step-size", "4/255"];
-    // Pictures that may be told apart: on the border of two classes, or by other random numbers.
+    // Pictures that may be told apart: those on the border of two classes, or by other random
+    // numbers. Over five seeds here PGD leaves 307 to 317 right, and TPGD 368 to 384.
     let cases: [(&str, &str, &[&str], &[&str], i64); 9] = [
         ("fgsm", "fgsm", &radius, &[], 2),
         (
@@ -625,7 +632,7 @@ fn torchattacks_finds_the_same() {
             &["--steps", "10", "--step-size", "4/255", "--no-random-start"],
             2,
         ),
-        ("pgd-random", "pgd", &radius, &stepped, 5),
+        ("pgd-random", "pgd", &radius, &stepped, 15),
         (
             "pgd-l2",
             "pgd",
@@ -633,12 +640,13 @@ fn torchattacks_finds_the_same() {
             &["--steps", "10", "--step-size", "0.1", "--no-random-start"],
             2,
         ),
-        ("tpgd", "tpgd", &radius, &stepped, 5),
+        ("tpgd", "tpgd", &radius, &stepped, 20),
         ("apgd", "apgd", &radius, &["--steps", "20"], 5),
         ("apgd-dlr", "apgd-dlr", &radius, &["--steps", "20"], 5),
         ("apgd-l2", "apgd", &length, &["--steps", "20"], 5),
         ("square", "square", &radius, &["--queries", "300"], 15),
     ];
+    let mut wrong = Vec::new();
     for (name, attack, ball, settings, may) in cases {
         let ours = attacked(&run, &[&["--attack", attack], ball, settings].concat());
         let row = &ours["rows"][0];
@@ -650,7 +658,9 @@ fn torchattacks_finds_the_same() {
             theirs(name)
         );
         assert_eq!(clean, theirs("clean"));
-        let apart = (robust - theirs(name)).abs();
-        assert!(apart <= may, "{name}: {robust} and {}", theirs(name));
+        if (robust - theirs(name)).abs() > may {
+            wrong.push(format!("{name}: {robust} and {}", theirs(name)));
+        }
     }
+    assert_eq!(wrong, [""; 0]);
 }

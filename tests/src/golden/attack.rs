@@ -14,7 +14,7 @@ use biorule::config::{
 use biorule::data::PixelSpace;
 use biorule::device::{Place, budget::Budget};
 use biorule::nn::build::Placement;
-use biorule::nn::{InputShape, Mode, Network, Pass};
+use biorule::nn::{Clock, InputShape, Mode, Network, Pass};
 use candle_core::{DType, Device, Tensor};
 
 use super::{Checks, File, Recogniser, Tolerance};
@@ -391,7 +391,7 @@ fn network(file: &File, tag: &str) -> Result<Network> {
     });
     for k in 0..3 {
         let x = drawn(&format!("{tag}.warm{k}"), &[8, 3, 32, 32], 0.5, 0.5)?;
-        let mut pass = Pass::inference();
+        let mut pass = Pass::local(Clock::default());
         network.forward_all(&mut pass, &x)?;
     }
     Ok(network)
