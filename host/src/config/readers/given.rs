@@ -123,12 +123,11 @@ fn needs_rule(blocks: &Value) -> bool {
         let ValueKind::Table(block) = &block.kind else {
             return false;
         };
-        let inner = match block.get("residual").map(|r| &r.kind) {
-            Some(ValueKind::Table(residual)) => residual.get("blocks"),
-            _ => None,
-        };
         let own = block.contains_key("layer") && !block.contains_key("rule");
-        own || inner.is_some_and(needs_rule)
+        let mut inside = false;
+        // A copy, since lists of blocks are shown to be changed.
+        value::each_inside(&mut block.clone(), &mut |inner| inside |= needs_rule(inner));
+        own || inside
     })
 }
 
@@ -166,6 +165,11 @@ fn block<'a>(steps: &[&'a str]) -> Option<(&'static str, &'a str)> {
         ["pool", key] => Some(("blocks[].pool", key)),
         ["residual", "blocks", _, ref rest @ ..] => block(rest),
         ["residual", key] => Some(("blocks[].residual", key)),
+        ["side", "blocks", _, ref rest @ ..] => block(rest),
+        ["side", key] => Some(("blocks[].side", key)),
+        ["graph", _, "from", _, "blocks", _, ref rest @ ..] => block(rest),
+        ["graph", _, "from", _, key] => Some(("blocks[].graph[].from[]", key)),
+        ["graph", _, key] => Some(("blocks[].graph[]", key)),
         [key] => Some(("blocks[]", key)),
         _ => None,
     }
@@ -173,7 +177,9 @@ fn block<'a>(steps: &[&'a str]) -> Option<(&'static str, &'a str)> {
 
 fn phase<'a>(place: &'static str, steps: &[&'a str]) -> Option<(&'static str, &'a str)> {
     match *steps {
-        ["optimizer", key] => Some(("phases[].optimizer", key)),
+        ["optimizer", key] | ["groups", _, "optimizer", key] => Some(("phases[].optimizer", key)),
+        ["groups", _, key] => Some(("phases[].groups[]", key)),
+        ["gradient_clip", "norm"] => Some((place, "gradient_clip")),
         ["schedule", key] => Some(("phases[].schedule", key)),
         ["local_rate", key] => Some(("phases[].local_rate", key)),
         ["stop", key] => Some(("phases[].stop", key)),

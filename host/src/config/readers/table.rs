@@ -17,6 +17,7 @@ const AUGMENT: &str = "augmentation of training images";
 const NETWORK: &str = "the network";
 const STEP: &str = "each training step";
 const PHASES: &str = "the order of phases";
+const DRIVES_BLOCK: &str = "a phase that is driven by the loss trains the block";
 const LOSS_ONLY: &str = "phases with `drive = \"gradient\"` or `\"both\"`";
 const AUGMENTED: &str = "phases on the set with `augment = true`";
 const KEPT: &str = "the output of a frozen prefix is kept";
@@ -177,6 +178,10 @@ const BLOCK: &[Reader] = &[
     always("pool", NETWORK),
     always("residual", NETWORK),
     always("graph", NETWORK),
+    always("shift", NETWORK),
+    always("zero", NETWORK),
+    Reader::only("side", STEP, DRIVES_BLOCK, why::head_without_loss),
+    Reader::only("recompute", STEP, DRIVES_BLOCK, why::recompute_without_loss),
 ];
 
 const NORM: &[Reader] = &[
@@ -222,7 +227,27 @@ const NODE: &[Reader] = &[
     always("from", NETWORK),
 ];
 
-const EDGE: &[Reader] = &[always("source", NETWORK), always("blocks", NETWORK)];
+const EDGE: &[Reader] = &[
+    always("source", NETWORK),
+    always("blocks", NETWORK),
+    Reader::only(
+        "drop_path",
+        STEP,
+        "a phase trains the block",
+        why::drop_path_untrained,
+    ),
+    Reader::only(
+        "drop_path_ramp",
+        STEP,
+        "with `drop_path`, in phases with a number of epochs",
+        why::ramp_without_drop_path,
+    ),
+];
+
+const SIDE: &[Reader] = &[
+    Reader::only("weight", STEP, DRIVES_BLOCK, why::head_without_loss),
+    Reader::only("blocks", STEP, DRIVES_BLOCK, why::head_without_loss),
+];
 
 const TRAINING: &[Reader] = &[
     always("mode", PHASES),
@@ -256,6 +281,7 @@ const GRADIENT: &[Reader] = &[
     EVALUATE_EVERY,
     LOSS,
     OPTIMIZER_TABLE,
+    GROUPS,
     SCHEDULE,
     GRADIENT_CLIP,
     CLASS_WEIGHTS,
@@ -266,6 +292,7 @@ const GRADIENT: &[Reader] = &[
 const EVALUATE_EVERY: Reader = always("evaluate_every", EPOCH_END);
 const STOP_EARLY: Reader = always("stop", EPOCH_END);
 const OPTIMIZER_TABLE: Reader = Reader::only("optimizer", STEP, LOSS_ONLY, why::not_driven);
+const GROUPS: Reader = Reader::only("groups", STEP, LOSS_ONLY, why::not_driven);
 const GRADIENT_CLIP: Reader = Reader::only("gradient_clip", STEP, LOSS_ONLY, why::not_driven);
 const CLASS_WEIGHTS: Reader = always("class_weights", "the loss; refused in local phases");
 /// Warned about with the set it belongs to.
@@ -309,6 +336,7 @@ const PHASE: &[Reader] = &[
     EVALUATE_EVERY,
     LOSS,
     OPTIMIZER_TABLE,
+    GROUPS,
     SCHEDULE,
     LOCAL_RATE,
     STOP_EARLY,
@@ -326,6 +354,12 @@ const OPTIMIZER: &[Reader] = &[
     Reader::only("eps", STEP, LOSS_ONLY, why::not_driven),
     Reader::only("weight_decay", STEP, LOSS_ONLY, why::not_driven),
     Reader::only("decoupled_decay", STEP, LOSS_ONLY, why::not_driven),
+];
+
+const GROUP: &[Reader] = &[
+    Reader::only("prefixes", STEP, LOSS_ONLY, why::not_driven),
+    Reader::only("roles", STEP, LOSS_ONLY, why::not_driven),
+    Reader::only("optimizer", STEP, LOSS_ONLY, why::not_driven),
 ];
 
 const SCHEDULES: &[Reader] = &[
@@ -395,11 +429,13 @@ pub const PLACES: &[Place] = &[
     place("blocks[].residual", RESIDUAL),
     place("blocks[].graph[]", NODE),
     place("blocks[].graph[].from[]", EDGE),
+    place("blocks[].side", SIDE),
     place("training", TRAINING),
     place("training.local", LOCAL),
     place("training.gradient", GRADIENT),
     place("phases[]", PHASE),
     place("phases[].optimizer", OPTIMIZER),
+    place("phases[].groups[]", GROUP),
     place("phases[].schedule", SCHEDULES),
     place("phases[].local_rate", LOCAL_RATES),
     place("phases[].stop", STOP),

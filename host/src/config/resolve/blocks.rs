@@ -7,12 +7,12 @@ use crate::config::check;
 use crate::config::context::{Credit, PlanContext, RuleSchema};
 use crate::config::numbers;
 use crate::config::section::{Section, join};
-use crate::config::settings::{BLOCK, EDGE, NODE, NORM, POOL, RESIDUAL};
+use crate::config::settings::{BLOCK, EDGE, NODE, NORM, POOL, RESIDUAL, SIDE};
 use crate::config::shown::Shown;
 use crate::config::value::{self, DEFAULT, Table};
 use crate::plan::{
-    BlockPlan, EdgePlan, GraphPlan, LayerPlan, MapPlan, NodePlan, NormPlan, ParamValue, PoolPlan,
-    ResidualPlan,
+    BlockPlan, DropPathPlan, EdgePlan, GraphPlan, LayerPlan, MapPlan, NodePlan, NormPlan,
+    ParamValue, PoolPlan, ResidualPlan, SidePlan, TransformPlan,
 };
 use crate::{Error, Result};
 
@@ -74,10 +74,15 @@ fn block(path: &str, table: Table, context: &dyn PlanContext) -> Result<(BlockPl
     let pool = read_pool(&mut s)?;
     let residual = read_residual(&mut s, context)?;
     let graph = read_graph(&mut s, context)?;
+    let (shift, zero) = (s.whole("shift")? as usize, s.whole("zero")? as usize);
+    let side = read_side(&mut s, context)?;
+    let recompute = s.flag("recompute")?;
     let insides = [
         ("layer", layer.is_some()),
         ("residual", residual.is_some()),
         ("graph", graph.is_some()),
+        ("shift", shift > 0),
+        ("zero", zero > 0),
     ];
     if let [(a, _), (b, _), ..] = insides.iter().filter(|(_, is)| *is).collect::<Vec<_>>()[..] {
         return Err(Error::usage(format!("`{path}` has both `{a}` and `{b}`"))
@@ -97,9 +102,13 @@ fn block(path: &str, table: Table, context: &dyn PlanContext) -> Result<(BlockPl
         pool,
         residual,
         graph,
-        transform: None,
-        side: None,
-        recompute: false,
+        transform: match (shift, zero) {
+            (0, 0) => None,
+            (0, stride) => Some(TransformPlan::Zero { stride }),
+            (by, _) => Some(TransformPlan::Shift { by }),
+        },
+        side,
+        recompute,
     };
     Ok((plan, s.close()))
 }
@@ -347,6 +356,22 @@ fn read_residual(s: &mut Section, context: &dyn PlanContext) -> Result<Option<Re
     Ok(Some(ResidualPlan { blocks, shortcut }))
 }
 
+fn read_side(s: &mut Section, context: &dyn PlanContext) -> Result<Option<SidePlan>> {
+    let path = s.at("side");
+    let Some(table) = s.table("side")? else {
+        return Ok(None);
+    };
+    let mut side = Section::open(&path, table, SIDE)?;
+    let weight = side.number("weight")?;
+    let blocks = blocks(&mut side, context)?;
+    if blocks.is_empty() {
+        return Err(Error::usage(format!("`{path}.blocks` is empty"))
+            .hint("end the head in a dense layer with `out = \"classes\"`"));
+    }
+    s.show_table("side", side.close());
+    Ok(Some(SidePlan { weight, blocks }))
+}
+
 fn read_graph(s: &mut Section, context: &dyn PlanContext) -> Result<Option<GraphPlan>> {
     if !s.has("graph") {
         return Ok(None);
@@ -375,7 +400,11 @@ fn read_edges(n: &mut Section, context: &dyn PlanContext) -> Result<Vec<EdgePlan
         let mut e = Section::open(&join(&list, &i.to_string()), table, EDGE)?;
         let source = e.text("source")?;
         let blocks = blocks(&mut e, context)?;
-        edges.push(EdgePlan::new(source, blocks));
+        let (p, ramp) = (e.number("drop_path")?, e.flag("drop_path_ramp")?);
+        edges.push(EdgePlan {
+            drop_path: (p > 0.0).then_some(DropPathPlan { p, ramp }),
+            ..EdgePlan::new(source, blocks)
+        });
         shown.push(e.close());
     }
     n.show_tables("from", shown);

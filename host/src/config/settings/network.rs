@@ -126,6 +126,34 @@ pub const BLOCK: &[Setting] = &[
         "makes this a residual block: `y = activation(inner(x) + shortcut(x))`",
     ),
     Setting::new(
+        "shift",
+        Kind::Whole,
+        "0",
+        "in place of a layer: leave out so many rows at the top and columns at the left; a factorised reduction joins a strided convolution without and one with it",
+    )
+    .unit("pixels"),
+    Setting::new(
+        "zero",
+        Kind::Whole,
+        "0",
+        "in place of a layer: zeros of the shape of every so many-th pixel (`none` of a search space); 0 is off",
+    )
+    .unit("pixels"),
+    Setting::new(
+        "side",
+        Kind::Table("blocks[].side"),
+        "",
+        "an auxiliary head on the block's output, in phases that are driven by the loss",
+    )
+    .source("Szegedy et al. 2015"),
+    Setting::new(
+        "recompute",
+        Kind::Flag,
+        "false",
+        "keep only the block's input in the forward pass and repeat the forward pass in the backward pass: less memory, more time, the same results",
+    )
+    .source("PyTorch `checkpoint`"),
+    Setting::new(
         "graph",
         Kind::Tables("blocks[].graph[]"),
         "",
@@ -205,6 +233,39 @@ pub const EDGE: &[Setting] = &[
         Kind::Tables("blocks[]"),
         "",
         "what stands on the edge, in order; absent: nothing, the value arrives unchanged",
+    ),
+    Setting::new(
+        "drop_path",
+        Kind::Number,
+        "0.0",
+        "in training, drop what the edge brings for a sample with this probability p, and scale it by `1/(1 − p)` else",
+    )
+    .range(0.0, 0.999_999)
+    .source("Larsson et al. 2017"),
+    Setting::new(
+        "drop_path_ramp",
+        Kind::Flag,
+        "false",
+        "the probability grows with the epochs, `p·epoch/epochs`; off: it is always p",
+    )
+    .source("DARTS"),
+];
+
+/// The settings of an auxiliary head.
+pub const SIDE: &[Setting] = &[
+    Setting::new(
+        "weight",
+        Kind::Number,
+        "0.4",
+        "the loss is that of the network plus this times that of the head",
+    )
+    .min(0.0)
+    .source("DARTS"),
+    Setting::new(
+        "blocks",
+        Kind::Tables("blocks[]"),
+        "",
+        "the head, which ends in one output for each class",
     ),
 ];
 
@@ -294,5 +355,6 @@ pub(super) fn sections() -> Vec<SectionDoc> {
             NODE,
         ),
         section("blocks[].graph[].from[]", "An edge of a graph.", EDGE),
+        section("blocks[].side", "An auxiliary head.", SIDE),
     ]
 }
