@@ -272,6 +272,10 @@ impl Bases {
                     Value::Array((0..n).map(|_| extreme(random)).collect())
                 }
             },
+            Kind::NumberOr(key) => match random.below(2) {
+                0 => extreme(random),
+                _ => Value::Table(toml::Table::from_iter([(key.to_owned(), extreme(random))])),
+            },
             Kind::Labels => {
                 let n = random.below(4);
                 let one = |random: &mut Random| match random.below(2) {

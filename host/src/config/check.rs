@@ -71,6 +71,28 @@ fn block_names(blocks: &[BlockPlan]) -> Result<BTreeSet<String>> {
     Ok(names)
 }
 
+/// Refuses a group of tensors that are in no block that the phase trains.
+fn groups(phase: &PhasePlan, path: &str, plan: &RunPlan) -> Result<()> {
+    let outer = plan.blocks.iter().filter(|block| {
+        let all = every_block(std::slice::from_ref(block));
+        all.iter().any(|b| phase.blocks.contains(&b.name))
+    });
+    let starts: Vec<String> = outer.map(|b| format!("blocks.{}.", b.name)).collect();
+    for (i, group) in phase.groups.iter().enumerate() {
+        let lost = group.prefixes.iter().find(|prefix| {
+            let meets = |start: &String| start.starts_with(*prefix) || prefix.starts_with(start);
+            !starts.iter().any(meets)
+        });
+        if let Some(lost) = lost {
+            return Err(Error::usage(format!(
+                "`{path}.groups.{i}.prefixes` has `{lost}`, with which no tensor begins that learns in the phase"
+            ))
+            .hint(format!("names begin with `{}`", starts.join("`, `"))));
+        }
+    }
+    Ok(())
+}
+
 fn phases(plan: &RunPlan, names: &BTreeSet<String>, context: &dyn PlanContext) -> Result<()> {
     let mut seen = BTreeSet::new();
     for phase in &plan.phases {
@@ -108,6 +130,7 @@ fn phases(plan: &RunPlan, names: &BTreeSet<String>, context: &dyn PlanContext) -
                 None => e.hint("name a set under `extra_data`, or a part in `data.parts`"),
             });
         }
+        groups(phase, &path, plan)?;
         driven(phase, &path, plan, context)?;
     }
     Ok(())

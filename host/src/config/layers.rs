@@ -423,9 +423,10 @@ fn prepare(key: &str, path: &str, mut incoming: Value) -> Result<Value> {
     Ok(incoming)
 }
 
-/// Prefix of the names of a residual block's inner blocks.
+/// Prefix of the names of blocks inside a residual block or an auxiliary head.
 fn inner_prefix(path: &str) -> String {
-    match path.strip_suffix(".residual.blocks") {
+    let inside = [".residual.blocks", ".side.blocks"];
+    match inside.iter().find_map(|end| path.strip_suffix(end)) {
         Some(outer) => format!("{}_", outer.rsplit('.').next().unwrap_or(outer)),
         None => String::new(),
     }

@@ -286,6 +286,30 @@ impl Section {
         Ok(x)
     }
 
+    /// A number that has to be there, and whether it stands under the key that the setting names.
+    ///
+    /// # Errors
+    /// Usage error where it is absent, out of range or something else.
+    pub fn number_or(&mut self, key: &str) -> Result<(f64, bool)> {
+        let Kind::NumberOr(inner) = self.setting(key)?.kind else {
+            return Err(Error::internal(format!("setting `{key}` takes no table")));
+        };
+        let (missing, from) = (self.missing(key), self.origin(key));
+        let number = |v: &Value| value::number(v).filter(|x| x.is_finite());
+        let expected = format!("a number or `{{ {inner} = number }}`");
+        let read = self.read(key, &expected, |v| match &v.kind {
+            ValueKind::Table(table) if table.len() == 1 => {
+                let x = table.get(inner).and_then(number)?;
+                let shown = toml::Table::from_iter([(inner.to_owned(), x.into())]);
+                Some(((x, true), toml::Value::Table(shown)))
+            }
+            _ => number(v).map(|x| ((x, false), toml::Value::Float(x))),
+        })?;
+        let (x, by_key) = read.ok_or(missing)?;
+        self.in_range(key, x, &from)?;
+        Ok((x, by_key))
+    }
+
     /// A number that has to be there.
     ///
     /// # Errors

@@ -238,15 +238,17 @@ pub fn to_toml(value: &Value) -> toml::Value {
     }
 }
 /// Shows `visit` each list of blocks inside the table of a block, before it is read: the inner path
-/// of a residual block, the edges of a graph.
+/// of a residual block, the edges of a graph, an auxiliary head.
 pub fn each_inside(block: &mut Table, visit: &mut dyn FnMut(&mut Value)) {
     let mut list = |table: &mut Table| {
         if let Some(blocks) = table.get_mut("blocks") {
             visit(blocks);
         }
     };
-    if let Some(ValueKind::Table(residual)) = block.get_mut("residual").map(|r| &mut r.kind) {
-        list(residual);
+    for key in ["residual", "side"] {
+        if let Some(ValueKind::Table(inner)) = block.get_mut(key).map(|r| &mut r.kind) {
+            list(inner);
+        }
     }
     each_table(block, "graph", &mut |node| {
         each_table(node, "from", &mut list)

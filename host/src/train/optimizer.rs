@@ -285,3 +285,125 @@ fn scale_to_norm(gradients: &BTreeMap<Arc<str>, Tensor>, norm: f64) -> Result<Op
     let scale = ((total + CLIP_EPS)?.recip()? * norm)?;
     Ok(Some(scale.minimum(1.0)?))
 }
+
+#[cfg(test)]
+mod tests {
+    use candle_core::{DType, Device};
+
+    use super::*;
+
+    const SGD: OptimizerPlan = OptimizerPlan::Sgd {
+        lr: 0.1,
+        momentum: 0.0,
+        weight_decay: 0.0,
+        decoupled_decay: 0.0,
+    };
+
+    fn ones(names: &[(&str, Role)]) -> Vec<NamedTensor> {
+        let one = |&(name, role): &(&str, Role)| NamedTensor {
+            name: Arc::from(name),
+            tensor: Tensor::ones(2, DType::F64, &Device::Cpu).expect("a tensor"),
+            role,
+            learns: true,
+        };
+        names.iter().map(one).collect()
+    }
+
+    fn gradients(tensors: &[NamedTensor], values: [f64; 2]) -> Vec<(Arc<str>, Tensor)> {
+        let one = |t: &NamedTensor| {
+            let grad = Tensor::new(&values, &Device::Cpu).expect("a gradient");
+            (t.name.clone(), grad)
+        };
+        tensors.iter().map(one).collect()
+    }
+
+    fn values(tensors: &[NamedTensor]) -> Vec<f64> {
+        let all = tensors.iter().map(|t| t.tensor.to_vec1::<f64>());
+        all.flat_map(|v| v.expect("numbers")).collect()
+    }
+
+    /// PyTorch's `clip_grad_norm_`: one factor for all gradients, which depends on none of their
+    /// elements alone.
+    #[test]
+    fn the_norm_of_all_gradients_together_is_clipped() {
+        let names = [("a", Role::Weight), ("b", Role::Weight)];
+        for (norm, clipped) in [(1.0, true), (100.0, false), (0.0, false)] {
+            let tensors = ones(&names);
+            let clip = GradientClip::Norm { norm };
+            let mut optimizer = Optimizer::new(&SGD, clip, &tensors).expect("an optimiser");
+            let grads = gradients(&tensors, [3.0, -4.0]);
+            optimizer.step(grads, 0.1).expect("a step");
+            // Twice 3 and 4: the norm is 5·√2.
+            let factor = match clipped {
+                true => norm / (50f64.sqrt() + 1e-6),
+                false => 1.0,
+            };
+            for (at, value) in values(&tensors).into_iter().enumerate() {
+                let expected = 1.0 - 0.1 * factor * [3.0, -4.0][at % 2];
+                assert!((value - expected).abs() < 1e-15, "{value} {expected}");
+            }
+        }
+    }
+
+    #[test]
+    fn each_group_has_its_own_learning_rate_and_decay() {
+        let tensors = ones(&[
+            ("blocks.body.layer.weight", Role::Weight),
+            ("blocks.body.layer.bias", Role::Bias),
+            ("blocks.body.norm.weight", Role::Weight),
+            ("blocks.head.layer.weight", Role::Weight),
+        ]);
+        let group = |prefixes: &[&str], roles: &[TensorRole], lr, weight_decay| GroupPlan {
+            prefixes: prefixes.iter().map(|p| (*p).to_owned()).collect(),
+            roles: roles.to_vec(),
+            optimizer: OptimizerPlan::Sgd {
+                lr,
+                momentum: 0.0,
+                weight_decay,
+                decoupled_decay: 0.0,
+            },
+        };
+        let groups = [
+            group(&["blocks.head."], &[], 0.2, 0.5),
+            group(&[], &[TensorRole::Bias, TensorRole::Norm], 0.3, 0.0),
+        ];
+        let optimizer = Optimizer::grouped(&SGD, &groups, 0.0, &tensors);
+        let mut optimizer = optimizer.expect("an optimiser");
+        let grads = gradients(&tensors, [1.0, 2.0]);
+        optimizer
+            .step_at(grads, &|base| base * 0.5)
+            .expect("a step");
+        let step = |lr: f64, decay: f64, g: f64| 1.0 - 0.5 * lr * (g + decay);
+        let expected = [(0.1, 0.0), (0.3, 0.0), (0.3, 0.0), (0.2, 0.5)];
+        let expected = expected
+            .iter()
+            .flat_map(|&(lr, d)| [1.0, 2.0].map(|g| step(lr, d, g)));
+        for (value, expected) in values(&tensors).into_iter().zip(expected) {
+            assert!((value - expected).abs() < 1e-15, "{value} {expected}");
+        }
+    }
+
+    /// Names of moments say nothing of groups, so that a checkpoint outlives a change of them.
+    #[test]
+    fn groups_change_no_names_of_a_checkpoint() {
+        let tensors = ones(&[("a", Role::Weight), ("b", Role::Bias)]);
+        let adam = OptimizerPlan::Adam {
+            lr: 0.1,
+            betas: [0.9, 0.999],
+            eps: 1e-8,
+            weight_decay: 0.0,
+            decoupled_decay: 0.0,
+        };
+        let group = GroupPlan {
+            prefixes: Vec::new(),
+            roles: vec![TensorRole::Bias],
+            optimizer: adam.clone(),
+        };
+        let names = |groups: &[GroupPlan]| -> Vec<String> {
+            let optimizer = Optimizer::grouped(&adam, groups, 0.0, &tensors);
+            let all = optimizer.expect("an optimiser").tensors().into_iter();
+            all.map(|(name, _)| name).collect()
+        };
+        assert_eq!(names(&[group]), names(&[]));
+    }
+}

@@ -183,6 +183,11 @@ fn block<'a>(steps: &[&'a str]) -> Option<(&'static str, &'a str)> {
         ["pool", key] => Some(("blocks[].pool", key)),
         ["residual", "blocks", _, ref rest @ ..] => block(rest),
         ["residual", key] => Some(("blocks[].residual", key)),
+        ["side", "blocks", _, ref rest @ ..] => block(rest),
+        ["side", key] => Some(("blocks[].side", key)),
+        ["graph", _, "from", _, "blocks", _, ref rest @ ..] => block(rest),
+        ["graph", _, "from", _, key] => Some(("blocks[].graph[].from[]", key)),
+        ["graph", _, key] => Some(("blocks[].graph[]", key)),
         [key] => Some(("blocks[]", key)),
         _ => None,
     }
@@ -190,7 +195,9 @@ fn block<'a>(steps: &[&'a str]) -> Option<(&'static str, &'a str)> {
 
 fn phase<'a>(place: &'static str, steps: &[&'a str]) -> Option<(&'static str, &'a str)> {
     match *steps {
-        ["optimizer", key] => Some(("phases[].optimizer", key)),
+        ["optimizer", key] | ["groups", _, "optimizer", key] => Some(("phases[].optimizer", key)),
+        ["groups", _, key] => Some(("phases[].groups[]", key)),
+        ["gradient_clip", "norm"] => Some((place, "gradient_clip")),
         ["schedule", key] => Some(("phases[].schedule", key)),
         ["local_rate", key] => Some(("phases[].local_rate", key)),
         ["stop", key] => Some(("phases[].stop", key)),

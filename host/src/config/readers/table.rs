@@ -17,6 +17,7 @@ const AUGMENT: &str = "augmentation of training images";
 const NETWORK: &str = "the network";
 const STEP: &str = "each training step";
 const PHASES: &str = "the order of phases";
+const DRIVES_BLOCK: &str = "a phase that is driven by the loss trains the block";
 const LOSS_ONLY: &str = "phases with `drive = \"gradient\"` or `\"both\"`";
 const AUGMENTED: &str = "phases on the set with `augment = true`";
 const KEPT: &str = "the output of a frozen prefix is kept";
@@ -213,10 +214,10 @@ const BLOCK: &[Reader] = &[
     always("norm_after", NETWORK),
     always("pool", NETWORK),
     always("transform", NETWORK),
-    always("side", STEP),
-    always("recompute", STEP),
     always("residual", NETWORK),
     always("graph", NETWORK),
+    Reader::only("side", STEP, DRIVES_BLOCK, why::head_without_loss),
+    Reader::only("recompute", STEP, DRIVES_BLOCK, why::recompute_without_loss),
 ];
 
 const NORM: &[Reader] = &[
@@ -276,7 +277,12 @@ const NODE: &[Reader] = &[
 const EDGE: &[Reader] = &[
     always("source", NETWORK),
     always("blocks", NETWORK),
-    always("drop_path", STEP),
+    Reader::only(
+        "drop_path",
+        STEP,
+        "a phase trains the block",
+        why::drop_path_untrained,
+    ),
 ];
 
 const TRANSFORM: &[Reader] = &[
@@ -285,7 +291,10 @@ const TRANSFORM: &[Reader] = &[
     always("by", "`shift`; refused for `zero`"),
 ];
 
-const SIDE: &[Reader] = &[always("weight", STEP), always("blocks", NETWORK)];
+const SIDE: &[Reader] = &[
+    Reader::only("weight", STEP, DRIVES_BLOCK, why::head_without_loss),
+    Reader::only("blocks", STEP, DRIVES_BLOCK, why::head_without_loss),
+];
 
 const DROP_PATH: &[Reader] = &[always("p", STEP), always("ramp", STEP)];
 
@@ -321,6 +330,7 @@ const GRADIENT: &[Reader] = &[
     EVALUATE_EVERY,
     LOSS,
     OPTIMIZER_TABLE,
+    GROUPS,
     SCHEDULE,
     WARMUP_EPOCHS,
     WARMUP_STEPS,
@@ -334,6 +344,7 @@ const GRADIENT: &[Reader] = &[
 const EVALUATE_EVERY: Reader = always("evaluate_every", EPOCH_END);
 const STOP_EARLY: Reader = always("stop", EPOCH_END);
 const OPTIMIZER_TABLE: Reader = Reader::only("optimizer", STEP, LOSS_ONLY, why::not_driven);
+const GROUPS: Reader = Reader::only("groups", STEP, LOSS_ONLY, why::not_driven);
 const GRADIENT_CLIP: Reader = Reader::only("gradient_clip", STEP, LOSS_ONLY, why::not_driven);
 const CLASS_WEIGHTS: Reader = always("class_weights", "the loss; refused in local phases");
 const LABEL_SMOOTHING: Reader = always("label_smoothing", "the loss; refused in local phases");
@@ -381,6 +392,7 @@ const PHASE: &[Reader] = &[
     EVALUATE_EVERY,
     LOSS,
     OPTIMIZER_TABLE,
+    GROUPS,
     SCHEDULE,
     WARMUP_EPOCHS,
     WARMUP_STEPS,
@@ -401,6 +413,12 @@ const OPTIMIZER: &[Reader] = &[
     Reader::only("eps", STEP, LOSS_ONLY, why::not_driven),
     Reader::only("weight_decay", STEP, LOSS_ONLY, why::not_driven),
     Reader::only("decoupled_decay", STEP, LOSS_ONLY, why::not_driven),
+];
+
+const GROUP: &[Reader] = &[
+    Reader::only("prefixes", STEP, LOSS_ONLY, why::not_driven),
+    Reader::only("roles", STEP, LOSS_ONLY, why::not_driven),
+    Reader::only("optimizer", STEP, LOSS_ONLY, why::not_driven),
 ];
 
 const SCHEDULES: &[Reader] = &[
@@ -479,6 +497,7 @@ pub const PLACES: &[Place] = &[
     place("training.gradient", GRADIENT),
     place("phases[]", PHASE),
     place("phases[].optimizer", OPTIMIZER),
+    place("phases[].groups[]", GROUP),
     place("phases[].schedule", SCHEDULES),
     place("phases[].local_rate", LOCAL_RATES),
     place("phases[].stop", STOP),

@@ -176,6 +176,32 @@ pub(super) fn affine_without_gradient(scene: &Scene<'_>) -> Why {
     )
 }
 
+/// Whether no phase that is driven by the loss trains the block.
+fn is_undriven(scene: &Scene<'_>) -> bool {
+    scene.block.is_some() && !training(scene).iter().any(|p| p.drive != Drive::Local)
+}
+
+pub(super) fn head_without_loss(scene: &Scene<'_>) -> Why {
+    because(
+        is_undriven(scene),
+        "no phase that is driven by the loss trains this block, so the head is never run",
+    )
+}
+
+pub(super) fn recompute_without_loss(scene: &Scene<'_>) -> Why {
+    because(
+        is_undriven(scene),
+        "no phase that is driven by the loss trains this block, so nothing of it is kept",
+    )
+}
+
+pub(super) fn drop_path_untrained(scene: &Scene<'_>) -> Why {
+    because(
+        scene.block.is_some() && training(scene).is_empty(),
+        "no phase trains this block, and evaluation drops nothing",
+    )
+}
+
 pub(super) fn dilation_of_points(scene: &Scene<'_>) -> Why {
     let layer = scene.block.and_then(|block| block.layer.as_ref());
     because(

@@ -6,10 +6,12 @@ use config::{Value, ValueKind};
 
 use super::tagged;
 use crate::config::section::{Section, join};
-use crate::config::settings::{CACHE_PLAN, PHASE, STOP_RULE};
+use crate::config::settings::{CACHE_PLAN, GROUP, PHASE, STOP_RULE};
 use crate::config::shown::Shown;
 use crate::config::value::{self, DEFAULT, Table};
-use crate::plan::{CachePlan, ClassWeights, PhasePlan, StopPlan, Warmup};
+use crate::plan::{
+    CachePlan, ClassWeights, GradientClip, GroupPlan, PhasePlan, StopPlan, TensorRole, Warmup,
+};
 use crate::{Error, Result};
 
 /// Settings of a data set that hold for every phase on it that says nothing else.
@@ -99,9 +101,12 @@ fn phase(path: &str, table: Table) -> Result<(PhasePlan, ShownTable)> {
         loss: s.choice("loss")?,
         class_weights: class_weights(&mut s)?,
         label_smoothing: s.number("label_smoothing")?,
-        gradient_clip: s.number("gradient_clip")?.into(),
+        gradient_clip: match s.number_or("gradient_clip")? {
+            (limit, false) => GradientClip::Value(limit),
+            (norm, true) => GradientClip::Norm { norm },
+        },
         optimizer: required(&mut s, "optimizer", tagged::optimizer)?,
-        groups: Vec::new(),
+        groups: groups(&mut s)?,
         schedule: required(&mut s, "schedule", tagged::schedule)?,
         warmup: warmup(&mut s)?,
         local_rate: optional(&mut s, "local_rate", tagged::local_rate)?,
@@ -168,6 +173,51 @@ fn warmup(s: &mut Section) -> Result<Option<Warmup>> {
         ))
         .hint("set one of them to 0")),
     }
+}
+
+fn groups(s: &mut Section) -> Result<Vec<GroupPlan>> {
+    if !s.has("groups") {
+        return Ok(Vec::new());
+    }
+    let list = s.at("groups");
+    let (mut plans, mut shown) = (Vec::new(), Vec::new());
+    for (i, table) in s.tables("groups")?.into_iter().enumerate() {
+        let path = join(&list, &i.to_string());
+        let mut g = Section::open(&path, table, GROUP)?;
+        let plan = GroupPlan {
+            prefixes: g.texts("prefixes")?,
+            roles: roles(&mut g, &path)?,
+            optimizer: required(&mut g, "optimizer", tagged::optimizer)?,
+        };
+        if plan.prefixes.is_empty() && plan.roles.is_empty() {
+            return Err(Error::usage(format!("`{path}` says of no tensor that it has it"))
+                .hint("set `prefixes`, such as [\"blocks.head.\"], or `roles`, such as [\"bias\", \"norm\"]"));
+        }
+        plans.push(plan);
+        shown.push(g.close());
+    }
+    s.show_tables("groups", shown);
+    Ok(plans)
+}
+
+const ROLES: [(&str, TensorRole); 4] = [
+    ("weight", TensorRole::Weight),
+    ("bias", TensorRole::Bias),
+    ("norm", TensorRole::Norm),
+    ("feedback", TensorRole::Feedback),
+];
+
+fn roles(s: &mut Section, path: &str) -> Result<Vec<TensorRole>> {
+    let from = s.origin("roles");
+    let role = |word: &String| {
+        let found = ROLES.iter().find(|(name, _)| name == word);
+        found.map(|(_, role)| *role).ok_or_else(|| {
+            let names = ROLES.map(|(name, _)| name);
+            Error::usage(format!("`{path}.roles` has `{word}` (from {from})"))
+                .hint(format!("one of `{}`", names.join("`, `")))
+        })
+    };
+    s.texts("roles")?.iter().map(role).collect()
 }
 
 fn class_weights(s: &mut Section) -> Result<Option<ClassWeights>> {

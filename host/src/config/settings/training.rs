@@ -78,11 +78,19 @@ const STOP: Setting = Setting::new(
 );
 const CLIP: Setting = Setting::new(
     "gradient_clip",
-    Kind::Number,
+    Kind::NumberOr("norm"),
     "0.0",
-    "clip every gradient element to ± this; 0 is off",
+    "clip every gradient element to ± this; `{ norm = 5.0 }` scales all gradients of a step so that their Euclidean norm together is at most 5; 0 is off",
 )
-.min(0.0);
+.min(0.0)
+.source("PyTorch `clip_grad_value_`, `clip_grad_norm_`");
+const GROUPS: Setting = Setting::new(
+    "groups",
+    Kind::Tables("phases[].groups[]"),
+    "",
+    "tensors with an optimiser of their own; the first group that takes a tensor has it, all others have `optimizer`",
+)
+.source("PyTorch parameter groups");
 const NEURON_LABELS: Setting = Setting::new(
     "neuron_labels",
     Kind::Flag,
@@ -152,6 +160,7 @@ pub const PHASE: &[Setting] = &[
     CLASS_WEIGHTS,
     LABEL_SMOOTHING,
     OPTIMIZER,
+    GROUPS,
     SCHEDULE,
     WARMUP_EPOCHS,
     WARMUP_STEPS,
@@ -213,6 +222,7 @@ pub const GRADIENT: &[Setting] = &[
     CLASS_WEIGHTS,
     LABEL_SMOOTHING,
     OPTIMIZER,
+    GROUPS,
     SCHEDULE,
     WARMUP_EPOCHS,
     WARMUP_STEPS,
@@ -280,6 +290,28 @@ pub const ADAM: &[Setting] = &[
     .min(0.0),
     WEIGHT_DECAY,
     DECOUPLED,
+];
+
+/// A group of tensors with an optimiser of its own.
+pub const GROUP: &[Setting] = &[
+    Setting::new(
+        "prefixes",
+        Kind::Texts,
+        "[]",
+        "beginnings of the names of its tensors, such as `blocks.head.`; empty: any",
+    ),
+    Setting::new(
+        "roles",
+        Kind::Texts,
+        "[]",
+        "what its tensors are: `weight` and `bias` of layers, `norm` (gain and shift), `feedback` that learns; empty: anything",
+    ),
+    Setting::new(
+        "optimizer",
+        Kind::Table("phases[].optimizer"),
+        "",
+        "changes them; `schedule` moves its learning rate as that of the phase",
+    ),
 ];
 
 const KIND_SCHEDULE: Setting = Setting::new(
@@ -467,6 +499,11 @@ pub(super) fn sections() -> Vec<SectionDoc> {
             "phases[].optimizer (adam)",
             "Adam with bias correction.",
             ADAM,
+        ),
+        section(
+            "phases[].groups[]",
+            "Tensors with an optimiser of their own.",
+            GROUP,
         ),
         section(
             "phases[].schedule (steps)",

@@ -229,12 +229,15 @@ impl Phase<'_> {
         held(&learning, Role::is_trained)
     }
 
-    /// Moments of each number that the optimiser changes.
+    /// Moments of each number that the optimiser changes, at least.
     fn moments(&self) -> u128 {
-        match &self.phase.optimizer {
+        let moments = |plan: &OptimizerPlan| match plan {
             OptimizerPlan::Sgd { momentum, .. } => u128::from(*momentum != 0.0),
             OptimizerPlan::Adam { .. } => 2,
-        }
+        };
+        let groups = self.phase.groups.iter().map(|g| &g.optimizer);
+        let all = groups.chain([&self.phase.optimizer]);
+        all.map(moments).min().unwrap_or(0)
     }
 
     /// The first block that changes: what stands before it is frozen.
