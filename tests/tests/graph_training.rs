@@ -28,8 +28,7 @@ norm_inner = { kind = "batch", affine = true }
 name = "mix"
 [[blocks.graph.from]]
 source = "input"
-drop_path = 0.3
-drop_path_ramp = true
+drop_path = { p = 0.3, ramp = true }
 blocks = [
     { name = "wide", layer = "conv", kernel = 3, padding = "same", out = 6, rule = "feedback-alignment/fa", activation = "relu" },
     { name = "pooled", pool = "avg 3/1/1" },
@@ -45,7 +44,7 @@ blocks = [{ name = "even", layer = "conv", kernel = 1, stride = 2, out = 4, rule
 [[blocks.graph.from]]
 source = "mix"
 blocks = [
-    { name = "shifted", shift = 1 },
+    { name = "shifted", transform = "shift 1" },
     { name = "odd", layer = "conv", kernel = 1, stride = 2, out = 4, rule = "backprop" },
 ]
 [blocks.side]
@@ -140,8 +139,8 @@ fn every_setting_acts() {
     assert_eq!(done.code, Some(0), "{}\n{}", done.stdout, done.stderr);
     let plain = tensors(home, "plain");
     let changes = [
-        ("drop", "blocks.cell.graph.mix.from.0.drop_path=0.0"),
-        ("ramp", "blocks.cell.graph.mix.from.0.drop_path_ramp=false"),
+        ("drop", "blocks.cell.graph.mix.from.0.drop_path.p=0.0"),
+        ("ramp", "blocks.cell.graph.mix.from.0.drop_path.ramp=false"),
         ("weight", "blocks.cell.side.weight=0.0"),
         ("clip", "training.gradient.gradient_clip.norm=0.01"),
         ("rate", "training.gradient.groups.1.optimizer.lr=0.02"),
@@ -181,7 +180,7 @@ fn what_cannot_be_is_refused_with_its_place() {
             "no tensor begins",
         ),
         ("training.gradient.groups.0.roles=[\"biass\"]", "`biass`"),
-        ("blocks.shifted.zero=2", "has both `shift` and `zero`"),
+        ("blocks.shifted.transform.kind=\"shit\"", "`shit`"),
         ("blocks.cell.side.weight=-1", "expected 0 or more"),
         ("blocks.aux.out=3", "the auxiliary head"),
     ];
