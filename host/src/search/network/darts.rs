@@ -1,7 +1,7 @@
 //! Networks of normal and reduction cells (Liu et al. 2019).
 
+use super::size::{Size, Stem};
 use super::wiring::{self, Wiring, edge};
-use super::{Size, Stem};
 use crate::Result;
 use crate::plan::{ActivationPlan, BlockPlan, Join, PoolKind, PoolPlan, SidePlan, shapes::INPUT};
 use crate::search::genotype::{Cell, Genotype};

@@ -1,8 +1,8 @@
 //! Networks of NAS-Bench-201 (Dong and Yang 2020): a convolution, three stages of cells, between
 //! them residual blocks that halve the maps, and a linear classifier.
 
-use super::Size;
 use super::darts::everything;
+use super::size::Size;
 use super::wiring::{self, Wiring, edge};
 use crate::Result;
 use crate::plan::{ActivationPlan, BlockPlan, Join, PoolKind, shapes::INPUT};

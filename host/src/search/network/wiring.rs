@@ -1,6 +1,6 @@
 //! A graph put together node by node, without those that nothing reads.
 
-use super::Size;
+use super::size::Size;
 use crate::plan::{BlockPlan, EdgePlan, GraphPlan, Join, NodePlan};
 
 /// Nodes of a graph in topological order.
