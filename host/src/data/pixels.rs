@@ -294,7 +294,6 @@ impl Pixels {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::feed::Samples as _;
     use crate::data::{DataPlan, Scaling};
 
     fn bits(t: &Tensor) -> Vec<u32> {
