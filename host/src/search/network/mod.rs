@@ -4,18 +4,21 @@
 
 pub mod count;
 mod darts;
+mod filling;
 mod nasbench201;
 mod size;
 mod wiring;
 
 pub use count::Counts;
+pub(in crate::search) use filling::edge_table;
 pub use size::{Size, Stem};
 
 use super::genotype::Genotype;
-use super::space::{Skeleton, Style};
+use super::space::{Operation, Skeleton, Space, Style};
 use crate::plan::shapes::{DataShape, propagate};
 use crate::plan::{BlockPlan, shapes};
 use crate::{Error, Result};
+use filling::{Derived, Everything, Filling};
 
 /// The network of `genotype`: a stem, one graph of cells, and a linear classifier.
 ///
@@ -31,9 +34,70 @@ pub fn blocks(genotype: &Genotype, size: &Size) -> Result<Vec<BlockPlan>> {
         elsewhere: size.elsewhere.clone(),
         params: genotype.params.clone(),
     };
-    match genotype.skeleton {
-        Skeleton::Darts => darts::blocks(genotype, size, &style),
-        Skeleton::NasBench201 => nasbench201::blocks(genotype, size, &style),
+    let filling = Derived {
+        genotype,
+        size,
+        style: &style,
+    };
+    around(genotype.skeleton, &filling, size, &style)
+}
+
+/// What a supernet has besides its space and its size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Supernet {
+    /// Candidates keep only their input for the backward pass and run again there: less memory,
+    /// the same bits.
+    pub recompute: bool,
+    /// Whole edges have weights (PC-DARTS), in a table beside that of their candidates.
+    pub edge_weights: bool,
+}
+
+/// The network of `space` in which every candidate stands on every edge, weighted by the tables of
+/// a mixture: one for each kind of cell, a row for each place, a number for each candidate. Its
+/// normalisations have no gain and shift, but for those of the stem.
+///
+/// # Errors
+/// Usage error for a size that is no network, or channels that the candidates cannot divide.
+pub fn supernet(space: &Space, size: &Size, what: Supernet) -> Result<Vec<BlockPlan>> {
+    space.check()?;
+    size.check(space.skeleton)?;
+    // Only reductions in cells have strides, and split what they are given in two.
+    let halves = space.skeleton == Skeleton::Darts
+        && (space.candidates.iter()).any(|p| p.operation == Operation::Skip);
+    let divisor = space.partial * if halves { 2 } else { 1 };
+    if !size.channels.is_multiple_of(divisor) {
+        let below = size.channels / divisor * divisor;
+        return Err(Error::usage(format!(
+            "{} channels cannot be divided by {divisor}, as candidates that see one in {} of them do",
+            size.channels, space.partial
+        ))
+        .hint(format!("take {} or {}", below.max(divisor), below + divisor)));
+    }
+    let style = Style {
+        affine: false,
+        pool_norm: space.pool_norm,
+        scope: size.scope,
+        elsewhere: size.elsewhere.clone(),
+        params: space.params.clone(),
+    };
+    let filling = Everything {
+        space,
+        style: &style,
+        recompute: what.recompute,
+        edge_weights: what.edge_weights,
+    };
+    around(space.skeleton, &filling, size, &style)
+}
+
+fn around(
+    skeleton: Skeleton,
+    filling: &dyn Filling,
+    size: &Size,
+    style: &Style,
+) -> Result<Vec<BlockPlan>> {
+    match skeleton {
+        Skeleton::Darts => darts::blocks(filling, size, style),
+        Skeleton::NasBench201 => nasbench201::blocks(filling, size, style),
     }
 }
 
