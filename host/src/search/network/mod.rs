@@ -15,8 +15,8 @@ pub use size::{Size, Stem};
 
 use super::genotype::Genotype;
 use super::space::{Operation, Skeleton, Space, Style};
+use crate::plan::BlockPlan;
 use crate::plan::shapes::{DataShape, propagate};
-use crate::plan::{BlockPlan, shapes};
 use crate::{Error, Result};
 use filling::{Derived, Everything, Filling};
 
@@ -117,13 +117,11 @@ pub fn check_images(blocks: &[BlockPlan], data: &DataShape) -> Result<()> {
         ))
         .hint("take a data set of images"));
     };
-    let fits = |rows: usize, columns: usize| {
-        let data = DataShape {
-            sample: vec![channels, rows, columns],
-            classes: data.classes,
-        };
-        shapes::propagate(blocks, &data).is_ok()
+    let sized = |rows: usize, columns: usize| DataShape {
+        sample: vec![channels, rows, columns],
+        classes: data.classes,
     };
+    let fits = |rows, columns| propagate(blocks, &sized(rows, columns)).is_ok();
     let side = |size: usize| {
         let below = (1..size).rev().find(|n| fits(*n, *n));
         let above = (size + 1..=2 * size + 256).find(|n| fits(*n, *n));
@@ -134,12 +132,28 @@ pub fn check_images(blocks: &[BlockPlan], data: &DataShape) -> Result<()> {
         (Some(a), None) | (None, Some(a)) => format!("{a}x{a}"),
         (None, None) => return Err(e),
     };
-    Err(Error::usage(format!(
-        "images of {rows}x{columns} give odd maps at a reduction, which halves rows and columns"
-    ))
-    .hint(format!(
-        "the nearest sizes that work are {words}: set `data.resize`"
-    )))
+    let why = match propagate(&without_heads(blocks), data) {
+        Ok(_) => {
+            "are too small for the auxiliary head, which takes maps of 8x8 behind the reductions"
+        }
+        Err(_) => "give odd maps at a reduction, which halves rows and columns",
+    };
+    Err(
+        Error::usage(format!("images of {rows}x{columns} {why}")).hint(format!(
+            "the nearest sizes that work are {words}: set `data.resize`"
+        )),
+    )
+}
+
+/// `blocks` whose graphs have no auxiliary head.
+fn without_heads(blocks: &[BlockPlan]) -> Vec<BlockPlan> {
+    let mut blocks = blocks.to_vec();
+    let graphs = blocks.iter_mut().filter_map(|b| b.graph.as_mut());
+    let edges = graphs.flat_map(|g| &mut g.nodes).flat_map(|n| &mut n.from);
+    edges
+        .flat_map(|e| &mut e.blocks)
+        .for_each(|b| b.side = None);
+    blocks
 }
 
 #[cfg(test)]
