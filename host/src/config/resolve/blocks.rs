@@ -2,16 +2,16 @@
 
 use config::Value;
 
-use super::tagged;
 use crate::config::check;
 use crate::config::context::{Credit, PlanContext, RuleSchema};
 use crate::config::numbers;
 use crate::config::section::{Section, join};
-use crate::config::settings::{BLOCK, EDGE, NODE, NORM, POOL, RESIDUAL};
+use crate::config::settings::{BLOCK, EDGE, NODE, POOL, RESIDUAL};
 use crate::config::shown::Shown;
 use crate::config::value::{self, DEFAULT, Table};
+use crate::plan::setting::Field;
 use crate::plan::{
-    BlockPlan, EdgePlan, GraphPlan, LayerPlan, MapPlan, NodePlan, NormPlan, ParamValue, PoolPlan,
+    BlockPlan, EdgePlan, GraphPlan, LayerPlan, MapPlan, NodePlan, ParamValue, PoolPlan,
     ResidualPlan,
 };
 use crate::{Error, Result};
@@ -60,17 +60,10 @@ fn block(path: &str, table: Table, context: &dyn PlanContext) -> Result<(BlockPl
     let divide_by_max = s.flag("divide_by_max")?;
     let unit_length = s.flag("unit_length")?;
     let dropout = s.number("dropout")?;
-    let norm = read_norm(&mut s, "norm")?;
-    let norm_inner = read_norm(&mut s, "norm_inner")?;
-    let activation = match s.table("activation")? {
-        None => None,
-        Some(table) => {
-            let (plan, shown) = tagged::activation(&s.at("activation"), table)?;
-            s.show_table("activation", shown);
-            Some(plan)
-        }
-    };
-    let norm_after = read_norm(&mut s, "norm_after")?;
+    let norm = Field::read(&mut s, "norm")?;
+    let norm_inner = Field::read(&mut s, "norm_inner")?;
+    let activation = Field::read(&mut s, "activation")?;
+    let norm_after = Field::read(&mut s, "norm_after")?;
     let pool = read_pool(&mut s)?;
     let residual = read_residual(&mut s, context)?;
     let graph = read_graph(&mut s, context)?;
@@ -247,7 +240,7 @@ fn rule(s: &mut Section, context: &dyn PlanContext) -> Result<(String, Params, R
     let missing = s.missing("rule");
     let path = s.at("rule");
     let mut table = s.table("rule")?.ok_or(missing)?;
-    let from = tagged::first_origin(&table);
+    let from = first_origin(&table);
     let Some(name) = table.remove("name") else {
         return Err(
             Error::usage(format!("`{path}.name` is missing (from {from})"))
@@ -281,22 +274,6 @@ fn rule(s: &mut Section, context: &dyn PlanContext) -> Result<(String, Params, R
     }
     s.show_table("rule", shown);
     Ok((rule, params, schema))
-}
-
-/// The normalisation at `key`.
-fn read_norm(s: &mut Section, key: &str) -> Result<Option<NormPlan>> {
-    let Some(table) = s.table(key)? else {
-        return Ok(None);
-    };
-    let mut n = Section::open(&s.at(key), table, NORM)?;
-    let plan = NormPlan {
-        kind: n.choice("kind")?,
-        affine: n.flag("affine")?,
-        eps: n.number("eps")?,
-        momentum: n.number("momentum")?,
-    };
-    s.show_table(key, n.close());
-    Ok(Some(plan))
 }
 
 fn read_pool(s: &mut Section) -> Result<Option<PoolPlan>> {
@@ -377,4 +354,14 @@ fn read_edges(n: &mut Section, context: &dyn PlanContext) -> Result<Vec<EdgePlan
     }
     n.show_tables("from", shown);
     Ok(edges)
+}
+
+/// Where the first value of `table` was set.
+fn first_origin(table: &Table) -> String {
+    let mut origins: Vec<String> = table.values().map(value::origin).collect();
+    origins.sort();
+    origins
+        .into_iter()
+        .next()
+        .unwrap_or_else(|| value::DEFAULT.to_owned())
 }

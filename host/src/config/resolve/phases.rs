@@ -4,12 +4,11 @@ use std::collections::BTreeMap;
 
 use config::{Value, ValueKind};
 
-use super::tagged;
 use crate::config::section::{Section, join};
-use crate::config::settings::{CACHE_PLAN, PHASE, STOP_RULE};
 use crate::config::shown::Shown;
 use crate::config::value::{self, DEFAULT, Table};
-use crate::plan::{CachePlan, ClassWeights, PhasePlan, StopPlan};
+use crate::plan::PhasePlan;
+use crate::plan::setting::Described;
 use crate::{Error, Result};
 
 /// Settings of a data set that hold for every phase on it that says nothing else.
@@ -74,31 +73,16 @@ pub(super) fn phases(
     Ok(plans)
 }
 
-type ShownTable = Vec<(String, Shown)>;
-
-fn phase(path: &str, table: Table) -> Result<(PhasePlan, ShownTable)> {
-    let mut s = Section::open(path, table, PHASE)?;
-    let plan = PhasePlan {
-        name: s.text("name")?,
-        blocks: s.texts("blocks")?,
-        drive: s.choice("drive")?,
-        data: s.text("data")?,
-        epochs: s.whole("epochs")?,
-        batch: s.whole("batch")? as usize,
-        shuffle: s.flag("shuffle")?,
-        drop_last: s.flag("drop_last")?,
-        augment: s.flag("augment")?,
-        evaluate_every: s.whole("evaluate_every")?,
-        loss: s.choice("loss")?,
-        class_weights: class_weights(&mut s)?,
-        gradient_clip: s.number("gradient_clip")?,
-        optimizer: required(&mut s, "optimizer", tagged::optimizer)?,
-        schedule: required(&mut s, "schedule", tagged::schedule)?,
-        local_rate: optional(&mut s, "local_rate", tagged::local_rate)?,
-        stop: optional(&mut s, "stop", stop)?,
-        neuron_labels: s.flag("neuron_labels")?,
-        cache: cache(&mut s)?,
-    };
+fn phase(path: &str, table: Table) -> Result<(PhasePlan, Vec<(String, Shown)>)> {
+    let mut s = Section::open(path, table, PhasePlan::SETTINGS)?;
+    let plan = PhasePlan::read_all(&mut s)?;
+    if let Some(stop) = &plan.stop
+        && stop.threshold.is_none()
+        && stop.patience.is_none()
+    {
+        return Err(Error::usage(format!("`{path}.stop` never stops anything"))
+            .hint("set `threshold`, `patience` or both"));
+    }
     if plan.epochs == 0 && plan.stop.is_none() {
         return Err(
             Error::usage(format!("`{path}.epochs` is 0 and nothing stops the phase"))
@@ -106,63 +90,4 @@ fn phase(path: &str, table: Table) -> Result<(PhasePlan, ShownTable)> {
         );
     }
     Ok((plan, s.close()))
-}
-
-/// Reads the table at `key` with `read`, keeping it to be shown.
-fn optional<T>(
-    s: &mut Section,
-    key: &str,
-    read: impl Fn(&str, Table) -> Result<(T, ShownTable)>,
-) -> Result<Option<T>> {
-    let Some(table) = s.table(key)? else {
-        return Ok(None);
-    };
-    let (plan, shown) = read(&s.at(key), table)?;
-    s.show_table(key, shown);
-    Ok(Some(plan))
-}
-
-fn required<T>(
-    s: &mut Section,
-    key: &str,
-    read: impl Fn(&str, Table) -> Result<(T, ShownTable)>,
-) -> Result<T> {
-    let missing = s.missing(key);
-    optional(s, key, read)?.ok_or(missing)
-}
-
-fn stop(path: &str, table: Table) -> Result<(StopPlan, ShownTable)> {
-    let mut s = Section::open(path, table, STOP_RULE)?;
-    let plan = StopPlan {
-        metric: s.text("metric")?,
-        threshold: s.opt_number("threshold")?,
-        patience: s.opt_number("patience")?,
-        mode: s.opt_choice("mode")?,
-        min_delta: s.opt_number("min_delta")?,
-    };
-    if plan.threshold.is_none() && plan.patience.is_none() {
-        return Err(Error::usage(format!("`{path}` never stops anything"))
-            .hint("set `threshold`, `patience` or both"));
-    }
-    Ok((plan, s.close()))
-}
-
-fn class_weights(s: &mut Section) -> Result<Option<ClassWeights>> {
-    let weights = s.opt_word_or_numbers("class_weights")?;
-    Ok(weights.map(|weights| match weights {
-        none if none.is_empty() => ClassWeights::Balanced,
-        given => ClassWeights::Given(given),
-    }))
-}
-
-fn cache(s: &mut Section) -> Result<CachePlan> {
-    required(s, "cache", |path, table| {
-        let mut c = Section::open(path, table, CACHE_PLAN)?;
-        let plan = CachePlan {
-            enabled: c.flag("enabled")?,
-            memory_limit: c.whole("memory_limit")?,
-            store: c.choice("store")?,
-        };
-        Ok((plan, c.close()))
-    })
 }

@@ -1,9 +1,11 @@
 //! Settings of data sets, for the reference page. Their type, defaults and
 //! checks are those of [`crate::data::DataPlan`]; a test compares the two.
 
-use super::setting::{Kind, SectionDoc, Setting};
+use super::{Kind, SectionDoc, Setting};
 use crate::data::own;
 use crate::data::registry as data;
+use crate::plan::setting::Field;
+use crate::plan::{Padding, ResizeMethod, Scaling};
 
 /// The settings of `data` and of each entry of `extra_data`.
 pub const DATA_SET: &[Setting] = &[
@@ -52,7 +54,7 @@ pub const DATA_SET: &[Setting] = &[
     ),
     Setting::new(
         "normalize",
-        Kind::Choice(&["unit", "standard", "raw"]),
+        Scaling::KIND,
         "\"unit\"",
         "values to [0, 1]; that and then to mean 0 and deviation 1 of each channel; or as stored",
     ),
@@ -83,7 +85,7 @@ pub const DATA_SET: &[Setting] = &[
     ),
     Setting::new(
         "resize_method",
-        Kind::Choice(&["bilinear", "nearest", "pad"]),
+        ResizeMethod::KIND,
         "\"bilinear\"",
         "how: weighted by distance, the nearest pixel, or zeros around the picture",
     ),
@@ -143,7 +145,7 @@ pub const AUGMENT: &[Setting] = &[
     .unit("pixels"),
     Setting::new(
         "padding",
-        Kind::Choice(&["zero", "reflect"]),
+        Padding::KIND,
         "\"zero\"",
         "what the padding holds",
     ),
