@@ -5,7 +5,8 @@ use config::ValueKind;
 use super::section::Section;
 use super::value::Table;
 use crate::plan::Formula;
-use crate::plan::setting::{Reader, Setting};
+use crate::plan::define::Reader;
+use crate::plan::setting::Setting;
 use crate::{Error, Result};
 
 impl Reader for Section {

@@ -7,11 +7,11 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
-use super::setting::words;
+use super::define::words;
 
 words! {
     /// How values are scaled.
-    pub enum Scaling {
+    pub enum Scaling = Unit {
         /// Bytes to [0, 1]; floats as they are.
         Unit = "unit",
         /// To [0, 1], then (x - mean) / std of each channel: `mean` and `std` of the
@@ -22,15 +22,9 @@ words! {
     }
 }
 
-impl Default for Scaling {
-    fn default() -> Self {
-        Self::Unit
-    }
-}
-
 words! {
     /// How images reach another size.
-    pub enum ResizeMethod {
+    pub enum ResizeMethod = Bilinear {
         /// Weighted by distance, over a wider window when shrinking, as Pillow and
         /// torchvision do on images.
         Bilinear = "bilinear",
@@ -41,25 +35,13 @@ words! {
     }
 }
 
-impl Default for ResizeMethod {
-    fn default() -> Self {
-        Self::Bilinear
-    }
-}
-
 words! {
     /// What fills the border that a random crop may reach into.
-    pub enum Padding {
+    pub enum Padding = Zero {
         /// Black (0 before normalisation), as in BioTorch's `cifar10_benchmark`.
         Zero = "zero",
         /// Mirrored without repeating the edge, as in SoftHebb.
         Reflect = "reflect",
-    }
-}
-
-impl Default for Padding {
-    fn default() -> Self {
-        Self::Zero
     }
 }
 

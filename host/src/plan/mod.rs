@@ -5,6 +5,7 @@
 //! values) is the raw configuration; `resolve` turns it into this.
 
 pub mod data;
+pub mod define;
 pub mod formula;
 pub mod metric;
 mod network;
@@ -26,7 +27,7 @@ pub use network::*;
 pub use shapes::DataShape;
 pub use training::*;
 
-use setting::{settings, words};
+use define::{settings, words};
 
 /// A whole experiment.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -42,7 +43,7 @@ pub struct RunPlan {
     pub dtype: Precision,
     /// TF32 matrix products on CUDA (changes results at the 1e-3 level).
     pub tf32: bool,
-    /// Share of the GPU's free memory that data sets and kept features may take, 0 to 1.
+    /// Share of the GPU's free memory that data sets and cached features may take, 0 to 1.
     pub gpu_memory_share: f64,
     /// Threads of kernels; 0 takes the cores there are.
     pub threads: usize,

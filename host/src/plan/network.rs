@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::setting::{kinds, settings, words};
+use super::define::{kinds, settings, words};
 
 /// One block: norm → flatten → scaling → dropout → rule layer → norm inner → activation → norm after
 /// → pool, each optional; or a residual block; or a graph.

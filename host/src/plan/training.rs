@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::define::{kinds, settings, words};
 use super::formula::Formula;
-use super::setting::{kinds, settings, words};
 
 settings! {
     /// One stretch of training: which blocks learn, from what, for how long.

@@ -319,7 +319,7 @@ pub(super) fn steps_beyond(scene: &Scene<'_>) -> Why {
     }))
 }
 
-/// Limits of kept features where no features are kept.
+/// Limits of cached features where no features are cached.
 pub(super) fn nothing_kept(scene: &Scene<'_>) -> Why {
     let Some(phase) = scene.phase else {
         return Ok(None);

@@ -9,7 +9,7 @@ use crate::config::section::{Section, join};
 use crate::config::settings::{BLOCK, EDGE, NODE, POOL, RESIDUAL};
 use crate::config::shown::Shown;
 use crate::config::value::{self, DEFAULT, Table};
-use crate::plan::setting::Field;
+use crate::plan::define::Field;
 use crate::plan::{
     BlockPlan, EdgePlan, GraphPlan, LayerPlan, MapPlan, NodePlan, ParamValue, PoolPlan,
     ResidualPlan,

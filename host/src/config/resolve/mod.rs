@@ -22,7 +22,7 @@ use super::shown::{self, Row, Shown};
 use super::value::{self, Table, make};
 use super::{Warnings, check, layers};
 use crate::data::DataPlan;
-use crate::plan::setting::Described;
+use crate::plan::define::Described;
 use crate::{Error, Result};
 
 /// A checked plan and how it came about.

@@ -8,7 +8,7 @@ use crate::config::section::{Section, join};
 use crate::config::shown::Shown;
 use crate::config::value::{self, DEFAULT, Table};
 use crate::plan::PhasePlan;
-use crate::plan::setting::Described;
+use crate::plan::define::Described;
 use crate::{Error, Result};
 
 /// Settings of a data set that hold for every phase on it that says nothing else.

@@ -4,7 +4,7 @@
 use super::{Kind, SectionDoc, Setting};
 use crate::data::own;
 use crate::data::registry as data;
-use crate::plan::setting::Field;
+use crate::plan::define::Field;
 use crate::plan::{Padding, ResizeMethod, Scaling};
 
 /// The settings of `data` and of each entry of `extra_data`.

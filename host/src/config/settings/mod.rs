@@ -11,7 +11,7 @@ pub use data::*;
 pub use network::*;
 pub use training::*;
 
-use crate::plan::setting::{Described, Field};
+use crate::plan::define::{Described, Field};
 use crate::plan::{OutputPlan, Precision};
 
 /// The settings at the top of a configuration.

@@ -1,7 +1,7 @@
 //! Settings of blocks: the network.
 
 use super::{Kind, SectionDoc, Setting};
-use crate::plan::setting::{Described, Field, Tagged};
+use crate::plan::define::{Described, Field, Tagged};
 use crate::plan::{ActivationPlan, Join, NormPlan, PoolKind, Shortcut};
 
 /// The settings of one block.

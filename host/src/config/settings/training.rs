@@ -1,7 +1,8 @@
 //! Settings of training: phases, their short form, optimisers, schedules.
 
 use super::{Kind, SectionDoc, Setting};
-use crate::plan::setting::{Described, Tagged, setting_of};
+use crate::plan::define::{Described, Tagged};
+use crate::plan::setting::setting_of;
 use crate::plan::{CachePlan, LocalRatePlan, OptimizerPlan, PhasePlan, SchedulePlan, StopPlan};
 
 /// A setting of phases, as `training` has it too.
