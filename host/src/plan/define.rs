@@ -4,8 +4,8 @@
 
 use std::path::PathBuf;
 
+use crate::plan::Formula;
 use crate::plan::setting::{Kind, Setting};
-use crate::plan::{ClassWeights, Formula};
 use crate::{Error, Result};
 
 /// What settings are read from: a table of a configuration. A method gives `None` for a setting that
@@ -99,10 +99,6 @@ field! {
     Vec<u64>: Kind::Wholes, wholes;
     [f64; 2]: Kind::Numbers, two_numbers;
     Formula: Kind::Formula, formula;
-    ClassWeights: Kind::WordOrNumbers("balanced"), word_or_numbers, |weights| match weights {
-        none if none.is_empty() => ClassWeights::Balanced,
-        given => ClassWeights::Given(given),
-    };
 }
 
 /// A table of settings.

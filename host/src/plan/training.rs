@@ -2,8 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::define::{kinds, settings, words};
+use super::define::{Field, Reader, kinds, settings, words};
 use super::formula::Formula;
+use super::setting::Kind;
+use crate::Result;
 
 settings! {
     /// One stretch of training: which blocks learn, from what, for how long.
@@ -109,6 +111,17 @@ pub enum ClassWeights {
     Balanced,
     /// These, one for each class.
     Given(Vec<f64>),
+}
+
+impl Field for ClassWeights {
+    const KIND: Kind = Kind::WordOrNumbers("balanced");
+    fn read_optional(from: &mut dyn Reader, key: &str) -> Result<Option<Self>> {
+        let weights = from.word_or_numbers(key)?;
+        Ok(weights.map(|weights| match weights {
+            none if none.is_empty() => Self::Balanced,
+            given => Self::Given(given),
+        }))
+    }
 }
 
 kinds! {
