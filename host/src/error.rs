@@ -147,6 +147,12 @@ impl std::error::Error for Error {}
 
 /// A tensor operation that fails in the host is a defect: shapes are checked
 /// when the plan is made.
+impl From<biorule_kernels::ShapeError> for Error {
+    fn from(e: biorule_kernels::ShapeError) -> Self {
+        Self::usage(e.to_string())
+    }
+}
+
 impl From<candle_core::Error> for Error {
     fn from(e: candle_core::Error) -> Self {
         Self::internal(format!("tensor operation failed: {e}"))

@@ -4,7 +4,9 @@
 #[macro_use]
 mod terminal;
 
+pub mod allocator;
 pub mod app;
+pub mod attack;
 pub mod bench;
 pub mod cli;
 pub mod config;
@@ -16,6 +18,7 @@ pub mod ops;
 pub mod plan;
 pub mod plugins;
 pub mod run;
+pub mod search;
 pub mod stop;
 pub mod storage;
 #[cfg(test)]

@@ -79,6 +79,14 @@ impl StopFlag {
     /// # Errors
     /// Internal error where the system refuses signal handlers.
     pub fn on_signals(&self) -> Result<()> {
+        self.on_signals_saying("stopping after this step, with a checkpoint")
+    }
+
+    /// The same, with another line for the user who asked to stop.
+    ///
+    /// # Errors
+    /// As for [`Self::on_signals`].
+    pub fn on_signals_saying(&self, line: &'static str) -> Result<()> {
         let mut signals = Signals::new([SIGINT, SIGTERM])
             .map_err(|e| Error::internal(format!("no signal handler: {e}")))?;
         let flag = self.clone();
@@ -88,7 +96,7 @@ impl StopFlag {
                     std::process::exit(130);
                 }
                 flag.request(StopCause::Signal);
-                tell!("stopping after this step, with a checkpoint");
+                tell!("{line}");
             }
         });
         Ok(())

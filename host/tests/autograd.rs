@@ -65,7 +65,7 @@ fn check(blocks: &[BlockPlan], dims: &[usize], graph: impl Fn(&Reference) -> Res
     let candle = (&y * &c).unwrap().sum_all().unwrap().backward().unwrap();
 
     let mut pass = Pass::gradient(Clock::default()).wanting_input();
-    pass.learn = false;
+    (pass.local, pass.statistics) = (false, false);
     same("output", &network.forward_all(&mut pass, &x).unwrap(), &y);
     let count = network.len();
     let grad_x = network.backward(&mut pass, &c, 0..count).unwrap().unwrap();
@@ -216,6 +216,7 @@ fn pool(kind: PoolKind, kernel: usize, stride: usize) -> BlockPlan {
         kernel: [kernel; 2],
         stride: [stride; 2],
         padding: [0, 0],
+        count_include_pad: true,
     });
     block
 }

@@ -70,7 +70,7 @@ fn check_network(network: &mut Network, dims: &[usize]) {
     shape.extend(dims);
     let x = noise(11, &shape, DType::F64);
     let mut pass = Pass::gradient(clock()).wanting_input();
-    pass.learn = false;
+    (pass.local, pass.statistics) = (false, false);
     let y = network.forward_all(&mut pass, &x).unwrap();
     let c = noise(12, y.dims(), DType::F64);
     let blocks = network.len();
@@ -132,12 +132,18 @@ fn strided_dilated_and_grouped_convolutions() {
 
 #[test]
 fn pools_with_overlap_and_padding() {
-    for kind in [PoolKind::Max, PoolKind::Avg] {
+    for (kind, count_include_pad) in [
+        (PoolKind::Max, true),
+        (PoolKind::Avg, true),
+        (PoolKind::Avg, false),
+    ] {
         for (kernel, stride, padding) in [
             ([4, 4], [2, 2], [1, 1]),
             ([3, 2], [1, 2], [1, 0]),
             ([2, 2], [2, 2], [0, 0]),
             ([0, 0], [1, 1], [0, 0]),
+            // Over the whole of one axis.
+            ([0, 3], [1, 2], [0, 1]),
         ] {
             let mut block = empty("pool");
             block.pool = Some(PoolPlan {
@@ -145,6 +151,7 @@ fn pools_with_overlap_and_padding() {
                 kernel,
                 stride,
                 padding,
+                count_include_pad,
             });
             check(&[block], &[2, 7, 6]);
         }
@@ -237,6 +244,7 @@ fn deep() -> Vec<BlockPlan> {
         kernel: [2, 2],
         stride: [2, 2],
         padding: [0, 0],
+        count_include_pad: true,
     });
     let mut inner = conv([3, 3], [1, 1], [1; 4], "zeros");
     inner.name = "inner".into();
@@ -338,10 +346,7 @@ fn on_edge(name: &str, out: usize, stride: usize) -> BlockPlan {
 }
 
 fn node(name: &str, join: Join, from: Vec<(&str, Vec<BlockPlan>)>) -> NodePlan {
-    let edge = |(source, blocks): (&str, _)| EdgePlan {
-        source: source.into(),
-        blocks,
-    };
+    let edge = |(source, blocks): (&str, _)| EdgePlan::new(source, blocks);
     NodePlan {
         name: name.into(),
         join,
@@ -420,13 +425,8 @@ fn an_edge_more_initialises_no_other_anew() {
     let before = build(&cell(), &[2, 5, 4], 3, DType::F64);
     let mut wider = cell();
     let nodes = &mut wider[0].graph.as_mut().unwrap().nodes;
-    nodes[0].from.insert(
-        0,
-        EdgePlan {
-            source: "input".into(),
-            blocks: vec![on_edge("more", 3, 1)],
-        },
-    );
+    let more = EdgePlan::new("input", vec![on_edge("more", 3, 1)]);
+    nodes[0].from.insert(0, more);
     let after = build(&wider, &[2, 5, 4], 3, DType::F64).tensors();
     for old in before.tensors() {
         let new = after.iter().find(|t| t.name == old.name).unwrap();

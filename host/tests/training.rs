@@ -24,6 +24,7 @@ fn blocks() -> Vec<BlockPlan> {
             kernel: [4, 4],
             stride: [2, 2],
             padding: [1, 1],
+            count_include_pad: true,
         });
         block
     };

@@ -1,6 +1,7 @@
 //! Random edits of valid configurations: numbers become extremes, words their neighbours, keys
 //! vanish, double or change their kind, blocks move from one configuration to another.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use biorule::config::settings::{self, Kind, Setting};
@@ -36,6 +37,8 @@ impl Random {
 pub struct Bases {
     /// Each with the name of its file or preset.
     pub all: Vec<(String, Table)>,
+    /// Places in `all` of those with the same data.
+    alike: Vec<Vec<usize>>,
     words: Vec<String>,
 }
 
@@ -67,7 +70,27 @@ impl Bases {
         }
         words.sort();
         words.dedup();
-        Self { all, words }
+        let mut alike = BTreeMap::<String, Vec<usize>>::new();
+        for (at, (_, table)) in all.iter().enumerate() {
+            let data = table.get("data").map(Value::to_string);
+            alike.entry(data.unwrap_or_default()).or_default().push(at);
+        }
+        let alike = alike.into_values().collect();
+        Self { all, alike, words }
+    }
+
+    /// A number of places in `all`, each as likely as another, that all have the same data, which
+    /// then are read once.
+    ///
+    /// # Panics
+    /// There is none.
+    pub fn alike(&self, random: &mut Random, number: usize) -> Vec<usize> {
+        let first = random.below(self.all.len());
+        let group = self.alike.iter().find(|group| group.contains(&first));
+        let group = group.expect("each is in a group");
+        (0..number)
+            .map(|_| group[random.below(group.len())])
+            .collect()
     }
 
     /// The one at `base` with an edit or two.
@@ -248,6 +271,10 @@ impl Bases {
                     let n = random.below(12);
                     Value::Array((0..n).map(|_| extreme(random)).collect())
                 }
+            },
+            Kind::NumberOr(key) => match random.below(2) {
+                0 => extreme(random),
+                _ => Value::Table(toml::Table::from_iter([(key.to_owned(), extreme(random))])),
             },
             Kind::Labels => {
                 let n = random.below(4);
@@ -431,7 +458,7 @@ fn at_hand(mut table: Table, set: &str) -> Table {
     };
     if let Some(side) = side {
         let text = format!(
-            "set = \"digits\"\nresize = [{side}, {side}]\nlimit_train = 200\nlimit_test = 50\n"
+            "set = \"digits\"\nresize = [{side}, {side}]\nresize_method = \"pad\"\nlimit_train = 200\nlimit_test = 50\n"
         );
         let data: Table = text.parse().expect("a table");
         table.insert("data".into(), Value::Table(data));

@@ -2,14 +2,18 @@
 //! as the trainer drives one.
 
 use std::collections::BTreeMap;
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
 use biorule::config::{
     ActivationPlan, BlockPlan, Drive, LayerPlan, MapPlan, NormKind, NormPlan, ParamValue, PoolKind,
     PoolPlan,
 };
+use biorule::nn::RuleSource;
 use biorule::nn::build::Placement;
-use biorule::nn::{Clock, InputShape, Mode, Network, Pass};
+use biorule::nn::{InputShape, Mode, Network, Pass};
+use biorule::plan::PadMode;
+use biorule::train::Engine;
 use candle_core::{DType, Tensor};
 
 use crate::Result;
@@ -50,7 +54,7 @@ pub fn conv(kernel: [usize; 2]) -> MapPlan {
         padding: [0; 4],
         dilation: [1, 1],
         groups: 1,
-        padding_mode: "zeros".into(),
+        padding_mode: PadMode::Zeros,
     }
 }
 
@@ -76,16 +80,29 @@ pub fn max_pool(size: usize) -> PoolPlan {
         kernel: [size, size],
         stride: [size, size],
         padding: [0, 0],
+        count_include_pad: true,
     }
 }
 
-/// A network and the clock that its calls see.
+/// The engine of a network, and the mode that it trains in; `clock.local_rate` is the rate handed
+/// to local rules.
 pub struct TestNetwork {
-    /// The network.
-    pub network: Network,
-    /// Where training stands; `local_rate` is the rate handed to local rules.
-    pub clock: Clock,
+    engine: Engine<'static>,
     mode: Mode,
+}
+
+impl Deref for TestNetwork {
+    type Target = Engine<'static>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.engine
+    }
+}
+
+impl DerefMut for TestNetwork {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.engine
+    }
 }
 
 /// What a pass with gradients gives.
@@ -104,6 +121,19 @@ impl TestNetwork {
     /// # Errors
     /// Plans that fit no network, rules that are not there.
     pub fn build(blocks: &[BlockPlan], dims: &[usize], dtype: DType) -> Result<Self> {
+        Self::build_with(blocks, dims, dtype, registry())
+    }
+
+    /// [`Self::build`] with rules from elsewhere.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn build_with(
+        blocks: &[BlockPlan],
+        dims: &[usize],
+        dtype: DType,
+        rules: &dyn RuleSource,
+    ) -> Result<Self> {
         let input = InputShape {
             dims: dims.to_vec(),
             outputs: 10,
@@ -114,8 +144,7 @@ impl TestNetwork {
             seed: 1,
         };
         Ok(Self {
-            network: Network::build(blocks, &input, registry(), &place)?,
-            clock: Clock::default(),
+            engine: Engine::new(Network::build(blocks, &input, rules, &place)?),
             mode: Mode::default(),
         })
     }
@@ -134,7 +163,7 @@ impl TestNetwork {
     /// # Errors
     /// No such tensor, or several.
     pub fn tensor(&self, name: &str) -> Result<Tensor> {
-        let found = self.network.tensors();
+        let found = self.engine.network.tensors();
         let mut found = found.iter().filter(|t| ends_with(&t.name, name));
         match (found.next(), found.next()) {
             (Some(one), None) => Ok(one.tensor.copy()?),
@@ -152,17 +181,17 @@ impl TestNetwork {
             self.tensor(name)?;
         }
         let mut all = BTreeMap::new();
-        for slot in self.network.tensors() {
+        for slot in self.engine.network.tensors() {
             let new = values.iter().find(|(name, _)| ends_with(&slot.name, name));
             let value = new.map_or_else(|| slot.tensor.copy(), |(_, value)| Ok(value.clone()))?;
             all.insert(slot.name.clone(), value);
         }
-        Ok(self.network.load(&|name| all.get(name).cloned())?)
+        Ok(self.engine.network.load(&|name| all.get(name).cloned())?)
     }
 
     /// Takes on the mode of [`TestNetwork::train`], so that the network's tensors say which learn.
     pub fn start(&mut self) {
-        self.network.set_mode(&self.mode);
+        self.engine.network.set_mode(&self.mode);
     }
 
     /// Output for `x`, nothing learning.
@@ -170,8 +199,8 @@ impl TestNetwork {
     /// # Errors
     /// A rule failed.
     pub fn evaluate(&mut self, x: &Tensor) -> Result<Tensor> {
-        self.network.set_mode(&Mode::default());
-        Ok(self.network.forward_all(&mut Pass::inference(), x)?)
+        self.engine.network.set_mode(&Mode::default());
+        Ok(self.engine.network.forward_all(&mut Pass::inference(), x)?)
     }
 
     /// A step of local learning; gives the output of its forward pass.
@@ -180,10 +209,10 @@ impl TestNetwork {
     /// A rule failed.
     pub fn learn(&mut self, x: &Tensor) -> Result<Tensor> {
         self.start();
-        let mut pass = Pass::local(self.clock.clone());
-        let y = self.network.forward_all(&mut pass, x)?;
-        self.network.apply_changes()?;
-        self.network.end_step();
+        let mut pass = Pass::local(self.engine.clock.clone());
+        let y = self.engine.network.forward_all(&mut pass, x)?;
+        self.engine.network.apply_changes()?;
+        self.engine.network.end_step();
         Ok(y)
     }
 
@@ -198,16 +227,17 @@ impl TestNetwork {
         grad: impl FnOnce(&Tensor) -> Result<Tensor>,
     ) -> Result<Backward> {
         self.start();
-        let mut pass = Pass::gradient(self.clock.clone()).wanting_input();
-        let y = self.network.forward_all(&mut pass, x)?;
+        let mut pass = Pass::gradient(self.engine.clock.clone()).wanting_input();
+        let y = self.engine.network.forward_all(&mut pass, x)?;
         let grad = grad(&y)?;
-        let all = 0..self.network.len();
+        let all = 0..self.engine.network.len();
         let grad_x = self
+            .engine
             .network
             .backward(&mut pass, &grad, all)?
             .ok_or("no gradient came out below")?;
-        self.network.apply_changes()?;
-        self.network.end_step();
+        self.engine.network.apply_changes()?;
+        self.engine.network.end_step();
         Ok(Backward {
             y,
             grad_x,
@@ -220,7 +250,7 @@ impl TestNetwork {
     /// # Errors
     /// No layer reports it, or several.
     pub fn metric(&self, name: &str) -> Result<f64> {
-        let all = self.network.metrics(&self.clock)?;
+        let all = self.engine.network.metrics(&self.engine.clock)?;
         let mut found = all.iter().flat_map(|(_, m)| m).filter(|(n, _)| n == name);
         match (found.next(), found.next()) {
             (Some((_, value)), None) => Ok(*value),

@@ -2,6 +2,7 @@
 //! form that tests compare convolutional rules with.
 
 use biorule::config::MapPlan;
+use biorule::plan::PadMode;
 use candle_core::{DType, Tensor};
 
 use crate::Result;
@@ -41,8 +42,8 @@ pub fn windows(map: &MapPlan, x: &Tensor) -> Result<Vec<Vec<Vec<f64>>>> {
                     let at = |place: usize, k: usize, pad: usize, axis: usize| {
                         (place * stride[axis] + k * dilation[axis]) as isize - pad as isize
                     };
-                    let y = source(padding_mode, at(place / q, i, *top, 0), h);
-                    let z = source(padding_mode, at(place % q, j, *left, 1), w);
+                    let y = source(*padding_mode, at(place / q, i, *top, 0), h);
+                    let z = source(*padding_mode, at(place % q, j, *left, 1), w);
                     row.push(match (y, z) {
                         (Some(y), Some(z)) => x[((image * c + channel) * h + y) * w + z],
                         _ => 0.0,
@@ -56,15 +57,15 @@ pub fn windows(map: &MapPlan, x: &Tensor) -> Result<Vec<Vec<Vec<f64>>>> {
 }
 
 /// Which of `n` elements stands at `i`; none is a zero.
-fn source(mode: &str, i: isize, n: usize) -> Option<usize> {
+fn source(mode: PadMode, i: isize, n: usize) -> Option<usize> {
     let n = n as isize;
     let at = match mode {
         _ if (0..n).contains(&i) => i,
-        "reflect" if i < 0 => -i,
-        "reflect" => 2 * (n - 1) - i,
-        "replicate" => i.clamp(0, n - 1),
-        "circular" => i.rem_euclid(n),
-        _ => return None,
+        PadMode::Reflect if i < 0 => -i,
+        PadMode::Reflect => 2 * (n - 1) - i,
+        PadMode::Replicate => i.clamp(0, n - 1),
+        PadMode::Circular => i.rem_euclid(n),
+        PadMode::Zeros => return None,
     };
     Some(at as usize)
 }

@@ -45,6 +45,7 @@ fn blocks() -> Vec<BlockPlan> {
             kernel: [2, 2],
             stride: [2, 2],
             padding: [0, 0],
+            count_include_pad: true,
         }),
         ..layer_block("first", layer("backprop", conv(1), 4, &[]))
     };

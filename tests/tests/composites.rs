@@ -11,9 +11,11 @@ use biorule::config::{
 };
 use biorule::data::Answers;
 use biorule::nn::{Clock, Mode};
+use biorule::plan::PadMode;
 use biorule::plugins::RuleEntry;
+use biorule::train::Engine;
 use biorule::train::optimizer::Optimizer;
-use biorule::train::step::{StepInput, gradient_step, local_step};
+use biorule::train::step::{GradientStep, LocalStep, StepInput};
 use biorule_tests::Result;
 use biorule_tests::network::{TestNetwork, block, layer, layer_block, relu};
 use biorule_tests::numbers::noise;
@@ -58,7 +60,7 @@ impl Kind {
                 padding: [1; 4],
                 dilation: [1, 1],
                 groups: 1,
-                padding_mode: "zeros".into(),
+                padding_mode: PadMode::Zeros,
             },
         };
         layer(rule, map, UNITS, &[])
@@ -130,6 +132,7 @@ fn blocks(kind: Kind, shape: Shape, place: Place, rule: &str) -> Vec<BlockPlan> 
                 kernel: [0, 0],
                 stride: [0, 0],
                 padding: [0, 0],
+                count_include_pad: true,
             });
             vec![front, core]
         }
@@ -178,16 +181,21 @@ fn train(entry: &RuleEntry, kind: Kind, shape: Shape, place: Place, drive: Drive
         weight_decay: 0.0,
         decoupled_decay: 0.0,
     };
-    let mut optimizer = Optimizer::new(&sgd, 0.0, &net.network.tensors())?;
+    net.optimizer = Optimizer::new(&sgd, 0.0, &net.network.tensors())?;
+    net.set_kind(match drive {
+        Drive::Local => Box::new(LocalStep),
+        _ => Box::new(GradientStep::new(Loss::CrossEntropy)),
+    });
     let before = core_tensors(&net)?;
     let x = noise(3, &[vec![BATCH], dims].concat(), DType::F32)?;
     let labels: Vec<u32> = (0..BATCH as u32).map(|i| i * 7 % UNITS as u32).collect();
-    let from = net.network.first_active();
+    net.first = net.network.first_active();
+    let before_it = 0..net.first;
     for step in 0..2 {
         let input = StepInput {
             x: net
                 .network
-                .forward(&mut biorule::nn::Pass::inference(), &x, 0..from)?,
+                .forward(&mut biorule::nn::Pass::inference(), &x, before_it.clone())?,
             answers: Answers::Classes(Tensor::new(labels.as_slice(), x.device())?),
             dropped: false,
         };
@@ -200,13 +208,8 @@ fn train(entry: &RuleEntry, kind: Kind, shape: Shape, place: Place, drive: Drive
             seed: 1,
             ..Clock::default()
         };
-        match drive {
-            Drive::Local => local_step(&mut net.network, &input, from, &clock)?,
-            _ => {
-                let how = (Loss::CrossEntropy, 0.01);
-                gradient_step(&mut net.network, &mut optimizer, &input, from, &clock, how)?;
-            }
-        }
+        net.clock = clock;
+        Engine::step(&mut net, &input)?;
     }
     let after = core_tensors(&net)?;
     let changed = before != after;

@@ -4,6 +4,7 @@
 
 use biorule::config::{Drive, LayerPlan, MapPlan, ParamValue};
 use biorule::nn::Pass;
+use biorule::plan::PadMode;
 use biorule_tests::Result;
 use biorule_tests::network::{TestNetwork, layer, layer_block};
 use biorule_tests::numbers::{noise, values};
@@ -17,7 +18,7 @@ fn conv() -> MapPlan {
         padding: [1, 0, 1, 2],
         dilation: [1, 2],
         groups: 2,
-        padding_mode: "reflect".into(),
+        padding_mode: PadMode::Reflect,
     }
 }
 
@@ -29,7 +30,7 @@ fn square() -> MapPlan {
         padding: [1; 4],
         dilation: [1, 1],
         groups: 1,
-        padding_mode: "zeros".into(),
+        padding_mode: PadMode::Zeros,
     }
 }
 

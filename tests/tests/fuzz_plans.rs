@@ -46,54 +46,76 @@ fn is_promised(code: i32) -> bool {
     matches!(code, 0 | 2..=7 | 75)
 }
 
-/// Plans are read, checked and looked at, as `train --dry-run` does, many in one process.
+/// Edits that are made from one number: it follows from the seed and the edit's place, so that a
+/// seed means the same edits on any number of cores.
+const CHUNK: u64 = 160;
+
+/// Plans are read, checked and looked at, as `train --dry-run` does, many in one process, and one
+/// process for each core.
 #[test]
 fn no_edit_of_a_plan_panics() -> Result<()> {
     if let Some(file) = std::env::var_os(WORKER) {
-        edit_in_process(Path::new(&file));
-        return Ok(());
+        return edit_in_process(Path::new(&file));
     }
     let home = tempfile::tempdir()?;
-    let file = home.path().join("edited.toml");
-    let folder = plugin_folder();
-    let mut worker = limited(&std::env::current_exe()?);
-    worker
-        .args(["--exact", "no_edit_of_a_plan_panics", "--nocapture"])
-        .env(WORKER, &file)
-        .env("BIORULE_FUZZ_SEED", seed().to_string())
-        .env("BIORULE_PLUGIN_PATH", folder);
-    let status = worker.status()?;
-    let last = std::fs::read_to_string(&file).unwrap_or_default();
-    assert!(status.success(), "{status} at\n{last}");
+    let (seed, workers) = (seed(), std::thread::available_parallelism()?.get());
+    let file = |worker: usize| home.path().join(format!("edited-{worker}.toml"));
+    let mut children = Vec::new();
+    for worker in 0..workers {
+        let mut command = limited(&std::env::current_exe()?);
+        command
+            .args(["--exact", "no_edit_of_a_plan_panics", "--nocapture"])
+            .env(WORKER, file(worker))
+            .env("BIORULE_FUZZ_SHARE", format!("{worker}/{workers}"))
+            .env("BIORULE_FUZZ_SEED", seed.to_string())
+            .env("BIORULE_PLUGIN_PATH", plugin_folder())
+            .env("RAYON_NUM_THREADS", "1")
+            .envs(biorule::threads::allocator_variables());
+        children.push(command.spawn()?);
+    }
+    for (worker, child) in children.iter_mut().enumerate() {
+        let file = file(worker);
+        let last = || std::fs::read_to_string(&file).unwrap_or_default();
+        // It writes each edit down before it looks at it.
+        let is_idle = || {
+            let changed = std::fs::metadata(&file).and_then(|meta| meta.modified());
+            changed.is_ok_and(|at| at.elapsed().is_ok_and(|age| age > PATIENCE))
+        };
+        let status = loop {
+            if let Some(status) = child.try_wait()? {
+                break status;
+            }
+            if is_idle() {
+                child.kill()?;
+                child.wait()?;
+                panic!("it hangs at\n{}", last());
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        };
+        assert!(status.success(), "{status} at\n{}", last());
+    }
     Ok(())
 }
 
-fn edit_in_process(file: &Path) {
+/// The part of the edits that falls to this process.
+fn edit_in_process(file: &Path) -> Result<()> {
+    let share = std::env::var("BIORULE_FUZZ_SHARE")?;
+    let (worker, workers) = share.split_once('/').expect("a share");
+    let (worker, workers): (u64, u64) = (worker.parse()?, workers.parse()?);
+    let mine = |n: u64| n % workers == worker;
     let bases = Bases::collect();
     let app = App::discover(&[]);
-    let mut random = Random(number("BIORULE_FUZZ_SEED", 0));
-    let edits = number("BIORULE_FUZZ_EDITS", 5_000);
+    let (seed, edits) = (
+        number("BIORULE_FUZZ_SEED", 0),
+        number("BIORULE_FUZZ_EDITS", 5_000),
+    );
     let sources = Sources {
         files: vec![file.to_path_buf()],
         ..Sources::default()
     };
-    let mut codes: BTreeMap<i32, u64> = BTreeMap::new();
-    let (started, mut sound, mut base) = (Instant::now(), 0, 0);
-    // First each as it is: most of them are to be sound, or the edits would test little.
-    let untouched = bases.all.len() as u64;
-    for i in 0..untouched + edits {
-        let text = match bases.all.get(i as usize) {
-            Some((_, table)) => table.to_string(),
-            None => {
-                // Some in a row on the same data, which then are read once.
-                if i % 16 == 0 {
-                    app.release();
-                    base = random.below(bases.all.len());
-                }
-                bases.edited(base, &mut random).to_string()
-            }
-        };
-        std::fs::write(file, &text).expect("a file");
+    let mut panics = 0;
+    let mut look = |text: &str| -> Result<(i32, String)> {
+        std::fs::write(file, text)?;
         let looked = catch_unwind(AssertUnwindSafe(|| {
             let resolved = config::resolve(&sources, &app)?;
             app.inspect(&resolved.plan).map(drop)
@@ -101,28 +123,54 @@ fn edit_in_process(file: &Path) {
         let (code, words) = match looked {
             Ok(Ok(())) => (0, String::new()),
             Ok(Err(e)) => (e.code as i32, e.to_string()),
-            Err(_) => panic!("a panic at\n{text}"),
+            Err(_) => (101, String::new()),
         };
-        assert!(is_promised(code), "exit {code} for\n{text}");
-        if let Some((name, _)) = bases.all.get(i as usize) {
-            sound += u64::from(code == 0);
-            if code != 0 {
-                println!("exit {code} without an edit: {name}: {words}");
-            }
-            continue;
+        if !is_promised(code) {
+            panics += 1;
+            println!("exit {code} for\n{text}\n{words}");
         }
-        *codes.entry(code).or_default() += 1;
-        let done = i + 1 - untouched;
-        if done.is_multiple_of(10_000) {
-            let seconds = started.elapsed().as_secs_f64();
-            println!("{done} edits in {seconds:.0} s; by exit code: {codes:?}");
+        Ok((code, words))
+    };
+    // First each as it is: most of them are to be sound, or the edits would test little.
+    let (mut sound, mut untouched) = (0, 0);
+    for (i, (name, table)) in bases.all.iter().enumerate() {
+        if mine(i as u64) {
+            let (code, words) = look(&table.to_string())?;
+            untouched += 1;
+            match code {
+                0 => sound += 1,
+                _ => println!("exit {code} without an edit: {name}: {words}"),
+            }
+            app.release();
         }
     }
-    let seconds = started.elapsed().as_secs_f64();
     assert!(2 * sound > untouched, "{sound} of {untouched} are sound");
+    let (mut codes, mut done) = (BTreeMap::<i32, u64>::new(), 0_u64);
+    let started = Instant::now();
+    let rate = |done: u64| done as f64 / started.elapsed().as_secs_f64();
+    for chunk in (0..edits.div_ceil(CHUNK)).filter(|chunk| mine(*chunk)) {
+        let mut random = Random(seed.wrapping_add(chunk.wrapping_mul(0xd134_2543_de82_ef95)));
+        app.release();
+        let chosen = bases.alike(&mut random, CHUNK as usize);
+        for base in chosen.into_iter().take((edits - chunk * CHUNK) as usize) {
+            let (code, _) = look(&bases.edited(base, &mut random).to_string())?;
+            *codes.entry(code).or_default() += 1;
+            done += 1;
+            if done.is_multiple_of(10_000) {
+                println!(
+                    "process {worker}: {done} edits, {:.0} a second; by exit code: {codes:?}",
+                    rate(done)
+                );
+            }
+        }
+    }
     println!(
-        "{edits} edits of {untouched} configurations ({sound} of them sound) in {seconds:.0} s; by exit code: {codes:?}"
+        "process {worker}: {done} edits of {} configurations ({sound} of {untouched} looked at here are sound), {:.0} a second; by exit code: {codes:?}",
+        bases.all.len(),
+        rate(done)
     );
+    assert_eq!(panics, 0, "edits without a promised exit code");
+    Ok(())
 }
 
 /// `program` under the limit of memory.

@@ -71,6 +71,7 @@ fn trained(plan: &Resolved, data: &TrainData, device: &Device) -> Result<Vec<(St
         rules: registry(),
         data,
         device: device.clone(),
+        steps: None,
     };
     let mut last = Last::default();
     train::run(&job, &mut last, None)?;

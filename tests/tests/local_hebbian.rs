@@ -2,6 +2,7 @@
 
 use biorule::config::{BlockPlan, Drive, LayerPlan, MapPlan, ParamValue};
 use biorule::nn::Pass;
+use biorule::plan::PadMode;
 use biorule_tests::Result;
 use biorule_tests::golden::Driven;
 use biorule_tests::network::{TestNetwork, layer, layer_block};
@@ -18,7 +19,7 @@ fn conv() -> MapPlan {
         padding: [1, 0, 1, 2],
         dilation: [1, 2],
         groups: 2,
-        padding_mode: "reflect".into(),
+        padding_mode: PadMode::Reflect,
     }
 }
 
@@ -29,7 +30,7 @@ fn square(padding: usize) -> MapPlan {
         padding: [padding; 4],
         dilation: [1, 1],
         groups: 1,
-        padding_mode: "zeros".into(),
+        padding_mode: PadMode::Zeros,
     }
 }
 

@@ -2,6 +2,7 @@
 
 use biorule::config::{LayerPlan, MapPlan, ParamValue};
 use biorule::nn::rule::Errors;
+use biorule::plan::PadMode;
 use biorule_tests::Result;
 use biorule_tests::golden::Driven;
 use biorule_tests::network::layer;
@@ -29,7 +30,7 @@ fn plan(map: &MapPlan, units: usize, path: &str) -> LayerPlan {
 
 /// Stride with dilation, which the reference cannot do, in every padding mode.
 fn maps() -> Vec<MapPlan> {
-    let modes = ["zeros", "reflect", "replicate", "circular"];
+    let modes = PadMode::ALL;
     let shapes = [
         ([3, 2], [2, 3], [1, 2, 0, 1], [2, 1], 2),
         ([2, 3], [1, 2], [2, 0, 1, 1], [1, 2], 1),
@@ -43,7 +44,7 @@ fn maps() -> Vec<MapPlan> {
                 padding,
                 dilation,
                 groups,
-                padding_mode: mode.into(),
+                padding_mode: mode,
             });
         }
     }
@@ -128,7 +129,7 @@ fn conv(groups: usize) -> MapPlan {
         padding: [1; 4],
         dilation: [1, 1],
         groups,
-        padding_mode: "zeros".into(),
+        padding_mode: PadMode::Zeros,
     }
 }
 

@@ -481,6 +481,35 @@ fn class_weights_that_cannot_act_are_refused() -> Result<()> {
 }
 
 #[test]
+fn label_smoothing_is_in_the_loss_that_drives_alone() -> Result<()> {
+    let phases =
+        phase("l", "[\"hidden\"]", "local", "") + &phase("g", "[\"readout\"]", "gradient", "");
+    let text = network("softhebb", &phases);
+    result_is_that_of_the_last_weights(&text, &["--set", "phases.g.label_smoothing=0.1"])?;
+    let home = tempfile::tempdir()?;
+    let cases: [(&[&str], &str); 4] = [
+        (&["phases.g.label_smoothing=1.5"], "0 to 1"),
+        (&["phases.l.label_smoothing=0.1"], "local phase"),
+        (
+            &["phases.g.label_smoothing=0.1", "phases.g.loss=mse"],
+            "cross-entropy",
+        ),
+        (
+            &["phases.g.label_smoothing=0.1", "data.set=sine"],
+            "values to regress",
+        ),
+    ];
+    for (sets, words) in cases {
+        let sets = sets.iter().flat_map(|s| ["--set", s]);
+        let sets: Vec<&str> = sets.chain(["--dry-run"]).collect();
+        let ran = train(home.path(), &text, &sets)?;
+        assert_eq!(ran.code, Some(2), "{sets:?} {}", ran.stderr);
+        assert!(ran.stderr.contains(words), "{sets:?} {}", ran.stderr);
+    }
+    Ok(())
+}
+
+#[test]
 fn a_result_of_no_use_is_said_to_be_none_and_why() -> Result<()> {
     let local = phase("l", "[\"hidden\"]", "local", "epochs = 3")
         + &phase("g", "[\"readout\"]", "gradient", "");

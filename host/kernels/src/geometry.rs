@@ -4,8 +4,9 @@
 //! [`Conv::out_size`] is the one place that decides whether it fits an input.
 
 use std::fmt;
+use std::str::FromStr;
 
-/// What stands outside the image.
+/// How pixels outside the image are filled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 pub enum PadMode {
     /// Zeros.
@@ -20,6 +21,30 @@ pub enum PadMode {
 }
 
 impl PadMode {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Zeros, Self::Reflect, Self::Replicate, Self::Circular];
+
+    /// Its name, that of PyTorch's `padding_mode`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Zeros => "zeros",
+            Self::Reflect => "reflect",
+            Self::Replicate => "replicate",
+            Self::Circular => "circular",
+        }
+    }
+
+    /// Most pixels that can be added on a side of an axis of `n`: what is copied must be there.
+    #[must_use]
+    pub fn most(self, n: usize) -> usize {
+        match self {
+            Self::Zeros | Self::Replicate => usize::MAX,
+            Self::Reflect => n.saturating_sub(1),
+            Self::Circular => n,
+        }
+    }
+
     /// The pixel of an axis of `n` pixels that stands at position `i` (which may lie outside), or
     /// `None` where the padding is zero.
     #[inline]
@@ -39,20 +64,118 @@ impl PadMode {
     }
 }
 
+impl fmt::Display for PadMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for PadMode {
+    type Err = ();
+
+    fn from_str(name: &str) -> Result<Self, ()> {
+        Self::ALL.into_iter().find(|m| m.name() == name).ok_or(())
+    }
+}
+
 /// Why a shape is impossible.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ShapeError(String);
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ShapeError {
+    /// A kernel, stride, dilation, number of channels or groups, or the input has a size of 0.
+    Zero,
+    /// Channels that cannot be cut into equal groups.
+    Groups {
+        /// Input channels.
+        channels: usize,
+        /// Output channels.
+        out: usize,
+        /// Groups.
+        groups: usize,
+    },
+    /// More padding than there are pixels to copy.
+    Border {
+        /// How it is filled.
+        mode: PadMode,
+        /// Pixels added on a side.
+        padding: usize,
+        /// Most that can be.
+        most: usize,
+    },
+    /// A window larger than the padded input.
+    Window {
+        /// 0 for rows, 1 for columns.
+        axis: usize,
+        /// Pixels from its first to its last.
+        window: usize,
+        /// Pixels of the padded input.
+        padded: usize,
+    },
+    /// Padding of a pooling that could leave a window without a pixel.
+    HalfWindow {
+        /// Pixels added on a side.
+        padding: usize,
+        /// Pixels of the window.
+        window: usize,
+    },
+    /// A pooling window with more pixels than [`Pool::MOST_PIXELS`].
+    Area(usize),
+}
 
 impl fmt::Display for ShapeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        match self {
+            Self::Zero => f.write_str(
+                "kernel, stride, dilation, groups, channels and input must be at least 1",
+            ),
+            Self::Groups {
+                channels,
+                out,
+                groups,
+            } => write!(
+                f,
+                "{groups} groups do not divide {channels} input and {out} output channels"
+            ),
+            Self::Border {
+                mode,
+                padding,
+                most,
+            } => write!(
+                f,
+                "{mode} padding of {padding} does not fit the input, at most {most} does"
+            ),
+            Self::Window {
+                axis,
+                window,
+                padded,
+            } => write!(
+                f,
+                "a window of {window} pixels does not fit an input of {padded} with padding along axis {axis}"
+            ),
+            Self::HalfWindow { padding, window } => write!(
+                f,
+                "padding {padding} is more than half the pooling window of {window}"
+            ),
+            Self::Area(pixels) => write!(
+                f,
+                "a pooling window of {pixels} pixels, at most {} can be pooled",
+                Pool::MOST_PIXELS
+            ),
+        }
     }
 }
 
 impl std::error::Error for ShapeError {}
 
-fn fail<T>(message: String) -> Result<T, ShapeError> {
-    Err(ShapeError(message))
+/// Places of a window of `window` pixels in steps of `stride` along an axis of `padded` pixels.
+fn places(axis: usize, padded: usize, window: usize, stride: usize) -> Result<usize, ShapeError> {
+    match padded.checked_sub(window) {
+        Some(rest) => Ok(rest / stride + 1),
+        None => Err(ShapeError::Window {
+            axis,
+            window,
+            padded,
+        }),
+    }
 }
 
 /// The geometry of a two-dimensional convolution (cross-correlation, as in PyTorch).
@@ -126,6 +249,23 @@ impl Conv {
         self.group_channels() * self.kernel[0] * self.kernel[1]
     }
 
+    /// Shape `[K, C/groups, R, S]` of the weight.
+    #[inline]
+    pub fn weight_dims(&self) -> [usize; 4] {
+        let [r, s] = self.kernel;
+        [self.out, self.group_channels(), r, s]
+    }
+
+    /// The same convolution of an input that already has its border.
+    #[must_use]
+    pub fn without_padding(self) -> Self {
+        Self {
+            padding: [0; 4],
+            pad_mode: PadMode::Zeros,
+            ..self
+        }
+    }
+
     /// Elements of the weight `[K, C/groups, R, S]`.
     #[inline]
     pub fn weight_len(&self) -> usize {
@@ -152,62 +292,53 @@ impl Conv {
     ///
     /// # Errors
     /// Any geometry that no input of this size can have: zero sizes, channels not divisible by the
-    /// groups, a window larger than the padded input, reflect padding as large as the image.
+    /// groups, a window larger than the padded input, padding that copies pixels which are not there.
     pub fn out_size(&self, h: usize, w: usize) -> Result<(usize, usize), ShapeError> {
         self.check_channels()?;
         self.check_padding(h, w)?;
         let (hp, wp) = self.padded_size(h, w);
-        let mut out = [0; 2];
-        for (axis, size) in [hp, wp].into_iter().enumerate() {
+        let along = |axis: usize, padded| {
             let taps = self.kernel[axis] - 1;
             let window = self.dilation[axis].saturating_mul(taps).saturating_add(1);
-            if window > size {
-                return fail(format!(
-                    "kernel {:?} with dilation {:?} covers {window} pixels of axis {axis}, the padded {h}x{w} input has {size}",
-                    self.kernel, self.dilation
-                ));
-            }
-            out[axis] = (size - window) / self.stride[axis] + 1;
-        }
-        Ok((out[0], out[1]))
+            places(axis, padded, window, self.stride[axis])
+        };
+        Ok((along(0, hp)?, along(1, wp)?))
     }
 
     fn check_channels(&self) -> Result<(), ShapeError> {
-        let parts = [
-            self.channels,
-            self.out,
-            self.groups,
-            self.kernel[0],
-            self.kernel[1],
-        ];
-        if parts.contains(&0) || self.stride.contains(&0) || self.dilation.contains(&0) {
-            return fail(format!("a size in {self:?} is zero"));
+        let Self {
+            channels,
+            out,
+            groups,
+            ..
+        } = *self;
+        let windows = [self.kernel, self.stride, self.dilation].concat();
+        if [channels, out, groups].contains(&0) || windows.contains(&0) {
+            return Err(ShapeError::Zero);
         }
-        if !self.channels.is_multiple_of(self.groups) || !self.out.is_multiple_of(self.groups) {
-            return fail(format!(
-                "{} input and {} output channels cannot be cut into {} equal groups",
-                self.channels, self.out, self.groups
-            ));
+        match channels.is_multiple_of(groups) && out.is_multiple_of(groups) {
+            true => Ok(()),
+            false => Err(ShapeError::Groups {
+                channels,
+                out,
+                groups,
+            }),
         }
-        Ok(())
     }
 
     fn check_padding(&self, h: usize, w: usize) -> Result<(), ShapeError> {
-        if h == 0 || w == 0 {
-            return fail(format!("the input is empty ({h}x{w})"));
-        }
-        let [top, bottom, left, right] = self.padding;
-        for (most, size) in [(top.max(bottom), h), (left.max(right), w)] {
-            let allowed = match self.pad_mode {
-                PadMode::Zeros | PadMode::Replicate => usize::MAX,
-                PadMode::Reflect => size - 1,
-                PadMode::Circular => size,
-            };
-            if most > allowed {
-                return fail(format!(
-                    "padding {most} in mode {:?} needs a larger image than {h}x{w} (at most {allowed} here)",
-                    self.pad_mode
-                ));
+        let (mode, [top, bottom, left, right]) = (self.pad_mode, self.padding);
+        for (padding, size) in [(top.max(bottom), h), (left.max(right), w)] {
+            let most = mode.most(size);
+            if size == 0 {
+                return Err(ShapeError::Zero);
+            }
+            if padding > most {
+                return Err(ShapeError::Border {
+                    mode,
+                    padding,
+                    most,
+                });
             }
         }
         Ok(())
@@ -235,6 +366,9 @@ pub struct Pool {
 }
 
 impl Pool {
+    /// Pixels of a window at most: places inside of one are kept in 16 bits.
+    pub const MOST_PIXELS: usize = u16::MAX as usize;
+
     /// A square window, as in `max_4_2_1`.
     pub fn square(kernel: usize, stride: usize, padding: usize) -> Self {
         Self {
@@ -248,32 +382,26 @@ impl Pool {
     ///
     /// # Errors
     /// Zero sizes, a padding of more than half the window (as in PyTorch: a window could hold no
-    /// pixel), a window larger than the padded input, or one of more than 65,535 pixels.
+    /// pixel), a window larger than the padded input, or one of more than
+    /// [`Pool::MOST_PIXELS`].
     pub fn out_size(&self, h: usize, w: usize) -> Result<(usize, usize), ShapeError> {
-        let mut out = [0; 2];
-        for (axis, size) in [h, w].into_iter().enumerate() {
-            let (k, s, p) = (self.kernel[axis], self.stride[axis], self.padding[axis]);
-            if k == 0 || s == 0 || size == 0 {
-                return fail(format!("a size in {self:?} or the {h}x{w} input is zero"));
+        let along = |axis: usize, size: usize| {
+            let (window, stride) = (self.kernel[axis], self.stride[axis]);
+            let padding = self.padding[axis];
+            if window == 0 || stride == 0 || size == 0 {
+                return Err(ShapeError::Zero);
             }
-            if p > k / 2 {
-                return fail(format!("padding {p} is more than half the window {k}"));
+            if padding > window / 2 {
+                return Err(ShapeError::HalfWindow { padding, window });
             }
-            let padded = size.saturating_add(2 * p);
-            if k > padded {
-                return fail(format!(
-                    "window {k} is larger than axis {axis} of the {h}x{w} input with padding {p}"
-                ));
-            }
-            out[axis] = (padded - k) / s + 1;
+            let padded = size.saturating_add(padding.saturating_mul(2));
+            places(axis, padded, window, stride)
+        };
+        let out = (along(0, h)?, along(1, w)?);
+        match self.kernel[0].saturating_mul(self.kernel[1]) {
+            pixels if pixels > Self::MOST_PIXELS => Err(ShapeError::Area(pixels)),
+            _ => Ok(out),
         }
-        if self.kernel[0].saturating_mul(self.kernel[1]) > usize::from(u16::MAX) {
-            return fail(format!(
-                "a window of {:?} has more than 65535 pixels",
-                self.kernel
-            ));
-        }
-        Ok((out[0], out[1]))
     }
 
     /// [`Pool::out_size`] for kernels, whose callers have checked the shape.
@@ -335,6 +463,17 @@ mod tests {
         let reflect = Conv::square(3, 8, 3).padded(4, PadMode::Reflect);
         assert!(reflect.out_size(4, 9).is_err());
         assert!(reflect.out_size(5, 9).is_ok());
+        // Kernels read one copy of the image on each side, and no further.
+        let circular = Conv::square(3, 8, 3).padded(4, PadMode::Circular);
+        let (mode, padding) = (PadMode::Circular, 4);
+        let border = ShapeError::Border {
+            mode,
+            padding,
+            most: 3,
+        };
+        assert_eq!(circular.out_size(3, 9), Err(border));
+        assert_eq!(circular.out_size(9, 3), Err(border));
+        assert_eq!(circular.out_size(4, 9), Ok((10, 15)));
         assert!(Conv::square(3, 8, 5).out_size(4, 9).is_err());
         let grouped = Conv {
             groups: 2,

@@ -201,6 +201,24 @@ pub fn add<T: Real>(d: &[T], p: &mut [T]) {
     });
 }
 
+/// `p ← p + scale·d`.
+pub fn add_scaled<T: Real>(scale: T, d: &[T], p: &mut [T]) {
+    assert_len("d", d, p.len());
+    threads::for_each_chunk(p, CHUNK, |i, p| {
+        let d = &d[i * CHUNK..][..p.len()];
+        p.iter_mut().zip(d).for_each(|(p, &d)| *p += scale * d);
+    });
+}
+
+/// `out = scale·x`.
+pub fn scale<T: Real>(scale: T, x: &[T], out: &mut [T]) {
+    assert_len("x", x, out.len());
+    threads::for_each_chunk(out, CHUNK, |i, out| {
+        let x = &x[i * CHUNK..][..out.len()];
+        out.iter_mut().zip(x).for_each(|(out, &x)| *out = scale * x);
+    });
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

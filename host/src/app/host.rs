@@ -3,6 +3,7 @@
 
 use std::path::PathBuf;
 
+use crate::attack::{Event, Report as Robustness, Spec};
 use crate::config::{PlanContext, PluginInfo, RuleSchema, RunPlan};
 use crate::run::identity::{DataRecord, DeviceRecord};
 use crate::run::{BestRecord, ClassRecord, Metrics, Outcome, Reporter, RunFolder, StopFlag};
@@ -36,6 +37,21 @@ pub struct EvaluationResult {
     pub confusion: Vec<Vec<u64>>,
     /// How the checkpoint was chosen, where it is the best one.
     pub best: Option<BestRecord>,
+}
+
+/// What to attack, and how.
+#[derive(Clone, Debug)]
+pub struct Assault {
+    /// The checkpoint.
+    pub checkpoint: PathBuf,
+    /// `test`, `train` or `validation`.
+    pub split: String,
+    /// Only so many samples, the first ones.
+    pub limit: Option<usize>,
+    /// The attacks.
+    pub spec: Spec,
+    /// Asked to stop, the attack ends after the samples at hand.
+    pub stop: StopFlag,
 }
 
 /// Loaded plugins, with a trainer on top.
@@ -101,6 +117,21 @@ pub trait Host: PlanContext {
     /// # Errors
     /// Data error for an unreadable checkpoint or set.
     fn evaluate(&self, plan: &RunPlan, what: &Evaluation) -> Result<EvaluationResult>;
+
+    /// Attacks the network of `plan`; what is done on the way goes to `see`.
+    ///
+    /// # Errors
+    /// Data error for an unreadable checkpoint or set, usage error for attacks that do not fit,
+    /// [`crate::ExitCode::Stopped`] on request.
+    fn attack(
+        &self,
+        plan: &RunPlan,
+        what: &Assault,
+        see: &mut (dyn FnMut(Event<'_>) + Send),
+    ) -> Result<Robustness> {
+        let _ = (plan, what, see);
+        Err(Error::plugin("no plugins are loaded"))
+    }
 }
 
 impl Host for crate::config::Offline {

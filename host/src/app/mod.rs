@@ -7,6 +7,7 @@ use std::sync::{Mutex, PoisonError};
 
 use biorule_plugin_api::sdk::{ParamSpec, ParamValue as SdkValue};
 
+use crate::attack::{self, Event};
 use crate::config::{
     DataShape, EpochMetric, ParamKind, ParamSchema, ParamValue, PlanContext, PluginInfo,
     RuleMetrics, RuleSchema, RunPlan,
@@ -19,11 +20,12 @@ use crate::run::identity::{DataRecord, DeviceRecord};
 use crate::run::{
     BestRecord, Bridge, CheckpointStore, ClassRecord, Outcome, Reporter, RunFolder, StopFlag,
 };
+use crate::threads::in_pool;
 use crate::train::longer::Began;
 use crate::train::preflight::{self, Report, Subject};
 use crate::train::{self, Job, TrainData};
 use crate::{Error, Result};
-pub use host::{Evaluation, EvaluationResult, Host, Open};
+pub use host::{Assault, Evaluation, EvaluationResult, Host, Open};
 
 /// Loaded plugins, with data and trainer.
 pub struct App {
@@ -38,6 +40,11 @@ pub struct App {
 
 /// A data set, and the one beside whose labels it is read.
 type SetKey = (DataPlan, Option<DataPlan>);
+
+/// Sets of other plans that stay open.
+const OTHERS: usize = 8;
+/// Bytes they may take.
+const OTHERS_BYTES: u128 = 32 << 20;
 
 impl App {
     /// The device that `plan` asks for, opened at the first call.
@@ -82,12 +89,23 @@ impl App {
         Ok(data)
     }
 
-    /// Every set that `plan` names, and the bytes they take; sets of other plans are let go.
+    /// Every set that `plan` names, and the bytes they take; sets of other plans are let go, but for
+    /// a few small ones.
     fn sets(&self, plan: &RunPlan) -> Result<(Opened, u128)> {
         let named =
             |set: &DataPlan| *set == plan.data || plan.extra_data.values().any(|e| set == e);
         let mut opened = self.data.lock().unwrap_or_else(PoisonError::into_inner);
-        opened.retain(|((set, _), _)| named(set));
+        let (mut others, mut bytes) = (0, 0);
+        // The latest are at the end.
+        for at in (0..opened.len()).rev() {
+            let ((set, _), data) = &opened[at];
+            if !named(set) {
+                (others, bytes) = (others + 1, bytes + data.bytes());
+                if others > OTHERS || bytes > OTHERS_BYTES {
+                    opened.remove(at);
+                }
+            }
+        }
         drop(opened);
         let mut bytes = 0;
         let sets = Opened::open_with(plan, &mut |set, beside| {
@@ -202,7 +220,10 @@ impl Host for App {
 
     fn inspect(&self, plan: &RunPlan) -> Result<Report> {
         let (sets, data_bytes) = self.sets(plan)?;
-        preflight::inspect(&self.subject(plan, &sets.for_training(), data_bytes)?)
+        let data = sets.for_training();
+        let mut report = preflight::inspect(&self.subject(plan, &data, data_bytes)?)?;
+        report.warnings.splice(0..0, sets.warnings());
+        Ok(report)
     }
 
     fn release(&self) {
@@ -238,6 +259,7 @@ impl Host for App {
             rules: &self.registry,
             data: &data,
             device: self.placement(plan)?.device,
+            steps: None,
         };
         let (mut bridge, resume) = Bridge::open(folder, reporter, stop)?;
         let outcome = train::run(&job, &mut bridge, resume)?;
@@ -252,6 +274,7 @@ impl Host for App {
             rules: &self.registry,
             data: &data,
             device: self.placement(plan)?.device,
+            steps: None,
         };
         train::longer::what_differs(&job, of)
     }
@@ -266,10 +289,7 @@ impl Host for App {
             "validation" => data.validation.as_ref(),
             _ => None,
         };
-        let samples = samples.ok_or_else(|| {
-            Error::usage(format!("no split `{}`", what.split))
-                .hint("`test`, `train`, or `validation` where the plan keeps one")
-        })?;
+        let samples = samples.ok_or_else(|| no_split(&what.split))?;
         let checkpoint = CheckpointStore::load(&what.checkpoint)?;
         let job = Job {
             plan,
@@ -277,6 +297,7 @@ impl Host for App {
             rules: &self.registry,
             data: &data,
             device: self.placement(plan)?.device,
+            steps: None,
         };
         let mut warn = |w: &train::Warning| {
             tell!("warning: {}\nhint: {}", w.text, w.hint);
@@ -291,6 +312,49 @@ impl Host for App {
             best: what.best.then(|| best_of(&checkpoint.state, &data)),
         })
     }
+
+    fn attack(
+        &self,
+        plan: &RunPlan,
+        what: &Assault,
+        see: &mut (dyn FnMut(Event<'_>) + Send),
+    ) -> Result<attack::Report> {
+        // Pixels are read as they are; whitening is repeated on the way to the network.
+        let mut plain = plan.clone();
+        plain.data.whiten = None;
+        let (sets, data_bytes) = self.sets(&plain)?;
+        let pixels = sets.main().pixels(&what.split, plan.data.whiten)?;
+        let pixels = pixels.ok_or_else(|| no_split(&what.split))?;
+        let pixels = pixels.limited(what.limit)?;
+        let data = sets.for_training();
+        preflight::fits(&self.subject(&plain, &data, data_bytes)?)?;
+        let checkpoint = CheckpointStore::load(&what.checkpoint)?;
+        let job = Job {
+            plan: &plain,
+            seed: plan.seeds.first().copied().unwrap_or(0),
+            rules: &self.registry,
+            data: &data,
+            device: self.placement(plan)?.device,
+            steps: None,
+        };
+        let file = what.checkpoint.display();
+        let (mut network, mut place) = train::trained(&job, &checkpoint.tensors)
+            .map_err(|e| e.within(format_args!("`{file}`")))?;
+        place.stop = what.stop.clone();
+        if let Some((block, rule)) = network.restless().first() {
+            tell!(
+                "warning: block `{block}`: its rule `{rule}` learns in evaluation too, and is held still while the network is attacked"
+            );
+        }
+        network.hold_still();
+        in_pool(|| attack::robust_accuracy(&mut network, &pixels, &what.spec, &place, see))
+    }
+}
+
+/// Error for a part of the data that is not there.
+fn no_split(name: &str) -> Error {
+    Error::usage(format!("no split `{name}`"))
+        .hint("`test`, `train`, or `validation` where the plan keeps one")
 }
 
 /// How a best checkpoint with this state was chosen. Programs before this one left that out and

@@ -140,6 +140,7 @@ fn train(
         rules: bench.app.registry(),
         data: &data,
         device: place.device.clone(),
+        steps: None,
     };
     let outcome = train::run(&job, &mut clocked, resume)?;
     clocked.enter_time();
@@ -237,6 +238,7 @@ fn watched(data: TrainData, waited: &Arc<AtomicU64>) -> TrainData {
         train: watch(data.train),
         validation: data.validation.map(watch),
         test: watch(data.test),
+        parts: data.parts.into_iter().map(|(k, v)| (k, watch(v))).collect(),
         extra: data.extra.into_iter().map(|(k, v)| (k, watch(v))).collect(),
     }
 }

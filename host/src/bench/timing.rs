@@ -27,6 +27,16 @@ pub struct Effort {
     pub patience: f64,
 }
 
+impl Default for Effort {
+    fn default() -> Self {
+        Self {
+            seconds: 0.12,
+            repeats: 7,
+            patience: 2.0,
+        }
+    }
+}
+
 /// Who does the work.
 pub enum Side<'a> {
     /// We do.

@@ -1,6 +1,6 @@
 //! `biorule bench`: speed and memory beside this machine's peaks and PyTorch.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use serde_json::json;
@@ -10,6 +10,11 @@ use crate::bench::timing::Effort;
 use crate::bench::{self, Kind, Options};
 use crate::text::{print, print_json};
 use crate::{Error, ExitCode, Result, threads};
+
+/// Interpreter where none is named.
+const PYTHON: &str = "python3";
+/// Batches of an experiment where no number is given.
+const BATCHES: usize = 20;
 
 /// `biorule bench`
 #[derive(Args, Debug)]
@@ -52,7 +57,7 @@ pub struct BenchArgs {
         long,
         env = "BIORULE_PYTHON",
         value_name = "PATH",
-        default_value = "python3"
+        default_value = PYTHON
     )]
     python: PathBuf,
 
@@ -65,15 +70,15 @@ pub struct BenchArgs {
     threads: Option<usize>,
 
     /// Seconds of a burst
-    #[arg(long, default_value_t = 0.12, value_name = "S")]
+    #[arg(long, default_value_t = Effort::default().seconds, value_name = "S")]
     seconds: f64,
 
     /// Bursts of each side
-    #[arg(long, default_value_t = 7, value_name = "N")]
+    #[arg(long, default_value_t = Effort::default().repeats, value_name = "N")]
     repeats: usize,
 
     /// Seconds that a row may wait for other programs to be quiet
-    #[arg(long, default_value_t = 2.0, value_name = "S")]
+    #[arg(long, default_value_t = Effort::default().patience, value_name = "S")]
     patience: f64,
 
     /// `cpu` or `cuda:N`
@@ -101,7 +106,7 @@ pub struct BenchArgs {
     no_memory: bool,
 
     /// Batches of each phase that PyTorch runs of an experiment
-    #[arg(long, default_value_t = 20, value_name = "N")]
+    #[arg(long, default_value_t = BATCHES, value_name = "N")]
     batches: usize,
 
     /// Print the memory of this row's process and end
@@ -133,6 +138,7 @@ pub(super) fn run(args: &BenchArgs) -> Result<ExitCode> {
     let warnings = threads::start(options.threads()?)?;
     if args.memory_of.is_none() {
         super::warn::warn(warnings);
+        super::warn::warn(args.ignored());
     }
     if let Some(name) = &args.memory_of {
         let memory = bench::memory_of(&options, name)?;
@@ -156,6 +162,71 @@ pub(super) fn run(args: &BenchArgs) -> Result<ExitCode> {
 }
 
 impl BenchArgs {
+    /// Flags that this measurement does not read.
+    fn ignored(&self) -> Vec<String> {
+        let usual = Effort::default();
+        let (experiment, kernels) = (
+            matches!(self.what, What::Experiment),
+            matches!(self.what, What::Kernels),
+        );
+        let whole = "an experiment is one row, trained once from end to end";
+        let alone = "PyTorch is left out by `--no-pytorch`";
+        let operations = "operations are measured without a network";
+        let elsewhere = "only `bench experiment` reads it";
+        let of_all = |set: &String| {
+            let key = set.split('=').next().unwrap_or_default().trim();
+            matches!(key, "tf32" | "threads")
+        };
+        let python =
+            std::env::var_os("BIORULE_PYTHON").is_none() && self.python != Path::new(PYTHON);
+        let flags = [
+            ("--filter", experiment && !self.filter.is_empty(), whole),
+            (
+                "--repeats",
+                experiment && self.repeats != usual.repeats,
+                whole,
+            ),
+            (
+                "--patience",
+                experiment && self.patience != usual.patience,
+                whole,
+            ),
+            ("--no-memory", experiment && self.no_memory, whole),
+            ("--keep-denormals", experiment && self.keep_denormals, whole),
+            (
+                "--default-allocator",
+                experiment && self.default_allocator,
+                whole,
+            ),
+            (
+                "--default-allocator",
+                self.no_pytorch && self.default_allocator,
+                alone,
+            ),
+            ("--python", self.no_pytorch && python, alone),
+            (
+                "--batches",
+                experiment && self.no_pytorch && self.batches != BATCHES,
+                alone,
+            ),
+            (
+                "--batches",
+                !experiment && self.batches != BATCHES,
+                elsewhere,
+            ),
+            ("--plugins", kernels && !self.plugins.is_empty(), operations),
+            (
+                "--set",
+                kernels && !self.sets.iter().all(of_all),
+                "rows of `kernels` read `tf32` and `threads` alone",
+            ),
+        ];
+        let given = flags.into_iter().filter(|(_, ignored, _)| *ignored);
+        given
+            .map(|(flag, _, why)| format!("`{flag}` has no effect: {why}"))
+            .collect()
+    }
+
     /// Writes what there is to `--out`; the same as JSON.
     fn keep(&self, report: &Report) -> Result<serde_json::Value> {
         let json =

@@ -12,8 +12,8 @@ use serde::Serialize;
 use super::{Host, Open};
 use crate::Result;
 use crate::device::libraries::{self, Probed};
-use crate::plugins::PLUGIN_PATH_VARIABLE;
 use crate::plugins::discover::{environment_folders, unsearchable};
+use crate::plugins::{PLUGIN_PATH_VARIABLE, TAKEN};
 use crate::text::print;
 
 /// Options of `biorule doctor`.
@@ -35,6 +35,8 @@ pub enum Health {
     Ok,
     /// Absent, and only needed for something special.
     Absent,
+    /// In order, but something else takes its place.
+    Unused,
     /// Wrong; `advice` says what to do.
     Broken,
 }
@@ -178,7 +180,10 @@ fn plugins(host: &dyn Host, configured: &[PathBuf]) -> Section {
             .to_string_lossy();
         Row {
             name: name.into_owned(),
-            health: Health::Broken,
+            health: match error.text.contains(TAKEN) {
+                true => Health::Unused,
+                false => Health::Broken,
+            },
             found: error.text.clone(),
             advice: error.hint.clone(),
         }
@@ -215,6 +220,7 @@ fn text(sections: &[Section]) -> String {
             let mark = match row.health {
                 Health::Ok => "ok    ",
                 Health::Absent => "absent",
+                Health::Unused => "unused",
                 Health::Broken => "BROKEN",
             };
             let _ = writeln!(out, "  {mark}  {:width$}  {}", row.name, row.found);

@@ -60,6 +60,9 @@ pub struct EvalArgs {
 /// Runs the command.
 pub(super) fn run(args: &EvalArgs, open: Open) -> Result<()> {
     let (file, checkpoint) = locate(&args.path, args.best)?;
+    if args.best && checkpoint == args.path {
+        super::warn::warn_once("`--best` has no effect: a file is named, and that is evaluated");
+    }
     let flags = ConfigArgs {
         files: vec![file],
         sets: args.sets.clone(),
@@ -86,6 +89,9 @@ pub(super) fn run(args: &EvalArgs, open: Open) -> Result<()> {
         let word = if warning { "warning: " } else { "" };
         eprintln!("{word}{}", best.describe());
     }
+    if args.per_class && result.classes.is_empty() {
+        super::warn::warn_once("`--per-class` has no effect: the answers are values, not classes");
+    }
     if args.json {
         return print_json(&json!({
             "checkpoint": what.checkpoint.display().to_string(),
@@ -107,7 +113,7 @@ pub(super) fn run(args: &EvalArgs, open: Open) -> Result<()> {
 /// Up to so many classes are shown one by one without being asked for.
 const FEW_CLASSES: usize = 20;
 /// File of a run's best checkpoint.
-const BEST: &str = "best.safetensors";
+pub(super) const BEST: &str = "best.safetensors";
 /// File of its last.
 const LAST: &str = "last.safetensors";
 
@@ -136,7 +142,7 @@ fn per_class(result: &EvaluationResult) -> String {
 }
 
 /// The configuration and the checkpoint that `path` stands for.
-fn locate(path: &Path, best: bool) -> Result<(PathBuf, PathBuf)> {
+pub(super) fn locate(path: &Path, best: bool) -> Result<(PathBuf, PathBuf)> {
     if path.extension().is_some_and(|e| e == "safetensors") {
         let folder = path.parent().and_then(Path::parent);
         let config = folder.unwrap_or(Path::new(".")).join("config.toml");

@@ -2,6 +2,7 @@
 //! others run: a sweep over a night is worth what it has by the morning. Only a request to stop
 //! ends the list.
 
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -11,6 +12,7 @@ use crate::run::extend;
 use crate::run::folder::{self, Resume};
 use crate::run::identity::DeviceRecord;
 use crate::run::identity::Longer;
+use crate::run::initial;
 use crate::run::summary::{self, Experiment, Failure};
 use crate::run::{Metrics, Outcome, Reporter, ReporterOptions, RunFolder, StopCause, StopFlag};
 use crate::text::print;
@@ -147,12 +149,16 @@ pub fn run(list: Vec<Planned>, options: &Options, stop: &StopFlag) -> Result<End
         };
         match ready {
             // Told when its plan was checked.
-            Err(error) => done.failures.push(Failure { seed: None, error }),
+            Err(error) => {
+                options.reporter.send_error(&error, &name);
+                done.failures.push(Failure { seed: None, error });
+            }
             Ok(ready) => {
                 let at = Started {
                     ready,
                     options,
                     stop,
+                    is_sent: Cell::new(false),
                 };
                 ended.stopped = at.all_seeds(&mut done, &told)?;
             }
@@ -173,6 +179,8 @@ struct Started<'a> {
     ready: Ready,
     options: &'a Options,
     stop: &'a StopFlag,
+    /// The last error went out as an event of its run.
+    is_sent: Cell<bool>,
 }
 
 impl Started<'_> {
@@ -191,6 +199,9 @@ impl Started<'_> {
         };
         let fail = |done: &mut Experiment, seed: Option<u64>, error: Error| {
             let failure = Failure { seed, error };
+            if !self.is_sent.take() {
+                self.options.reporter.send_error(&failure.error, &done.name);
+            }
             tell(&failure);
             done.failures.push(failure);
         };
@@ -199,17 +210,26 @@ impl Started<'_> {
             return Ok(None);
         }
         let looked_at = self.ready.host.device(&self.ready.resolved.plan);
-        let device = match looked_at.and_then(|device| {
+        let (device, warnings) = match looked_at.and_then(|device| {
+            let mut warnings = Vec::new();
             // What is left to train is looked at before a folder is made for it.
             if !seeds
                 .iter()
                 .all(|seed| folder::has_ended(&folder_of(*seed)))
             {
-                self.ready.host.inspect(&self.ready.resolved.plan)?;
+                let plan = &self.ready.resolved.plan;
+                if let Some(init) = &plan.init
+                    && !seeds.iter().all(|seed| folder::is_run(&folder_of(*seed)))
+                {
+                    initial::read(&init.from)?;
+                }
+                let report = self.ready.host.inspect(plan)?;
+                warnings = report.warnings;
+                super::warn(&warnings);
             }
-            Ok(device)
+            Ok((device, warnings))
         }) {
-            Ok(device) => device,
+            Ok(looked_at) => looked_at,
             Err(e) => {
                 fail(done, None, e);
                 return Ok(None);
@@ -223,7 +243,8 @@ impl Started<'_> {
                 break;
             }
             let path = folder_of(*seed);
-            let resolved = self.ready.resolved.with_seed(*seed);
+            let mut resolved = self.ready.resolved.with_seed(*seed);
+            warnings.iter().for_each(|text| resolved.warnings.add(text));
             let entered =
                 RunFolder::enter(&path, &resolved, &self.ready.overrides, self.options.resume)
                     .and_then(|mut folder| Ok((self.extend(&mut folder, &resolved)?, folder)));
@@ -292,6 +313,7 @@ impl Started<'_> {
             reporter.note_warning("plan", text, None)?;
         }
         let result = (ready.host).train(&resolved.plan, &folder, &mut reporter, self.stop);
+        self.is_sent.set(result.is_err());
         finish(&mut folder, &mut reporter, result, &ready.again)
     }
 }
@@ -389,9 +411,19 @@ fn replay(folder: &RunFolder, options: ReporterOptions) -> Result<Metrics> {
         quiet: true,
         ..options
     };
+    let record = folder.record();
+    // Of one that diverged there need not be any.
+    if record.exit_reason.as_deref() != Some("diverged") {
+        let path = folder.path().display();
+        folder.checkpoints().check_last().map_err(|e| {
+            let text = format!("the run in `{path}` has ended, but its weights are lost: {}", e.text);
+            Error::new(e.code, text).hint(format!(
+                "put a good copy in its place, or choose another `--run-dir` to train anew; its results are still in `biorule runs show {path}`"
+            ))
+        })?;
+    }
     let mut reporter = Reporter::open(folder, quiet)?;
     reporter.replay(folder)?;
-    let record = folder.record();
     if record.exit_reason.as_deref() == Some("diverged") {
         let why = (record.error.as_ref()).map_or(String::new(), |e| format!(": {}", e.text));
         let text = format!(

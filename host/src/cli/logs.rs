@@ -1,8 +1,39 @@
-//! Logs: to standard error, filtered by `RUST_LOG` (default: warnings).
+//! Logs: to standard error, filtered by `RUST_LOG` (default: warnings). What people see unasked reads
+//! as all else that is said to them, `warning: …`; what is asked for has time and level.
 
+use std::fmt;
 use std::io::IsTerminal as _;
 
+use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::format::{Format, Full, Writer};
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::registry::LookupSpan;
+
+/// Warnings and errors in words, the rest as logs.
+struct Words(Format<Full>);
+
+impl<S, N> FormatEvent<S, N> for Words
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        let word = match *event.metadata().level() {
+            Level::ERROR => "error",
+            Level::WARN => "warning",
+            _ => return self.0.format_event(context, writer, event),
+        };
+        write!(writer, "{word}: ")?;
+        context.format_fields(writer.by_ref(), event)?;
+        writeln!(writer)
+    }
+}
 
 /// Starts logging; `RUST_LOG=biorule=debug` says more.
 pub(super) fn start() {
@@ -11,9 +42,9 @@ pub(super) fn start() {
         .with_ansi(is_coloured(std::io::stderr().is_terminal()))
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
-        .with_target(false)
         // Standard error may be full or closed; that is no reason to end.
-        .log_internal_errors(false);
+        .log_internal_errors(false)
+        .event_format(Words(Format::default().with_target(false)));
     let _ = logs.try_init();
 }
 

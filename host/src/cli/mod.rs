@@ -2,13 +2,16 @@
 //! everything else to standard error; exit codes are a promise
 //! (docs/exit-codes.md).
 
+mod attack;
 mod bench;
 mod completions;
 mod config;
 mod data;
 pub mod doctor;
+mod environment;
 mod eval;
 mod experiments;
+mod genotype;
 mod logs;
 mod options;
 mod plugin_folders;
@@ -24,7 +27,7 @@ use std::process;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
-pub use crate::app::{Evaluation, EvaluationResult, Host, Open};
+pub use crate::app::{Assault, Evaluation, EvaluationResult, Host, Open};
 
 use crate::{Error, ExitCode, Result, threads};
 use warn::warn;
@@ -58,9 +61,14 @@ enum Command {
     Train(train::TrainArgs),
     /// Evaluate a trained network
     Eval(eval::EvalArgs),
+    /// Attack a trained network: how often it is right on changed pictures
+    Attack(attack::AttackArgs),
     /// Learning rules: what is loaded, what they can do, whether they keep their word
     #[command(subcommand)]
     Rules(rules::RulesCommand),
+    /// Architectures: show, convert, count, draw at random
+    #[command(subcommand)]
+    Genotype(genotype::GenotypeCommand),
     /// Data sets: list, fetch, verify, show
     Data(data::DataArgs),
     /// Configurations: show, reference, presets
@@ -84,10 +92,17 @@ pub fn main(open: Open) -> ! {
         Err(e) => {
             // Help and version are results; clap chooses the stream.
             let _ = e.print();
+            if e.use_stderr() && train::wants_events(std::env::args_os()) {
+                train::send_usage_error(&e);
+            }
             process::exit(if e.use_stderr() { 2 } else { 0 });
         }
     };
     logs::start();
+    // Its parent has told already.
+    if !matches!(&cli.command, Command::Rules(rules) if rules.is_child()) {
+        environment::check();
+    }
     crate::plugins::trial::enable();
     crate::storage::survive_file_size_limit();
     let code = match dispatch(cli.command, open) {
@@ -106,7 +121,11 @@ fn dispatch(command: Command, open: Open) -> Result<ExitCode> {
     // These know their number of threads once they have read their configuration.
     let reads_it = matches!(
         command,
-        Command::Train(_) | Command::Bench(_) | Command::Eval(_) | Command::Config(_)
+        Command::Train(_)
+            | Command::Bench(_)
+            | Command::Eval(_)
+            | Command::Attack(_)
+            | Command::Config(_)
     );
     if !reads_it {
         warn(&threads::start(0)?);
@@ -115,8 +134,10 @@ fn dispatch(command: Command, open: Open) -> Result<ExitCode> {
         Command::Quickstart(args) => return quickstart::run(&args, open),
         Command::Train(args) => return train::run(&args, open),
         Command::Bench(args) => return bench::run(&args),
+        Command::Attack(args) => return attack::run(&args, open),
         Command::Eval(args) => eval::run(&args, open),
         Command::Rules(command) => rules::run(&command, open),
+        Command::Genotype(command) => genotype::run(&command, open),
         Command::Data(args) => data::run(&args),
         Command::Config(command) => config::run(&command, open),
         Command::Runs(command) => runs::run(&command),

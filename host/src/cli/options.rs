@@ -20,6 +20,11 @@ pub struct ConfigArgs {
     #[arg(long, value_name = "NAME")]
     pub preset: Vec<String>,
 
+    /// The network of this genotype, as `network.genotype`: a file, the folder of a search, or the
+    /// name of a published one (`biorule genotype show`)
+    #[arg(long, value_name = "FILE_OR_NAME")]
+    pub genotype: Option<String>,
+
     /// Set one value, as `training.gradient.epochs=20` or `blocks.conv1.dropout=0.1`
     #[arg(long = "set", value_name = "PATH=VALUE")]
     pub sets: Vec<String>,
@@ -66,6 +71,10 @@ impl ConfigArgs {
             let value = config::make(from.display().to_string(), "`--init-from`");
             flags.push(("init_from".to_owned(), value));
         }
+        if let Some(genotype) = &self.genotype {
+            let value = config::make(genotype.as_str(), "`--genotype`");
+            flags.push(("network.genotype".to_owned(), value));
+        }
         if let Some(threads) = self.threads {
             let value = config::make(i64::from(threads), "`--threads`");
             flags.push(("threads".to_owned(), value));
@@ -106,6 +115,7 @@ impl ConfigArgs {
                 .iter()
                 .map(|f| format!("--init-from {}", f.display())),
         );
+        words.extend(self.genotype.iter().map(|g| format!("--genotype {g}")));
         words.extend(self.device.iter().map(|d| format!("--device {d}")));
         words.extend(self.threads.map(|n| format!("--threads {n}")));
         words

@@ -59,9 +59,13 @@ pub struct DescribeArgs {
 
 /// `biorule rules check`
 #[derive(Args, Debug)]
-#[command(after_help = "Example:\n  biorule rules check target/release/libbiorule_softhebb.so")]
+#[command(after_help = "\
+Examples:
+  biorule rules check target/release/libbiorule_softhebb.so
+  biorule rules check softhebb")]
 pub struct CheckArgs {
-    /// The plugin's library file
+    /// The plugin's library file, or the name of a rule that is loaded
+    #[arg(value_name = "FILE_OR_RULE")]
     path: PathBuf,
     /// As JSON
     #[arg(long)]
@@ -94,6 +98,17 @@ impl Folders {
     }
 }
 
+impl RulesCommand {
+    /// Whether this process is one that another command starts to open plugins in.
+    pub(super) fn is_child(&self) -> bool {
+        match self {
+            Self::Trial { .. } => true,
+            Self::Check(args) => args.in_process,
+            Self::List(_) | Self::Describe(_) => false,
+        }
+    }
+}
+
 /// Runs the command.
 pub(super) fn run(command: &RulesCommand, open: Open) -> Result<()> {
     match command {
@@ -107,16 +122,43 @@ pub(super) fn run(command: &RulesCommand, open: Open) -> Result<()> {
             Ok(())
         }
         RulesCommand::Check(args) => {
+            let (path, named) = file_of(args, open)?;
             let options = check::Options {
                 json: args.json,
                 in_process: args.in_process,
-                rule: args.rule.clone(),
+                rule: args.rule.clone().or(named),
                 only: args.only.clone(),
                 seconds: args.seconds,
             };
-            print(&check::run(&args.path, &options)?)
+            print(&check::run(&path, &options)?)
         }
     }
+}
+
+/// The library file that is to be checked. A word that is no file is the name of a rule, which is
+/// then checked alone, or of a family: `hebbian` for `hebbian/oja` and others.
+fn file_of(args: &CheckArgs, open: Open) -> Result<(PathBuf, Option<String>)> {
+    let path = &args.path;
+    let is_word = path.extension().is_none() && path.is_relative();
+    let Some(word) = path.to_str().filter(|_| is_word && !path.exists()) else {
+        return Ok((path.clone(), None));
+    };
+    let host = super::plugin_folders::open(open, &[], &Default::default())?;
+    let plugins = host.plugins();
+    let family = format!("{word}/");
+    let has = |name: &String| name == word || name.starts_with(&family);
+    if let Some(plugin) = plugins.iter().find(|p| p.rules.iter().any(has)) {
+        let alone = plugin.rules.iter().any(|name| name == word);
+        return Ok((plugin.path.clone(), alone.then(|| word.to_owned())));
+    }
+    let e = Error::usage(format!("`{word}` is neither a file nor the name of a rule"));
+    let names = plugins
+        .iter()
+        .flat_map(|p| p.rules.iter().map(String::as_str));
+    Err(match nearest(word, names) {
+        Some(near) => e.hint(format!("did you mean `{near}`?")),
+        None => e.hint("`biorule rules list` shows rules and their files"),
+    })
 }
 
 fn list(host: &dyn Host, as_json: bool) -> Result<()> {

@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use crate::run::identity::Longer;
 use crate::run::identity::RunRecord;
 use crate::run::summary::{Experiment, Failure};
-use crate::run::{folder, lock, summary};
-use crate::text::{print, print_json, table};
+use crate::run::{attacks, folder, lock, summary};
+use crate::text::{nearest, print, print_json, table};
 use crate::{Error, Result};
 
 /// `biorule runs …`
@@ -126,7 +126,10 @@ fn show(args: &ShowArgs) -> Result<()> {
         e.hint("give a run's folder (`biorule runs list`); of several seeds, one `seed-N`")
     })?;
     if args.json {
-        return print_json(&run_json(&args.run, &record));
+        let mut value = run_json(&args.run, &record);
+        let records = attacks::of_run(&args.run);
+        value["attacks"] = records.iter().map(|(_, record)| record.json()).collect();
+        return print_json(&value);
     }
     let commit = record.git.as_ref().map_or("unknown".to_owned(), |git| {
         let changed = if git.changed { ", changed" } else { "" };
@@ -193,6 +196,11 @@ fn show(args: &ShowArgs) -> Result<()> {
     if let Some(best) = &record.best {
         lines.push(format!("best      {}", best.describe()));
     }
+    for (_, record) in attacks::of_run(&args.run) {
+        for row in &record.rows {
+            lines.push(format!("attack    {}", super::attack::summary(row)));
+        }
+    }
     print(&(lines.join("\n") + "\n"))
 }
 
@@ -211,30 +219,53 @@ fn failure(record: &RunRecord) -> Option<Failure> {
     Some(Failure { seed, error })
 }
 
+/// Refuses the name of a result that no run has, where some have others.
+fn known_result(name: &str, runs: &[RunRecord]) -> Result<()> {
+    let mut names: Vec<&str> = runs
+        .iter()
+        .flat_map(|record| record.results.keys().map(String::as_str))
+        .collect();
+    names.sort_unstable();
+    names.dedup();
+    if names.is_empty() || names.contains(&name) {
+        return Ok(());
+    }
+    let e = Error::usage(format!("no run there has the result `{name}`"));
+    Err(match nearest(name, names.iter().copied()) {
+        Some(near) => e.hint(format!("did you mean `{near}`?")),
+        None => e.hint(format!("there are `{}`", names.join("`, `"))),
+    })
+}
+
 fn compare(args: &CompareArgs) -> Result<()> {
     let mut groups: Vec<Experiment> = Vec::new();
-    for root in &args.folders {
-        for (_, record) in folder::find(root) {
-            let mut results = record.results.clone();
-            if let Some(only) = &args.result {
-                results.retain(|name, _| name == only);
+    let runs: Vec<RunRecord> = (args.folders.iter())
+        .flat_map(|root| folder::find(root))
+        .map(|(_, record)| record)
+        .collect();
+    if let Some(only) = &args.result {
+        known_result(only, &runs)?;
+    }
+    for record in runs {
+        let mut results = record.results.clone();
+        if let Some(only) = &args.result {
+            results.retain(|name, _| name == only);
+        }
+        let failure = failure(&record);
+        if results.is_empty() && failure.is_none() {
+            continue;
+        }
+        let group = match groups.iter().position(|group| group.name == record.name) {
+            Some(i) => &mut groups[i],
+            None => {
+                groups.push(Experiment::new(&record.name));
+                let last = groups.len() - 1;
+                &mut groups[last]
             }
-            let failure = failure(&record);
-            if results.is_empty() && failure.is_none() {
-                continue;
-            }
-            let group = match groups.iter().position(|group| group.name == record.name) {
-                Some(i) => &mut groups[i],
-                None => {
-                    groups.push(Experiment::new(&record.name));
-                    let last = groups.len() - 1;
-                    &mut groups[last]
-                }
-            };
-            match failure {
-                Some(failure) => group.failures.push(failure),
-                None => group.runs.push((record.seed, results)),
-            }
+        };
+        match failure {
+            Some(failure) => group.failures.push(failure),
+            None => group.runs.push((record.seed, results)),
         }
     }
     if groups.is_empty() {

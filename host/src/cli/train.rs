@@ -31,6 +31,8 @@ Examples:
   biorule train configs/quickstart.toml --dry-run
   biorule train configs/quickstart.toml --init-from runs/pretrained/latest
   biorule train configs/quickstart.toml --run-dir here --set training.gradient.epochs=20
+  biorule train mine.toml --genotype runs/search/genotype.json
+  biorule train --genotype DARTS_V2 --set data=cifar10 --dry-run
   biorule train --each configs/reproduce/bioflax/*.toml
   BIORULE__TRAINING__GRADIENT__EPOCHS=2 biorule train configs/quickstart.toml
 
@@ -82,17 +84,33 @@ pub enum Events {
     Jsonl,
 }
 
+/// Whether a command line that could not be read asks for events.
+pub(super) fn wants_events(words: impl Iterator<Item = std::ffi::OsString>) -> bool {
+    let words: Vec<_> = words.collect();
+    let trains = words.iter().skip(1).any(|word| word == "train");
+    let pair = |two: &[std::ffi::OsString]| two[0] == "--events" && two[1] == "jsonl";
+    trains && (words.windows(2).any(pair) || words.iter().any(|word| word == "--events=jsonl"))
+}
+
+/// Tells listeners of a command line that could not be read.
+pub(super) fn send_usage_error(e: &clap::Error) {
+    let text = e.to_string();
+    let mut paragraphs = text.split("\n\n");
+    let first = paragraphs.next().unwrap_or_default();
+    let first = first
+        .trim_start_matches("error: ")
+        .trim()
+        .replace('\n', " ");
+    let error = Error::usage(first).hint("`biorule train --help` shows the flags");
+    let options = ReporterOptions {
+        jsonl: true,
+        ..ReporterOptions::default()
+    };
+    options.send_error(&error, "");
+}
+
 /// Runs the command.
 pub(super) fn run(args: &TrainArgs, open: Open) -> Result<ExitCode> {
-    if args.config.files.is_empty() && args.config.preset.is_empty() {
-        return Err(Error::usage("no configuration given").hint(
-            "try `biorule quickstart`, `biorule train configs/quickstart.toml`, or `--preset NAME`",
-        ));
-    }
-    let list = plan(args, open)?;
-    if args.dry_run {
-        return dry_run(list);
-    }
     let options = Options {
         reporter: ReporterOptions {
             quiet: args.quiet,
@@ -102,7 +120,14 @@ pub(super) fn run(args: &TrainArgs, open: Open) -> Result<ExitCode> {
         resume: args.resume,
         no_tables: false,
     };
-    let stop = listen(args)?;
+    // Before there is a run, nobody else tells those who listen to events.
+    let list = plan_or_refuse(args, open)
+        .inspect_err(|e| options.reporter.send_error(e, &file_name(&args.config)))?;
+    if args.dry_run {
+        return dry_run(list, &options);
+    }
+    let stop =
+        listen(args).inspect_err(|e| options.reporter.send_error(e, &file_name(&args.config)))?;
     let ended = experiments::run(list, &options, &stop)?;
     if args.each && !ended.experiments.is_empty() {
         let table = summary::comparison(&ended.experiments);
@@ -112,6 +137,17 @@ pub(super) fn run(args: &TrainArgs, open: Open) -> Result<ExitCode> {
         }
     }
     ended.conclude()
+}
+
+/// The experiments of the command; a command without any is refused.
+fn plan_or_refuse(args: &TrainArgs, open: Open) -> Result<Vec<Planned>> {
+    let named = !args.config.files.is_empty() || !args.config.preset.is_empty();
+    if !named && args.config.genotype.is_none() {
+        return Err(Error::usage("no configuration given").hint(
+            "try `biorule quickstart`, `biorule train configs/quickstart.toml`, or `--preset NAME`",
+        ));
+    }
+    plan(args, open)
 }
 
 /// The experiments of the command, each checked. One of `--each` that is refused is told and stays
@@ -212,7 +248,7 @@ fn listen(args: &TrainArgs) -> Result<StopFlag> {
 }
 
 /// Prints plan and shapes of every experiment.
-fn dry_run(list: Vec<Planned>) -> Result<ExitCode> {
+fn dry_run(list: Vec<Planned>, options: &Options) -> Result<ExitCode> {
     let mut ended = Ended::default();
     let alone = list.len() == 1;
     for Planned { name, ready } in list {
@@ -226,6 +262,7 @@ fn dry_run(list: Vec<Planned>) -> Result<ExitCode> {
             }),
         };
         if let Err(error) = shown {
+            options.reporter.send_error(&error, &name);
             one.failures.push(Failure { seed: None, error });
         }
         ended.experiments.push(one);
@@ -241,6 +278,7 @@ fn show_plan(resolved: &Resolved, host: &dyn Host) -> Result<()> {
         initial::read(from)?;
     }
     let report = host.inspect(plan)?;
+    super::warn(&report.warnings);
     host.device(plan)?;
     let mut text = resolved.to_toml(false);
     if let Some(data) = host.dataset(&plan.data)? {

@@ -35,6 +35,7 @@ pub fn before_training(
     };
     for phase in &plan.phases {
         class_weights(phase, &facts, context)?;
+        label_smoothing(phase, &facts)?;
     }
     let rules = rule_metrics(plan, context)?;
     for phase in &plan.phases {
@@ -54,11 +55,16 @@ fn path(phase: &PhasePlan) -> String {
     format!("phases.{}", phase.name)
 }
 
-fn class_weights(phase: &PhasePlan, facts: &Facts<'_>, context: &dyn PlanContext) -> Result<()> {
-    let Some(weights) = &phase.class_weights else {
-        return Ok(());
-    };
-    let at = format!("`{}.class_weights`", path(phase));
+fn label_smoothing(phase: &PhasePlan, facts: &Facts<'_>) -> Result<()> {
+    match phase.label_smoothing > 0.0 {
+        true => of_classes(phase, "label_smoothing", facts),
+        false => Ok(()),
+    }
+}
+
+/// Refuses the setting `key` of a cross-entropy in a phase that is not driven by one.
+fn of_classes(phase: &PhasePlan, key: &str, facts: &Facts<'_>) -> Result<()> {
+    let at = format!("`{}.{key}`", path(phase));
     if phase.drive == Drive::Local {
         return Err(
             Error::usage(format!("{at} is set in a local phase, which has no loss"))
@@ -78,6 +84,15 @@ fn class_weights(phase: &PhasePlan, facts: &Facts<'_>, context: &dyn PlanContext
                 .hint("remove it, or change the loss"),
         );
     }
+    Ok(())
+}
+
+fn class_weights(phase: &PhasePlan, facts: &Facts<'_>, context: &dyn PlanContext) -> Result<()> {
+    let Some(weights) = &phase.class_weights else {
+        return Ok(());
+    };
+    let at = format!("`{}.class_weights`", path(phase));
+    of_classes(phase, "class_weights", facts)?;
     if let ClassWeights::Given(weights) = weights {
         if let Some(data) = context.dataset(&facts.plan.data)?
             && data.classes != weights.len()

@@ -27,6 +27,7 @@ pub fn plan(plan: &RunPlan, context: &dyn PlanContext, warnings: &mut Warnings) 
     phases(plan, &names, context)?;
     endless::plan(plan, context)?;
     two_classes(&plan.data)?;
+    part_names(plan)?;
     let Some(data) = context.dataset(&plan.data)? else {
         return Ok(());
     };
@@ -70,6 +71,28 @@ fn block_names(blocks: &[BlockPlan]) -> Result<BTreeSet<String>> {
     Ok(names)
 }
 
+/// Refuses a group of tensors that are in no block that the phase trains.
+fn groups(phase: &PhasePlan, path: &str, plan: &RunPlan) -> Result<()> {
+    let outer = plan.blocks.iter().filter(|block| {
+        let all = every_block(std::slice::from_ref(block));
+        all.iter().any(|b| phase.blocks.contains(&b.name))
+    });
+    let starts: Vec<String> = outer.map(|b| format!("blocks.{}.", b.name)).collect();
+    for (i, group) in phase.groups.iter().enumerate() {
+        let lost = group.prefixes.iter().find(|prefix| {
+            let meets = |start: &String| start.starts_with(*prefix) || prefix.starts_with(start);
+            !starts.iter().any(meets)
+        });
+        if let Some(lost) = lost {
+            return Err(Error::usage(format!(
+                "`{path}.groups.{i}.prefixes` has `{lost}`, with which no tensor begins that learns in the phase"
+            ))
+            .hint(format!("names begin with `{}`", starts.join("`, `"))));
+        }
+    }
+    Ok(())
+}
+
 fn phases(plan: &RunPlan, names: &BTreeSet<String>, context: &dyn PlanContext) -> Result<()> {
     let mut seen = BTreeSet::new();
     for phase in &plan.phases {
@@ -95,17 +118,19 @@ fn phases(plan: &RunPlan, names: &BTreeSet<String>, context: &dyn PlanContext) -
                 }));
             }
         }
-        if phase.data != "train" && !plan.extra_data.contains_key(&phase.data) {
+        if plan.data_of(&phase.data).is_none() {
             let e = Error::usage(format!(
-                "`{path}.data` is `{}`, which is neither `train` nor in `extra_data`",
+                "`{path}.data` is `{}`, which is neither `train` nor in `extra_data` or `data.parts`",
                 phase.data
             ));
-            let sets = plan.extra_data.keys().map(String::as_str);
+            let sets = plan.data.parts.keys().chain(plan.extra_data.keys());
+            let sets = sets.map(String::as_str);
             return Err(match value::nearest(&phase.data, sets.chain(["train"])) {
                 Some(near) => e.hint(format!("did you mean `{near}`?")),
-                None => e.hint("name a set under `extra_data`"),
+                None => e.hint("name a set under `extra_data`, or a part in `data.parts`"),
             });
         }
+        groups(phase, &path, plan)?;
         driven(phase, &path, plan, context)?;
     }
     Ok(())
@@ -146,14 +171,33 @@ fn driven(phase: &PhasePlan, path: &str, plan: &RunPlan, context: &dyn PlanConte
     .hint("list other blocks, or change `drive`"))
 }
 
+/// A name in a phase means one thing.
+fn part_names(plan: &RunPlan) -> Result<()> {
+    let mut parts = plan.data.parts.keys();
+    match parts.find(|name| plan.extra_data.contains_key(*name)) {
+        Some(name) => Err(Error::usage(format!(
+            "`data.parts.{name}` and `extra_data.{name}` have one name"
+        ))
+        .hint("a phase's `data` could mean either; rename one of them")),
+        None => Ok(()),
+    }
+}
+
 /// A random crop shifts images by up to its number of pixels: by their size they may leave it
 /// wholly, by half of it they are mostly padding.
 fn crop(path: &str, plan: &DataPlan, data: &DataShape, warnings: &mut Warnings) -> Result<()> {
-    let crop = plan.augment.crop;
+    let (crop, cutout) = (plan.augment.crop, plan.augment.cutout);
     let [_, height, width] = data.sample[..] else {
         return Ok(());
     };
-    let (side, path) = (height.min(width), format!("{path}.augment.crop"));
+    let side = height.min(width);
+    if cutout > side {
+        return Err(Error::usage(format!(
+            "`{path}.augment.cutout` is {cutout}, expected at most the image size, {height}x{width}"
+        ))
+        .hint("half the image size is usual, 16 for 32x32"));
+    }
+    let path = format!("{path}.augment.crop");
     let meaning = "`crop` is the padding on each side before a piece of the original size is cut \
                    out, not the size of that piece; 4 is usual for 32x32";
     if crop >= side {

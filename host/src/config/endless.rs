@@ -36,6 +36,7 @@ fn without_end(phase: &PhasePlan) -> Result<()> {
     let schedule = match &phase.schedule {
         _ if phase.drive == Drive::Local => None,
         SchedulePlan::Cosine { .. } => Some("cosine".to_owned()),
+        SchedulePlan::Linear { .. } => Some("linear".to_owned()),
         SchedulePlan::Softhebb => Some("softhebb".to_owned()),
         SchedulePlan::Formula { factor } if factor.depends_on(Variable::Epochs) => {
             Some(factor.to_string())

@@ -2,7 +2,7 @@
 
 use config::ValueKind;
 
-use super::section::Section;
+use super::section::{Section, join};
 use super::value::Table;
 use crate::plan::Formula;
 use crate::plan::define::Reader;
@@ -40,8 +40,14 @@ impl Reader for Section {
     fn formula(&mut self, key: &str) -> Result<Option<Formula>> {
         self.opt_formula(key)
     }
+    fn words(&mut self, key: &str, words: &[&str]) -> Result<Option<Vec<String>>> {
+        self.opt_words(key, words)
+    }
     fn word_or_numbers(&mut self, key: &str) -> Result<Option<Vec<f64>>> {
         self.opt_word_or_numbers(key)
+    }
+    fn number_or(&mut self, key: &str) -> Result<Option<(f64, bool)>> {
+        self.opt_number_or(key)
     }
 
     fn table(
@@ -57,6 +63,26 @@ impl Reader for Section {
         read(&mut inner)?;
         self.show_table(key, inner.close());
         Ok(true)
+    }
+
+    fn tables(
+        &mut self,
+        key: &str,
+        settings: &'static [Setting],
+        read: &mut dyn FnMut(&mut dyn Reader) -> Result<()>,
+    ) -> Result<()> {
+        if !self.has(key) {
+            return Ok(());
+        }
+        let list = self.at(key);
+        let mut shown = Vec::new();
+        for (i, table) in Self::tables(self, key)?.into_iter().enumerate() {
+            let mut inner = Self::open(&join(&list, &i.to_string()), table, settings)?;
+            read(&mut inner)?;
+            shown.push(inner.close());
+        }
+        self.show_tables(key, shown);
+        Ok(())
     }
 
     fn table_of_kind(

@@ -196,11 +196,25 @@ fn name_after_source(base: &mut Value, sources: &Sources) {
         _ => sources
             .presets
             .first()
-            .map(|preset| (stem(preset), "name of the preset")),
+            .map(|preset| (stem(preset), "name of the preset"))
+            .or_else(|| Some((genotype_name(table)?, "name of the genotype"))),
     };
     if let Some((name, origin)) = named {
         table.insert("name".into(), make(name, origin));
     }
+}
+
+/// What the genotype of a network is called: the last part of its path that can name a folder.
+fn genotype_name(table: &Table) -> Option<String> {
+    let ValueKind::Table(network) = &table.get("network")?.kind else {
+        return None;
+    };
+    let named = Path::new(network.get("genotype").and_then(value::text)?);
+    let stem = match named.file_stem()?.to_str()? {
+        "genotype" => named.parent()?.file_name()?.to_str().unwrap_or("genotype"),
+        stem => stem,
+    };
+    Some(stem.to_owned())
 }
 
 /// Lays `incoming`, a value for `path`, over `base`.
@@ -409,9 +423,10 @@ fn prepare(key: &str, path: &str, mut incoming: Value) -> Result<Value> {
     Ok(incoming)
 }
 
-/// Prefix of the names of a residual block's inner blocks.
+/// Prefix of the names of blocks inside a residual block or an auxiliary head.
 fn inner_prefix(path: &str) -> String {
-    match path.strip_suffix(".residual.blocks") {
+    let inside = [".residual.blocks", ".side.blocks"];
+    match inside.iter().find_map(|end| path.strip_suffix(end)) {
         Some(outer) => format!("{}_", outer.rsplit('.').next().unwrap_or(outer)),
         None => String::new(),
     }

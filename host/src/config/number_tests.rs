@@ -281,7 +281,7 @@ fn schedules_that_need_an_end_are_refused_without_one() {
         let case = endless().set("training.mode=simultaneous");
         case.set("training.gradient.epochs=0").set(schedule)
     };
-    for schedule in ["cosine", "softhebb", "1-0.1*epoch/(1+epochs)"] {
+    for schedule in ["cosine", "linear", "softhebb", "1-0.1*epoch/(1+epochs)"] {
         let e = both(&format!("training.gradient.schedule={schedule}")).error();
         assert!(
             e.text

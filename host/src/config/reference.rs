@@ -73,6 +73,7 @@ fn value(setting: &Setting) -> String {
         Kind::Labels => "list of labels or names".to_owned(),
         Kind::Described => String::new(),
         Kind::WordOrNumbers(word) => format!("`{word}`, numbers"),
+        Kind::NumberOr(key) => format!("number, `{{ {key} = number }}`"),
         Kind::Table(section) => format!("table `{section}`"),
         Kind::Tables(section) => format!("list of `{section}`"),
     };

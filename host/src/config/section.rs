@@ -85,9 +85,10 @@ impl Section {
     /// Internal error where `key` is not among the settings.
     pub fn take(&mut self, key: &str) -> Result<Option<Value>> {
         let setting = self.setting(key)?;
-        Ok(self.table.remove(key).or_else(|| {
-            (!setting.default.is_empty()).then(|| value::typed(setting.default, DEFAULT))
-        }))
+        Ok(self
+            .table
+            .remove(key)
+            .or_else(|| (!setting.default.is_empty()).then(|| value::default(setting.default))))
     }
 
     /// Takes the table of `key`, its short form expanded; `None` where it is
@@ -109,7 +110,7 @@ impl Section {
                     && !table.contains_key(tag)
                     && !default.is_empty()
                 {
-                    let usual = shorthand::expand(key, &path, value::typed(default, DEFAULT))?;
+                    let usual = shorthand::expand(key, &path, value::default(default))?;
                     let mut usual = usual.unwrap_or_default();
                     usual.extend(table);
                     return Ok(Some(usual));
@@ -283,6 +284,29 @@ impl Section {
         })?;
         x.map_or(Ok(()), |x| self.in_range(key, x, &from))?;
         Ok(x)
+    }
+
+    /// A number, where set, and whether it stands under the key that the setting names.
+    ///
+    /// # Errors
+    /// Usage error where it is out of range or something else.
+    pub fn opt_number_or(&mut self, key: &str) -> Result<Option<(f64, bool)>> {
+        let Kind::NumberOr(inner) = self.setting(key)?.kind else {
+            return Err(Error::internal(format!("setting `{key}` takes no table")));
+        };
+        let from = self.origin(key);
+        let number = |v: &Value| value::number(v).filter(|x| x.is_finite());
+        let expected = format!("a number or `{{ {inner} = number }}`");
+        let read = self.read(key, &expected, |v| match &v.kind {
+            ValueKind::Table(table) if table.len() == 1 => {
+                let x = table.get(inner).and_then(number)?;
+                let shown = toml::Table::from_iter([(inner.to_owned(), x.into())]);
+                Some(((x, true), toml::Value::Table(shown)))
+            }
+            _ => number(v).map(|x| ((x, false), toml::Value::Float(x))),
+        })?;
+        read.map_or(Ok(()), |(x, _)| self.in_range(key, x, &from))?;
+        Ok(read)
     }
 
     /// A number that has to be there.
@@ -544,6 +568,24 @@ impl Section {
             let shown = list.iter().cloned().map(toml::Value::String).collect();
             Some((list, toml::Value::Array(shown)))
         })
+    }
+
+    /// A list of texts, each one of `words`, where set.
+    ///
+    /// # Errors
+    /// Usage error for anything else, with the nearest word.
+    pub fn opt_words(&mut self, key: &str, words: &[&str]) -> Result<Option<Vec<String>>> {
+        let from = self.origin(key);
+        let list = self.opt_texts(key)?;
+        let unknown = |word: &&String| !words.contains(&word.as_str());
+        if let Some(word) = list.iter().flatten().find(unknown) {
+            let e = Error::usage(format!("`{}` has `{word}` (from {from})", self.at(key)));
+            return Err(match value::nearest(word, words.iter().copied()) {
+                Some(near) => e.hint(format!("did you mean `{near}`?")),
+                None => e.hint(format!("one of `{}`", words.join("`, `"))),
+            });
+        }
+        Ok(list)
     }
 }
 

@@ -13,7 +13,9 @@ use crate::{Error, Result};
 pub fn tag(key: &str) -> Option<&'static str> {
     match key {
         "rule" => Some("name"),
-        "activation" | "pool" | "optimizer" | "schedule" | "local_rate" => Some("kind"),
+        "activation" | "pool" | "transform" | "optimizer" | "schedule" | "local_rate" => {
+            Some("kind")
+        }
         "data" => Some("set"),
         _ => None,
     }
@@ -22,7 +24,11 @@ pub fn tag(key: &str) -> Option<&'static str> {
 /// The keys whose tables have a short form.
 #[must_use]
 pub fn has_short_form(key: &str) -> bool {
-    tag(key).is_some() || matches!(key, "norm" | "norm_inner" | "norm_after" | "cache")
+    tag(key).is_some()
+        || matches!(
+            key,
+            "norm" | "norm_inner" | "norm_after" | "cache" | "drop_path"
+        )
 }
 
 /// The table that `value`, set at `key`, stands for; `None` for `"none"`.
@@ -73,6 +79,12 @@ pub fn expand(key: &str, path: &str, value: Value) -> Result<Option<Table>> {
             Some(table) => Ok(Some(table)),
             None => wrong("such as \"max 4/2/1\", \"avg 2\" or \"avg global\""),
         },
+        ("transform", ValueKind::String(s)) => match transform(s, &from) {
+            Some(table) => Ok(Some(table)),
+            None => wrong("such as \"zero\", \"zero 2\" or \"shift 1\""),
+        },
+        ("drop_path", ValueKind::Float(_) | ValueKind::I64(_)) => one("p", value),
+        ("drop_path", _) => wrong("a probability or a table"),
         ("cache", _) => wrong("true, false or a table"),
         _ => wrong("a word or a table"),
     }
@@ -108,6 +120,18 @@ fn activation(text: &str, from: &str) -> Option<Table> {
         table.insert(key.to_owned(), make(x, from));
     }
     Some(table)
+}
+
+/// `zero`, `zero 2` (its stride), `shift 1` (rows and columns).
+fn transform(text: &str, from: &str) -> Option<Table> {
+    let mut words = text.split_whitespace();
+    let kind = words.next()?;
+    let mut table = Table::from_iter([("kind".to_owned(), make(kind, from))]);
+    if let Some(n) = words.next() {
+        let key = if kind == "shift" { "by" } else { "stride" };
+        table.insert(key.to_owned(), make(n.parse::<i64>().ok()?, from));
+    }
+    words.next().is_none().then_some(table)
 }
 
 /// `max 4/2/1` (kernel/stride/padding), `avg 2`, `avg global`.

@@ -45,6 +45,29 @@ const MIXED: &str = r#"
     epochs = 3
 "#;
 
+/// A convolution with an average pooling, and a read-out.
+const POOLED: &str = r#"
+    [[blocks]]
+    name = "conv"
+    layer = "conv"
+    out = 4
+    kernel = 3
+    padding = 1
+    rule = "backprop"
+    pool = "avg 2"
+    [[blocks]]
+    name = "readout"
+    flatten = true
+    layer = "dense"
+    out = "classes"
+    rule = "backprop"
+    [[phases]]
+    name = "train"
+    blocks = ["conv", "readout"]
+    drive = "gradient"
+    epochs = 3
+"#;
+
 fn warnings(text: &str, sets: &[&str]) -> Vec<String> {
     let case = sets.iter().fold(Case::new(text), |case, set| case.set(set));
     let resolved = case.resolve().unwrap_or_else(|e| panic!("{sets:?}: {e}"));
@@ -72,6 +95,12 @@ fn what_nothing_reads_is_said() {
             DRIVEN,
             &["data.augment.noise=0.5"],
             "data.augment.noise",
+            "augment = true",
+        ),
+        (
+            DRIVEN,
+            &["data.augment.cutout=4"],
+            "data.augment.cutout",
             "augment = true",
         ),
         (
@@ -123,6 +152,51 @@ fn what_nothing_reads_is_said() {
             ],
             "extra_data.more.limit_test",
             "data.limit_test",
+        ),
+        (
+            DRIVEN,
+            &["data.parts.half=:50%"],
+            "data.parts.half",
+            "no phase has",
+        ),
+        (
+            DRIVEN,
+            &["data.parts_order=stored"],
+            "data.parts_order",
+            "set `parts`",
+        ),
+        (
+            DRIVEN,
+            &["phases.train.warmup_epochs=4"],
+            "phases.train.warmup_epochs",
+            "ends after 3 epochs",
+        ),
+        (
+            DRIVEN,
+            &["phases.train.epochs=1", "phases.train.schedule=linear"],
+            "phases.train.schedule",
+            "the phase has one",
+        ),
+        (
+            POOLED,
+            &["blocks.conv.pool.count_include_pad=false"],
+            "blocks.conv.pool.count_include_pad",
+            "set `padding`",
+        ),
+        (
+            POOLED,
+            &[
+                "blocks.conv.pool=max 2/2/1",
+                "blocks.conv.pool.count_include_pad=false",
+            ],
+            "blocks.conv.pool.count_include_pad",
+            "never takes the padding",
+        ),
+        (
+            POOLED,
+            &["blocks.conv.pool.kernel=0", "blocks.conv.pool.padding=1"],
+            "blocks.conv.pool.padding",
+            "covers the whole map",
         ),
         (DRIVEN, &["device=cpu", "tf32=true"], "tf32", "the CPU"),
         (
@@ -479,6 +553,74 @@ fn a_crop_is_padding_and_says_so() {
         extra.text.contains("`extra_data.more.augment.crop`"),
         "{extra}"
     );
+}
+
+#[test]
+fn a_phase_takes_a_part_of_the_training_samples() {
+    let parts = |more: &str| {
+        let set = format!("data.parts={{ a = \":1/3\", b = \"1/3:50%\" {more} }}");
+        Case::new(DRIVEN).set(&set)
+    };
+    let resolved = parts("").set("phases.train.data=a").resolve().unwrap();
+    let all: Vec<&str> = resolved.warnings.iter().collect();
+    assert!(
+        matches!(all[..], [one] if one.contains("`data.parts.b`")),
+        "{all:?}"
+    );
+    // Settings of the set hold for its parts.
+    let plan = parts("")
+        .set("phases.train.data=b")
+        .set("data.shuffle=false");
+    assert!(!plan.resolve().unwrap().plan.phases[0].shuffle);
+    for (case, words) in [
+        (
+            parts("").set("phases.train.data=c"),
+            "nor in `extra_data` or `data.parts`",
+        ),
+        (
+            parts(", c = \"5\""),
+            "`data.parts.c` is `5`, expected a range",
+        ),
+        (
+            parts(", c = 5"),
+            "`data.parts.c` is the number `5`, expected a range",
+        ),
+        (parts(", test = \"5:\""), "a part cannot be named `test`"),
+        (parts("").set("extra_data.a=digits"), "have one name"),
+        (
+            Case::new(DRIVEN).set("data.parts=:50%"),
+            "expected a table of ranges",
+        ),
+    ] {
+        let e = case.error();
+        assert!(e.text.contains(words), "{words}: {e}");
+    }
+    let near = parts("")
+        .set("data.parts.alphas=50%:")
+        .set("phases.train.data=alpha");
+    assert!(
+        near.error()
+            .hint
+            .unwrap()
+            .contains("did you mean `alphas`?")
+    );
+}
+
+#[test]
+fn a_cutout_fits_the_image() {
+    let set = |side: &str| {
+        let case = Case::new(DRIVEN).set("phases.train.augment=true");
+        case.set(&format!("data.augment.cutout={side}"))
+    };
+    let plan = set("8").resolve().unwrap().plan;
+    assert_eq!(plan.data.augment.cutout, 8);
+    for side in ["9", "16", "1e15"] {
+        let e = set(side).error();
+        assert!(
+            e.text.contains("`data.augment.cutout`") && e.text.contains("8x8"),
+            "{e}"
+        );
+    }
 }
 
 #[test]

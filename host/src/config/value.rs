@@ -1,7 +1,9 @@
 //! Configuration values with their origin: small additions to the `config`
 //! crate's `Value`, which carries where it was set.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
+use std::sync::{Mutex, PoisonError};
 
 use config::{Map, Value, ValueKind};
 use toml::de::{DeTable, DeValue};
@@ -135,6 +137,15 @@ pub fn typed(text: &str, origin: &str) -> Value {
     }
 }
 
+/// The value of a setting's default, TOML text in the program. Each text is parsed once: every table
+/// of a plan asks for those of its settings.
+pub fn default(text: &'static str) -> Value {
+    static PARSED: Mutex<BTreeMap<&str, Value>> = Mutex::new(BTreeMap::new());
+    let mut parsed = PARSED.lock().unwrap_or_else(PoisonError::into_inner);
+    let value = parsed.entry(text).or_insert_with(|| typed(text, DEFAULT));
+    value.clone()
+}
+
 /// A value with an origin.
 pub fn make(kind: impl Into<ValueKind>, origin: &str) -> Value {
     Value::new(Some(&origin.to_owned()), kind)
@@ -227,15 +238,17 @@ pub fn to_toml(value: &Value) -> toml::Value {
     }
 }
 /// Shows `visit` each list of blocks inside the table of a block, before it is read: the inner path
-/// of a residual block, the edges of a graph.
+/// of a residual block, the edges of a graph, an auxiliary head.
 pub fn each_inside(block: &mut Table, visit: &mut dyn FnMut(&mut Value)) {
     let mut list = |table: &mut Table| {
         if let Some(blocks) = table.get_mut("blocks") {
             visit(blocks);
         }
     };
-    if let Some(ValueKind::Table(residual)) = block.get_mut("residual").map(|r| &mut r.kind) {
-        list(residual);
+    for key in ["residual", "side"] {
+        if let Some(ValueKind::Table(inner)) = block.get_mut(key).map(|r| &mut r.kind) {
+            list(inner);
+        }
     }
     each_table(block, "graph", &mut |node| {
         each_table(node, "from", &mut list)

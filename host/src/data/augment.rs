@@ -1,5 +1,7 @@
 //! Writing one sample as floats: scaled, and for training moved, mirrored and
-//! noised by its own random stream.
+//! noised and cut out by its own random stream.
+
+use std::ops::Range;
 
 use rand_chacha::ChaCha8Rng;
 
@@ -27,8 +29,9 @@ pub(crate) fn write(
         return plain(set.values(), at, normalizer, out);
     }
     let mut rng = stream(Purpose::Augment, seed, epoch, index as u64);
-    if augment.crop > 0 || augment.flip > 0.0 {
-        let (rows, cols) = geometry(augment, shape, &mut rng);
+    let shift = Shift::draw(augment, shape, &mut rng);
+    if augment.moves() {
+        let (rows, cols) = geometry(augment, shape, shift);
         moved(set.values(), at, shape, normalizer, (&rows, &cols), out);
     } else {
         plain(set.values(), at, normalizer, out);
@@ -39,6 +42,16 @@ pub(crate) fn write(
             values
                 .iter_mut()
                 .for_each(|v| *v += scale * normal(&mut rng));
+        }
+    }
+    if augment.cutout > 0 {
+        let [rows, cols] = shift.hole(augment.cutout, shape);
+        for plane in out.chunks_exact_mut(shape.plane()) {
+            let lines = plane.chunks_exact_mut(shape.width);
+            lines
+                .skip(rows.start)
+                .take(rows.len())
+                .for_each(|line| line[cols.clone()].fill(0.0));
         }
     }
 }
@@ -75,11 +88,14 @@ pub(super) struct Shift {
     pub row: isize,
     pub column: isize,
     pub mirror: bool,
+    /// Row and column (which may be outside) of the first pixel of the square that is cut out.
+    pub cut: [isize; 2],
 }
 
 impl Shift {
-    /// Draws, in this order: vertical and horizontal offset of the crop, the flip.
-    fn draw(augment: &Augment, rng: &mut ChaCha8Rng) -> Self {
+    /// Draws, in this order: vertical and horizontal offset of the crop, the flip, row and column
+    /// around which a square is cut out.
+    fn draw(augment: &Augment, shape: Shape, rng: &mut ChaCha8Rng) -> Self {
         let pad = augment.crop;
         let mut offset = || match pad {
             0 => 0,
@@ -87,24 +103,39 @@ impl Shift {
         };
         let (row, column) = (offset(), offset());
         let mirror = augment.flip > 0.0 && unit(rng) < augment.flip;
+        let mut corner = |size| match augment.cutout {
+            0 => 0,
+            side => below(rng, size) as isize - (side / 2) as isize,
+        };
+        let cut = [corner(shape.height), corner(shape.width)];
         Self {
             row,
             column,
             mirror,
+            cut,
         }
+    }
+
+    /// Rows and columns that are cut out of an image of `shape`.
+    fn hole(&self, side: usize, shape: Shape) -> [Range<usize>; 2] {
+        let within = |from: isize, size: usize| {
+            let end = from.saturating_add_unsigned(side).max(0) as usize;
+            from.max(0) as usize..end.min(size)
+        };
+        let [row, column] = self.cut;
+        [within(row, shape.height), within(column, shape.width)]
     }
 
     /// The shift that [`write`] gives sample `index` under the same key.
     #[cfg(any(test, feature = "cuda"))]
-    pub fn of(augment: &Augment, (seed, epoch): (u64, u64), index: u32) -> Self {
+    pub fn of(augment: &Augment, shape: Shape, (seed, epoch): (u64, u64), index: u32) -> Self {
         let mut rng = stream(Purpose::Augment, seed, epoch, u64::from(index));
-        Self::draw(augment, &mut rng)
+        Self::draw(augment, shape, &mut rng)
     }
 }
 
 /// Source row of each row and source column of each column.
-fn geometry(augment: &Augment, shape: Shape, rng: &mut ChaCha8Rng) -> (Vec<usize>, Vec<usize>) {
-    let shift = Shift::draw(augment, rng);
+fn geometry(augment: &Augment, shape: Shape, shift: Shift) -> (Vec<usize>, Vec<usize>) {
     let source = |position: usize, offset: isize, size: usize| -> usize {
         let at = position as isize + offset;
         let last = size as isize - 1;
@@ -256,7 +287,7 @@ mod tests {
                 flip: 0.5,
                 crop: 2,
                 padding,
-                noise: 0.0,
+                ..Augment::default()
             };
             let mut all = Vec::new();
             for at in 0..50 {
@@ -295,6 +326,58 @@ mod tests {
         }
         let deviation = (sum / 200.0 / SHAPE.len() as f64).sqrt();
         assert!((deviation - 0.1).abs() < 0.005, "{deviation}");
+    }
+
+    /// The square is where PyTorch implementations of the paper have it: `clip(y ± side/2)`.
+    #[test]
+    fn cutout_zeroes_the_square_around_each_pixel_alike() {
+        for side in [1, 2, 4, 5] {
+            let plain = drawn(&Augment::default(), 0);
+            let around = |y: usize, x: usize| -> Vec<f32> {
+                let from = |at: usize| at.saturating_sub(side / 2);
+                let end = |at: usize, size: usize| (at + side - side / 2).min(size);
+                let inside = |i: usize| {
+                    let (row, column) = (i % 30 / 6, i % 6);
+                    (from(y)..end(y, 5)).contains(&row) && (from(x)..end(x, 6)).contains(&column)
+                };
+                let pixel = |(i, v): (usize, &f32)| if inside(i) { 0.0 } else { *v };
+                plain.iter().enumerate().map(pixel).collect()
+            };
+            let all: Vec<Vec<f32>> = (0..30).map(|at| around(at / 6, at % 6)).collect();
+            let augment = Augment {
+                cutout: side,
+                ..Augment::default()
+            };
+            let mut seen = [0; 30];
+            for epoch in 0..600 {
+                let out = drawn(&augment, epoch);
+                let same: Vec<usize> = (0..30).filter(|at| all[*at] == out).collect();
+                assert!(!same.is_empty(), "side {side}: no square around a pixel");
+                same.iter().for_each(|at| seen[*at] += 1);
+            }
+            // Expected 20 each; a chance of 1/30 missed in 600 draws is e^-20.
+            assert!(seen.iter().all(|&n| n > 2), "side {side}: {seen:?}");
+        }
+    }
+
+    /// What is cut out is drawn after what moves, and before noise, so that neither changes.
+    #[test]
+    fn cutout_leaves_crop_and_flip_as_they_are() {
+        let moving = Augment {
+            flip: 0.5,
+            crop: 2,
+            ..Augment::default()
+        };
+        let cut = Augment {
+            cutout: 2,
+            ..moving
+        };
+        for epoch in 0..50 {
+            let (whole, cut) = (drawn(&moving, epoch), drawn(&cut, epoch));
+            let zeros = |v: &[f32]| v.iter().filter(|v| **v == 0.0).count();
+            assert!(whole.iter().zip(&cut).all(|(w, c)| w == c || *c == 0.0));
+            assert!(zeros(&cut) >= zeros(&whole));
+        }
     }
 
     #[test]

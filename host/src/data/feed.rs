@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use candle_core::Tensor;
 
 use super::answers::Answers;
-use crate::Result;
 use crate::device::Place;
+use crate::{Error, Result};
 
 /// Samples and their answers, on the CPU or, of resident samples, on the device.
 #[derive(Clone, Debug)]
@@ -115,6 +115,26 @@ pub trait Samples: Send + Sync {
     fn epoch(&self, spec: &EpochSpec) -> Result<Batches<'_>>;
 }
 
+impl TrainData {
+    /// The samples that a phase calls `name`: `train`, a part of them or a further set.
+    ///
+    /// # Errors
+    /// A usage error for an unknown name.
+    pub fn get(&self, name: &str) -> Result<&(dyn Samples + 'static)> {
+        if name == "train" {
+            return Ok(&*self.train);
+        }
+        let found = self.parts.get(name).or_else(|| self.extra.get(name));
+        found.map(|set| &**set).ok_or_else(|| unknown(name))
+    }
+}
+
+/// No samples are called `name`.
+pub(crate) fn unknown(name: &str) -> Error {
+    Error::usage(format!("no data set `{name}` for a phase"))
+        .hint("`train`, a name in `data.parts`, or one under `extra_data`")
+}
+
 /// The data of a run.
 pub struct TrainData {
     /// To learn from.
@@ -123,6 +143,8 @@ pub struct TrainData {
     pub validation: Option<Box<dyn Samples>>,
     /// For the results.
     pub test: Box<dyn Samples>,
+    /// Parts of the training samples, by name.
+    pub parts: BTreeMap<String, Box<dyn Samples>>,
     /// Further sets that phases name.
     pub extra: BTreeMap<String, Box<dyn Samples>>,
 }

@@ -6,7 +6,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::dataset::{Dataset, Provenance, Shape, Split, Targets, Values};
-use super::read::{damaged, open, read_up_to};
+use super::read::{damaged, incomplete, open, read_up_to};
 use super::set::{SetInfo, Source};
 use crate::{Error, Result};
 
@@ -81,10 +81,10 @@ fn load(source: &Source<'_>, split: Split, names: &[&str]) -> Result<Dataset> {
 pub(crate) fn survey(source: &Source<'_>) -> Result<(Shape, usize, Vec<String>)> {
     let files = Files::of_set(source)?;
     let path = files.path(Split::Train, Role::Images)?;
-    let [_, height, width] = header(&path, &mut *open(&path)?, IMAGES, "idx images")?;
+    let (_, shape) = image_sizes(&path, &mut *open(&path)?)?;
     let part = Part {
         data: Vec::new(),
-        shape: Shape::new(1, height, width),
+        shape,
         labels: files.labels(Split::Train)?,
     };
     let classes = classes(source.set, &files, &part)?;
@@ -96,7 +96,7 @@ pub(crate) fn counts(set: &SetInfo, folder: &Path) -> [Option<usize>; 2] {
     let files = Files::usual(folder, set.name);
     [Split::Train, Split::Test].map(|split| {
         let path = files.path(split, Role::Images).ok()?;
-        let [count, ..] = header::<3>(&path, &mut *open(&path).ok()?, IMAGES, "idx images").ok()?;
+        let (count, _) = image_sizes(&path, &mut *open(&path).ok()?).ok()?;
         Some(count)
     })
 }
@@ -336,11 +336,7 @@ fn names(split: Split, role: Role) -> Vec<String> {
 
 /// Reads an image file; `path` is for errors.
 pub(crate) fn read_images(path: &Path, from: &mut dyn Read) -> Result<Images> {
-    let [count, height, width] = header(path, from, IMAGES, "idx images")?;
-    let shape = Shape::new(1, height, width);
-    if shape.is_empty() || shape.len() > 1 << 24 {
-        return Err(damaged(path, "images of a plausible size", shape));
-    }
+    let (count, shape) = image_sizes(path, from)?;
     Ok(Images {
         data: body(path, from, count, shape.len())?,
         shape,
@@ -350,7 +346,39 @@ pub(crate) fn read_images(path: &Path, from: &mut dyn Read) -> Result<Images> {
 /// Reads a label file; `path` is for errors.
 pub(crate) fn read_labels(path: &Path, from: &mut dyn Read) -> Result<Vec<u8>> {
     let [count] = header(path, from, LABELS, "idx labels")?;
+    holds(path, count, "labels", 1)?;
     body(path, from, count, 1)
+}
+
+/// Number and shape of the images of a file, by its header.
+fn image_sizes(path: &Path, from: &mut dyn Read) -> Result<(usize, Shape)> {
+    let [count, height, width] = header(path, from, IMAGES, "idx images")?;
+    let shape = Shape::new(1, height, width);
+    if shape.is_empty() || height.saturating_mul(width) > 1 << 24 {
+        return Err(incomplete(path, "images of a plausible size", shape));
+    }
+    holds(path, count, "images", shape.len())?;
+    Ok((count, shape))
+}
+
+/// Deflate packs no more than so many bytes into one (zlib's documentation: 1032).
+const TIGHTEST: u128 = 1032;
+
+/// Refuses a header that promises nothing, or more than the file can hold: nothing is made for it.
+fn holds(path: &Path, count: usize, what: &str, each: usize) -> Result<()> {
+    if count == 0 {
+        return Err(incomplete(path, format!("one or more {what}"), "none"));
+    }
+    let promised = count as u128 * each as u128;
+    let file = std::fs::metadata(path).map(|meta| u128::from(meta.len()));
+    match file {
+        Ok(bytes) if promised > bytes * TIGHTEST => Err(incomplete(
+            path,
+            format!("{promised} bytes after the header ({count} x {each})"),
+            format!("a file of {bytes} bytes"),
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// Checks the magic and reads the `D` sizes.
@@ -509,7 +537,7 @@ mod tests {
             (
                 idx(IMAGES, &[u32::MAX, 28, 28], &[0; 64]),
                 labels,
-                &[I, "found 64 bytes"],
+                &[I, "found a file of 80 bytes"],
             ),
         ];
         for (at, (images, labels, parts)) in cases.into_iter().enumerate() {

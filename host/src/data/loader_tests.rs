@@ -19,6 +19,7 @@ fn lively() -> Augment {
         crop: 1,
         padding: Padding::Reflect,
         noise: 0.1,
+        cutout: 3,
     }
 }
 

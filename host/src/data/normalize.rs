@@ -92,6 +92,10 @@ impl Normalizer {
     pub fn std(&self) -> &[f32] {
         &self.std
     }
+    /// What the value 1.0 of the [0, 1] scale becomes before mean and std.
+    pub(crate) fn white(&self) -> f32 {
+        self.white
+    }
     /// Values that share a channel's constants.
     pub(crate) fn run(&self) -> usize {
         self.run

@@ -1,5 +1,6 @@
 //! The data that a plan describes, opened: read, checked, divided and scaled.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::classes;
@@ -9,7 +10,7 @@ use super::loader::{Loader, LoaderOptions};
 use super::normalize::Normalizer;
 use super::resize;
 use super::set::{Layout, SetInfo};
-use super::subset::Subset;
+use super::subset::{Choice, Subset};
 use super::whiten;
 use super::{cifar, own, published, registry};
 use crate::device::memory;
@@ -28,7 +29,10 @@ pub struct Data {
     /// The scaling, the same for all parts.
     pub normalizer: Arc<Normalizer>,
     notes: Vec<String>,
+    warnings: Vec<String>,
     plan: DataPlan,
+    /// Positions in the data set, by name of the part.
+    parts: BTreeMap<String, Vec<u32>>,
 }
 
 impl DataPlan {
@@ -75,6 +79,12 @@ impl DataPlan {
                 "augment.noise",
                 format!("must be 0 or more, not {}", self.augment.noise),
             );
+        }
+        for name in self.parts.keys() {
+            if ["train", "validation", "test"].contains(&name.as_str()) || name.is_empty() {
+                return Err(Error::usage(format!("a part cannot be named `{name}`"))
+                    .hint("choose another name in `data.parts`"));
+            }
         }
         if self.mean.is_some() != self.std.is_some() {
             return refuse(
@@ -179,11 +189,27 @@ impl DataPlan {
             }
         }
         let everything = Subset::all(train).of_classes(&kept);
-        let (train, validation) =
-            everything.divide(self.limit_train, self.validation, self.split_seed)?;
-        let test = Subset::all(test)
-            .of_classes(&kept)
-            .limited(self.limit_test, self.split_seed);
+        let test = Subset::all(test).of_classes(&kept);
+        let limits = [
+            ("limit_train", self.limit_train, everything.len()),
+            ("limit_test", self.limit_test, test.len()),
+        ];
+        let beyond = limits.iter().filter_map(|(key, limit, there)| {
+            let limit = limit.filter(|limit| limit > there)?;
+            Some(format!(
+                "`data.{key}` is {limit}, and `{}` has {there} samples there: all are used",
+                self.set
+            ))
+        });
+        let mut warnings: Vec<String> = beyond.collect();
+        warnings.extend(self.unread_options(everything.dataset()));
+        let choice = Choice {
+            seed: self.split_seed,
+            by_class: self.stratify,
+        };
+        let (train, validation) = everything.divide(self.limit_train, self.validation, choice)?;
+        let parts = train.parts(&self.parts, self.parts_order, self.split_seed)?;
+        let test = test.limited(self.limit_test, choice);
         if train.is_empty() || test.is_empty() {
             return Err(Error::usage(format!(
                 "`{}` has no sample left after `data.classes`, the limits and validation",
@@ -196,12 +222,35 @@ impl DataPlan {
             test,
             normalizer: Arc::new(normalizer),
             notes,
+            warnings,
             plan: self.clone(),
+            parts,
         };
         if let Some(smoothing) = self.whiten {
             data.whiten(smoothing)?;
         }
         Ok(data)
+    }
+
+    /// Settings that this set gives nothing to do.
+    fn unread_options(&self, set: &Dataset) -> Vec<String> {
+        let given = |key: &str| self.options.contains_key(key);
+        let own = |key: &str, why: &str| format!("`data.options.{key}` has no effect: {why}");
+        let no_classes = set.classes() == 0;
+        let is_own = self.info().is_ok_and(SetInfo::is_own);
+        let mut found = Vec::new();
+        if self.stratify && no_classes {
+            found.push("`data.stratify` has no effect: the samples have no classes".to_owned());
+        }
+        if is_own && given("stratify") && no_classes {
+            found.push(own("stratify", "the samples have no classes"));
+        } else if is_own && given("stratify") && !given("test") {
+            found.push(own("stratify", "the set has a test part of its own"));
+        }
+        if is_own && given("layout") && set.shape().plane() == 1 {
+            found.push(own("layout", "the arrays are vectors, not images"));
+        }
+        found
     }
 
     /// Both parts, resized.
@@ -277,10 +326,10 @@ impl DataPlan {
     }
 
     fn check_augment(&self, shape: Shape) -> Result<()> {
-        let Augment { crop, flip, .. } = self.augment;
-        if (crop > 0 || flip > 0.0) && shape.plane() == 1 {
+        let Augment { crop, cutout, .. } = self.augment;
+        if (self.augment.moves() || cutout > 0) && shape.plane() == 1 {
             return Err(Error::usage(format!(
-                "`data.augment.crop` and `data.augment.flip` need images; samples of `{}` are {shape}",
+                "`data.augment.crop`, `flip` and `cutout` need images; samples of `{}` are {shape}",
                 self.set
             )));
         }
@@ -290,6 +339,12 @@ impl DataPlan {
                 "`data.augment.crop` is {crop}, expected less than the image size, {shape}"
             ))
             .hint("`crop` is the padding on each side, not the size that is cut out"));
+        }
+        if cutout > shape.height.min(shape.width) {
+            return Err(Error::usage(format!(
+                "`data.augment.cutout` is {cutout}, expected at most the image size, {shape}"
+            ))
+            .hint("half the image size is usual, 16 for 32x32"));
         }
         Ok(())
     }
@@ -310,6 +365,30 @@ impl Data {
         }
         self.normalizer = Arc::new(normalizer);
         Ok(())
+    }
+
+    /// The part of the training samples that `data.parts` calls `name`.
+    ///
+    /// # Errors
+    /// A usage error for an unknown name.
+    pub fn part(&self, name: &str) -> Result<Subset> {
+        let Some(indices) = self.parts.get(name) else {
+            let e = Error::usage(format!("`data.parts` has no part `{name}`"));
+            let near = crate::text::nearest(name, self.parts.keys().map(String::as_str));
+            return Err(match near {
+                Some(near) => e.hint(format!("did you mean `{near}`?")),
+                None => e.hint(format!("`data.parts.{name} = \":50%\"` is the first half")),
+            });
+        };
+        Ok(self.train.with_indices(indices.clone()))
+    }
+
+    /// Every part of the training samples, with its name.
+    pub fn parts(&self) -> impl Iterator<Item = (&str, Subset)> {
+        self.parts.iter().map(|(name, indices)| {
+            let samples = self.train.with_indices(indices.clone());
+            (name.as_str(), samples)
+        })
     }
 
     /// Bytes of values and answers of every part, each data set counted once.
@@ -348,6 +427,10 @@ impl Data {
     /// files left out, sizes other than published.
     pub fn notes(&self) -> &[String] {
         &self.notes
+    }
+    /// What the plan asks for and the set cannot give.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
     }
     /// The plan this was made from.
     pub fn plan(&self) -> &DataPlan {

@@ -23,6 +23,8 @@ pub(crate) enum Purpose {
     Fixed = 6,
     /// Choice of a test part among samples that have none; keyed by seed.
     TestPart = 7,
+    /// Order of the samples that parts are ranges of; keyed by seed.
+    Parts = 8,
 }
 
 /// The stream for `purpose` under (`seed`, `a`, `b`).

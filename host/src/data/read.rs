@@ -37,14 +37,24 @@ pub(crate) fn damaged(
     expected: impl std::fmt::Display,
     found: impl std::fmt::Display,
 ) -> Error {
-    let text = format!("`{}` is damaged: expected {expected}", path.display());
+    let e = incomplete(path, expected, found);
     match sniff::file(path) {
-        Some(it) => {
-            Error::data(format!("{text}, found {found}; the file is {}", it.what)).hint(it.hint)
-        }
-        None => Error::data(format!("{text}, found {found}"))
-            .hint("fetch the file again, or restore it from a good copy"),
+        Some(it) => Error::data(format!("{}; the file is {}", e.text, it.what)).hint(it.hint),
+        None => e,
     }
+}
+
+/// As [`damaged`], of a file that begins as it should.
+pub(crate) fn incomplete(
+    path: &Path,
+    expected: impl std::fmt::Display,
+    found: impl std::fmt::Display,
+) -> Error {
+    let path = path.display();
+    Error::data(format!(
+        "`{path}` is damaged: expected {expected}, found {found}"
+    ))
+    .hint("fetch the file again, or restore it from a good copy")
 }
 
 /// Reads up to `limit` bytes from `from`, an opened `path`. An end before that

@@ -42,7 +42,7 @@ enum Stored {
 struct Picks {
     /// `[n]`, `u32`.
     index: Tensor,
-    /// `[n, 4]`, `i32`: sample, row shift, column shift, mirror; for bytes.
+    /// `[n, PICK]`, `i32`: what [`images::gather`] does with each sample; for bytes.
     moves: Option<Tensor>,
 }
 
@@ -55,11 +55,9 @@ impl Resident {
     pub fn new(part: &Part, place: &Place) -> Result<Option<Self>> {
         let set = part.samples.dataset();
         let name = set.name();
-        let Augment {
-            noise, crop, flip, ..
-        } = part.augment;
+        let augment = &part.augment;
         let floats = matches!(set.values(), Values::Floats(_));
-        if noise > 0.0 || (floats && (crop > 0 || flip > 0.0)) {
+        if augment.noise > 0.0 || (floats && !augment.is_none()) {
             tracing::info!("`{name}` stays in the machine's memory: noise is added on the CPU");
             return Ok(None);
         }
@@ -99,25 +97,30 @@ impl Resident {
         let moves = match &self.values {
             Stored::Floats(_) => None,
             Stored::Bytes { .. } => {
-                let moving = augment.crop > 0 || augment.flip > 0.0;
+                let shape = self.part.samples.dataset().shape();
                 let positions = self.part.positions(order);
-                let rows: Vec<[i32; 4]> = order
+                let rows: Vec<[i32; images::PICK]> = order
                     .par_iter()
                     .zip(positions)
                     .map(|(at, position)| {
-                        let shift = match moving {
-                            true => Shift::of(augment, key, position),
-                            false => Shift::default(),
+                        let shift = match augment.is_none() {
+                            false => Shift::of(augment, shape, key, position),
+                            true => Shift::default(),
                         };
-                        let Shift {
-                            row,
-                            column,
-                            mirror,
-                        } = shift;
-                        [*at as i32, row as i32, column as i32, i32::from(mirror)]
+                        let [top, left] = shift.cut.map(|at| at as i32);
+                        [
+                            *at as i32,
+                            shift.row as i32,
+                            shift.column as i32,
+                            i32::from(shift.mirror),
+                            top,
+                            left,
+                            augment.cutout as i32,
+                        ]
                     })
                     .collect();
-                let moves = Tensor::from_vec(rows.concat(), (order.len(), 4), &Device::Cpu)?;
+                let moves =
+                    Tensor::from_vec(rows.concat(), (order.len(), images::PICK), &Device::Cpu)?;
                 Some(moves.to_device(self.device())?)
             }
         };
@@ -322,11 +325,11 @@ mod tests {
         #[test]
         fn batches_are_the_loaders_bit_for_bit(
             (seed, epoch, batch, start) in (any::<u64>(), 0u64..1000, 1usize..50, 0u64..3),
-            (crop, flip, reflect) in (0usize..4, 0f32..1.0, any::<bool>()),
+            (crop, flip, cutout, reflect) in (0usize..4, 0f32..1.0, 0usize..5, any::<bool>()),
             (augment, shuffle, drop_last, double) in any::<(bool, bool, bool, bool)>(),
         ) {
             let padding = if reflect { Padding::Reflect } else { Padding::Zero };
-            let moves = Augment { flip, crop, padding, noise: 0.0 };
+            let moves = Augment { flip, crop, padding, noise: 0.0, cutout };
             let dtype = if double { DType::F64 } else { DType::F32 };
             let part = pictures(moves);
             let drop_last = drop_last && batch <= 35;

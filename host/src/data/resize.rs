@@ -107,9 +107,10 @@ struct Window {
 impl Window {
     fn mix(&self, pixel: impl Fn(usize) -> u8) -> u8 {
         let sum = self.weights.iter().enumerate();
-        sum.map(|(i, w)| w * f32::from(pixel(self.start + i)))
-            .sum::<f32>()
-            .round() as u8
+        let sum: f32 = sum.map(|(i, w)| w * f32::from(pixel(self.start + i))).sum();
+        // `f32::round` of what is never below 0, without its call.
+        let whole = sum as u8;
+        whole.saturating_add(u8::from(sum - f32::from(whole) >= 0.5))
     }
 }
 

@@ -130,6 +130,10 @@ impl Data {
             train: part(&self.train, self.plan().augment),
             validation: self.validation.as_ref().map(|v| part(v, plain)),
             test: part(&self.test, plain),
+            parts: self
+                .parts()
+                .map(|(name, samples)| (name.to_owned(), part(&samples, self.plan().augment)))
+                .collect(),
             extra: extra
                 .iter()
                 .map(|(name, data)| {
@@ -195,6 +199,21 @@ impl Opened {
         self.main.notes().iter().cloned().chain(further)
     }
 
+    /// What the plan asks for and its sets cannot give, see [`Data::warnings`].
+    pub fn warnings(&self) -> impl Iterator<Item = String> {
+        let further = self.extra.iter().flat_map(|(name, data)| {
+            let own = format!("`extra_data.{name}.");
+            let texts = data.warnings().iter();
+            texts.map(move |text| text.replace("`data.", &own))
+        });
+        self.main.warnings().iter().cloned().chain(further)
+    }
+
+    /// The plan's own set.
+    pub fn main(&self) -> &Data {
+        &self.main
+    }
+
     /// The sets as the trainer takes them.
     pub fn for_training(&self) -> TrainData {
         self.main.for_training(&self.extra)
@@ -216,11 +235,43 @@ mod tests {
     use candle_core::Tensor;
 
     use super::*;
+    use crate::plan::PartRange;
 
     fn values(t: &Tensor) -> Vec<f32> {
         t.flatten_all()
             .and_then(|t| t.to_vec1())
             .expect("f32 values")
+    }
+
+    #[test]
+    fn parts_are_what_phases_call_them() {
+        let range = |text: &str| text.parse::<PartRange>().expect("a range");
+        let parts = [("weights", ":1/3"), ("alphas", "1/3:")];
+        let parts = parts.map(|(name, text)| (name.to_owned(), range(text)));
+        let plan = DataPlan {
+            validation: 97.0,
+            parts: BTreeMap::from(parts),
+            whiten: Some(0.1),
+            ..DataPlan::default()
+        };
+        let opened = plan.open().expect("embedded digits");
+        let data = opened.for_training(&BTreeMap::new());
+        let count = |name: &str| data.get(name).map(|set| set.len());
+        assert_eq!(count("weights").ok(), Some(400));
+        assert_eq!(count("alphas").ok(), Some(800));
+        assert_eq!(count("train").ok(), Some(1200));
+        assert!(count("other").is_err() && opened.part("other").is_err());
+        // The samples of a part are those of the training set, whitened as these are.
+        let part = opened.part("weights").expect("a part");
+        let all = opened.train.indices();
+        let at = all
+            .iter()
+            .position(|i| *i == part.indices()[7])
+            .expect("among them");
+        let read = |name: &str, at: usize| data.get(name).and_then(|set| set.read(&[at as u32]));
+        let [one, same] =
+            [read("weights", 7), read("train", at)].map(|b| values(&b.expect("read").x));
+        assert_eq!(one, same);
     }
 
     #[test]

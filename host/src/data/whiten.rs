@@ -88,14 +88,8 @@ pub(super) fn prepare(
     let fit = parts
         .first()
         .ok_or_else(|| Error::internal("nothing to whiten"))?;
-    let d = fit.dataset().shape().len();
-    // Five matrices of the iteration, and every sample as floats.
     let samples: usize = parts.iter().map(|part| part.dataset().len()).sum();
-    let matrices = (d as u128 * d as u128).saturating_mul(5 * 8);
-    let floats = samples as u128 * d as u128 * 4;
-    memory::require(matrices.saturating_add(floats), "`data.whiten`")?;
-    let rows = |part: Range<usize>| scaled(fit.dataset(), &fit.indices()[part], normalizer);
-    let matrix = matrix_of(fit.len(), d, smoothing, rows)?;
+    let matrix = fitted(fit, normalizer, smoothing, samples)?;
     let mut done: Vec<(Arc<Dataset>, Arc<Dataset>)> = Vec::new();
     let mut out = Vec::new();
     for part in parts {
@@ -113,6 +107,26 @@ pub(super) fn prepare(
     }
     let plain = Normalizer::plain(out[0].dataset(), true);
     Ok((out, plain))
+}
+
+/// The whitening matrix `[D, D]` of the samples `fit`, scaled as `normalizer` says, for `samples`
+/// that are then held as floats.
+///
+/// # Errors
+/// As for [`zca_matrix`], and where there is not so much memory.
+pub(super) fn fitted(
+    fit: &Subset,
+    normalizer: &Normalizer,
+    smoothing: f64,
+    samples: usize,
+) -> Result<Vec<f64>> {
+    let d = fit.dataset().shape().len();
+    // Five matrices of the iteration, and every sample as floats.
+    let matrices = (d as u128 * d as u128).saturating_mul(5 * 8);
+    let floats = samples as u128 * d as u128 * 4;
+    memory::require(matrices.saturating_add(floats), "`data.whiten`")?;
+    let rows = |part: Range<usize>| scaled(fit.dataset(), &fit.indices()[part], normalizer);
+    matrix_of(fit.len(), d, smoothing, rows)
 }
 
 /// The set with every sample scaled and whitened.

@@ -7,12 +7,14 @@ use candle_core::Tensor;
 
 use super::module::{Mode, Module, backward_all, forward_all};
 use super::pass::Pass;
+use super::recompute;
 use crate::Result;
 
 /// Named modules that learn and freeze together.
 pub struct Block {
     name: String,
     modules: Vec<Box<dyn Module>>,
+    recompute: bool,
 }
 
 impl Block {
@@ -21,7 +23,15 @@ impl Block {
         Self {
             name: name.to_owned(),
             modules,
+            recompute: false,
         }
+    }
+
+    /// The same; `recompute` keeps only its input for the backward pass.
+    #[must_use]
+    pub fn recomputed(mut self, recompute: bool) -> Self {
+        self.recompute = recompute;
+        self
     }
 
     fn here(&self, error: crate::Error) -> crate::Error {
@@ -93,11 +103,23 @@ impl Module for Block {
     }
 
     fn forward(&mut self, pass: &mut Pass, x: &Tensor) -> Result<Tensor> {
-        forward_all(&mut self.modules, pass, x).map_err(|e| self.here(e))
+        let y = match self.recompute {
+            true => recompute::forward(&mut self.modules, pass, x),
+            false => forward_all(&mut self.modules, pass, x),
+        };
+        y.map_err(|e| self.here(e))
     }
 
     fn backward(&mut self, pass: &mut Pass, grad: &Tensor, want: bool) -> Result<Option<Tensor>> {
-        backward_all(&mut self.modules, pass, grad, want).map_err(|e| self.here(e))
+        let below = match self.recompute {
+            true => recompute::backward(&mut self.modules, pass, grad, want),
+            false => backward_all(&mut self.modules, pass, grad, want),
+        };
+        below.map_err(|e| self.here(e))
+    }
+
+    fn is_zero(&self) -> bool {
+        matches!(&self.modules[..], [one] if one.is_zero())
     }
 
     fn apply_changes(&mut self) -> Result<()> {

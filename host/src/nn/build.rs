@@ -7,23 +7,26 @@ use candle_core::{DType, Device};
 
 use super::activation::Activation;
 use super::block::Block;
+use super::drop_path::DropPath;
 use super::dropout::Dropout;
 use super::graph::{Edge, Graph, Node, SubsamplePad};
 use super::layer::RuleLayer;
+use super::mixed::{Candidate, Mixed};
 use super::module::Module;
 use super::network::Network;
 use super::norm::BatchNorm;
 use super::outline::{Outline, Part, PartKind, elements};
+use super::partial::Partial;
 use super::pool::Pool;
 use super::rule::{Credit, LayerShape, Role, RuleSource, StateOutline};
-use super::transform::{DivideByMax, Flatten, UnitLength};
+use super::side::SideHead;
+use super::transform::{DivideByMax, Flatten, Shift, UnitLength, Zero};
 use crate::ops::LayerMap;
-use crate::ops::Window;
 use crate::ops::dropout::mix;
 use crate::plan::shapes::INPUT;
 use crate::plan::{
-    BlockPlan, EdgePlan, GraphPlan, Join, LayerPlan, NodePlan, NormPlan, PoolPlan, ResidualPlan,
-    Shortcut,
+    BlockPlan, EdgePlan, GraphPlan, Join, LayerPlan, MixedPlan, NodePlan, NormPlan, PoolPlan,
+    ResidualPlan, Shortcut, SidePlan, TransformPlan,
 };
 use crate::{Error, Result};
 
@@ -92,6 +95,8 @@ pub(super) struct Builder<'a> {
     rules: &'a dyn RuleSource,
     place: &'a Placement,
     layers: usize,
+    /// Layers in chains so far: what their seeds follow.
+    positions: u64,
     /// A normalisation stands in front of the layer being built.
     normalised: bool,
     dropouts: u64,
@@ -101,6 +106,8 @@ pub(super) struct Builder<'a> {
     names: HashSet<String>,
     /// Where only an outline is wanted: what was seen so far. No tensor is made then.
     outline: Option<Outline>,
+    /// What is built now is run again in the backward pass, and keeps nothing until then.
+    repeated: bool,
     /// Names of the blocks around, outermost first, and the position of the outermost.
     around: Vec<String>,
     block: usize,
@@ -113,11 +120,13 @@ impl<'a> Builder<'a> {
             rules,
             place,
             layers: 0,
+            positions: 0,
             normalised: false,
             dropouts: 0,
             in_graph: false,
             names: HashSet::new(),
             outline: None,
+            repeated: false,
             around: Vec::new(),
             block: 0,
         }
@@ -154,6 +163,7 @@ impl Builder<'_> {
                 state,
                 least_batch: least,
                 copy: 0,
+                repeated: self.repeated,
             });
         }
     }
@@ -209,6 +219,8 @@ impl Builder<'_> {
         ends: Ends,
     ) -> Result<Block> {
         let mut modules: Vec<Box<dyn Module>> = Vec::new();
+        let repeated = self.repeated;
+        self.repeated |= plan.recompute;
         self.norm(&mut modules, prefix, "norm", plan.norm.as_ref(), dims)?;
         if plan.flatten {
             modules.push(Box::new(Flatten));
@@ -232,7 +244,7 @@ impl Builder<'_> {
                 true => mix(&words(prefix)),
             };
             modules.push(Box::new(Dropout::new(plan.dropout, key)));
-            self.dropouts += 1;
+            self.dropouts += u64::from(!self.in_graph);
         }
         self.normalised = plan.norm.is_some();
         if let Some(layer) = &plan.layer {
@@ -244,6 +256,10 @@ impl Builder<'_> {
         }
         if let Some(graph) = &plan.graph {
             modules.push(Box::new(self.graph(prefix, graph, dims, ends)?));
+        }
+        if let Some(transform) = &plan.transform {
+            modules.push(transform_module(*transform, dims)?);
+            self.note(PartKind::Transform, dims, Vec::new(), 1);
         }
         self.norm(
             &mut modules,
@@ -267,7 +283,38 @@ impl Builder<'_> {
             modules.push(pool_module(pool, dims)?);
             self.note(PartKind::Transform, dims, Vec::new(), 1);
         }
-        Ok(Block::new(&plan.name, modules))
+        if let Some(side) = &plan.side {
+            let first = ends.first && plan.layers() == 0;
+            modules.push(Box::new(self.side(prefix, &plan.name, side, dims, first)?));
+        }
+        self.repeated = repeated;
+        Ok(Block::new(&plan.name, modules).recomputed(plan.recompute))
+    }
+
+    /// An auxiliary head on a value of shape `dims`.
+    fn side(
+        &mut self,
+        prefix: &str,
+        block: &str,
+        plan: &SidePlan,
+        dims: &[usize],
+        first: bool,
+    ) -> Result<SideHead> {
+        // Seeds follow names, so that a head changes nothing of the network.
+        let in_graph = std::mem::replace(&mut self.in_graph, true);
+        let mut dims = dims.to_vec();
+        let ends = Ends { first, last: true };
+        let blocks = self.blocks(&format!("{prefix}.side"), &plan.blocks, &mut dims, ends)?;
+        self.in_graph = in_graph;
+        let outputs: usize = dims.iter().product();
+        if outputs != self.outputs {
+            return Err(Error::usage(format!(
+                "the auxiliary head has {outputs} outputs, the network {}",
+                self.outputs
+            ))
+            .hint("end the head in a dense layer with `out = \"classes\"`"));
+        }
+        Ok(SideHead::new(block, plan.weight, boxed(blocks)))
     }
 
     /// A residual block as a graph: one node, the sum of the inner path and the shortcut.
@@ -357,11 +404,11 @@ impl Builder<'_> {
                 last,
             };
             let prefix = format!("{prefix}.{}", plan.name);
-            let blocks = self.blocks(&prefix, &edge.blocks, &mut dims, ends)?;
+            let modules = self.edge(&prefix, edge, &mut dims, ends)?;
             out.first &= ends.first && !has_layer(edge);
             edges.push(Edge {
                 from,
-                modules: boxed(blocks),
+                modules,
                 width: dims[0],
             });
             match (out.dims.is_empty(), plan.join) {
@@ -371,6 +418,79 @@ impl Builder<'_> {
             }
         }
         Ok((out, edges))
+    }
+
+    /// What stands on an edge whose input has the shape `dims`.
+    fn edge(
+        &mut self,
+        prefix: &str,
+        plan: &EdgePlan,
+        dims: &mut Vec<usize>,
+        ends: Ends,
+    ) -> Result<Vec<Box<dyn Module>>> {
+        let whole = dims.clone();
+        if plan.partial > 1 {
+            dims[0] /= plan.partial;
+        }
+        let in_mixed = plan.mixed.iter().flat_map(|m| &m.candidates);
+        let in_mixed = in_mixed.flat_map(|c| &c.blocks).any(|b| b.layers() > 0);
+        let own = Ends {
+            last: ends.last && !in_mixed,
+            ..ends
+        };
+        let mut modules = boxed(self.blocks(prefix, &plan.blocks, dims, own)?);
+        if let Some(mixed) = &plan.mixed {
+            let first = ends.first && !plan.blocks.iter().any(|b| b.layers() > 0);
+            let mixed = self.mixed(prefix, mixed, dims, Ends { first, ..ends })?;
+            modules.push(Box::new(mixed));
+        }
+        if plan.partial > 1 {
+            let halve = dims[1..] != whole[1..];
+            modules = vec![Box::new(Partial {
+                parts: plan.partial,
+                modules,
+                halve,
+            })];
+            dims[0] += whole[0] - whole[0] / plan.partial;
+            self.note(PartKind::Transform, dims, Vec::new(), 1);
+        }
+        if let Some(at) = &plan.weight {
+            let only = Candidate::new("edge", modules);
+            let place = (at.table.as_str(), at.row);
+            modules = vec![Box::new(Mixed::new(place, vec![only], dims.clone(), false))];
+            self.note(PartKind::Transform, dims, Vec::new(), 1);
+        }
+        if let Some(drop) = plan.drop_path {
+            let label = plan.blocks.first().map_or("", |b| b.name.as_str());
+            let name = format!("{prefix}.{}.{label}", plan.source);
+            modules.push(Box::new(DropPath::new(&name, drop)));
+            self.note(PartKind::Transform, dims, Vec::new(), 1);
+        }
+        Ok(modules)
+    }
+
+    /// The weighted sum of candidates on an input of shape `dims`.
+    fn mixed(
+        &mut self,
+        prefix: &str,
+        plan: &MixedPlan,
+        dims: &mut Vec<usize>,
+        ends: Ends,
+    ) -> Result<Mixed> {
+        let input = dims.clone();
+        let repeated = self.repeated;
+        self.repeated |= plan.recompute;
+        let mut candidates = Vec::with_capacity(plan.candidates.len());
+        for candidate in &plan.candidates {
+            dims.clone_from(&input);
+            let blocks = self.blocks(prefix, &candidate.blocks, dims, ends);
+            let blocks =
+                blocks.map_err(|e| e.within(format_args!("candidate `{}`", candidate.name)))?;
+            candidates.push(Candidate::new(&candidate.name, boxed(blocks)));
+        }
+        self.repeated = repeated;
+        let place = (plan.table.as_str(), plan.row);
+        Ok(Mixed::new(place, candidates, dims.clone(), plan.recompute))
     }
 
     fn norm(
@@ -431,9 +551,10 @@ impl Builder<'_> {
         dims.clone_from(&shape.output);
         let rule = self.rules.bind(plan, &shape, self.place.dtype)?;
         let prefix = format!("{prefix}.layer");
-        let seed = self.seed(&prefix, self.layers as u64);
+        let seed = self.seed(&prefix, self.positions);
+        self.layers += 1;
+        self.positions += u64::from(!self.in_graph);
         if self.outline.is_some() {
-            self.layers += 1;
             let facts = rule.facts();
             let kind = PartKind::Layer {
                 rule: rule.name().to_owned(),
@@ -448,7 +569,6 @@ impl Builder<'_> {
             return Ok(None);
         }
         let state = rule.init(seed, &self.place.device, self.place.dtype)?;
-        self.layers += 1;
         let mut layer = RuleLayer::new(&prefix, shape, map, rule, state, seed);
         layer.see_whether_restless()?;
         Ok(Some(Box::new(layer)))
@@ -461,12 +581,8 @@ fn padded(map: &LayerMap) -> u128 {
         LayerMap::Conv {
             geometry, input, ..
         } if geometry.padding != [0; 4] => {
-            let [t, b, l, r] = geometry.padding;
-            let sides = [
-                input[0].saturating_add(t).saturating_add(b),
-                input[1].saturating_add(l).saturating_add(r),
-            ];
-            elements(&[geometry.in_channels, sides[0], sides[1]])
+            let (rows, columns) = geometry.padded_size(input[0], input[1]);
+            elements(&[geometry.channels, rows, columns])
         }
         _ => 0,
     }
@@ -481,11 +597,11 @@ struct Value<'p> {
 }
 
 fn has_layer(edge: &EdgePlan) -> bool {
-    edge.blocks.iter().any(|b| b.layers() > 0)
+    edge.layers() > 0
 }
 
 /// A name as numbers to draw a seed from.
-fn words(name: &str) -> Vec<u64> {
+pub(super) fn words(name: &str) -> Vec<u64> {
     let chunk = |bytes: &[u8]| {
         let mut word = [0; 8];
         word[..bytes.len()].copy_from_slice(bytes);
@@ -505,29 +621,32 @@ fn pool_module(plan: &PoolPlan, dims: &mut [usize]) -> Result<Box<dyn Module>> {
             "pooling cannot take an input of shape {dims:?}"
         )));
     };
-    let window = if plan.kernel == [0, 0] {
-        Window {
-            kernel: [h, w],
-            stride: [h, w],
-            padding: [0, 0],
-        }
-    } else {
-        // A step beyond the map is one to its end: there is one window then.
-        let beyond = |axis: usize, size: usize| size.saturating_add(2 * plan.padding[axis]).max(1);
-        Window {
-            kernel: plan.kernel,
-            stride: [
-                plan.stride[0].min(beyond(0, h)),
-                plan.stride[1].min(beyond(1, w)),
-            ],
-            padding: plan.padding,
-        }
-    };
-    dims[1..].copy_from_slice(&window.output([h, w])?);
+    let window = plan.window(h, w);
+    dims[1..].copy_from_slice(&<[usize; 2]>::from(window.out_size(h, w)?));
     Ok(Box::new(Pool {
         kind: plan.kind,
         window,
+        include_pad: plan.count_include_pad,
     }))
+}
+
+fn transform_module(plan: TransformPlan, dims: &mut [usize]) -> Result<Box<dyn Module>> {
+    let sizes = dims.iter_mut().skip(1);
+    match plan {
+        TransformPlan::Zero { stride } => {
+            sizes.for_each(|size| *size = size.div_ceil(stride));
+            Ok(Box::new(Zero { stride }))
+        }
+        TransformPlan::Shift { by } => {
+            sizes.for_each(|size| *size = size.saturating_sub(by));
+            if dims.len() != 3 || dims.contains(&0) {
+                return Err(Error::usage(format!(
+                    "`shift` leaves nothing of {dims:?} after {by} rows and columns"
+                )));
+            }
+            Ok(Box::new(Shift { by }))
+        }
+    }
 }
 
 fn check_shortcut(kind: Shortcut, before: &[usize], after: &[usize]) -> Result<()> {

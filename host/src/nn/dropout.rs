@@ -6,7 +6,7 @@ use candle_core::Tensor;
 use super::module::{Mode, Module};
 use super::pass::{Kept, Pass};
 use crate::Result;
-use crate::ops::dropout::{dropout, mix};
+use crate::ops::dropout::dropout;
 
 /// Drops elements while its block learns.
 pub struct Dropout {
@@ -26,7 +26,7 @@ impl Dropout {
     }
 
     fn key(&self, pass: &Pass) -> u64 {
-        mix(&[pass.clock.seed, pass.clock.step, self.place])
+        pass.clock.key(self.place)
     }
 }
 

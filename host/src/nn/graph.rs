@@ -8,7 +8,7 @@
 use candle_core::Tensor;
 
 use super::module::{Module, backward_all, forward_all};
-use super::pass::{Kept, Pass};
+use super::pass::{Kept, Pass, Wants};
 use crate::ops::shape::{subsample_pad, subsample_pad_backward};
 use crate::plan::Join;
 use crate::{Error, Result};
@@ -39,8 +39,8 @@ pub struct Graph {
 }
 
 impl Edge {
-    fn learns(&self) -> bool {
-        self.modules.iter().any(|m| m.learns())
+    fn learns(&self, wants: Wants) -> bool {
+        self.modules.iter().any(|m| m.learns(wants))
     }
 }
 
@@ -71,10 +71,10 @@ impl Graph {
 
     /// For each value whether a gradient has to reach it: something at or below it learns, or
     /// `want` asks for the gradient at the input.
-    fn wanted(&self, want: bool) -> Vec<bool> {
+    fn wanted(&self, wants: Wants, want: bool) -> Vec<bool> {
         let mut wanted = vec![want];
         for node in &self.nodes {
-            let below = |edge: &Edge| wanted[edge.from] || edge.learns();
+            let below = |edge: &Edge| wanted[edge.from] || edge.learns(wants);
             wanted.push(node.edges.iter().any(below));
         }
         wanted
@@ -112,7 +112,7 @@ impl Module for Graph {
         // Every output inside is read by a node, also where nothing reads that of the graph.
         pass.unread = false;
         let below = pass.below;
-        let wanted = self.wanted(below);
+        let wanted = self.wanted(pass.wants, below);
         let mut values = vec![Some(x.clone())];
         for (i, node) in self.nodes.iter_mut().enumerate() {
             let mut brought = Vec::with_capacity(node.edges.len());
@@ -138,7 +138,7 @@ impl Module for Graph {
     }
 
     fn backward(&mut self, pass: &mut Pass, grad: &Tensor, want: bool) -> Result<Option<Tensor>> {
-        let wanted = self.wanted(want);
+        let wanted = self.wanted(pass.wants, want);
         let mut grads = vec![None; self.nodes.len() + 1];
         grads[self.nodes.len()] = Some(grad.clone());
         for (i, node) in self.nodes.iter_mut().enumerate().rev() {
@@ -150,7 +150,7 @@ impl Module for Graph {
             for edge in node.edges.iter_mut().rev() {
                 end -= edge.width;
                 let below = wanted[edge.from];
-                if !below && !edge.learns() {
+                if !below && !edge.learns(pass.wants) {
                     continue;
                 }
                 let part = match node.join {

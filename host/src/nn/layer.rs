@@ -7,7 +7,7 @@ use candle_core::Tensor;
 
 use super::contract;
 use super::module::{MetricsVisitor, Mode, Module, NamedTensor};
-use super::pass::{Kept, Pass};
+use super::pass::{Kept, Pass, Wants};
 use super::rule::{
     Activity, Change, Credit, Errors, Forwarded, LayerShape, Named, Role, Rule, RuleCall,
     RuleGradients, StateTensor,
@@ -203,8 +203,8 @@ impl Module for RuleLayer {
             };
     }
 
-    fn learns(&self) -> bool {
-        self.gradient
+    fn learns(&self, wants: Wants) -> bool {
+        self.gradient && wants.weights
     }
 
     fn acts(&self) -> bool {
@@ -222,11 +222,13 @@ impl Module for RuleLayer {
     }
 
     fn forward(&mut self, pass: &mut Pass, x: &Tensor) -> Result<Tensor> {
-        let local = self.local && pass.learn;
-        let call = self.call(pass, local || (self.gradient && pass.keep));
+        let local = self.local && pass.local;
+        let goes_back = self.gradient && (pass.keep || pass.repeats);
+        let call = self.call(pass, local || goes_back);
         if local && pass.unread && !pass.keep && self.rule.facts().learns_from_input {
+            // A view without elements: a GPU's driver has no memory of no bytes.
             let none = Forwarded {
-                y: Tensor::zeros(0, x.dtype(), x.device())?,
+                y: Tensor::zeros(1, x.dtype(), x.device())?.narrow(0, 0, 0)?,
                 kept: Named::default(),
             };
             self.pending = self.local_changes(&call, x, &none, pass.target.as_ref())?;
@@ -234,7 +236,9 @@ impl Module for RuleLayer {
         }
         let out = self.rule.forward(&call, &self.state, x)?;
         contract::output(&self.shape, x, &out.y).map_err(|what| self.wrong(what))?;
-        if local {
+        if pass.replay {
+            // What this pass changes was changed when it ran first.
+        } else if local {
             self.pending = self.local_changes(&call, x, &out, pass.target.as_ref())?;
         } else if self.restless && !self.training && pass.in_evaluation {
             self.apply(self.local_changes(&call, x, &out, None)?)?;
@@ -258,14 +262,14 @@ impl Module for RuleLayer {
             grad_y: grad,
             output_error: pass.output_error.as_ref(),
             want_grad_x: want,
-            want_grads: self.gradient,
+            want_grads: self.learns(pass.wants),
         };
         let out = if pass.exact || self.rule.facts().credit == Credit::Local {
             self.exact(&call, &errors)?
         } else {
             self.rule.backward(&call, &self.state, &errors)?
         };
-        if self.gradient {
+        if errors.want_grads {
             self.record(pass, out.grads)?;
         }
         if want {

@@ -8,24 +8,31 @@ pub mod activation;
 pub mod block;
 pub mod build;
 pub(crate) mod contract;
+pub mod drop_path;
 pub mod dropout;
 pub mod graph;
 pub mod layer;
+pub mod mixed;
+pub mod mixture;
 pub mod module;
 pub mod network;
 pub mod norm;
 pub mod outline;
+pub mod partial;
 pub mod pass;
 pub mod pool;
+pub mod recompute;
 pub mod rule;
+pub mod side;
 pub mod transform;
 
 pub use crate::ops::LayerMap;
 pub use build::InputShape;
+pub use mixture::{ArchitectureGradients, Mixture, Tables};
 pub use module::{Mode, Module, NamedTensor};
 pub use network::Network;
 pub use outline::Outline;
-pub use pass::{Clock, Pass};
+pub use pass::{Clock, Draws, Pass, Side, Wants};
 pub use rule::{
     Activity, Change, ChangeKind, Credit, Errors, Forwarded, LayerShape, Role, Rule, RuleCall,
     RuleFacts, RuleGradients, RuleSource, StateOutline, StateTensor,

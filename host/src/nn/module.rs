@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use candle_core::Tensor;
 
-use super::pass::Pass;
+use super::mixture::Mixture;
+use super::pass::{Pass, Wants};
 use super::rule::{Credit, Role, RuleCall};
 use crate::Result;
 use crate::plan::Drive;
@@ -53,9 +54,9 @@ pub trait Module: Send {
     fn set_mode(&mut self, mode: &Mode, listed: bool) {
         self.parts_mut(&mut |part| part.set_mode(mode, listed));
     }
-    /// Has gradients of its own in the current mode.
-    fn learns(&self) -> bool {
-        self.any(&|part| part.learns())
+    /// Has gradients of its own in the current mode, of those that `wants` asks for.
+    fn learns(&self, wants: Wants) -> bool {
+        self.any(&|part| part.learns(wants))
     }
     /// Changes in a forward pass in the current mode (learns locally, or moves
     /// running statistics), so a pass must reach it.
@@ -135,6 +136,23 @@ pub trait Module: Send {
     fn wants_target(&self) -> bool {
         self.any(&|part| part.wants_target())
     }
+    /// Takes on the weights of candidates, where it has some.
+    ///
+    /// # Errors
+    /// A table or a row that is not there, or is not as long as the list of candidates.
+    fn set_mixture(&mut self, mixture: &Mixture) -> Result<()> {
+        let mut done = Ok(());
+        self.parts_mut(&mut |part| {
+            if done.is_ok() {
+                done = part.set_mixture(mixture);
+            }
+        });
+        done
+    }
+    /// Gives zeros whatever it is given, so that it need not be run.
+    fn is_zero(&self) -> bool {
+        false
+    }
     /// Is a rule's layer.
     fn is_layer(&self) -> bool {
         false
@@ -169,9 +187,9 @@ pub fn forward_all<M: BorrowMut<dyn Module>>(
     let mut x = x.clone();
     for module in modules {
         let module = module.borrow_mut();
-        pass.keep = keep && (pass.below || module.learns());
+        pass.keep = keep && (pass.below || module.learns(pass.wants));
         x = module.forward(pass, &x)?;
-        pass.below |= module.learns();
+        pass.below |= module.learns(pass.wants);
     }
     (pass.keep, pass.below) = (keep, below);
     Ok(x)
@@ -189,9 +207,9 @@ pub fn backward_all<M: BorrowMut<dyn Module>>(
 ) -> Result<Option<Tensor>> {
     let mut grad = grad.clone();
     for i in (0..modules.len()).rev() {
-        let below = want || modules[..i].iter().any(|m| m.borrow().learns());
+        let below = want || modules[..i].iter().any(|m| m.borrow().learns(pass.wants));
         let module = modules[i].borrow_mut();
-        if !below && !module.learns() {
+        if !below && !module.learns(pass.wants) {
             return Ok(None);
         }
         match module.backward(pass, &grad, below)? {

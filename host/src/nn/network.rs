@@ -3,8 +3,9 @@
 use candle_core::{DType, Tensor};
 
 use super::block::Block;
+use super::mixture::Mixture;
 use super::module::{Mode, Module, NamedTensor, backward_all, forward_all};
-use super::pass::{Clock, Pass};
+use super::pass::{Clock, Pass, Wants};
 use super::rule::{Credit, Role};
 use crate::{Error, Result};
 
@@ -52,7 +53,7 @@ impl Network {
     /// Index of the first block that learns, moves statistics or changes whatever the mode:
     /// the length of the frozen prefix.
     pub fn first_active(&self) -> usize {
-        let active = |b: &Block| b.acts() || b.learns() || b.is_restless();
+        let active = |b: &Block| b.acts() || b.learns(Wants::WEIGHTS) || b.is_restless();
         self.blocks
             .iter()
             .position(active)
@@ -74,12 +75,24 @@ impl Network {
 
     /// Whether anything learns or acts in this mode.
     pub fn is_active(&self) -> bool {
-        self.blocks.iter().any(|b| b.acts() || b.learns())
+        self.blocks
+            .iter()
+            .any(|b| b.acts() || b.learns(Wants::WEIGHTS))
     }
 
     /// Whether a gradient changes anything in this mode.
     pub fn learns(&self) -> bool {
-        self.blocks.iter().any(|b| b.learns())
+        self.blocks.iter().any(|b| b.learns(Wants::WEIGHTS))
+    }
+
+    /// Gives every mixed edge the weights of its candidates, until they are given anew.
+    ///
+    /// # Errors
+    /// An internal error where `mixture` lacks a row, or has one of another length.
+    pub fn set_mixture(&mut self, mixture: &Mixture) -> Result<()> {
+        self.blocks
+            .iter_mut()
+            .try_for_each(|b| b.set_mixture(mixture))
     }
 
     /// Whether a local rule wants targets in this mode.

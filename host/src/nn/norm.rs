@@ -6,7 +6,7 @@ use std::sync::Arc;
 use candle_core::{DType, Device, Tensor};
 
 use super::module::{Mode, Module, NamedTensor};
-use super::pass::{Kept, Pass};
+use super::pass::{Kept, Pass, Wants};
 use super::rule::Role;
 use crate::Result;
 use crate::ops::norm::{
@@ -72,8 +72,8 @@ impl Module for BatchNorm {
             && matches!(mode.drive, Some(Drive::Gradient | Drive::Both));
     }
 
-    fn learns(&self) -> bool {
-        self.gradient
+    fn learns(&self, wants: Wants) -> bool {
+        self.gradient && wants.weights
     }
 
     fn acts(&self) -> bool {
@@ -83,7 +83,7 @@ impl Module for BatchNorm {
     fn forward(&mut self, pass: &mut Pass, x: &Tensor) -> Result<Tensor> {
         let (mean, var) = if self.training {
             let (mean, var) = batch_statistics(x)?;
-            if pass.learn {
+            if pass.statistics && !pass.replay {
                 let n = (x.elem_count() / x.dims()[1]) as f64;
                 let unbiased = if n > 1.0 { n / (n - 1.0) } else { 1.0 };
                 blend_in_place(&self.mean, &mean, self.plan.momentum, 1.0)?;
@@ -125,7 +125,7 @@ impl Module for BatchNorm {
             through_statistics: self.training,
             want_x: want,
         })?;
-        if self.gradient {
+        if self.learns(pass.wants) {
             pass.gradients.push((self.name("weight"), out.gain));
             pass.gradients.push((self.name("bias"), out.shift));
         }

@@ -31,6 +31,8 @@ pub struct Part {
     pub least_batch: usize,
     /// Numbers in a copy of one sample that it makes while it works: its padded input.
     pub copy: u128,
+    /// It keeps nothing for the backward pass, which repeats it.
+    pub repeated: bool,
 }
 
 /// What a module is.

@@ -1,11 +1,15 @@
 //! One pass through a network: the tape, the clock, and what comes out besides
 //! the output.
 
+use std::collections::BTreeMap;
+use std::fmt::Debug;
 use std::sync::Arc;
 
 use candle_core::Tensor;
 
+use super::mixture::ArchitectureGradients;
 use super::rule::{Named, RuleCall};
+use crate::ops::dropout::mix;
 use crate::{Error, Result};
 
 /// Where training stands; the same for every layer of a pass.
@@ -17,6 +21,9 @@ pub struct Clock {
     pub epochs: u64,
     /// Steps done in the phase; keys dropout.
     pub step: u64,
+    /// Passes with gradients that the step has made before this one: the second pass of a step
+    /// draws other numbers than the first.
+    pub pass: u64,
     /// Steps in an epoch.
     pub steps_per_epoch: u64,
     /// Samples in a full step.
@@ -39,9 +46,74 @@ impl Clock {
             batch: self.batch as u64,
             samples: self.samples as u64,
             rate: self.local_rate,
+            pass: self.pass,
             ..RuleCall::evaluation(self.seed)
         }
     }
+
+    /// Key of what is drawn at this time for `place`; the first pass of a step has the key that
+    /// a step of one pass has always had.
+    pub fn key(&self, place: u64) -> u64 {
+        match self.pass {
+            0 => mix(&[self.seed, self.step, place]),
+            pass => mix(&[self.seed, self.step, place, pass]),
+        }
+    }
+}
+
+/// What a pass with a backward pass asks for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Wants {
+    /// Gradients of tensors that an optimiser changes.
+    pub weights: bool,
+    /// Gradients of the weights of candidates, on mixed edges.
+    pub architecture: bool,
+}
+
+impl Wants {
+    /// No gradients but that of the input, where the pass asks for it.
+    pub const NOTHING: Self = Self {
+        weights: false,
+        architecture: false,
+    };
+    /// Those of the network's tensors.
+    pub const WEIGHTS: Self = Self {
+        weights: true,
+        architecture: false,
+    };
+    /// Those of the candidates' weights; nothing is computed for the network's tensors.
+    pub const ARCHITECTURE: Self = Self {
+        weights: false,
+        architecture: true,
+    };
+    /// Both.
+    pub const ALL: Self = Self {
+        weights: true,
+        architecture: true,
+    };
+
+    /// Whether any is asked for.
+    pub fn any(self) -> bool {
+        self.weights || self.architecture
+    }
+}
+
+/// Logits of an auxiliary head.
+#[derive(Clone, Debug)]
+pub struct Side {
+    /// Name of the head's block.
+    pub name: Arc<str>,
+    /// Factor on its loss.
+    pub weight: f64,
+    /// `[B, outputs]`.
+    pub logits: Tensor,
+}
+
+/// Uniform numbers in place of those that are keyed by seed and step, so that a pass can be
+/// compared with one of another program.
+pub trait Draws: Debug + Send + Sync {
+    /// `n` numbers in [0, 1) for what stands at `name`.
+    fn uniform(&self, name: &str, n: usize) -> Vec<f64>;
 }
 
 /// What one module kept on the tape.
@@ -69,7 +141,15 @@ pub struct Pass {
     /// The first dropout was applied when the batch was gathered.
     pub dropped: bool,
     /// Local rules learn in this pass (off when only a gradient is wanted).
-    pub learn: bool,
+    pub local: bool,
+    /// Norms in training mode move their running statistics in this pass.
+    pub statistics: bool,
+    /// Gradients that the backward pass is to give.
+    pub wants: Wants,
+    /// A forward pass is being repeated in a backward pass: whatever it changes was changed before.
+    pub replay: bool,
+    /// What runs now runs again in the backward pass, and keeps nothing until then.
+    pub repeats: bool,
     /// Rules that learn in evaluation too do so in this pass (off when it only measures).
     pub in_evaluation: bool,
     /// Modules push what backward needs (within what learns).
@@ -80,6 +160,14 @@ pub struct Pass {
     pub below: bool,
     /// Gradients by full tensor name, filled by the backward pass.
     pub gradients: Vec<(Arc<str>, Tensor)>,
+    /// Gradients of the weights of candidates, filled by the backward pass.
+    pub architecture: ArchitectureGradients,
+    /// Logits of auxiliary heads, filled by the forward pass.
+    pub sides: Vec<Side>,
+    /// The loss's gradient at the logits of each auxiliary head, its weight included.
+    pub side_errors: BTreeMap<Arc<str>, Tensor>,
+    /// Numbers for drop path in place of keyed ones.
+    pub draws: Option<Arc<dyn Draws>>,
     tape: Vec<Kept>,
 }
 
@@ -96,28 +184,37 @@ impl Pass {
     pub fn local(clock: Clock) -> Self {
         Self {
             clock,
-            learn: true,
+            local: true,
+            statistics: true,
             ..Self::inference()
         }
     }
 
-    /// A pass that will go back again.
+    /// A pass that will go back again, for the gradients of the network's tensors.
     pub fn gradient(clock: Clock) -> Self {
         Self {
-            clock,
-            learn: true,
+            wants: Wants::WEIGHTS,
             keep: true,
-            ..Self::inference()
+            ..Self::local(clock)
         }
     }
 
-    /// A pass that goes there and back and changes nothing.
+    /// Forward and backward without changing anything.
     pub fn measuring(clock: Clock) -> Self {
         Self {
-            learn: false,
+            local: false,
+            statistics: false,
             in_evaluation: false,
             ..Self::gradient(clock)
         }
+    }
+
+    /// The same, for other gradients.
+    #[must_use]
+    pub fn wanting(mut self, wants: Wants) -> Self {
+        self.wants = wants;
+        self.keep = true;
+        self
     }
 
     /// The same, also for the gradient with respect to the network's input.

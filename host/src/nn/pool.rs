@@ -15,6 +15,8 @@ pub struct Pool {
     pub kind: PoolKind,
     /// The window.
     pub window: Window,
+    /// Whether padding counts as pixels of an average.
+    pub include_pad: bool,
 }
 
 impl Module for Pool {
@@ -36,7 +38,7 @@ impl Module for Pool {
                     dims,
                     ..Kept::default()
                 });
-                avg_pool(&self.window, x)
+                avg_pool(&self.window, self.include_pad, x)
             }
         }
     }
@@ -49,7 +51,7 @@ impl Module for Pool {
         let input = [kept.dims[2], kept.dims[3]];
         Ok(Some(match self.kind {
             PoolKind::Max => max_pool_backward(&self.window, grad, &kept.tensors[0], input)?,
-            PoolKind::Avg => avg_pool_backward(&self.window, grad, input)?,
+            PoolKind::Avg => avg_pool_backward(&self.window, self.include_pad, grad, input)?,
         }))
     }
 }

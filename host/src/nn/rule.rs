@@ -56,6 +56,8 @@ pub struct LayerShape {
 pub struct RuleCall {
     /// Updates that this layer has seen in this phase.
     pub step: u64,
+    /// Passes that the step has made before this one; what a rule draws for a pass is keyed by it.
+    pub pass: u64,
     /// Finished epochs of the phase.
     pub epoch: u64,
     /// Epochs of the phase; 0 if open-ended.
@@ -81,6 +83,7 @@ impl RuleCall {
     pub fn evaluation(seed: u64) -> Self {
         Self {
             step: 0,
+            pass: 0,
             epoch: 0,
             epochs: 0,
             steps_per_epoch: 0,

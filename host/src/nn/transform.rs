@@ -36,6 +36,59 @@ impl Module for Flatten {
     }
 }
 
+/// Zeros of the shape of every `stride`-th pixel of `x: [B, C, H, W]`.
+pub struct Zero {
+    /// Along both axes.
+    pub stride: usize,
+}
+
+impl Module for Zero {
+    fn forward(&mut self, pass: &mut Pass, x: &Tensor) -> Result<Tensor> {
+        pass.push(|| Kept {
+            dims: x.dims().to_vec(),
+            ..Kept::default()
+        });
+        let mut shape = x.dims().to_vec();
+        let pixels = shape.iter_mut().skip(2);
+        pixels.for_each(|size| *size = size.div_ceil(self.stride));
+        Ok(Tensor::zeros(shape, x.dtype(), x.device())?)
+    }
+
+    fn backward(&mut self, pass: &mut Pass, grad: &Tensor, want: bool) -> Result<Option<Tensor>> {
+        let kept = pass.pop()?;
+        let zeros = || Ok(Tensor::zeros(kept.dims, grad.dtype(), grad.device())?);
+        want.then(zeros).transpose()
+    }
+
+    fn is_zero(&self) -> bool {
+        true
+    }
+}
+
+/// `x: [B, C, H, W]` without its first rows and columns.
+pub struct Shift {
+    /// How many of each.
+    pub by: usize,
+}
+
+impl Module for Shift {
+    fn forward(&mut self, pass: &mut Pass, x: &Tensor) -> Result<Tensor> {
+        pass.push(Kept::default);
+        let (_, _, rows, columns) = x.dims4()?;
+        let rest = x.narrow(2, self.by, rows - self.by)?;
+        Ok(rest.narrow(3, self.by, columns - self.by)?.contiguous()?)
+    }
+
+    fn backward(&mut self, pass: &mut Pass, grad: &Tensor, want: bool) -> Result<Option<Tensor>> {
+        pass.pop()?;
+        let pad = || -> Result<Tensor> {
+            let wider = grad.pad_with_zeros(2, self.by, 0)?;
+            Ok(wider.pad_with_zeros(3, self.by, 0)?)
+        };
+        want.then(pad).transpose()
+    }
+}
+
 /// Each sample divided by its largest value (SoftHebb `max`).
 pub struct DivideByMax;
 

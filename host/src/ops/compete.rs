@@ -5,7 +5,6 @@ use biorule_kernels::{Conv, compete};
 use candle_core::{DType, Tensor, WithDType};
 
 use super::LayerMap;
-use super::cpu::conv::kernel_geometry;
 use super::cpu::real::{read, tensor, unwritten};
 use crate::Result;
 
@@ -77,7 +76,7 @@ fn run<T: Element>(
         LayerMap::Dense { inputs, outputs } => (Conv::dense(*inputs, *outputs), [1, 1]),
         LayerMap::Conv {
             geometry, input, ..
-        } => (kernel_geometry(geometry), *input),
+        } => (*geometry, *input),
     };
     let b = x.dim(0)?;
     if x.elem_count() != b * geometry.channels * h * wd || w.elem_count() != geometry.weight_len() {
@@ -142,7 +141,7 @@ mod tests {
     use super::*;
     use crate::ops::cpu::real::Real;
     use crate::ops::dropout::mix;
-    use crate::ops::{ConvGeometry, PadMode};
+    use crate::ops::{Conv, PadMode};
     use candle_core::Device;
 
     /// The largest unit of each lane wins.
@@ -212,17 +211,17 @@ mod tests {
     #[test]
     fn the_fused_step_is_the_separate_maps() {
         let conv = |groups| {
-            let geometry = ConvGeometry {
-                in_channels: 4,
-                out_channels: 6,
+            let geometry = Conv {
+                channels: 4,
+                out: 6,
                 kernel: [3, 2],
                 stride: [2, 1],
                 padding: [1, 1, 2, 0],
                 dilation: [1, 2],
                 groups,
-                mode: PadMode::Reflect,
+                pad_mode: PadMode::Reflect,
             };
-            let output = geometry.output([7, 9]).expect("fits");
+            let output = geometry.out_size(7, 9).expect("fits").into();
             let input = [7, 9];
             LayerMap::Conv {
                 geometry,

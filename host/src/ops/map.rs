@@ -3,7 +3,7 @@
 
 use candle_core::Tensor;
 
-use super::{ConvGeometry, PadMode, conv, dense};
+use super::{Conv, conv, dense};
 use crate::plan::MapPlan;
 use crate::{Error, Result};
 
@@ -20,7 +20,7 @@ pub enum LayerMap {
     /// `[B, C, H, W]` to `[B, K, P, Q]`.
     Conv {
         /// Kernel, stride, padding, dilation, groups.
-        geometry: ConvGeometry,
+        geometry: Conv,
         /// `[H, W]`.
         input: [usize; 2],
         /// `[P, Q]`.
@@ -35,44 +35,27 @@ impl LayerMap {
     /// # Errors
     /// Sizes that do not fit, as usage errors.
     pub fn new(plan: &MapPlan, out: usize, dims: &[usize]) -> Result<Self> {
-        match (plan, dims) {
-            (MapPlan::Dense, [inputs]) => Ok(Self::Dense {
+        match (
+            plan.convolution(dims.first().copied().unwrap_or(0), out),
+            dims,
+        ) {
+            (None, [inputs]) => Ok(Self::Dense {
                 inputs: *inputs,
                 outputs: out,
             }),
-            (MapPlan::Dense, other) => Err(Error::usage(format!(
+            (None, other) => Err(Error::usage(format!(
                 "a dense layer cannot take an input of shape {other:?}"
             ))
             .hint("set `flatten = true` in this block")),
-            (
-                MapPlan::Conv {
-                    kernel,
-                    stride,
-                    padding,
-                    dilation,
-                    groups,
-                    padding_mode,
-                },
-                [channels, h, w],
-            ) => {
-                let geometry = ConvGeometry {
-                    in_channels: *channels,
-                    out_channels: out,
-                    kernel: *kernel,
-                    stride: *stride,
-                    padding: *padding,
-                    dilation: *dilation,
-                    groups: *groups,
-                    mode: PadMode::parse(padding_mode)?,
-                };
-                let output = geometry.output([*h, *w])?;
+            (Some(geometry), [_, h, w]) => {
+                let (p, q) = geometry.out_size(*h, *w)?;
                 Ok(Self::Conv {
                     geometry,
                     input: [*h, *w],
-                    output,
+                    output: [p, q],
                 })
             }
-            (MapPlan::Conv { .. }, other) => Err(Error::usage(format!(
+            (Some(_), other) => Err(Error::usage(format!(
                 "a convolution cannot take an input of shape {other:?}"
             ))
             .hint("it needs channels, rows and columns; is there a flatten before it?")),
@@ -83,7 +66,7 @@ impl LayerMap {
     pub fn units(&self) -> usize {
         match self {
             Self::Dense { outputs, .. } => *outputs,
-            Self::Conv { geometry, .. } => geometry.out_channels,
+            Self::Conv { geometry, .. } => geometry.out,
         }
     }
 
@@ -109,7 +92,7 @@ impl LayerMap {
             Self::Dense { inputs, .. } => vec![*inputs],
             Self::Conv {
                 geometry, input, ..
-            } => vec![geometry.in_channels, input[0], input[1]],
+            } => vec![geometry.channels, input[0], input[1]],
         }
     }
 
@@ -127,7 +110,7 @@ impl LayerMap {
             Self::Dense { outputs, .. } => vec![*outputs],
             Self::Conv {
                 geometry, output, ..
-            } => vec![geometry.out_channels, output[0], output[1]],
+            } => vec![geometry.out, output[0], output[1]],
         }
     }
 

@@ -16,7 +16,6 @@ pub mod cpu;
 pub mod cuda;
 pub mod dense;
 pub mod dropout;
-pub mod geometry;
 pub mod loss;
 pub mod map;
 pub mod norm;
@@ -27,7 +26,7 @@ pub mod rows;
 pub mod shape;
 pub mod synapses;
 
-pub use geometry::{ConvGeometry, PadMode, Window};
+pub use biorule_kernels::{Conv, PadMode, Pool as Window, ShapeError};
 pub use map::LayerMap;
 
 /// Runs the expression for the device the tensor is on.

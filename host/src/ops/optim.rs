@@ -36,3 +36,19 @@ pub fn add_in_place(p: &Tensor, d: &Tensor) -> Result<()> {
         _ => super::shape::copy_in_place(p, &(p + d)?),
     }
 }
+
+/// `p ← p + scale·d`, same shape.
+pub fn add_scaled_in_place(p: &Tensor, d: &Tensor, scale: f64) -> Result<()> {
+    match p.device() {
+        candle_core::Device::Cpu => cpu::optim::add_scaled(p, d, scale),
+        _ => super::shape::copy_in_place(p, &(p + d.affine(scale, 0.0)?)?),
+    }
+}
+
+/// `scale·x` in a tensor of its own.
+pub fn scaled(x: &Tensor, scale: f64) -> Result<Tensor> {
+    match x.device() {
+        candle_core::Device::Cpu => cpu::optim::scaled(x, scale),
+        _ => Ok(x.affine(scale, 0.0)?),
+    }
+}

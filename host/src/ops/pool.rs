@@ -24,7 +24,7 @@ pub fn max_pool_backward(
     positions: &Tensor,
     input: [usize; 2],
 ) -> Result<Tensor> {
-    let [p, q] = window.output(input)?;
+    let (p, q) = window.out_size(input[0], input[1])?;
     if grad.dims().get(2..) != Some(&[p, q]) {
         return Err(crate::Error::internal(format!(
             "a pooling gradient of shape {:?} for outputs of {p}x{q}",
@@ -34,12 +34,18 @@ pub fn max_pool_backward(
     on_device!(grad, "max_pool_backward", cpu: cpu::pool::max_backward(grad, positions, input), cuda: super::cuda::pool::max_backward(window, grad, positions, input))
 }
 
-/// Mean of each window, padding counted as zeros.
-pub fn avg_pool(window: &Window, x: &Tensor) -> Result<Tensor> {
-    on_device!(x, "avg_pool", cpu: cpu::pool::avg_forward(window, x), cuda: super::cuda::pool::avg_forward(window, x))
+/// Mean of each window of `x: [B, C, H, W]`: of all its pixels with the padding as zeros, or
+/// without `include_pad` of those inside the image. Returns `[B, C, P, Q]`.
+pub fn avg_pool(window: &Window, include_pad: bool, x: &Tensor) -> Result<Tensor> {
+    on_device!(x, "avg_pool", cpu: cpu::pool::avg_forward(window, include_pad, x), cuda: super::cuda::pool::avg_forward(window, include_pad, x))
 }
 
 /// Gradient of [`avg_pool`]; `input = [H, W]`.
-pub fn avg_pool_backward(window: &Window, grad: &Tensor, input: [usize; 2]) -> Result<Tensor> {
-    on_device!(grad, "avg_pool_backward", cpu: cpu::pool::avg_backward(window, grad, input), cuda: super::cuda::pool::avg_backward(window, grad, input))
+pub fn avg_pool_backward(
+    window: &Window,
+    include_pad: bool,
+    grad: &Tensor,
+    input: [usize; 2],
+) -> Result<Tensor> {
+    on_device!(grad, "avg_pool_backward", cpu: cpu::pool::avg_backward(window, include_pad, grad, input), cuda: super::cuda::pool::avg_backward(window, include_pad, grad, input))
 }

@@ -22,3 +22,14 @@ pub fn sum(t: &Tensor, axes: &[usize], keep: bool) -> Result<Tensor> {
         t.sum(axes)?
     })
 }
+
+/// `⟨a, b⟩` of two tensors of one shape, as an `f64` without axes on their device.
+///
+/// # Errors
+/// The device failed.
+pub fn dot(a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    if a.device().is_cpu() {
+        return Ok(Tensor::new(cpu::reduce::dot(a, b)?, a.device())?);
+    }
+    Ok((a * b)?.to_dtype(DType::F64)?.sum_all()?)
+}

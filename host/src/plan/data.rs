@@ -1,6 +1,7 @@
 //! `[data]` of a configuration: which set, which part of it, and how its values are prepared.
 //! Every field has a default, so that an empty table is the embedded digits in [0, 1].
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
@@ -8,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use toml::Table;
 
 use super::define::words;
+use super::parts::{PartRange, PartsOrder};
 
 words! {
     /// How values are scaled.
@@ -46,7 +48,7 @@ words! {
 }
 
 /// Random changes of training images; each depends on (seed, epoch, sample)
-/// only. Order: crop, flip, noise.
+/// only. Order: crop, flip, noise, cutout.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Augment {
@@ -60,12 +62,20 @@ pub struct Augment {
     /// Standard deviation of Gaussian noise on each value, in units of the
     /// [0, 1] scale. Default 0.
     pub noise: f32,
+    /// Side of a square of zeros (after scaling) around a pixel drawn uniformly; what of it lies
+    /// outside the image is cut off (DeVries and Taylor 2017). Default 0, none.
+    pub cutout: usize,
 }
 
 impl Augment {
     /// Whether samples stay as they are.
     pub fn is_none(&self) -> bool {
-        self.flip <= 0.0 && self.crop == 0 && self.noise <= 0.0
+        self.flip <= 0.0 && self.crop == 0 && self.noise <= 0.0 && self.cutout == 0
+    }
+
+    /// Whether pixels change place.
+    pub fn moves(&self) -> bool {
+        self.flip > 0.0 || self.crop > 0
     }
 }
 
@@ -81,7 +91,13 @@ pub struct DataPlan {
     /// Part of the training samples kept for validation: below 1 a fraction
     /// (rounded down), else a number of samples. Default 0, none.
     pub validation: f64,
-    /// Seed of the choice of samples for `validation` and the limits; kept apart
+    /// Parts of the training samples (those that `limit_train` and `validation` leave), by name: a
+    /// phase takes one in place of all, architecture search learns weights and architecture from
+    /// different ones. Default: none.
+    pub parts: BTreeMap<String, PartRange>,
+    /// In which order the samples stand that `parts` are ranges of. Default `random`.
+    pub parts_order: PartsOrder,
+    /// Seed of the choice of samples for `validation`, `parts` and the limits; kept apart
     /// from the training seed so that runs compare on the same samples. Default 0.
     pub split_seed: u64,
     /// Use this many training samples (validation included), chosen at random.
@@ -89,6 +105,9 @@ pub struct DataPlan {
     pub limit_train: Option<usize>,
     /// Use this many test samples, chosen at random. Default: all.
     pub limit_test: Option<usize>,
+    /// The limits and the validation part take from each class its share. Default false: by chance
+    /// alone.
+    pub stratify: bool,
     /// Keep only these classes, by label or name; they are numbered from 0 in the order of the
     /// list. Default empty, all.
     pub classes: Vec<ClassRef>,
@@ -125,9 +144,12 @@ impl Default for DataPlan {
             set: "digits".to_owned(),
             root: None,
             validation: 0.0,
+            parts: BTreeMap::new(),
+            parts_order: PartsOrder::default(),
             split_seed: 0,
             limit_train: None,
             limit_test: None,
+            stratify: false,
             classes: Vec::new(),
             normalize: Scaling::Unit,
             mean: None,

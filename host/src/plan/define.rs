@@ -32,8 +32,12 @@ pub trait Reader {
     fn texts(&mut self, key: &str) -> Result<Option<Vec<String>>>;
     /// A formula.
     fn formula(&mut self, key: &str) -> Result<Option<Formula>>;
+    /// A list of words, each one of `words`.
+    fn words(&mut self, key: &str, words: &[&str]) -> Result<Option<Vec<String>>>;
     /// Numbers, or none of them for the setting's word.
     fn word_or_numbers(&mut self, key: &str) -> Result<Option<Vec<f64>>>;
+    /// A number, and whether it stands under the key that the setting names.
+    fn number_or(&mut self, key: &str) -> Result<Option<(f64, bool)>>;
     /// Hands a table with `settings` to `read`; whether there is one.
     fn table(
         &mut self,
@@ -41,6 +45,13 @@ pub trait Reader {
         settings: &'static [Setting],
         read: &mut dyn FnMut(&mut dyn Reader) -> Result<()>,
     ) -> Result<bool>;
+    /// Hands each table of a list to `read`; an absent list has none.
+    fn tables(
+        &mut self,
+        key: &str,
+        settings: &'static [Setting],
+        read: &mut dyn FnMut(&mut dyn Reader) -> Result<()>,
+    ) -> Result<()>;
     /// Hands a table to `read` with its kind, which decides on its settings; whether there is one.
     fn table_of_kind(
         &mut self,
@@ -205,6 +216,22 @@ macro_rules! settings {
                 Ok(plan)
             }
         }
+
+        impl $crate::plan::define::Field for Vec<$name> {
+            const KIND: $crate::plan::setting::Kind = $crate::plan::setting::Kind::Tables($place);
+            fn read_optional(
+                from: &mut dyn $crate::plan::define::Reader,
+                key: &str,
+            ) -> $crate::Result<Option<Self>> {
+                use $crate::plan::define::Described as _;
+                let mut plans = Self::new();
+                from.tables(key, $name::SETTINGS, &mut |inner| {
+                    plans.push($name::read_all(inner)?);
+                    Ok(())
+                })?;
+                Ok(Some(plans))
+            }
+        }
     };
 }
 
@@ -323,6 +350,14 @@ macro_rules! words {
                     $(Self::$variant => $word,)+
                 }
             }
+            /// The variant of a word.
+            #[must_use]
+            pub fn of_word(word: &str) -> Option<Self> {
+                match word {
+                    $($word => Some(Self::$variant),)+
+                    _ => None,
+                }
+            }
         }
 
         impl $crate::plan::define::Field for $name {
@@ -332,10 +367,18 @@ macro_rules! words {
                 from: &mut dyn $crate::plan::define::Reader,
                 key: &str,
             ) -> $crate::Result<Option<Self>> {
-                Ok(from.word(key)?.and_then(|word| match word.as_str() {
-                    $($word => Some(Self::$variant),)+
-                    _ => None,
-                }))
+                Ok(from.word(key)?.and_then(|word| Self::of_word(&word)))
+            }
+        }
+
+        impl $crate::plan::define::Field for Vec<$name> {
+            const KIND: $crate::plan::setting::Kind = $crate::plan::setting::Kind::Texts;
+            fn read_optional(
+                from: &mut dyn $crate::plan::define::Reader,
+                key: &str,
+            ) -> $crate::Result<Option<Self>> {
+                let words = from.words(key, $name::WORDS)?;
+                Ok(words.map(|words| words.iter().filter_map(|w| $name::of_word(w)).collect()))
             }
         }
     };

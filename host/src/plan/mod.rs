@@ -8,7 +8,9 @@ pub mod data;
 pub mod define;
 pub mod formula;
 pub mod metric;
+mod mixed;
 mod network;
+pub mod parts;
 pub mod rates;
 pub mod read_out;
 pub mod setting;
@@ -23,7 +25,9 @@ use serde::{Deserialize, Serialize};
 pub use data::{Augment, ClassRef, DataPlan, Padding, ResizeMethod, Scaling};
 pub use formula::{Formula, Moment, Variable};
 pub use metric::{EpochMetric, RuleMetrics};
+pub use mixed::{CandidatePlan, DropPathPlan, MixedPlan, RowPlan, SidePlan, TransformPlan};
 pub use network::*;
+pub use parts::{PartRange, PartsOrder};
 pub use shapes::DataShape;
 pub use training::*;
 
@@ -129,5 +133,17 @@ settings! {
         best: Option<String>;
         /// angle to the true gradient on a held-out batch every N epochs; 0 never
         alignment_every: u64 = 0, unit "epochs";
+    }
+}
+
+impl RunPlan {
+    /// The data set whose training samples a phase calls `name`: `train` and parts are of `data`.
+    #[must_use]
+    pub fn data_of(&self, name: &str) -> Option<&DataPlan> {
+        match name {
+            "train" => Some(&self.data),
+            part if self.data.parts.contains_key(part) => Some(&self.data),
+            other => self.extra_data.get(other),
+        }
     }
 }

@@ -2,9 +2,12 @@
 
 use std::collections::BTreeMap;
 
+pub use biorule_kernels::PadMode;
+use biorule_kernels::{Conv, Pool};
 use serde::{Deserialize, Serialize};
 
 use super::define::{kinds, settings, words};
+use super::mixed::{DropPathPlan, MixedPlan, RowPlan, SidePlan, TransformPlan, all_channels};
 
 /// One block: norm → flatten → scaling → dropout → rule layer → norm inner → activation → norm after
 /// → pool, each optional; or a residual block; or a graph.
@@ -38,6 +41,16 @@ pub struct BlockPlan {
     /// Nodes and edges in place of a layer.
     #[serde(default)]
     pub graph: Option<GraphPlan>,
+    /// A change of shape in place of a layer.
+    #[serde(default)]
+    pub transform: Option<TransformPlan>,
+    /// An auxiliary head on the block's output.
+    #[serde(default)]
+    pub side: Option<SidePlan>,
+    /// Keep only the block's input in the forward pass, and repeat the forward pass in the
+    /// backward pass: less memory, the same bits (PyTorch's `checkpoint`).
+    #[serde(default)]
+    pub recompute: bool,
 }
 
 impl BlockPlan {
@@ -58,23 +71,30 @@ impl BlockPlan {
             pool: None,
             residual: None,
             graph: None,
+            transform: None,
+            side: None,
+            recompute: false,
         }
     }
 
     /// The lists of blocks inside this one: the inner path of a residual block, the edges of a
-    /// graph.
+    /// graph, the auxiliary head.
     pub fn inside(&self) -> impl Iterator<Item = &[Self]> {
         let residual = self.residual.iter().map(|r| r.blocks.as_slice());
         let nodes = self.graph.iter().flat_map(|g| &g.nodes);
-        let edges = nodes.flat_map(|n| &n.from).map(|e| e.blocks.as_slice());
-        residual.chain(edges)
+        let edges = nodes.flat_map(|n| &n.from).flat_map(EdgePlan::inside);
+        let side = self.side.iter().map(|s| s.blocks.as_slice());
+        residual.chain(edges).chain(side)
     }
 
-    /// Rule layers in this block, inner ones included.
+    /// Rule layers between the input and the output of this block: its own and inner ones, without
+    /// those of an auxiliary head.
     #[must_use]
     pub fn layers(&self) -> usize {
+        let head = self.side.iter().flat_map(|s| &s.blocks);
+        let head: usize = head.map(Self::layers).sum();
         let inside: usize = self.inside().flatten().map(Self::layers).sum();
-        usize::from(self.layer.is_some()) + inside
+        usize::from(self.layer.is_some()) + inside - head
     }
 }
 
@@ -121,6 +141,20 @@ pub struct EdgePlan {
     pub source: String,
     /// What stands on it, in order; none hands the value on unchanged.
     pub blocks: Vec<BlockPlan>,
+    /// A weighted sum of candidates, after `blocks`.
+    #[serde(default)]
+    pub mixed: Option<MixedPlan>,
+    /// Only the first of this many equal parts of the channels goes through `blocks` and `mixed`
+    /// (PC-DARTS): the others pass by, max-pooled where the edge halves the map, and all channels
+    /// are then shuffled. 1 sends all through.
+    #[serde(default = "all_channels")]
+    pub partial: usize,
+    /// A weight of the mixture on all that the edge brings.
+    #[serde(default)]
+    pub weight: Option<RowPlan>,
+    /// Drops the edge for some samples, in training.
+    #[serde(default)]
+    pub drop_path: Option<DropPathPlan>,
 }
 
 words! {
@@ -209,9 +243,54 @@ pub enum MapPlan {
         dilation: [usize; 2],
         /// Channel groups.
         groups: usize,
-        /// `zeros`, `reflect`, `replicate` or `circular`.
-        padding_mode: String,
+        /// How pixels outside the image are filled.
+        #[serde(with = "pad_mode")]
+        padding_mode: PadMode,
     },
+}
+
+impl MapPlan {
+    /// The convolution of `channels` into `out` channels; `None` for a dense map.
+    #[must_use]
+    pub fn convolution(&self, channels: usize, out: usize) -> Option<Conv> {
+        match *self {
+            Self::Dense => None,
+            Self::Conv {
+                kernel,
+                stride,
+                padding,
+                dilation,
+                groups,
+                padding_mode: pad_mode,
+            } => Some(Conv {
+                channels,
+                out,
+                kernel,
+                stride,
+                dilation,
+                padding,
+                pad_mode,
+                groups,
+            }),
+        }
+    }
+}
+
+/// Padding modes by their names.
+mod pad_mode {
+    use biorule_kernels::PadMode;
+    use serde::de::{Deserialize, Deserializer, Error};
+    use serde::ser::Serializer;
+
+    pub fn serialize<S: Serializer>(mode: &PadMode, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(mode.name())
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<PadMode, D::Error> {
+        let name = String::deserialize(from)?;
+        let unknown = |()| D::Error::custom(format!("`{name}` is not a padding mode"));
+        name.parse().map_err(unknown)
+    }
 }
 
 /// A hyperparameter's value.
@@ -272,12 +351,49 @@ kinds! {
 pub struct PoolPlan {
     /// Maximum or average.
     pub kind: PoolKind,
-    /// `[rows, columns]`; `[0, 0]` covers the whole map (global pooling).
+    /// `[rows, columns]`; 0 covers the whole map along its axis (global pooling).
     pub kernel: [usize; 2],
     /// `[rows, columns]`.
     pub stride: [usize; 2],
-    /// `[rows, columns]`: −∞ for the maximum, counted zeros for the average.
+    /// `[rows, columns]`: −∞ for the maximum, zeros for the average.
     pub padding: [usize; 2],
+    /// Whether the zeros of the padding count as pixels of an average (PyTorch's
+    /// `count_include_pad`); the maximum never takes them.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub count_include_pad: bool,
+}
+
+impl PoolPlan {
+    /// Its window on maps of `rows` x `columns`. One that covers the whole map along an axis has one
+    /// place there, whatever stride and padding say; a step beyond the map is one to its end.
+    #[must_use]
+    pub fn window(&self, rows: usize, columns: usize) -> Pool {
+        let mut window = Pool {
+            kernel: self.kernel,
+            stride: self.stride,
+            padding: self.padding,
+        };
+        for (axis, size) in [rows, columns].into_iter().enumerate() {
+            if window.kernel[axis] == 0 {
+                (window.kernel[axis], window.stride[axis]) = (size, size);
+                window.padding[axis] = 0;
+                continue;
+            }
+            let padded = size.saturating_add(window.padding[axis].saturating_mul(2));
+            window.stride[axis] = window.stride[axis].min(padded.max(1));
+        }
+        window
+    }
+}
+
+fn yes() -> bool {
+    true
+}
+
+// Plans written before the field was there are to read and write as they did.
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_yes(flag: &bool) -> bool {
+    *flag
 }
 
 words! {
@@ -285,7 +401,7 @@ words! {
     pub enum PoolKind {
         /// Largest value.
         Max = "max",
-        /// Mean; padding counts as zeros.
+        /// Mean.
         Avg = "avg",
     }
 }

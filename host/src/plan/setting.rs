@@ -31,6 +31,8 @@ pub enum Kind {
     Described,
     /// This word, or numbers in brackets.
     WordOrNumbers(&'static str),
+    /// A number, or a table with a number under this key alone.
+    NumberOr(&'static str),
     /// A table of its own; the text says which section describes it.
     Table(&'static str),
     /// A list of tables; the text says which section describes one.

@@ -1,8 +1,11 @@
 //! Shapes from block to block, checked before anything is allocated. A shape
 //! is that of one sample: `[C, H, W]` or `[features]`.
 
+use biorule_kernels::ShapeError;
+
 use super::{
-    BlockPlan, GraphPlan, Join, LayerPlan, MapPlan, NodePlan, PoolPlan, ResidualPlan, Shortcut,
+    BlockPlan, EdgePlan, GraphPlan, Join, LayerPlan, MapPlan, NodePlan, PoolPlan, ResidualPlan,
+    Shortcut, SidePlan, TransformPlan,
 };
 use crate::text::human;
 use crate::{Error, Result};
@@ -16,9 +19,6 @@ pub struct DataShape {
     pub classes: usize,
 }
 
-/// Pixels of a pooling window at most: places inside of one are kept in 16 bits.
-pub const MOST_POOLED: usize = u16::MAX as usize;
-
 /// Name of a block's own input among the nodes of its graph.
 pub const INPUT: &str = "input";
 
@@ -31,6 +31,8 @@ pub struct BlockShape {
     pub input: Vec<usize>,
     /// Shape at the input of its layer, after flatten; the input where it has no layer.
     pub layer_input: Vec<usize>,
+    /// Shape behind its layer, residual, graph or transform, before pooling.
+    pub unpooled: Vec<usize>,
     /// Shape of a sample at its output.
     pub output: Vec<usize>,
     /// Shapes of the blocks inside, those of a graph edge by edge.
@@ -70,13 +72,21 @@ fn through(block: &BlockPlan, input: &[usize], classes: usize) -> Result<BlockSh
     if let Some(graph) = &block.graph {
         (inner, shape) = graph_output(&block.name, graph, &shape, classes)?;
     }
+    if let Some(transform) = &block.transform {
+        shape = transformed(&block.name, *transform, &shape)?;
+    }
+    let unpooled = shape.clone();
     if let Some(pool) = &block.pool {
         shape = pooled(&block.name, pool, &shape)?;
+    }
+    if let Some(side) = &block.side {
+        inner.extend(head(&block.name, side, &shape, classes)?);
     }
     Ok(BlockShape {
         name: block.name.clone(),
         input: input.to_vec(),
         layer_input,
+        unpooled,
         output: shape,
         inner,
     })
@@ -134,108 +144,55 @@ pub fn layer_output(
             }
         };
     }
-    let MapPlan::Conv {
-        kernel,
-        stride,
-        padding,
-        dilation,
-        groups,
-        padding_mode,
-    } = &layer.map
-    else {
-        return Err(Error::internal("a map that is neither dense nor conv"));
-    };
-    let [channels, rows, columns] = input else {
+    let [channels, rows, columns] = *input else {
         return Err(misfit(block, "a convolution", input, "[C, H, W]")
             .hint("a convolution cannot stand behind a dense layer or `flatten`"));
     };
-    if channels % groups != 0 || out % groups != 0 {
-        let expected =
-            format!("input and output channels ({out}) that `groups = {groups}` divides");
-        return Err(misfit(block, "a convolution", input, &expected));
-    }
-    countable(
-        block,
-        "a weight",
-        &[out, channels / groups, kernel[0], kernel[1]],
-    )?;
-    let sides = [[padding[0], padding[1]], [padding[2], padding[3]]];
-    let mut shape = vec![out];
-    let mut whole = vec![*channels];
-    for (axis, size) in [*rows, *columns].into_iter().enumerate() {
-        let largest = sides[axis].into_iter().max().unwrap_or(0);
-        check_padding(block, padding_mode, largest, input, size)?;
-        let [before, after] = sides[axis];
-        let reach = dilation[axis]
-            .saturating_mul(kernel[axis] - 1)
-            .saturating_add(1);
-        let padded = size.saturating_add(before).saturating_add(after);
-        if padded < reach {
-            let expected = format!("at least {reach} pixels along each axis with padding");
-            return Err(misfit(block, "a convolution", input, &expected));
-        }
-        shape.push((padded - reach) / stride[axis] + 1);
-        whole.push(padded);
-    }
-    countable(block, "a padded input", &whole)?;
-    Ok(shape)
-}
-
-/// Padding that copies pixels needs as many as it copies.
-fn check_padding(
-    block: &str,
-    mode: &str,
-    largest: usize,
-    input: &[usize],
-    size: usize,
-) -> Result<()> {
-    let limit = match mode {
-        "reflect" => size.saturating_sub(1),
-        "circular" => size,
-        _ => usize::MAX,
+    let Some(conv) = layer.map.convolution(channels, out) else {
+        return Err(Error::internal("a map that is neither dense nor conv"));
     };
-    if largest <= limit {
-        return Ok(());
-    }
-    let expected = format!("maps that {mode} padding of {largest} fits, here at most {limit}");
-    Err(misfit(block, "a convolution", input, &expected))
+    let (p, q) = conv.out_size(rows, columns).map_err(|e| {
+        let expected = match e {
+            ShapeError::Groups { out, groups, .. } => {
+                format!("input and output channels ({out}) that `groups = {groups}` divides")
+            }
+            ShapeError::Border {
+                mode,
+                padding,
+                most,
+            } => format!("maps that {mode} padding of {padding} fits, here at most {most}"),
+            ShapeError::Window { window, .. } => {
+                format!("at least {window} pixels along each axis with padding")
+            }
+            _ => return Error::from(e).within(format_args!("block `{block}`")),
+        };
+        misfit(block, "a convolution", input, &expected)
+    })?;
+    countable(block, "a weight", &conv.weight_dims())?;
+    let (rows, columns) = conv.padded_size(rows, columns);
+    countable(block, "a padded input", &[channels, rows, columns])?;
+    Ok(vec![out, p, q])
 }
 
 /// Shape after pooling.
 fn pooled(block: &str, pool: &PoolPlan, input: &[usize]) -> Result<Vec<usize>> {
-    let [channels, rows, columns] = input else {
+    let [channels, rows, columns] = *input else {
         return Err(misfit(block, "pooling", input, "[C, H, W]"));
     };
-    let mut shape = vec![*channels];
-    let mut area = 1;
-    for (axis, size) in [*rows, *columns].into_iter().enumerate() {
-        let window = if pool.kernel[axis] == 0 {
-            size
-        } else {
-            pool.kernel[axis]
-        };
-        let padding = pool.padding[axis];
-        if padding > window / 2 {
-            let text = format!(
-                "block `{block}`: pooling has padding {padding}, more than half its window of {window}"
-            );
-            return Err(Error::usage(text));
-        }
-        let padded = size.saturating_add(padding.saturating_mul(2));
-        if padded < window {
+    let places = pool.window(rows, columns).out_size(rows, columns);
+    let (p, q) = places.map_err(|e| match e {
+        ShapeError::HalfWindow { padding, window } => Error::usage(format!(
+            "block `{block}`: pooling has padding {padding}, more than half its window of {window}"
+        )),
+        ShapeError::Window { window, .. } => {
             let expected = format!("at least {window} pixels along each axis with padding");
-            return Err(misfit(block, "pooling", input, &expected));
+            misfit(block, "pooling", input, &expected)
         }
-        shape.push((padded - window) / pool.stride[axis] + 1);
-        area *= window;
-    }
-    if area > MOST_POOLED {
-        return Err(Error::usage(format!(
-            "block `{block}`: a pooling window of {area} pixels, at most {MOST_POOLED} can be pooled"
-        ))
-        .hint("pool in two blocks, or use smaller maps"));
-    }
-    Ok(shape)
+        ShapeError::Area(_) => Error::usage(format!("block `{block}`: {e}"))
+            .hint("pool in two blocks, or use smaller maps"),
+        _ => Error::from(e).within(format_args!("block `{block}`")),
+    })?;
+    Ok(vec![channels, p, q])
 }
 
 /// Shapes inside a residual block, and the shape of the sum.
@@ -299,16 +256,8 @@ fn graph_output(
             let (name, sample) =
                 source.ok_or_else(|| no_source(block, node, &edge.source, &values))?;
             unread.retain(|n| n != name);
-            let data = DataShape {
-                sample: sample.clone(),
-                classes,
-            };
-            let shapes = propagate(&edge.blocks, &data)?;
-            brought.push(
-                shapes
-                    .last()
-                    .map_or(data.sample, |last| last.output.clone()),
-            );
+            let (shapes, output) = edge_output(block, edge, sample, classes)?;
+            brought.push(output);
             inner.extend(shapes);
         }
         values.push((&node.name, node_output(block, node, &brought)?));
@@ -324,6 +273,127 @@ fn graph_output(
             "block `{block}`: the graph has no nodes"
         ))),
     }
+}
+
+/// Shapes of the blocks on an edge whose source has the shape `input`, and what it brings.
+fn edge_output(
+    block: &str,
+    edge: &EdgePlan,
+    input: &[usize],
+    classes: usize,
+) -> Result<(Vec<BlockShape>, Vec<usize>)> {
+    let mut sample = input.to_vec();
+    if edge.partial != 1 {
+        let [channels, ..] = *input else {
+            return Err(misfit(block, "a partial edge", input, "[C, H, W]"));
+        };
+        if input.len() != 3 || edge.partial == 0 || channels % edge.partial != 0 {
+            let expected = format!("[C, H, W] with channels that {} divides", edge.partial);
+            return Err(misfit(block, "a partial edge", input, &expected));
+        }
+        sample[0] /= edge.partial;
+    }
+    let mut shapes = Vec::new();
+    let through = |blocks: &[BlockPlan], sample: &[usize], shapes: &mut Vec<_>| -> Result<_> {
+        let data = DataShape {
+            sample: sample.to_vec(),
+            classes,
+        };
+        let own = propagate(blocks, &data)?;
+        let output = own.last().map_or(data.sample, |last| last.output.clone());
+        shapes.extend(own);
+        Ok(output)
+    };
+    sample = through(&edge.blocks, &sample, &mut shapes)?;
+    if let Some(mixed) = &edge.mixed {
+        let mut outputs = Vec::with_capacity(mixed.candidates.len());
+        for candidate in &mixed.candidates {
+            outputs.push(through(&candidate.blocks, &sample, &mut shapes)?);
+        }
+        let Some((first, rest)) = outputs.split_first() else {
+            return Err(Error::usage(format!(
+                "block `{block}`: an edge from `{}` has no candidates",
+                edge.source
+            )));
+        };
+        if let Some(at) = rest.iter().position(|other| other != first) {
+            let names = mixed.candidates.iter().map(|c| c.name.as_str());
+            let names: Vec<&str> = names.collect();
+            return Err(Error::usage(format!(
+                "block `{block}`: candidate `{}` of the edge from `{}` gives {:?}, `{}` gives {first:?}",
+                names[at + 1],
+                edge.source,
+                rest[at],
+                names[0]
+            )));
+        }
+        sample.clone_from(first);
+    }
+    if edge.partial > 1 {
+        partial_output(block, edge, input, &mut sample)?;
+    }
+    Ok((shapes, sample))
+}
+
+/// The shape of all channels, from `sample`, that of the part that goes through a partial edge.
+fn partial_output(
+    block: &str,
+    edge: &EdgePlan,
+    input: &[usize],
+    sample: &mut [usize],
+) -> Result<()> {
+    let halved = [input[0] / edge.partial, input[1] / 2, input[2] / 2];
+    let same = [halved[0], input[1], input[2]];
+    if *sample != same && *sample != halved {
+        return Err(Error::usage(format!(
+            "block `{block}`: the edge from `{}` turns a part of the channels {same:?} into {sample:?}, expected {same:?} or {halved:?}",
+            edge.source
+        ))
+        .hint("a partial edge keeps the channels, and keeps or halves maps with an even number of rows and columns"));
+    }
+    sample[0] = input[0];
+    Ok(())
+}
+
+/// Shape after a block that only changes what it is given.
+fn transformed(block: &str, transform: TransformPlan, input: &[usize]) -> Result<Vec<usize>> {
+    let [channels, rows, columns] = *input else {
+        return Err(misfit(block, "`transform`", input, "[C, H, W]"));
+    };
+    match transform {
+        TransformPlan::Zero { stride: 0 } | TransformPlan::Shift { by: 0 } => Err(Error::usage(
+            format!("block `{block}`: `transform` with 0, expected 1 or more"),
+        )),
+        TransformPlan::Zero { stride } => Ok(vec![
+            channels,
+            rows.div_ceil(stride),
+            columns.div_ceil(stride),
+        ]),
+        TransformPlan::Shift { by } if by < rows.min(columns) => {
+            Ok(vec![channels, rows - by, columns - by])
+        }
+        TransformPlan::Shift { by } => {
+            let expected = format!("more than {by} pixels along each axis");
+            Err(misfit(block, "`transform`", input, &expected))
+        }
+    }
+}
+
+/// Shapes inside an auxiliary head.
+fn head(block: &str, side: &SidePlan, input: &[usize], classes: usize) -> Result<Vec<BlockShape>> {
+    let data = DataShape {
+        sample: input.to_vec(),
+        classes,
+    };
+    let shapes = propagate(&side.blocks, &data)?;
+    let output = shapes.last().map_or(input, |last| &last.output);
+    if output.iter().product::<usize>() == classes {
+        return Ok(shapes);
+    }
+    Err(Error::usage(format!(
+        "block `{block}`: the auxiliary head gives {output:?}, expected {classes} outputs"
+    ))
+    .hint("end the head in a dense layer with `out = \"classes\"`"))
 }
 
 fn no_source(block: &str, node: &NodePlan, source: &str, values: &[(&str, Vec<usize>)]) -> Error {

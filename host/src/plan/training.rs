@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::define::{Field, Reader, kinds, settings, words};
-use super::formula::Formula;
+use super::formula::{Formula, Moment};
 use super::setting::Kind;
 use crate::Result;
 
@@ -16,7 +16,7 @@ settings! {
         blocks: Vec<String>;
         /// what drives them: their own activity, the loss, or both in each step
         drive: Drive;
-        /// `train`, or a name in `extra_data`
+        /// `train`, or a name in `data.parts` or `extra_data`
         data: String = "train";
         /// passes over the data; 0 goes on until `stop` says so
         epochs: u64 = 1;
@@ -37,12 +37,28 @@ settings! {
         /// in effect in all losses of the phase, also those of evaluations; absent: all 1
         #[serde(default)]
         class_weights: Option<ClassWeights>, range 0.0 => f64::INFINITY, source "PyTorch `CrossEntropyLoss(weight=)`";
-        /// clip every gradient element to ± this; 0 is off
-        gradient_clip: f64 = 0.0, range 0.0 => f64::INFINITY;
+        /// share of the target that is spread evenly over all classes, in the cross-entropy that drives
+        /// the phase; evaluations compare with the labels as they are
+        #[serde(default, skip_serializing_if = "is_zero")]
+        label_smoothing: f64 = 0.0, range 0.0 => 1.0, source "PyTorch `CrossEntropyLoss(label_smoothing=)`";
+        /// clip every gradient element to ± this; `{ norm = 5.0 }` scales all gradients of a step so that
+        /// their Euclidean norm together is at most 5; 0 is off
+        gradient_clip: GradientClip = 0.0, range 0.0 => f64::INFINITY, source "PyTorch `clip_grad_value_`, `clip_grad_norm_`";
         /// changes parameters from gradients
         optimizer: OptimizerPlan = "adam";
+        /// tensors with an optimiser of their own; the first group that takes a tensor has it, all others
+        /// have `optimizer`
+        #[serde(default)]
+        groups: Vec<GroupPlan>, source "PyTorch parameter groups";
         /// how the optimiser's learning rate moves over the epochs
         schedule: SchedulePlan = "constant";
+        /// linear rise of the learning rate, by epoch: the first of N epochs has 1/N of the optimiser's
+        /// `lr`, the N-th all of it; then the schedule goes on as if it had been in effect from the start
+        #[serde(default, skip_serializing_if = "is_zero")]
+        warmup_epochs: u64 = 0, unit "epochs", source "Goyal et al. 2017; EG-NAS";
+        /// the same by step, in place of `warmup_epochs`
+        #[serde(default, skip_serializing_if = "is_zero")]
+        warmup_steps: u64 = 0, unit "steps";
         /// learning rate handed to local rules in place of their own `lr`; absent: their own
         local_rate: Option<LocalRatePlan>;
         /// ends the phase before `epochs`; absent: never
@@ -56,7 +72,22 @@ settings! {
     }
 }
 
+// Plans written before a field was there are to read and write as they did.
+fn is_zero<T: Default + PartialEq>(x: &T) -> bool {
+    *x == T::default()
+}
+
 impl PhasePlan {
+    /// Its warm-up; where both are set, which the configuration refuses, that by epoch.
+    #[must_use]
+    pub fn warmup(&self) -> Option<Warmup> {
+        match (self.warmup_epochs, self.warmup_steps) {
+            (0, 0) => None,
+            (0, steps) => Some(Warmup::Steps(steps)),
+            (epochs, _) => Some(Warmup::Epochs(epochs)),
+        }
+    }
+
     /// The loss that evaluations in this phase have, on answers that are classes or values. A
     /// local phase has no loss of its own; on values the squared error is meant.
     #[must_use]
@@ -156,6 +187,98 @@ kinds! {
     }
 }
 
+impl OptimizerPlan {
+    /// Its learning rate, before any schedule.
+    #[must_use]
+    pub fn lr(&self) -> f64 {
+        match self {
+            Self::Sgd { lr, .. } | Self::Adam { lr, .. } => *lr,
+        }
+    }
+}
+
+settings! {
+    /// Tensors that have an optimiser of their own, with its learning rate and weight decay (PyTorch's
+    /// parameter groups). The phase's schedule moves the learning rate of every group alike.
+    pub struct GroupPlan at "phases[].groups[]" {
+        /// beginnings of the names of its tensors, such as `blocks.head.`; empty: any
+        prefixes: Vec<String> = [];
+        /// what its tensors are: `weight` and `bias` of layers, `norm` (gain and shift), `feedback` that
+        /// learns; empty: anything
+        roles: Vec<TensorRole> = [];
+        /// changes them; `schedule` moves its learning rate as that of the phase
+        optimizer: OptimizerPlan;
+    }
+}
+
+words! {
+    /// What a tensor that learns is.
+    pub enum TensorRole {
+        /// Weights of layers.
+        Weight = "weight",
+        /// Biases of layers.
+        Bias = "bias",
+        /// Gain and shift of normalisations.
+        Norm = "norm",
+        /// Feedback weights that learn.
+        Feedback = "feedback",
+    }
+}
+
+/// How gradients are limited.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum GradientClip {
+    /// Every element to ± this; 0 is off (PyTorch's `clip_grad_value_`).
+    Value(f64),
+    /// All gradients of a step are scaled by one factor so that their Euclidean norm together is
+    /// at most `norm`; 0 is off (PyTorch's `clip_grad_norm_`).
+    Norm {
+        /// Largest norm.
+        norm: f64,
+    },
+}
+
+impl Field for GradientClip {
+    const KIND: Kind = Kind::NumberOr("norm");
+    fn read_optional(from: &mut dyn Reader, key: &str) -> Result<Option<Self>> {
+        let limit = from.number_or(key)?;
+        Ok(limit.map(|limit| match limit {
+            (limit, false) => Self::Value(limit),
+            (norm, true) => Self::Norm { norm },
+        }))
+    }
+}
+
+impl GradientClip {
+    /// Limit of every element; 0 where there is none.
+    #[must_use]
+    pub fn by_element(self) -> f64 {
+        match self {
+            Self::Value(limit) => limit,
+            Self::Norm { .. } => 0.0,
+        }
+    }
+
+    /// Whether nothing is limited.
+    #[must_use]
+    pub fn is_off(self) -> bool {
+        matches!(self, Self::Value(limit) | Self::Norm { norm: limit } if limit == 0.0)
+    }
+}
+
+impl Default for GradientClip {
+    fn default() -> Self {
+        Self::Value(0.0)
+    }
+}
+
+impl From<f64> for GradientClip {
+    fn from(limit: f64) -> Self {
+        Self::Value(limit)
+    }
+}
+
 kinds! {
     /// How a learning rate moves over the epochs of a phase.
     pub enum SchedulePlan at "phases[].schedule", "`softhebb`: halved at the thresholds its number of epochs gives" {
@@ -168,6 +291,11 @@ kinds! {
             /// `steps`: factor
             gamma: f64 = 0.5, range 0.0 => 1.0;
         }
+        /// Times `gamma` after each epoch (PyTorch's `ExponentialLR`).
+        Exponential = "exponential" {
+            /// `exponential`: factor after each epoch
+            gamma: f64, range 0.0 => 1.0, source "PyTorch ExponentialLR; DARTS on ImageNet: 0.97";
+        }
         /// SoftHebb's thresholds from the number of epochs (`CustomStepLR` of its `utils.py`), factor one half.
         Softhebb = "softhebb"
         /// Half a cosine from the learning rate to `floor`.
@@ -175,11 +303,39 @@ kinds! {
             /// `cosine`: last learning rate
             floor: f64 = 0.0, range 0.0 => f64::INFINITY;
         }
+        /// A straight line from the learning rate to `floor`, which it reaches at the end of the last epoch.
+        Linear = "linear" {
+            /// `linear`: learning rate at the end of the last epoch
+            floor: f64 = 0.0, range 0.0 => f64::INFINITY;
+        }
         /// The optimiser's learning rate times an expression of the batch.
         Formula = "formula" {
             /// `formula`: factor on the optimiser's `lr` at each batch
             factor: Formula, source "PyTorch LambdaLR";
         }
+    }
+}
+
+/// A linear rise of the learning rate: the `i`-th of `n` epochs or steps, from 0, has `(i + 1)/n` of
+/// the optimiser's `lr`, whatever the schedule says; then the schedule goes on as if it had been in
+/// effect from the start (Goyal et al. 2017, as EG-NAS and P-DARTS have it).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Warmup {
+    /// By epoch, over this many.
+    Epochs(u64),
+    /// By step, over this many.
+    Steps(u64),
+}
+
+impl Warmup {
+    /// Share of the learning rate at `at`, or `None` when it is over.
+    #[must_use]
+    pub fn share(self, at: &Moment) -> Option<f64> {
+        let (done, of) = match self {
+            Self::Epochs(of) => (at.epoch, of),
+            Self::Steps(of) => (at.b, of),
+        };
+        (done < of).then(|| (done + 1) as f64 / of as f64)
     }
 }
 

@@ -19,6 +19,9 @@ use crate::plan::{LayerPlan, MapPlan, ParamValue as PlanValue};
 use crate::text::nearest;
 use crate::{Error, Result};
 
+/// Of a rule whose name another plugin has, in messages.
+pub const TAKEN: &str = "is already there, from";
+
 /// All rules of some folders.
 #[derive(Debug, Default)]
 pub struct Registry {
@@ -102,7 +105,7 @@ impl Registry {
                 .map_err(|reason| at(reason, "rebuild the plugin"))?;
             if let Some(other) = self.rules.get(&entry.name) {
                 let reason = format!(
-                    "rule `{}` is already there, from `{}`",
+                    "rule `{}` {TAKEN} `{}`",
                     entry.name,
                     other.plugin.path.display()
                 );

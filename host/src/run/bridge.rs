@@ -48,6 +48,9 @@ impl<'a> Bridge<'a> {
         let checkpoints = folder.checkpoints().clone();
         let resume = match checkpoints.load_last()? {
             Some(checkpoint) => {
+                if let Some(text) = &checkpoint.instead {
+                    reporter.warn("checkpoint", text, None)?;
+                }
                 reporter.restore(&checkpoint.state)?;
                 Some(train::Checkpoint {
                     state: checkpoint.state["trainer"].clone(),

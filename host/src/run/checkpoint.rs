@@ -4,20 +4,26 @@
 //! killed at any instant leaves either the former checkpoint or the new one,
 //! never a mixture. `previous.safetensors` is the one before, for a disk that
 //! damages the last; `state.json` repeats the state for people and tools, and
-//! is never read back.
+//! is never read back. The metadata also has a digest over state and tensors: a
+//! bit that the disk flipped is noticed by whoever reads the file. Files without
+//! one, of earlier versions and other programs, are read as they are.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Device, Tensor};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize};
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 
 use super::atomic;
+use crate::text::hex;
 use crate::{Error, Result};
 
 /// Metadata key of the state.
 const STATE: &str = "biorule.state";
+/// Metadata key of the digest.
+const DIGEST: &str = "biorule.sha256";
 
 /// What a checkpoint holds.
 #[derive(Debug)]
@@ -26,6 +32,8 @@ pub struct Checkpoint {
     pub tensors: HashMap<String, Tensor>,
     /// What the trainer put beside them.
     pub state: Value,
+    /// Why it is not the last one, where that could not be read.
+    pub instead: Option<String>,
 }
 
 /// The checkpoints of one run.
@@ -161,12 +169,27 @@ impl CheckpointStore {
             (false, true) => Self::load(&previous).map(Some),
             (true, _) => match Self::load(&last) {
                 Ok(checkpoint) => Ok(Some(checkpoint)),
-                Err(e) if previous.exists() => {
-                    tracing::warn!("{e}; going on from the checkpoint before");
-                    Self::load(&previous).map(Some).map_err(|_| e)
-                }
+                Err(e) if previous.exists() => match Self::load(&previous) {
+                    Ok(before) => Ok(Some(Checkpoint {
+                        instead: Some(format!("{}; going on from the checkpoint before", e.text)),
+                        ..before
+                    })),
+                    Err(_) => Err(e),
+                },
                 Err(e) => Err(e),
             },
+        }
+    }
+
+    /// Whether the last checkpoint, that of a run that has ended, is there and whole.
+    ///
+    /// # Errors
+    /// Storage error where it is not.
+    pub fn check_last(&self) -> Result<()> {
+        let path = self.last_path();
+        match path.exists() {
+            true => Self::load(&path).map(drop),
+            false => Err(Error::storage(format!("`{}` is gone", path.display())).hint(REPLACE)),
         }
     }
 
@@ -205,8 +228,11 @@ fn encode(tensors: &[(String, Tensor)], state: &Value) -> Result<Vec<u8>> {
             view.map(|v| (name.as_str(), v)).map_err(|e| damaged(&e))
         })
         .collect::<Result<Vec<_>>>()?;
+    let state = state.to_string();
+    let digest = digest(&state, views.iter().map(|(name, view)| (*name, view)));
     let metadata = HashMap::from([
-        (STATE.to_owned(), state.to_string()),
+        (STATE.to_owned(), state),
+        (DIGEST.to_owned(), digest),
         ("format".to_owned(), "pt".to_owned()),
     ]);
     serialize(views, Some(metadata)).map_err(|e| damaged(&e))
@@ -218,23 +244,57 @@ fn encode(tensors: &[(String, Tensor)], state: &Value) -> Result<Vec<u8>> {
 /// Storage error for a file that is cut short or is none.
 pub fn decode(bytes: &[u8]) -> Result<Checkpoint> {
     let (_, header) = SafeTensors::read_metadata(bytes).map_err(|e| damaged(&e))?;
-    let state = header.metadata().as_ref().and_then(|m| m.get(STATE));
-    let state = match state {
+    let metadata = header.metadata().as_ref();
+    let text = metadata.and_then(|m| m.get(STATE));
+    let file = SafeTensors::deserialize(bytes).map_err(|e| damaged(&e))?;
+    let views = file.tensors();
+    if let Some(written) = metadata.and_then(|m| m.get(DIGEST)) {
+        let views = views.iter().map(|(name, view)| (name.as_str(), view));
+        if digest(text.map_or("", String::as_str), views) != *written {
+            let text = "its content is not what was written: the digest in it differs";
+            return Err(Error::storage(text).hint(REPLACE));
+        }
+    }
+    let state = match text {
         Some(text) => serde_json::from_str(text)
             .map_err(|e| Error::storage(format!("unreadable state: {e}")))?,
         None => Value::Null,
     };
-    let file = SafeTensors::deserialize(bytes).map_err(|e| damaged(&e))?;
     let mut tensors = HashMap::new();
-    for (name, view) in file.tensors() {
+    for (name, view) in views {
         tensors.insert(name, tensor(&view)?);
     }
-    Ok(Checkpoint { tensors, state })
+    Ok(Checkpoint {
+        tensors,
+        state,
+        instead: None,
+    })
 }
 
+/// SHA-256 over the state and every tensor, in the order of their names: name, type, shape, elements.
+fn digest<'a, 'd: 'a>(
+    state: &str,
+    views: impl Iterator<Item = (&'a str, &'a TensorView<'d>)>,
+) -> String {
+    let mut hash = Sha256::new();
+    // Each part after its length, so that none can pass for a piece of another.
+    let mut add = |part: &[u8]| {
+        hash.update((part.len() as u64).to_le_bytes());
+        hash.update(part);
+    };
+    add(state.as_bytes());
+    for (name, view) in views.collect::<BTreeMap<_, _>>() {
+        add(name.as_bytes());
+        add(format!("{:?} {:?}", view.dtype(), view.shape()).as_bytes());
+        add(view.data());
+    }
+    hex(&hash.finalize())
+}
+
+const REPLACE: &str = "put a good copy in its place, or start a new run folder";
+
 fn damaged(e: &safetensors::SafeTensorError) -> Error {
-    Error::storage(format!("not a whole safetensors file: {e}"))
-        .hint("put a good copy in its place, or start a new run folder")
+    Error::storage(format!("not a whole safetensors file: {e}")).hint(REPLACE)
 }
 
 fn dtype(dtype: DType) -> Result<Dtype> {
@@ -406,6 +466,39 @@ mod tests {
         }
     }
 
+    /// Any single bit of the elements, and bits of names and shapes.
+    #[test]
+    fn a_flipped_bit_is_noticed() {
+        let whole = encode(&tensors(0.5), &json!({"epoch": 3})).unwrap();
+        decode(&whole).unwrap();
+        let header = 8 + u64::from_le_bytes(whole[..8].try_into().unwrap()) as usize;
+        for at in header..whole.len() {
+            for bit in 0..8 {
+                let mut flipped = whole.clone();
+                flipped[at] ^= 1 << bit;
+                let e = decode(&flipped).unwrap_err();
+                assert_eq!(e.code, ExitCode::Storage, "bit {bit} of byte {at}: {e}");
+            }
+        }
+        for word in ["conv1.weight", "[2,3]", "F32", "\\\"epoch\\\":3"] {
+            let at = whole.windows(word.len()).position(|w| w == word.as_bytes());
+            let at = at.unwrap_or_else(|| panic!("no `{word}`"));
+            let mut other = whole.clone();
+            // `conv1` as `conv2`, `[2,3]` as `[3,3]`, and so on.
+            let digit = (at..).find(|i| whole[*i].is_ascii_digit()).unwrap();
+            other[digit] ^= 1;
+            assert!(decode(&other).is_err(), "{word}");
+        }
+    }
+
+    #[test]
+    fn a_file_without_a_digest_is_read_as_it_is() {
+        let values: Vec<u8> = 1.5_f32.to_le_bytes().to_vec();
+        let view = TensorView::new(Dtype::F32, vec![1], &values).unwrap();
+        let bytes = serialize([("w", view)], None).unwrap();
+        assert!(decode(&bytes).unwrap().tensors.contains_key("w"));
+    }
+
     #[test]
     fn a_damaged_last_falls_back_to_the_one_before() {
         let folder = tempfile::tempdir().unwrap();
@@ -420,7 +513,9 @@ mod tests {
         // Not in place: the link to `previous` must not see it.
         std::fs::remove_file(store.last_path()).unwrap();
         std::fs::write(store.last_path(), &whole[..whole.len() / 2]).unwrap();
-        assert_eq!(store.load_last().unwrap().unwrap().state["epoch"], 1);
+        let before = store.load_last().unwrap().unwrap();
+        assert_eq!(before.state["epoch"], 1);
+        assert!(before.instead.unwrap().contains("last.safetensors"));
         std::fs::remove_file(folder.path().join("previous.safetensors")).unwrap();
         let e = store.load_last().unwrap_err();
         assert_eq!(e.code, ExitCode::Storage);

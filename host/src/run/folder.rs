@@ -323,6 +323,12 @@ fn write_configuration(path: &Path, resolved: &Resolved, overrides: &[String]) -
     atomic::write(&path.join("overrides.txt"), words.as_bytes())
 }
 
+/// Whether `path` holds a run, begun or ended.
+#[must_use]
+pub fn is_run(path: &Path) -> bool {
+    path.join("run.json").is_file()
+}
+
 /// Whether `path` holds a run that has ended for good.
 #[must_use]
 pub fn has_ended(path: &Path) -> bool {

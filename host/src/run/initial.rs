@@ -29,13 +29,19 @@ pub fn locate(from: &Path) -> Result<PathBuf> {
 /// The checkpoint or other safetensors file that `from` stands for, and its tensors by name.
 ///
 /// # Errors
-/// Usage error where there is none, or it is no such file.
+/// Usage error where there is none, or it is no such file; storage error for a damaged checkpoint of
+/// a run's folder.
 pub fn read(from: &Path) -> Result<(PathBuf, HashMap<String, Tensor>)> {
     let file = locate(from)?;
     let bytes = std::fs::read(&file).map_err(|e| Error::io(ExitCode::Usage, &file, &e))?;
     let read = checkpoint::decode(&bytes).map_err(|e| {
+        // What a run wrote is a matter of its disk; another file, of the command.
+        let code = match from.is_dir() {
+            true => e.code,
+            false => ExitCode::Usage,
+        };
         let text = format!("`init_from`: `{}`: {}", file.display(), e.text);
-        Error::usage(text).hint("give a run's folder or a whole safetensors file")
+        Error::new(code, text).hint("give a run's folder or a whole safetensors file")
     })?;
     Ok((file, read.tensors))
 }

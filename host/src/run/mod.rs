@@ -4,6 +4,7 @@
 //! what is there (docs/run-folder.md).
 
 pub mod atomic;
+pub mod attacks;
 pub mod bridge;
 pub mod checkpoint;
 pub mod clock;

@@ -36,6 +36,43 @@ pub struct ReporterOptions {
     pub plain: bool,
 }
 
+impl ReporterOptions {
+    /// Tells listeners of an error that came before a run could report it; `experiment` is its name.
+    pub fn send_error(self, error: &Error, experiment: &str) {
+        if self.jsonl {
+            let mut event = error_event(error);
+            event["time"] = json!(clock::now());
+            event["experiment"] = experiment.into();
+            if let Ok(trial) = std::env::var("BIORULE_TRIAL_ID") {
+                event["trial_id"] = trial.into();
+            }
+            print_line(&event);
+        }
+    }
+}
+
+/// Writes one event to standard output. It may be a pipe that its reader closed; that is no error.
+fn print_line(event: &Value) {
+    use std::io::Write as _;
+    let mut out = std::io::stdout().lock();
+    let written = writeln!(out, "{event}").and_then(|()| out.flush());
+    // A reader that has seen enough closes the pipe; a disk that refuses loses events.
+    if let Err(e) = written
+        && e.kind() != std::io::ErrorKind::BrokenPipe
+    {
+        tell!("warning: events are lost: standard output: {e}");
+    }
+}
+
+fn error_event(error: &Error) -> Value {
+    json!({
+        "event": "error",
+        "code": error.code as u8,
+        "text": error.text,
+        "hint": error.hint,
+    })
+}
+
 /// Fans reports out.
 #[derive(Debug)]
 pub struct Reporter {
@@ -375,13 +412,7 @@ impl Reporter {
     /// Storage error where the disk refuses.
     pub fn error(&mut self, error: &Error) -> Result<()> {
         self.progress.clear();
-        let event = json!({
-            "event": "error",
-            "code": error.code as u8,
-            "text": error.text,
-            "hint": error.hint,
-        });
-        self.send(&event)
+        self.send(&error_event(error))
     }
 
     /// A line for people, not said under `--quiet`.
@@ -439,18 +470,9 @@ impl Reporter {
         }
     }
 
-    /// Standard output may be a pipe that its reader closed; that is no error.
     fn print(&self, event: &Value) {
         if self.options.jsonl {
-            use std::io::Write as _;
-            let mut out = std::io::stdout().lock();
-            let written = writeln!(out, "{}", self.stamped(event)).and_then(|()| out.flush());
-            // A reader that has seen enough closes the pipe; a disk that refuses loses events.
-            if let Err(e) = written
-                && e.kind() != std::io::ErrorKind::BrokenPipe
-            {
-                tell!("warning: events are lost: standard output: {e}");
-            }
+            print_line(&self.stamped(event));
         }
     }
 

@@ -218,12 +218,12 @@ impl Trainer<'_> {
         let batch = samples.read(&indices)?;
         let x = self.prefixed(&batch.x, 0)?;
         let answers = batch.answers.beside(&x)?;
-        self.network.set_mode(&Mode {
+        self.engine.network.set_mode(&Mode {
             blocks: plan.blocks.clone(),
             drive: Some(Drive::Gradient),
         });
-        let alignment = measure(&mut self.network, &x, &answers, loss.clone(), clock)?;
-        self.network.set_mode(&Mode {
+        let alignment = measure(&mut self.engine.network, &x, &answers, loss.clone(), clock)?;
+        self.engine.network.set_mode(&Mode {
             blocks: plan.blocks.clone(),
             drive: Some(plan.drive),
         });

@@ -104,12 +104,12 @@ impl Trainer<'_> {
         let learns: Vec<&String> = self.segment.phases.iter().flat_map(|p| &p.blocks).collect();
         for phase in local.into_iter().chain(driven) {
             let stays = |b: &&String| phase.drive == Drive::Local || !learns.contains(b);
-            self.network.set_mode(&Mode {
+            self.engine.network.set_mode(&Mode {
                 blocks: phase.blocks.iter().filter(stays).cloned().collect(),
                 drive: None,
             });
-            let first = self.network.first_active();
-            if first == self.network.len() {
+            let first = self.engine.network.first_active();
+            if first == self.engine.network.len() {
                 continue;
             }
             let data = self.data;
@@ -130,7 +130,7 @@ impl Trainer<'_> {
                 self.place.go_on()?;
                 let x = self.prefixed(&batch?.x, first)?;
                 let mut pass = Pass::local(self.clock(phase, 0, 0, 0));
-                self.network.forward_local(&mut pass, &x, first)?;
+                self.engine.network.forward_local(&mut pass, &x, first)?;
             }
         }
         Ok(())

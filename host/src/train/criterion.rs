@@ -1,4 +1,4 @@
-//! The loss of a phase with its class weights, and whose loss a result is.
+//! The loss of a phase with its class weights and label smoothing, and whose loss a result is.
 
 use candle_core::{DType, Device, Tensor};
 
@@ -12,12 +12,14 @@ use crate::device::Place;
 use crate::ops::loss as ops;
 use crate::plan::{Drive, Loss, PhasePlan};
 
-/// A loss, and what each class weighs in it.
+/// A loss, what each class weighs in it, and how much of a target is spread over all classes.
 #[derive(Clone, Debug)]
 pub struct Criterion {
     loss: Loss,
     /// `[classes]`, `f64`, on the device of the network.
     weights: Option<Tensor>,
+    /// ε, 0 for none.
+    smoothing: f64,
 }
 
 impl From<Loss> for Criterion {
@@ -25,6 +27,7 @@ impl From<Loss> for Criterion {
         Self {
             loss,
             weights: None,
+            smoothing: 0.0,
         }
     }
 }
@@ -38,22 +41,37 @@ impl Criterion {
         Ok(Self {
             loss,
             weights: Some(Tensor::new(weights, device)?),
+            smoothing: 0.0,
         })
     }
 
-    /// That of `phase`, which learns from `samples`: [`PhasePlan::loss_on`] with class weights.
+    /// The same with the share `smoothing` of each target spread evenly over all classes.
+    #[must_use]
+    pub fn smoothed(self, smoothing: f64) -> Self {
+        Self { smoothing, ..self }
+    }
+
+    /// The same for evaluations, which compare with the labels as they are.
+    #[must_use]
+    pub fn for_evaluation(&self) -> Self {
+        self.clone().smoothed(0.0)
+    }
+
+    /// That which drives `phase`, which learns from `samples`: [`PhasePlan::loss_on`] with class
+    /// weights and label smoothing.
     ///
     /// # Errors
     /// Class weights that do not fit the classes; data errors.
     pub fn of(phase: &PhasePlan, samples: &dyn Samples, place: &Place) -> Result<Self> {
         let loss = phase.loss_on(samples.classes());
-        match &phase.class_weights {
+        let plain = match &phase.class_weights {
             Some(plan) => {
                 let weights = classes::weights(plan, samples)?;
-                Self::weighted(loss, &weights, &place.device)
+                Self::weighted(loss, &weights, &place.device)?
             }
-            None => Ok(loss.into()),
-        }
+            None => loss.into(),
+        };
+        Ok(plain.smoothed(phase.label_smoothing))
     }
 
     /// Which loss.
@@ -70,12 +88,66 @@ impl Criterion {
     /// As for [`score`].
     pub fn score(&self, y: &Tensor, answers: &Answers) -> Result<Scored> {
         match (&self.weights, self.loss, answers) {
+            (weights, Loss::CrossEntropy, Answers::Classes(labels)) if self.smoothing > 0.0 => {
+                smoothed_cross_entropy(y, labels, weights.as_ref(), self.smoothing)
+            }
             (Some(weights), Loss::CrossEntropy, Answers::Classes(labels)) => {
                 weighted_cross_entropy(y, labels, weights)
             }
             _ => score(self.loss, y, answers),
         }
     }
+}
+
+/// Cross-entropy with the share ε = `smoothing` of each target spread evenly over the C classes, as
+/// PyTorch's `CrossEntropyLoss` has it: with `l` the negative logarithms of the softmax, a sample
+/// has `(1 − ε)·w_y·l_y + ε/C·Σ_c w_c·l_c`, and the mean is over the weights `w_y` of the labels.
+/// `y: [B, C]`, `labels: [B]`, `weights: [C]` or none, where all are 1.
+fn smoothed_cross_entropy(
+    y: &Tensor,
+    labels: &Tensor,
+    weights: Option<&Tensor>,
+    smoothing: f64,
+) -> Result<Scored> {
+    let (sums, _) = ops::cross_entropy(y, labels)?; // checks the labels, counts those that are right
+    let (batch, classes) = y.dims2()?;
+    let wide = y.to_dtype(DType::F64)?;
+    let shifted = wide.broadcast_sub(&wide.max_keepdim(1)?)?;
+    let exp = shifted.exp()?;
+    let sum = exp.sum_keepdim(1)?;
+    let soft = exp.broadcast_div(&sum)?;
+    let loss = sum.log()?.broadcast_sub(&shifted)?; // [B, C]
+    // What each class counts: (1 − ε)·w_y at the label, and ε/C·w_c everywhere.
+    let one_hot = ops::one_hot(labels, classes, &wide)?;
+    let (own, spread, total) = match weights {
+        Some(w) => {
+            let own = one_hot.broadcast_mul(w)?;
+            let total = own.sum_all()?;
+            (own, w.reshape((1, classes))?, Some(total))
+        }
+        None => (
+            one_hot,
+            Tensor::ones((1, classes), DType::F64, y.device())?,
+            None,
+        ),
+    };
+    let target =
+        (own * (1.0 - smoothing))?.broadcast_add(&(spread * (smoothing / classes as f64))?)?;
+    let value = (&loss * &target)?.sum_all()?;
+    let right = sums.narrow(0, 1, 1)?.squeeze(0)?;
+    let grad = (soft.broadcast_mul(&target.sum_keepdim(1)?)? - target)?;
+    let (sums, grad) = match total {
+        Some(total) => {
+            let tiny = Tensor::full(f64::MIN_POSITIVE, (), total.device())?;
+            let grad = grad.broadcast_div(&total.maximum(&tiny)?)?;
+            (Tensor::stack(&[value, right, total], 0)?, grad)
+        }
+        None => (Tensor::stack(&[value, right], 0)?, (grad / batch as f64)?),
+    };
+    Ok(Scored {
+        sums,
+        grad: grad.to_dtype(y.dtype())?,
+    })
 }
 
 /// `[Σ wᵢ·lᵢ, right, Σ wᵢ]` and the gradient of `Σ wᵢ·lᵢ / Σ wᵢ`. A batch whose weights are all
@@ -166,6 +238,65 @@ mod tests {
             };
             let slope = (at(1.0) - at(-1.0)) / (2.0 * step);
             assert!((g - slope).abs() < 1e-8, "{i}: {g} and {slope}");
+        }
+    }
+
+    /// PyTorch's definition, term by term, with and without class weights.
+    #[test]
+    fn smoothing_spreads_a_share_of_the_target() {
+        let (y, answers) = batch();
+        let smoothing = 0.1;
+        for weights in [None, Some(WEIGHTS)] {
+            let criterion = match weights {
+                Some(w) => {
+                    Criterion::weighted(Loss::CrossEntropy, &w, &Device::Cpu).expect("weights")
+                }
+                None => Loss::CrossEntropy.into(),
+            };
+            let criterion = criterion.smoothed(smoothing);
+            let w = weights.unwrap_or([1.0; 3]);
+            let mean = |y: &[f64]| -> f64 {
+                let (mut own, mut all, mut total) = (0.0, 0.0, 0.0);
+                for (row, label) in y.chunks(3).zip([0, 1, 2, 1]) {
+                    let sum: f64 = row.iter().map(|v| v.exp()).sum();
+                    own += w[label] * (sum.ln() - row[label]);
+                    all += row
+                        .iter()
+                        .zip(w)
+                        .map(|(v, w)| w * (sum.ln() - v))
+                        .sum::<f64>();
+                    total += w[label];
+                }
+                ((1.0 - smoothing) * own + smoothing / 3.0 * all) / total
+            };
+            let rows = Tensor::from_vec(y.clone(), (4, 3), &Device::Cpu).expect("rows");
+            let scored = criterion.score(&rows, &answers).expect("scored");
+            let sums = scored.sums.to_vec1::<f64>().expect("sums");
+            let total = sums.get(2).copied().unwrap_or(4.0);
+            assert!((sums[0] / total - mean(&y)).abs() < 1e-12, "{weights:?}");
+            let grad = scored.grad.flatten_all().and_then(|g| g.to_vec1::<f64>());
+            for (i, g) in grad.expect("numbers").iter().enumerate() {
+                let at = |step: f64| {
+                    let mut moved = y.clone();
+                    moved[i] += step;
+                    mean(&moved)
+                };
+                let slope = (at(1e-6) - at(-1e-6)) / 2e-6;
+                assert!((g - slope).abs() < 1e-8, "{weights:?} {i}: {g} and {slope}");
+            }
+            // Evaluations compare with the labels as they are.
+            let plain = criterion
+                .for_evaluation()
+                .score(&rows, &answers)
+                .expect("scored");
+            let other = criterion
+                .for_evaluation()
+                .smoothed(0.0)
+                .score(&rows, &answers);
+            let sums = |s: &Scored| s.sums.to_vec1::<f64>().expect("sums");
+            assert_eq!(sums(&plain), sums(&other.expect("scored")));
+            assert_ne!(sums(&plain)[0], sums(&scored)[0]);
+            assert_eq!(sums(&plain)[1], sums(&scored)[1]);
         }
     }
 

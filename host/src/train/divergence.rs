@@ -10,7 +10,9 @@ use crate::data::Answers;
 use crate::data::feed::Samples;
 use crate::nn::Network;
 use crate::nn::rule::Credit;
-use crate::plan::{Drive, Loss, OptimizerPlan, PhasePlan};
+use crate::plan::{
+    ActivationPlan, BlockPlan, Drive, Loss, OptimizerPlan, ParamValue, PhasePlan, every_block,
+};
 use crate::text::number::readable;
 use crate::{Error, ExitCode, Result};
 
@@ -61,14 +63,14 @@ impl Trainer<'_> {
     }
 
     fn diverged_at(&self, place: &str) -> Result<Error> {
-        let block = self.network.diverged_block()?;
+        let block = self.engine.network.diverged_block()?;
         let (text, block) = match block {
             Some(block) => {
                 let what = format!("{} holds NaN or infinity", self.block_with_rules(&block));
                 (what, Some(block))
             }
             None => {
-                let grown = self.initial.most_grown(&self.network)?;
+                let grown = self.initial.most_grown(&self.engine.network)?;
                 let grown = grown.filter(|(_, growth)| *growth > GROWTH_NAMED);
                 let why = grown.as_ref().map_or(String::new(), |g| self.growth(g));
                 let text = format!("the loss is NaN or infinity{why}");
@@ -90,7 +92,7 @@ impl Trainer<'_> {
         if !scores.loss.is_finite() {
             return self.diverged_at("on the test set").map(Err)?;
         }
-        for (block, _, norm) in self.network.weight_norms()? {
+        for (block, _, norm) in self.engine.network.weight_norms()? {
             if norm > OVERFLOW {
                 let hint = self.remedy(Some(&block), self.segment.phases.last());
                 let (block, norm) = (self.block_with_rules(&block), readable(norm));
@@ -98,7 +100,7 @@ impl Trainer<'_> {
                 return Err(Error::new(ExitCode::Diverged, text).hint(hint));
             }
         }
-        let grown = self.initial.most_grown(&self.network)?;
+        let grown = self.initial.most_grown(&self.engine.network)?;
         let guess = loss_of_a_guess(loss, &*self.data.test)?;
         let huge = guess.filter(|guess| scores.loss > LOSS_LIMIT * guess);
         let limit = if huge.is_some() {
@@ -139,7 +141,7 @@ impl Trainer<'_> {
     /// "block `a` (rule `b`)".
     fn block_with_rules(&self, block: &str) -> String {
         let mut rules: Vec<String> = Vec::new();
-        for (rule, _) in self.network.rules_of(block) {
+        for (rule, _) in self.engine.network.rules_of(block) {
             let rule = format!("`{rule}`");
             if !rules.contains(&rule) {
                 rules.push(rule);
@@ -154,7 +156,7 @@ impl Trainer<'_> {
 
     /// What helps against growth in `block`, or where that is not known, in `phase`.
     fn remedy(&self, block: Option<&str>, phase: Option<&PhasePlan>) -> String {
-        let rules = block.map_or_else(Vec::new, |b| self.network.rules_of(b));
+        let rules = block.map_or_else(Vec::new, |b| self.engine.network.rules_of(b));
         let trains = |p: &&PhasePlan| block.is_some_and(|b| p.blocks.iter().any(|n| n == b));
         let at_most = self
             .position
@@ -166,13 +168,49 @@ impl Trainer<'_> {
             Some(_) => rules.iter().all(|(_, credit)| *credit == Credit::Local),
             None => phase.is_some_and(|p| p.drive == Drive::Local),
         };
-        match phase {
+        let lower = match phase {
             Some(phase) if local => lower_local(phase, &rules),
             Some(phase) => lower_optimizer(phase),
             None => "lower the learning rate".to_owned(),
+        };
+        match steep(&self.segment.blocks, block) {
+            Some(other) => format!("{lower}; or {other}"),
+            None => lower,
         }
     }
 }
+
+/// The setting of `block`, else of any other, that makes large numbers out of small ones.
+fn steep(blocks: &[BlockPlan], block: Option<&str>) -> Option<String> {
+    let mut all = every_block(blocks);
+    all.sort_by_key(|b| block != Some(b.name.as_str()));
+    all.into_iter().find_map(|b| {
+        if let Some(ActivationPlan::Exp { gain }) = &b.activation {
+            return Some(format!(
+                "lower the `gain` of `activation = \"exp\"` in block `{}`, now {}: exp(gain x) grows without bound",
+                b.name,
+                short(*gain)
+            ));
+        }
+        let layer = b.layer.as_ref()?;
+        let p = match layer.params.get("lebesgue_p")? {
+            ParamValue::Float(p) => *p,
+            ParamValue::Int(p) => *p as f64,
+            ParamValue::Bool(_) | ParamValue::Text(_) => return None,
+        };
+        (p > USUAL_P).then(|| {
+            format!(
+                "lower `lebesgue_p` of block `{}`, now {}: weights are taken to the power p - 1",
+                b.name,
+                short(p)
+            )
+        })
+    })
+}
+
+/// Largest exponent of Krotov and Hopfield 2019 whose powers of weights stay far from the limits of
+/// `f32`.
+const USUAL_P: f64 = 8.0;
 
 fn lower_local(phase: &PhasePlan, rules: &[(String, Credit)]) -> String {
     let rate = match (&phase.local_rate, rules) {
@@ -195,7 +233,7 @@ fn lower_local(phase: &PhasePlan, rules: &[(String, Credit)]) -> String {
 fn lower_optimizer(phase: &PhasePlan) -> String {
     // Adam's step does not depend on the size of a gradient.
     let (lr, clip) = match &phase.optimizer {
-        OptimizerPlan::Sgd { lr, .. } => (lr, phase.gradient_clip == 0.0),
+        OptimizerPlan::Sgd { lr, .. } => (lr, phase.gradient_clip.is_off()),
         OptimizerPlan::Adam { lr, .. } => (lr, false),
     };
     let lower = format!(

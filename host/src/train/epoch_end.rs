@@ -7,16 +7,14 @@ use std::time::Instant;
 use super::best::Best;
 use super::evaluate::{Scores, evaluate};
 use super::meter::Meter;
-use super::optimizer::Optimizer;
 use super::phase::Running;
 use super::progress::{EpochEvent, Progress};
 use super::run::{SegmentResult, Trainer, named};
-use super::schedule::rate;
 use super::state::{Saved, VERSION};
 use crate::nn::Clock;
+use crate::plan::PhasePlan;
 use crate::plan::metric::Part;
 use crate::plan::read_out::with_inner;
-use crate::plan::{Moment, PhasePlan};
 use crate::{ExitCode, Result};
 
 /// Steps between looks for NaN and infinity in the state of local layers, on the CPU. On a GPU a
@@ -37,7 +35,7 @@ impl Trainer<'_> {
         let log = log > 0 && step.is_multiple_of(log);
         let by_rules = plan.stop.as_ref().filter(|s| s.epoch_metric().is_none());
         if by_rules.is_some() || log {
-            let metrics = self.network.metrics(clock)?;
+            let metrics = self.engine.network.metrics(clock)?;
             if let Some(stop) = by_rules {
                 let blocks = with_inner(&self.segment.blocks, &plan.blocks);
                 running.stop.see_rules(stop, &blocks, &metrics);
@@ -50,7 +48,7 @@ impl Trainer<'_> {
             true => self.position.step.is_multiple_of(CHECK_EVERY),
             false => log,
         };
-        if look && self.network.diverged_block()?.is_some() {
+        if look && self.engine.network.diverged_block()?.is_some() {
             return Err(self.diverged()?);
         }
         Ok(())
@@ -62,11 +60,12 @@ impl Trainer<'_> {
         running: &mut Running,
         progress: &mut dyn Progress,
     ) -> Result<()> {
-        if self.network.diverged_block()?.is_some() {
+        if self.engine.network.diverged_block()?.is_some() {
             return Err(self.diverged()?);
         }
         let clock = self.clock(plan, self.position.step, running.steps, running.samples);
-        let mut metrics = self.epoch_metrics(plan, &clock, running)?;
+        let mut metrics = self.epoch_metrics(&clock, running)?;
+        self.engine.end_epoch(&mut metrics)?;
         let before = (
             self.position,
             self.best.clone(),
@@ -75,7 +74,7 @@ impl Trainer<'_> {
         );
         self.position.epoch += 1;
         self.position.total_epoch += 1;
-        self.position.batch = 0;
+        (self.position.batch, self.position.prepared) = (0, 0);
         let best = match self.held_out_metrics(plan, running, progress, &mut metrics) {
             // Asked to stop in the middle: the steps are kept, the evaluation is done again.
             Err(e) if e.code == ExitCode::Stopped => {
@@ -123,14 +122,14 @@ impl Trainer<'_> {
         Ok(best)
     }
 
-    fn epoch_metrics(
-        &self,
-        plan: &PhasePlan,
-        clock: &Clock,
-        running: &Running,
-    ) -> Result<BTreeMap<String, f64>> {
+    fn epoch_metrics(&self, clock: &Clock, running: &Running) -> Result<BTreeMap<String, f64>> {
         let mut out = BTreeMap::new();
-        if let Some(optimizer) = &running.optimizer {
+        // The rate of the last batch.
+        let last = Clock {
+            step: clock.step.saturating_sub(1),
+            ..clock.clone()
+        };
+        if let Some(lr) = self.engine.rate(&last) {
             let (loss, accuracy) = running.meter.read()?;
             if !loss.is_finite() {
                 return Err(self.diverged()?);
@@ -139,16 +138,12 @@ impl Trainer<'_> {
             if self.data.test.classes() {
                 out.insert("train/accuracy".into(), accuracy);
             }
-            // That of the last batch.
-            let b = clock.step.saturating_sub(1);
-            let at = Moment::at_batch(b, clock.steps_per_epoch, plan.epochs);
-            let lr = rate(&plan.schedule, optimizer.base_rate(), &at);
             out.insert("rate".into(), lr);
         }
         if let Some(rate) = clock.local_rate {
             out.insert("local_rate".into(), rate);
         }
-        for (block, values) in self.network.metrics(clock)? {
+        for (block, values) in self.engine.network.metrics(clock)? {
             for (name, value) in values {
                 out.insert(format!("{block}/{name}"), value);
             }
@@ -177,11 +172,17 @@ impl Trainer<'_> {
         // The result is found from the samples themselves, so that it can be found again.
         let like_result = name == "test"
             && features.is_none()
-            && !self.network.is_restless()
+            && !self.engine.network.is_restless()
             && self.has_loss_of_result(plan);
-        let loss = &running.criterion;
-        let evaluated = evaluate(&mut self.network, samples, features, loss, &self.place)?;
-        self.network.set_mode(&Self::mode(plan));
+        let loss = &running.criterion.for_evaluation();
+        let evaluated = evaluate(
+            &mut self.engine.network,
+            samples,
+            features,
+            loss,
+            &self.place,
+        )?;
+        self.engine.network.set_mode(&Self::mode(plan));
         self.current = like_result.then(|| SegmentResult::new(&self.segment.name, &evaluated));
         Ok(Some((name, evaluated.scores)))
     }
@@ -194,14 +195,15 @@ impl Trainer<'_> {
         best: bool,
     ) -> Result<()> {
         let mut tensors = self.carried.clone();
-        tensors.extend(named(&self.network, &self.segment.prefix));
-        tensors.extend(running.optimizer.iter().flat_map(Optimizer::tensors));
+        tensors.extend(named(&self.engine.network, &self.segment.prefix));
+        tensors.extend(self.engine.tensors());
         let saved = Saved {
             version: VERSION,
             seed: self.seed,
             position: self.position,
-            counters: self.network.counters(),
-            optimizer_steps: running.optimizer.as_ref().map_or(0, Optimizer::steps),
+            counters: self.engine.network.counters(),
+            optimizer_steps: self.engine.optimizer.steps(),
+            step: self.engine.kind().state(),
             meter: Some(running.meter.save()?),
             meter_weight: running.meter.save_weight()?,
             stop: running.stop,

@@ -1,12 +1,11 @@
 //! Whether a phase that has begun may get more epochs: only where what is done would have been the
 //! same bits had it been planned with the new number from the start.
 
-use super::optimizer::Optimizer;
 use super::run::{Job, Trainer, open, place};
-use super::schedule::{local_rate, rate};
+use super::schedule::{local_rate, phase_rate};
 use super::sets::Sets;
 use super::state::Position;
-use super::step::{StepInput, gradient_step, local_step};
+use super::step::{GradientStep, StepInput};
 use crate::Result;
 use crate::data::Answers;
 use crate::data::feed::EpochSpec;
@@ -73,7 +72,7 @@ fn rates(began: &Began<'_>, steps: u64) -> Option<String> {
     let moved = |step: &u64| {
         let one = |epochs| {
             let at = Moment::at_batch(*step, steps, epochs);
-            rate(&phase.schedule, 1.0, &at).to_bits()
+            phase_rate(phase, 1.0, &at).to_bits()
         };
         one(was) != one(now)
     };
@@ -113,6 +112,7 @@ fn rules(
         let mut both = Vec::new();
         for epochs in [began.epochs, began.phase.epochs] {
             let clock = Clock {
+                pass: 0,
                 epoch: step / steps.max(1),
                 epochs,
                 step,
@@ -153,8 +153,8 @@ fn one_step(
     let samples = sets.get(&phase.data)?;
     let indices: Vec<u32> = (0..samples.len().min(TRIED) as u32).collect();
     let batch = samples.read(&indices)?;
-    trainer.network.set_mode(&Trainer::mode(phase));
-    let first = trainer.network.first_active();
+    trainer.engine.network.set_mode(&Trainer::mode(phase));
+    let first = trainer.engine.network.first_active();
     let x = trainer.prefixed(&batch.x, first)?;
     let answers: Answers = batch.answers.beside(&x)?;
     let input = StepInput {
@@ -162,26 +162,17 @@ fn one_step(
         answers,
         dropped: false,
     };
-    let network = &mut trainer.network;
-    let counted = network.counters().into_iter();
+    let engine = &mut trainer.engine;
+    let counted = engine.network.counters().into_iter();
     let counted: Vec<_> = counted.map(|(name, _)| (name, clock.step)).collect();
-    network.load_counters(&counted);
-    match phase.drive {
-        Drive::Local => local_step(network, &input, first, clock)?,
-        Drive::Gradient | Drive::Both => {
-            let tensors = network.tensors();
-            let mut optimizer = Optimizer::new(&phase.optimizer, phase.gradient_clip, &tensors)?;
-            let lr = optimizer.base_rate();
-            gradient_step(
-                network,
-                &mut optimizer,
-                &input,
-                first,
-                clock,
-                (phase.loss, lr),
-            )?;
-        }
+    engine.network.load_counters(&counted);
+    engine.begin(phase, phase.loss)?;
+    if phase.drive != Drive::Local {
+        // What a schedule makes of the number of epochs is compared elsewhere.
+        engine.set_kind(Box::new(GradientStep::new(phase.loss)));
     }
+    engine.clock = clock.clone();
+    engine.step(&input)?;
     let bits = |t: &candle_core::Tensor| -> Result<Vec<u64>> {
         let all = t.to_dtype(candle_core::DType::F64)?.flatten_all()?;
         Ok(all
@@ -190,7 +181,7 @@ fn one_step(
             .map(f64::to_bits)
             .collect())
     };
-    let tensors = network.tensors();
+    let tensors = engine.network.tensors();
     let all = tensors
         .iter()
         .map(|t| Ok((t.name.to_string(), bits(&t.tensor)?)));

@@ -6,12 +6,14 @@
 //! phase, epoch and step, so a resumed run goes on bit for bit.
 
 pub mod alignment;
+pub mod architecture;
 pub mod baseline;
 mod best;
 pub mod cache;
 pub mod classes;
 pub mod criterion;
 mod divergence;
+pub mod engine;
 mod epoch_end;
 pub mod evaluate;
 pub mod init;
@@ -35,11 +37,13 @@ pub mod stop;
 
 pub use crate::data::feed::{Batch, EpochSpec, Samples, TrainData};
 pub use crate::device::Place;
+pub use architecture::Architecture;
 pub use best::Best;
 pub use classes::{ClassScore, Confusion};
+pub use engine::{Engine, Passed, Step, StepInput, Steps};
 pub use evaluate::{Evaluated, Scores};
 pub use progress::{EpochEvent, PhaseEvent, Progress, StepEvent};
 pub use reported::reported_metrics;
 pub use restless::Warning;
-pub use run::{Job, Outcome, SegmentResult, run, score};
+pub use run::{Job, Outcome, SegmentResult, run, score, trained};
 pub use state::Checkpoint;

@@ -223,7 +223,7 @@ impl Trainer<'_> {
             return Ok(());
         }
         let data = self.data;
-        let (network, place) = (&mut self.network, &self.place);
+        let (network, place) = (&mut self.engine.network, &self.place);
         let (first, samples) = (running.first, data.get(&plan.data)?);
         let kept = self.cache.peek(&plan.data, first);
         let found = label_block(network, block, samples, kept, place)?;
@@ -232,7 +232,7 @@ impl Trainer<'_> {
         let score = score_block(network, block, &found.labels, held_out, kept, place)?;
         metrics.insert("neurons/train_accuracy".into(), found.accuracy);
         metrics.insert(format!("neurons/{name}_accuracy"), score);
-        self.network.set_mode(&Self::mode(plan));
+        self.engine.network.set_mode(&Self::mode(plan));
         Ok(())
     }
 }

@@ -7,16 +7,15 @@ use candle_core::{Device, Tensor};
 use super::cache::Wanted;
 use super::criterion::Criterion;
 use super::meter::Meter;
-use super::optimizer::Optimizer;
 use super::progress::{PhaseEvent, Progress, StepEvent};
 use super::run::{Resume, Trainer};
-use super::schedule::{is_rate, local_rate, rate};
-use super::step::{StepInput, gradient_step, local_step};
+use super::schedule::{is_rate, local_rate};
+use super::step::StepInput;
 use super::stop::StopState;
 use crate::data::Answers;
 use crate::data::feed::{Batches, EpochSpec, Samples};
 use crate::nn::{Clock, Mode, Pass};
-use crate::plan::{Drive, LocalRatePlan, Moment, PhasePlan, SchedulePlan};
+use crate::plan::{Drive, LocalRatePlan, PhasePlan};
 use crate::{Error, Result};
 
 /// Whether to go on.
@@ -31,7 +30,6 @@ pub(super) enum Flow {
 /// What a phase has of its own.
 pub(super) struct Running {
     pub(super) criterion: Criterion,
-    pub(super) optimizer: Option<Optimizer>,
     pub(super) meter: Meter,
     pub(super) stop: StopState,
     /// Seconds of the unfinished epoch before this process took over.
@@ -132,17 +130,17 @@ impl Trainer<'_> {
         resume: Option<Resume>,
         progress: &dyn Progress,
     ) -> Result<Running> {
-        self.network.set_mode(&Self::mode(plan));
+        self.engine.network.set_mode(&Self::mode(plan));
         self.check_learns(plan)?;
-        let first = self.network.first_active();
+        let first = self.engine.network.first_active();
+        let criterion = Criterion::of(plan, samples, &self.place)?;
         self.cache.block_changes(first);
         let cached = self.is_worth_keeping(plan, samples, first);
         if cached {
             self.keep(plan, &plan.data, samples, first, progress)?;
         }
         let mut running = Running {
-            criterion: Criterion::of(plan, samples, &self.place)?,
-            optimizer: None,
+            criterion: criterion.clone(),
             meter: Meter::new(&self.place.device)?,
             stop: StopState::default(),
             seconds: 0.0,
@@ -159,23 +157,27 @@ impl Trainer<'_> {
                 plan.batch
             )));
         }
-        if plan.drive != Drive::Local {
-            let tensors = self.network.tensors();
-            let clip = plan.gradient_clip;
-            running.optimizer = Some(Optimizer::new(&plan.optimizer, clip, &tensors)?);
+        self.engine.begin(plan, criterion.clone())?;
+        if let Some(steps) = self.steps {
+            let segment = self.segment.name.as_str();
+            if let Some(kind) = steps.kind(segment, plan, &criterion, &mut self.engine)? {
+                self.engine.set_kind(kind);
+            }
         }
         match resume {
             Some(resume) if !self.position.is_phase_start() => {
                 self.restore(&mut running, &resume)?
             }
-            _ => self.network.start_phase(),
+            _ => self.engine.network.start_phase(),
         }
         Ok(running)
     }
 
     /// Refuses a phase that would change nothing.
     fn check_learns(&self, plan: &PhasePlan) -> Result<()> {
-        if !self.network.is_active() || (plan.drive == Drive::Gradient && !self.network.learns()) {
+        if !self.engine.network.is_active()
+            || (plan.drive == Drive::Gradient && !self.engine.network.learns())
+        {
             return Err(Error::usage(format!(
                 "nothing learns in blocks {:?} when driven by `{:?}`",
                 plan.blocks, plan.drive
@@ -187,10 +189,9 @@ impl Trainer<'_> {
 
     fn restore(&mut self, running: &mut Running, resume: &Resume) -> Result<()> {
         let saved = &resume.saved;
-        if let Some(optimizer) = &mut running.optimizer {
-            let find = |name: &str| resume.tensors.get(name).cloned();
-            optimizer.load(saved.optimizer_steps, &find)?;
-        }
+        let find = |name: &str| resume.tensors.get(name).cloned();
+        self.engine
+            .load(saved.optimizer_steps, &saved.step, &find)?;
         if let Some(meter) = saved.meter {
             running.meter = Meter::load(meter, saved.meter_weight, &self.place.device)?;
         }
@@ -226,7 +227,7 @@ impl Trainer<'_> {
             scratch: progress.scratch(),
             place: &self.place,
         };
-        self.cache.get(&mut self.network, &wanted)?;
+        self.cache.get(&mut self.engine.network, &wanted)?;
         Ok(())
     }
 
@@ -249,6 +250,7 @@ impl Trainer<'_> {
             epoch: self.position.epoch,
             epochs: plan.epochs,
             step,
+            pass: 0,
             steps_per_epoch: steps,
             batch: plan.batch,
             samples,
@@ -262,7 +264,9 @@ impl Trainer<'_> {
         let x = x
             .to_device(&self.place.device)?
             .to_dtype(self.place.dtype)?;
-        self.network.forward(&mut Pass::inference(), &x, 0..first)
+        self.engine
+            .network
+            .forward(&mut Pass::inference(), &x, 0..first)
     }
 
     fn epoch(
@@ -278,6 +282,17 @@ impl Trainer<'_> {
         } else {
             Feed::Loader(samples.epoch(&spec)?)
         };
+        self.engine.clock = self.clock(plan, self.position.step, running.steps, running.samples);
+        while self.position.batch == 0 && self.engine.prepare()? {
+            self.position.prepared += 1;
+            let stop = progress.should_stop();
+            if stop || progress.checkpoint_due() {
+                self.checkpoint(running, progress, false)?;
+            }
+            if stop {
+                return Ok(Flow::Stopped);
+            }
+        }
         while self.position.batch < running.steps {
             let clock = self.clock(plan, self.position.step, running.steps, running.samples);
             if let Some(LocalRatePlan::Formula { .. }) = plan.local_rate {
@@ -285,7 +300,7 @@ impl Trainer<'_> {
             }
             let input = self.input(plan, samples, &mut feed, &spec, &clock, running.first)?;
             let seen = input.answers.len();
-            self.step(plan, &input, &clock, running)?;
+            self.step(&input, clock.clone(), running)?;
             self.position.batch += 1;
             self.position.step += 1;
             self.position.total_step += 1;
@@ -334,7 +349,7 @@ impl Trainer<'_> {
                 let range = spec.range(self.position.batch, order.samples.len());
                 let mut pass = Pass::inference();
                 pass.clock = clock.clone();
-                let drop = self.network.leading_dropout(first, &pass);
+                let drop = self.engine.network.leading_dropout(first, &pass);
                 let features = self
                     .cache
                     .peek(&plan.data, first)
@@ -361,31 +376,12 @@ impl Trainer<'_> {
         }
     }
 
-    fn step(
-        &mut self,
-        plan: &PhasePlan,
-        input: &StepInput,
-        clock: &Clock,
-        running: &mut Running,
-    ) -> Result<()> {
+    fn step(&mut self, input: &StepInput, clock: Clock, running: &mut Running) -> Result<()> {
         self.current = None;
-        let Some(optimizer) = &mut running.optimizer else {
-            return local_step(&mut self.network, input, running.first, clock);
+        self.engine.clock = clock;
+        let Some(sums) = self.engine.step(input)? else {
+            return Ok(());
         };
-        let at = Moment::at_batch(clock.step, clock.steps_per_epoch, plan.epochs);
-        let lr = rate(&plan.schedule, optimizer.base_rate(), &at);
-        if let SchedulePlan::Formula { .. } = plan.schedule {
-            is_rate("schedule", lr)?;
-        }
-        let network = &mut self.network;
-        let sums = gradient_step(
-            network,
-            optimizer,
-            input,
-            running.first,
-            clock,
-            (running.criterion.clone(), lr),
-        )?;
         if self.place.device.is_cpu() && !sums.to_vec1::<f64>()?[0].is_finite() {
             return Err(self.diverged()?);
         }

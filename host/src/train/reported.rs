@@ -3,12 +3,13 @@
 
 use candle_core::{DType, Device, Tensor};
 
-use super::step::{StepInput, local_step};
+use super::engine::Engine;
+use super::step::{LocalStep, StepInput};
 use crate::Result;
 use crate::data::Answers;
 use crate::nn::build::Placement;
 use crate::nn::network::BlockMetrics;
-use crate::nn::{Clock, InputShape, Mode, Network, RuleSource};
+use crate::nn::{Clock, InputShape, Mode, Network, Pass, RuleSource};
 use crate::plan::{DataShape, RuleMetrics};
 use crate::plan::{Precision, RunPlan};
 
@@ -36,18 +37,20 @@ pub fn reported_metrics(
         dims: data.sample.clone(),
         outputs: data.classes,
     };
-    let mut network = Network::build(&plan.blocks, &input, rules, &place)?;
+    let network = Network::build(&plan.blocks, &input, rules, &place)?;
+    let mut engine = Engine::new(network).with(LocalStep);
+    engine.clock = clock();
     let mut out = RuleMetrics::new();
-    add(&mut out, network.metrics(&clock())?);
+    add(&mut out, engine.network.metrics(&engine.clock)?);
     for phase in &plan.phases {
-        network.set_mode(&Mode {
+        engine.network.set_mode(&Mode {
             blocks: phase.blocks.clone(),
             drive: Some(phase.drive),
         });
+        engine.first = engine.network.first_active();
         // A rule that cannot take random numbers says so in training, with the real ones.
-        let first = network.first_active();
-        if step(&mut network, data, place.dtype, first).is_ok() {
-            add(&mut out, network.metrics(&clock())?);
+        if step(&mut engine, data, place.dtype).is_ok() {
+            add(&mut out, engine.network.metrics(&engine.clock)?);
         }
     }
     Ok(out)
@@ -63,10 +66,11 @@ fn clock() -> Clock {
     }
 }
 
-fn step(network: &mut Network, data: &DataShape, dtype: DType, first: usize) -> Result<()> {
+fn step(engine: &mut Engine<'_>, data: &DataShape, dtype: DType) -> Result<()> {
     let dims = [vec![BATCH], data.sample.clone()].concat();
     let x = Tensor::rand(0f32, 1f32, dims, &Device::Cpu)?.to_dtype(dtype)?;
-    let x = network.forward(&mut crate::nn::Pass::inference(), &x, 0..first)?;
+    let before = 0..engine.first;
+    let x = engine.network.forward(&mut Pass::inference(), &x, before)?;
     let classes = data.classes.max(1) as u32;
     let labels: Vec<u32> = (0..BATCH as u32).map(|i| i % classes).collect();
     let input = StepInput {
@@ -74,7 +78,7 @@ fn step(network: &mut Network, data: &DataShape, dtype: DType, first: usize) -> 
         answers: Answers::Classes(Tensor::new(labels, &Device::Cpu)?),
         dropped: false,
     };
-    local_step(network, &input, first, &clock())
+    engine.step(&input).map(drop)
 }
 
 fn add(out: &mut RuleMetrics, reported: Vec<BlockMetrics>) {

@@ -12,6 +12,7 @@ use super::cache::FeatureCache;
 use super::classes::{self, ClassScore};
 use super::criterion::Criterion;
 use super::divergence::InitialNorms;
+use super::engine::{Engine, Steps};
 use super::evaluate::{Evaluated, SavedScores, Scores, evaluate};
 use super::phase::Flow;
 use super::progress::Progress;
@@ -41,6 +42,8 @@ pub struct Job<'a> {
     pub data: &'a TrainData,
     /// The device that `plan.device` stands for.
     pub device: Device,
+    /// Makes steps of other kinds than a phase's usual one, such as those of a search.
+    pub steps: Option<&'a dyn Steps>,
 }
 
 /// How a segment ended.
@@ -90,7 +93,9 @@ pub(super) struct Trainer<'a> {
     pub(super) data: &'a Sets<'a>,
     pub(super) place: Place,
     pub(super) segment: &'a Segment,
-    pub(super) network: Network,
+    pub(super) engine: Engine<'a>,
+    /// Makes the kinds of step that are not the usual ones.
+    pub(super) steps: Option<&'a dyn Steps>,
     pub(super) cache: FeatureCache,
     pub(super) position: Position,
     pub(super) initial: InitialNorms,
@@ -147,13 +152,13 @@ pub fn run(
     let mut warned = false;
     while let Some(segment) = segments.get(position.segment) {
         let mut trainer = open(job, &sets, &place, segment, (position, resume.as_ref()))?;
-        if let Some(w) = restless::warning(&trainer.network).filter(|_| !warned) {
+        if let Some(w) = restless::warning(&trainer.engine.network).filter(|_| !warned) {
             progress.warn(w.code, &w.text, Some(&w.hint));
             warned = true;
         }
         if let (None, 0, Some(init)) = (&resume, position.segment, &job.plan.init) {
             let file = progress.initial_weights(&init.from)?;
-            let taken = super::init::apply(&trainer.network, &segment.blocks, init, file)?;
+            let taken = super::init::apply(&trainer.engine.network, &segment.blocks, init, file)?;
             progress.initialised(&taken)?;
         }
         trainer.carried = std::mem::take(&mut carried);
@@ -250,6 +255,36 @@ pub fn score(
     samples: &dyn Samples,
     warn: &mut dyn FnMut(&Warning),
 ) -> Result<Evaluated> {
+    with_trained(job, tensors, |trainer| {
+        restless::warning(&trainer.engine.network)
+            .iter()
+            .for_each(warn);
+        in_pool(|| {
+            let loss = trainer.result_criterion()?;
+            let network = &mut trainer.engine.network;
+            evaluate(network, samples, None, &loss, &trainer.place)
+        })
+    })
+}
+
+/// A finished run's network, its values in `tensors`, and where it lives.
+///
+/// # Errors
+/// As for [`score`].
+pub fn trained(job: &Job<'_>, tensors: &HashMap<String, Tensor>) -> Result<(Network, Place)> {
+    let empty = || Network::new(Vec::new(), 0);
+    with_trained(job, tensors, |trainer| {
+        let network = std::mem::replace(&mut trainer.engine.network, empty());
+        Ok((network, trainer.place.clone()))
+    })
+}
+
+/// Calls `then` with the network of the plan, its values in `tensors`.
+fn with_trained<T>(
+    job: &Job<'_>,
+    tensors: &HashMap<String, Tensor>,
+    then: impl FnOnce(&mut Trainer<'_>) -> Result<T>,
+) -> Result<T> {
     let segments = baseline::segments(job.plan);
     let segment = segments
         .first()
@@ -258,13 +293,10 @@ pub fn score(
     let given = Sets::given(job.data);
     let mut trainer = open(job, &given, &place, segment, (Position::default(), None))?;
     trainer
+        .engine
         .network
         .load(&|name: &str| tensors.get(name).cloned())?;
-    restless::warning(&trainer.network).iter().for_each(warn);
-    in_pool(|| {
-        let loss = trainer.result_criterion()?;
-        evaluate(&mut trainer.network, samples, None, &loss, &trainer.place)
-    })
+    then(&mut trainer)
 }
 
 pub(super) fn place(job: &Job<'_>) -> Result<Place> {
@@ -313,7 +345,8 @@ pub(super) fn open<'a>(
         data,
         place: place.clone(),
         segment,
-        network,
+        engine: Engine::new(network),
+        steps: job.steps,
         cache: FeatureCache::default(),
         position,
         initial,
@@ -346,7 +379,10 @@ impl Trainer<'_> {
     /// The loss that the segment's result has.
     fn result_criterion(&self) -> Result<Criterion> {
         match self.segment.result_phase() {
-            Some(phase) => Criterion::of(phase, self.data.get(&phase.data)?, &self.place),
+            Some(phase) => {
+                let driving = Criterion::of(phase, self.data.get(&phase.data)?, &self.place)?;
+                Ok(driving.for_evaluation())
+            }
             None => Ok(Loss::CrossEntropy.into()),
         }
     }
@@ -357,8 +393,8 @@ impl Trainer<'_> {
         if self.position.segment == 0 {
             progress.phases_done()?;
         }
-        let mut own = named(&self.network, "");
-        if self.network.is_restless() {
+        let mut own = named(&self.engine.network, "");
+        if self.engine.network.is_restless() {
             // The evaluation below changes them.
             for (_, tensor) in &mut own {
                 *tensor = tensor.copy()?;
@@ -369,9 +405,9 @@ impl Trainer<'_> {
             Some(result) => result,
             None => {
                 // Rules count their steps from 0, as in a network that was just loaded.
-                self.network.start_phase();
+                self.engine.network.start_phase();
                 let test = &*self.data.test;
-                let evaluated = evaluate(&mut self.network, test, None, &loss, &self.place)?;
+                let evaluated = evaluate(&mut self.engine.network, test, None, &loss, &self.place)?;
                 SegmentResult::new(&self.segment.name, &evaluated)
             }
         };

@@ -2,20 +2,36 @@
 //! Every rate is a function of where training stands, so a resumed run needs no state.
 
 use crate::plan::rates::softhebb_thresholds;
-use crate::plan::{LocalRatePlan, Moment, SchedulePlan};
+use crate::plan::{LocalRatePlan, Moment, PhasePlan, SchedulePlan, Warmup};
 use crate::{Error, Result};
 
-/// The optimiser's rate at `at`, from its base rate. Only a formula changes it inside an epoch.
+/// The optimiser's learning rate at `at` of a phase, from its base rate: that of the warm-up, or
+/// once this is over, of the schedule.
+pub fn phase_rate(phase: &PhasePlan, base: f64, at: &Moment) -> f64 {
+    warmed(&phase.schedule, phase.warmup().as_ref(), base, at)
+}
+
+/// What `schedule` makes of the base rate at `at`, or `warmup` until it is over.
+pub fn warmed(schedule: &SchedulePlan, warmup: Option<&Warmup>, base: f64, at: &Moment) -> f64 {
+    match warmup.and_then(|warmup| warmup.share(at)) {
+        Some(share) => base * share,
+        None => rate(schedule, base, at),
+    }
+}
+
+/// What `plan` makes of the base rate at `at`. Only a formula changes it inside an epoch.
 pub fn rate(plan: &SchedulePlan, base: f64, at: &Moment) -> f64 {
     let Moment { epoch, epochs, .. } = *at;
+    let share = || (epoch as f64 / epochs.max(1) as f64).min(1.0);
     match plan {
         SchedulePlan::Constant => base,
         SchedulePlan::Steps { epochs: at, gamma } => base * gamma.powi(passed(at, epoch)),
         SchedulePlan::Softhebb => base * 0.5f64.powi(passed(&softhebb_thresholds(epochs), epoch)),
         SchedulePlan::Cosine { floor } => {
-            let share = epoch as f64 / epochs.max(1) as f64;
-            floor + 0.5 * (base - floor) * (1.0 + (std::f64::consts::PI * share.min(1.0)).cos())
+            floor + 0.5 * (base - floor) * (1.0 + (std::f64::consts::PI * share()).cos())
         }
+        SchedulePlan::Linear { floor } => base * (1.0 - share()) + floor * share(),
+        SchedulePlan::Exponential { gamma } => base * gamma.powf(epoch as f64),
         SchedulePlan::Formula { factor } => base * factor.value(at),
     }
 }
@@ -98,6 +114,66 @@ mod tests {
         let linear = LocalRatePlan::Linear { start: 0.04 };
         assert_eq!(local_rate(&linear, 99, 100, 4), 0.04);
         assert_eq!(local_rate(&linear, 300, 100, 4), 0.01);
+    }
+
+    /// The three figures of an epoch of 50 that logs of DARTS print.
+    #[test]
+    fn cosine_moves_by_epoch_as_in_darts() {
+        let cosine = SchedulePlan::Cosine { floor: 0.001 };
+        let at = |b| rate(&cosine, 0.025, &Moment::at_batch(b, 391, 50));
+        assert_eq!(at(0), 0.025);
+        assert_eq!(at(0), at(390));
+        let last = at(49 * 391 + 7);
+        assert!((last - 1.023_679_2e-3).abs() < 1e-10, "{last}");
+    }
+
+    #[test]
+    fn exponential_and_linear_move_by_epoch() {
+        let at = |plan: &SchedulePlan, b| rate(plan, 0.1, &Moment::at_batch(b, 4, 5));
+        let exponential = SchedulePlan::Exponential { gamma: 0.97 };
+        let linear = SchedulePlan::Linear { floor: 0.02 };
+        for b in 0..20 {
+            let epoch = (b / 4) as i32;
+            let want = 0.1 * 0.97f64.powi(epoch);
+            assert!((at(&exponential, b) - want).abs() < 1e-15, "{b}");
+            let want = 0.1 - 0.016 * f64::from(epoch);
+            assert!((at(&linear, b) - want).abs() < 1e-15, "{b}");
+        }
+        assert_eq!(at(&linear, 20), 0.02);
+    }
+
+    #[test]
+    fn a_warm_up_rises_to_the_rate_and_then_the_schedule_goes_on() {
+        let schedule = SchedulePlan::Linear { floor: 0.0 };
+        let with = |warmup_epochs, warmup_steps| {
+            PhasePlan {
+            schedule: schedule.clone(),
+            warmup_epochs,
+            warmup_steps,
+            ..crate::testing::plan_of(
+                "name = \"n\"\ndata = \"digits\"\n[[blocks]]\nlayer = \"dense\"\nout = \"classes\"\nrule = \"backprop\"",
+            )
+            .phases
+            .remove(0)
+        }
+        };
+        let of = |phase: &PhasePlan, b| phase_rate(phase, 0.5, &Moment::at_batch(b, 10, 20));
+        let plain = with(0, 0);
+        let epochs = with(5, 0);
+        let steps = with(0, 25);
+        for b in 0..200 {
+            let by_epoch = match b / 10 {
+                epoch @ 0..5 => 0.5 * (epoch + 1) as f64 / 5.0,
+                _ => of(&plain, b),
+            };
+            let by_step = if b < 25 {
+                0.5 * (b + 1) as f64 / 25.0
+            } else {
+                of(&plain, b)
+            };
+            assert!((of(&epochs, b) - by_epoch).abs() < 1e-15, "{b}");
+            assert!((of(&steps, b) - by_step).abs() < 1e-15, "{b}");
+        }
     }
 
     #[test]

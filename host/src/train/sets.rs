@@ -4,9 +4,9 @@
 use std::collections::BTreeMap;
 use std::ops::Deref;
 
-use crate::data::feed::{Samples, TrainData};
+use crate::Result;
+use crate::data::feed::{self, Samples, TrainData};
 use crate::device::Place;
-use crate::{Error, Result};
 
 /// A set as given, or a copy on the device.
 pub(super) enum Set<'a> {
@@ -39,7 +39,8 @@ pub(super) struct Sets<'a> {
     pub(super) train: Set<'a>,
     pub(super) validation: Option<Set<'a>>,
     pub(super) test: Set<'a>,
-    extra: BTreeMap<&'a str, Set<'a>>,
+    /// Parts of the training samples, and further sets.
+    others: BTreeMap<&'a str, Set<'a>>,
 }
 
 impl<'a> Sets<'a> {
@@ -49,13 +50,12 @@ impl<'a> Sets<'a> {
     /// The device refuses.
     pub(super) fn new(data: &'a TrainData, place: &Place) -> Result<Self> {
         let train = Set::new(&*data.train, place)?;
-        let extra = data
-            .extra
-            .iter()
+        let others = data.parts.iter().chain(&data.extra);
+        let others = others
             .map(|(name, set)| -> Result<_> { Ok((name.as_str(), Set::new(&**set, place)?)) });
         Ok(Self {
             train,
-            extra: extra.collect::<Result<_>>()?,
+            others: others.collect::<Result<_>>()?,
             validation: match &data.validation {
                 Some(set) => Some(Set::new(&**set, place)?),
                 None => None,
@@ -66,12 +66,12 @@ impl<'a> Sets<'a> {
 
     /// Every set as it was given: for a single look at the samples.
     pub(super) fn given(data: &'a TrainData) -> Self {
-        let extra = data.extra.iter();
+        let others = data.parts.iter().chain(&data.extra);
         Self {
             train: Set::Given(&*data.train),
             validation: data.validation.as_deref().map(Set::Given),
             test: Set::Given(&*data.test),
-            extra: extra
+            others: others
                 .map(|(name, set)| (name.as_str(), Set::Given(&**set)))
                 .collect(),
         }
@@ -85,10 +85,8 @@ impl<'a> Sets<'a> {
         if name == "train" {
             return Ok(&*self.train);
         }
-        self.extra.get(name).map(|s| &**s).ok_or_else(|| {
-            Error::usage(format!("no data set `{name}` for a phase"))
-                .hint("`train`, or a name under `extra_data`")
-        })
+        let found = self.others.get(name).map(|s| &**s);
+        found.ok_or_else(|| feed::unknown(name))
     }
 
     /// What is evaluated between epochs: validation where there is one, or test.

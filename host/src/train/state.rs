@@ -32,6 +32,9 @@ pub struct Position {
     pub batch: u64,
     /// Steps of the phase.
     pub step: u64,
+    /// Finished pieces of what comes before the next epoch.
+    #[serde(default)]
+    pub prepared: u64,
     /// Finished epochs of the segment.
     pub total_epoch: u64,
     /// Steps of the segment.
@@ -46,7 +49,7 @@ impl Position {
 
     /// Nothing of the phase is done.
     pub fn is_phase_start(&self) -> bool {
-        self.epoch == 0 && self.batch == 0
+        self.epoch == 0 && self.batch == 0 && self.prepared == 0
     }
 
     /// The beginning of the next phase.
@@ -57,6 +60,7 @@ impl Position {
             epoch: 0,
             batch: 0,
             step: 0,
+            prepared: 0,
             ..self
         }
     }
@@ -104,6 +108,9 @@ pub struct Saved {
     /// Scores on the test set of exactly the tensors beside this, where they are known.
     #[serde(default)]
     pub current: Option<SegmentResult>,
+    /// What the kind of step needs besides tensors.
+    #[serde(default)]
+    pub step: serde_json::Value,
 }
 
 /// The layout written now.

@@ -1,72 +1,130 @@
-//! One step of training: forward as far as needed, local changes, the way back,
-//! the optimiser.
+//! The kinds of step of a training phase: by local rules alone, or driven by the loss.
 
 use candle_core::Tensor;
 
 use super::criterion::Criterion;
+use super::engine::{Engine, Step};
 use super::optimizer::Optimizer;
+use super::schedule::{is_rate, warmed};
 use crate::Result;
-use crate::data::Answers;
-use crate::nn::{Clock, Network, Pass};
+use crate::nn::{Clock, Mode, Pass};
+use crate::plan::{Drive, Moment, PhasePlan, SchedulePlan, Warmup};
 
-/// What a step works on.
-pub struct StepInput {
-    /// Output of the frozen prefix.
-    pub x: Tensor,
-    /// What is to be predicted, beside `x`.
-    pub answers: Answers,
-    /// Dropout was applied when the batch was gathered.
-    pub dropped: bool,
+pub use super::engine::StepInput;
+
+/// Every listed local layer finds its changes in one pass with the weights from before, then all
+/// are applied.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LocalStep;
+
+impl Step for LocalStep {
+    fn step(&mut self, engine: &mut Engine<'_>, batch: &StepInput) -> Result<Option<Tensor>> {
+        let network = &mut engine.network;
+        let mut pass = Pass::local(engine.clock.clone());
+        pass.dropped = batch.dropped;
+        if network.wants_target() {
+            pass.target = Some(batch.answers.raw().clone());
+        }
+        network.forward_local(&mut pass, &batch.x, engine.first)?;
+        network.apply_changes()?;
+        network.end_step();
+        Ok(None)
+    }
 }
 
-/// A local step from block `from`: every listed local layer finds its changes
-/// in one pass with the weights from before, then all are applied.
-pub fn local_step(
-    network: &mut Network,
-    input: &StepInput,
-    from: usize,
-    clock: &Clock,
-) -> Result<()> {
-    let mut pass = Pass::local(clock.clone());
-    pass.dropped = input.dropped;
-    if network.wants_target() {
-        pass.target = Some(input.answers.raw().clone());
-    }
-    network.forward_local(&mut pass, &input.x, from)?;
-    network.apply_changes()?;
-    network.end_step();
-    Ok(())
+/// Forward, loss, backward; local changes, where the mode has local rules learn too; optimiser.
+#[derive(Clone, Debug)]
+pub struct GradientStep {
+    criterion: Criterion,
+    rate: Rate,
 }
 
-/// A step driven by the loss (and by local rules, where the mode says so):
-/// forward, backward, local changes, optimiser. Returns the batch's sums as
-/// [`Scored`](super::loss::Scored) has them.
-pub fn gradient_step(
-    network: &mut Network,
-    optimizer: &mut Optimizer,
-    input: &StepInput,
-    from: usize,
-    clock: &Clock,
-    (loss, rate): (impl Into<Criterion>, f64),
-) -> Result<Tensor> {
-    let mut pass = Pass::gradient(clock.clone());
-    pass.dropped = input.dropped;
-    if network.wants_target() {
-        pass.target = Some(input.answers.raw().clone());
+/// Learning rate of a step.
+#[derive(Clone, Debug)]
+enum Rate {
+    /// That of every group of tensors.
+    Given(f64),
+    /// Each group's own by this schedule, once a warm-up is over.
+    By(SchedulePlan, Option<Warmup>),
+}
+
+impl GradientStep {
+    /// Steps at the optimiser's own learning rate.
+    pub fn new(criterion: impl Into<Criterion>) -> Self {
+        Self {
+            criterion: criterion.into(),
+            rate: Rate::By(SchedulePlan::Constant, None),
+        }
     }
-    let blocks = from..network.len();
-    let y = network.forward(&mut pass, &input.x, blocks.clone())?;
-    let flat = if y.rank() == 2 {
-        y.clone()
-    } else {
-        y.flatten_from(1)?
-    };
-    let scored = loss.into().score(&flat, &input.answers)?;
-    let grad = scored.grad.reshape(y.shape())?;
-    pass.output_error = Some(scored.grad);
-    network.backward(&mut pass, &grad, blocks)?;
-    network.apply_changes()?;
-    optimizer.step(std::mem::take(&mut pass.gradients), rate)?;
-    network.end_step();
-    Ok(scored.sums)
+
+    /// The steps of `phase`: its schedule and its warm-up.
+    pub fn of(phase: &PhasePlan, criterion: impl Into<Criterion>) -> Self {
+        Self {
+            criterion: criterion.into(),
+            rate: Rate::By(phase.schedule.clone(), phase.warmup()),
+        }
+    }
+
+    /// Steps at the learning rate `rate`.
+    pub fn at_rate(criterion: impl Into<Criterion>, rate: f64) -> Self {
+        Self {
+            criterion: criterion.into(),
+            rate: Rate::Given(rate),
+        }
+    }
+
+    /// The learning rate at `clock` of a group whose own is `base`.
+    fn of_group(&self, base: f64, clock: &Clock) -> f64 {
+        match &self.rate {
+            Rate::Given(rate) => *rate,
+            Rate::By(schedule, warmup) => {
+                let at = Moment::at_batch(clock.step, clock.steps_per_epoch, clock.epochs);
+                warmed(schedule, warmup.as_ref(), base, &at)
+            }
+        }
+    }
+}
+
+impl Step for GradientStep {
+    fn step(&mut self, engine: &mut Engine<'_>, batch: &StepInput) -> Result<Option<Tensor>> {
+        let clock = engine.clock.clone();
+        if let Rate::By(SchedulePlan::Formula { .. }, _) = self.rate {
+            is_rate(
+                "schedule",
+                self.of_group(engine.optimizer.base_rate(), &clock),
+            )?;
+        }
+        let passed = engine.pass(Pass::gradient(clock.clone()), batch, &self.criterion)?;
+        engine.update(passed.gradients, &|base| self.of_group(base, &clock))?;
+        Ok(Some(passed.sums))
+    }
+
+    fn rate(&self, engine: &Engine<'_>, clock: &Clock) -> Option<f64> {
+        Some(self.of_group(engine.optimizer.base_rate(), clock))
+    }
+}
+
+impl Engine<'_> {
+    /// Prepares for the steps of `phase`: which blocks learn, the first of them, the optimiser and
+    /// the kind of step. Layers go on counting their steps; see [`Network::start_phase`](
+    /// crate::nn::Network::start_phase).
+    ///
+    /// # Errors
+    /// The device has no room for the optimiser.
+    pub fn begin(&mut self, phase: &PhasePlan, criterion: impl Into<Criterion>) -> Result<()> {
+        self.network.set_mode(&Mode {
+            blocks: phase.blocks.clone(),
+            drive: Some(phase.drive),
+        });
+        self.first = self.network.first_active();
+        self.optimizer = match phase.drive {
+            Drive::Local => Optimizer::none(),
+            Drive::Gradient | Drive::Both => Optimizer::of(phase, &self.network.tensors())?,
+        };
+        self.set_kind(match phase.drive {
+            Drive::Local => Box::new(LocalStep),
+            _ => Box::new(GradientStep::of(phase, criterion)),
+        });
+        Ok(())
+    }
 }

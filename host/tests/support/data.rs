@@ -99,6 +99,7 @@ pub fn patterns(n: usize, dims: &[usize], classes: usize) -> TrainData {
         train: Box::new(Patterns::new(n, dims, classes, 1)),
         validation: None,
         test: Box::new(Patterns::new(n / 2, dims, classes, 2)),
+        parts: BTreeMap::new(),
         extra: BTreeMap::new(),
     }
 }
@@ -192,11 +193,15 @@ pub fn phase(name: &str, blocks: &[&str], drive: Drive, epochs: u64) -> PhasePla
         evaluate_every: 1,
         loss: Loss::CrossEntropy,
         class_weights: None,
+        label_smoothing: 0.0,
         optimizer: adam(0.01),
         schedule: SchedulePlan::Constant,
+        warmup_epochs: 0,
+        warmup_steps: 0,
         local_rate: None,
         stop: None,
-        gradient_clip: 0.0,
+        groups: Vec::new(),
+        gradient_clip: 0.0.into(),
         neuron_labels: false,
         cache: CachePlan {
             enabled: true,
@@ -258,6 +263,7 @@ pub fn train(
         rules: &super::Toys,
         data,
         device: Device::Cpu,
+        steps: None,
     };
     run(&job, recorder, resume)
 }

@@ -10,7 +10,7 @@ use biorule::nn::*;
 use biorule::ops::activation::activate;
 use biorule::ops::dense;
 use biorule::ops::dropout::mix;
-use candle_core::{DType, Device, Tensor};
+use candle_core::{CpuStorage, DType, Device, Storage, Tensor};
 
 /// Numbers in −1..1 that depend on `seed` and their index alone.
 pub fn noise(seed: u64, dims: &[usize], dtype: DType) -> Tensor {
@@ -124,6 +124,10 @@ impl Rule for Toy {
             }
             Kind::Blind => {
                 assert_eq!(a.y.elem_count(), 0);
+                let (storage, _) = a.y.storage_and_layout();
+                if let Storage::Cpu(CpuStorage::F32(memory)) = &*storage {
+                    assert!(!memory.is_empty(), "a GPU has no memory of no bytes");
+                }
                 activate(&SOFT, &self.map.forward(a.x, w)?)?
             }
             // Soft competition over units, so that they come to differ.
@@ -220,7 +224,7 @@ pub fn conv_layer(
             padding,
             dilation: [1, 1],
             groups: 1,
-            padding_mode: mode.into(),
+            padding_mode: mode.parse().expect("a padding mode"),
         },
         out,
         bias: true,

@@ -164,8 +164,9 @@ extern "C" fn backward<R: LearningRule>(
 ) -> RawResult<RawGradients> {
     guard(|| {
         let bound = bound::<R>(this);
-        // SAFETY: the host passes its `RawBackwardArgs`, alive during the call.
-        let args = unsafe { backward_args(args) };
+        // SAFETY: the host passes its `RawBackwardArgs`, alive during the call; its fields are
+        // pointers and plain values.
+        let args = unsafe { sized(args.cast::<RawBackwardArgs>()) };
         let cx = context(bound, args.call);
         let state = state_of(args.state, args.states);
         let errors = Errors {
@@ -221,18 +222,19 @@ extern "C" fn drop_instance<R: LearningRule>(this: *mut c_void) {
     }));
 }
 
-/// The arguments of a host of any version; what an older one lacks is zero.
+/// A struct of a host of any version; what an older one lacks is zero.
 ///
 /// # Safety
-/// `args` points to a `RawBackwardArgs` whose `size` is true.
-unsafe fn backward_args(args: *const c_void) -> RawBackwardArgs {
-    let mut own = MaybeUninit::<RawBackwardArgs>::zeroed();
-    // SAFETY: by contract; `size` is the first field of every version. Every field may be zero.
+/// `raw` points to a `T` of some version, whose first field is its true size; every field of `T`
+/// may be zero, and it may be copied.
+unsafe fn sized<T>(raw: *const T) -> T {
+    let mut own = MaybeUninit::<T>::zeroed();
+    // SAFETY: by contract.
     unsafe {
-        let size = (*args.cast::<usize>()).min(size_of::<RawBackwardArgs>());
+        let size = (*raw.cast::<usize>()).min(size_of::<T>());
         own.as_mut_ptr()
             .cast::<u8>()
-            .copy_from_nonoverlapping(args.cast(), size);
+            .copy_from_nonoverlapping(raw.cast(), size);
         own.assume_init()
     }
 }
@@ -243,8 +245,8 @@ fn bound<'a, R>(this: *const c_void) -> &'a Bound<R> {
 }
 
 fn context<'a, R>(bound: &'a Bound<R>, call: *const RawCall) -> Context<'a> {
-    // SAFETY: the host passes its `RawCall`, alive during the call.
-    Context::new(&bound.layer, unsafe { &*call })
+    // SAFETY: the host passes its `RawCall`, alive during the call; its fields are plain numbers.
+    Context::new(&bound.layer, unsafe { sized(call) })
 }
 
 fn state_of<'a>(first: *const RawNamed, len: usize) -> State<'a> {

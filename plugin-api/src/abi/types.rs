@@ -162,6 +162,7 @@ pub mod layer {
 
 abi_struct! {
     /// Circumstances of a call. Sized: fields may be appended.
+    #[derive(Clone, Copy, Debug)]
     pub struct RawCall {
         /// Bytes of this struct as the host knows it.
         size: usize,
@@ -185,6 +186,8 @@ abi_struct! {
         training: bool,
         /// Whether `learn` or `backward` will follow this `forward`.
         learning: bool,
+        /// Passes that the step has made before this one; absent before 0.1.2.
+        pass: u64,
     }
 }
 

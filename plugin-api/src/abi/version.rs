@@ -43,7 +43,7 @@ impl fmt::Display for ApiVersion {
 }
 
 /// The version this crate implements.
-pub const API_VERSION: ApiVersion = ApiVersion::new(0, 1, 1);
+pub const API_VERSION: ApiVersion = ApiVersion::new(0, 1, 2);
 
 /// What `SDK` text a plugin built with this crate carries.
 pub const SDK: &str = concat!("biorule-plugin-api ", env!("CARGO_PKG_VERSION"));

@@ -9,11 +9,11 @@ use crate::sdk::{LayerSpec, RandomStream, Result, RuleError};
 #[derive(Clone, Copy)]
 pub struct Context<'a> {
     layer: &'a LayerSpec,
-    call: &'a RawCall,
+    call: RawCall,
 }
 
 impl<'a> Context<'a> {
-    pub(crate) fn new(layer: &'a LayerSpec, call: &'a RawCall) -> Self {
+    pub(crate) fn new(layer: &'a LayerSpec, call: RawCall) -> Self {
         Self { layer, call }
     }
     /// The layer, with its three maps.
@@ -64,9 +64,14 @@ impl<'a> Context<'a> {
     pub fn learning(&self) -> bool {
         self.call.learning
     }
-    /// A stream of random numbers that depends on run, layer, step and `name` alone.
+    /// Passes with gradients that the step has made before this one: a step that passes several
+    /// times, as a search's does, has other draws in each of them.
+    pub fn pass(&self) -> u64 {
+        self.call.pass
+    }
+    /// A stream of random numbers that depends on run, layer, step, pass and `name` alone.
     pub fn random(&self, name: &str) -> RandomStream {
-        RandomStream::new(self.call.seed, self.call.step, name)
+        RandomStream::new(self.call.seed, self.call.step, name).of_pass(self.call.pass)
     }
     /// A stream that depends on run, layer and `name` alone: the same at every step, in
     /// every phase and in evaluation.

@@ -19,6 +19,13 @@ impl RandomStream {
             drawn: 0,
         }
     }
+    /// The stream of a step's pass; the first pass has that of the step.
+    pub(crate) fn of_pass(mut self, pass: u64) -> Self {
+        if pass != 0 {
+            self.seed = mix(self.seed ^ pass.rotate_left(32));
+        }
+        self
+    }
     fn next(&mut self) -> u64 {
         self.drawn += 1;
         mix(self.seed.wrapping_add(self.drawn))

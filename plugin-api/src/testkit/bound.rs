@@ -77,6 +77,7 @@ impl Call {
             rate: self.rate.unwrap_or(f64::NAN),
             training: self.training,
             learning: self.learning,
+            pass: 0,
         }
     }
 }

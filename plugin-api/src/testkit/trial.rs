@@ -186,7 +186,7 @@ impl<R: LearningRule> Trial<R> {
         let before = handle::live();
         let lent = Lent::named(state.iter().map(|held| (&held.name, &held.value)));
         let call = call.raw();
-        let result = body(&Context::new(&self.layer, &call), &State::new(&lent.0));
+        let result = body(&Context::new(&self.layer, call), &State::new(&lent.0));
         drop(lent);
         match (result, handle::live() - before) {
             (Ok(_), kept) if kept > 0 => Err(RuleError::rule(format!("it leaked {kept} tensors"))),

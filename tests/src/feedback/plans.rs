@@ -7,6 +7,7 @@ use biorule::config::{
     ActivationPlan, BlockPlan, LayerPlan, MapPlan, NormKind, NormPlan, ParamValue, PoolKind,
     PoolPlan, ResidualPlan, Shortcut,
 };
+use biorule::plan::PadMode;
 
 pub use crate::network::block;
 
@@ -56,7 +57,7 @@ pub struct Geometry {
     /// Groups.
     pub groups: usize,
     /// Padding mode.
-    pub mode: &'static str,
+    pub mode: PadMode,
 }
 
 impl Geometry {
@@ -68,7 +69,7 @@ impl Geometry {
             padding,
             dilation: 1,
             groups: 1,
-            mode: "zeros",
+            mode: PadMode::Zeros,
         }
     }
 
@@ -80,7 +81,7 @@ impl Geometry {
             padding: [self.padding; 4],
             dilation: [self.dilation; 2],
             groups: self.groups,
-            padding_mode: self.mode.into(),
+            padding_mode: self.mode,
         }
     }
 }
@@ -133,6 +134,7 @@ pub fn pool(kind: PoolKind, size: usize) -> Option<PoolPlan> {
         kernel: [size; 2],
         stride: [size; 2],
         padding: [0; 2],
+        count_include_pad: true,
     })
 }
 

@@ -178,7 +178,8 @@ impl Trial {
         if rate.is_none() {
             pass = pass.wanting_input();
         }
-        (pass.exact, pass.learn) = (exact, rate.is_some());
+        pass.exact = exact;
+        (pass.local, pass.statistics) = (rate.is_some(), rate.is_some());
         let output = self.network.forward_all(&mut pass, &self.x)?;
         let scored = score(self.loss, &output, &self.answers)?;
         pass.output_error = Some(scored.grad.clone());

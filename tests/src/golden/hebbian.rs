@@ -11,6 +11,7 @@ use crate::Result;
 use crate::golden::{Checks, File, Recogniser, Tolerance};
 use crate::network::{Backward, TestNetwork, batch_norm, block, layer, layer_block};
 use biorule::config::{BlockPlan, Drive, LayerPlan, MapPlan, OptimizerPlan, ParamValue};
+use biorule::plan::PadMode;
 use biorule::train::optimizer::Optimizer;
 use candle_core::{DType, Tensor};
 
@@ -72,7 +73,7 @@ fn layer_plan(f: &File, params: &[(&str, ParamValue)]) -> Result<LayerPlan> {
         padding: [rows, rows, columns, columns],
         dilation: [1, 1],
         groups: 1,
-        padding_mode: "zeros".into(),
+        padding_mode: PadMode::Zeros,
     };
     Ok(LayerPlan {
         bias: f.has("conv_b"),

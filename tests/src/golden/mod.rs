@@ -5,11 +5,13 @@
 //! understand. A case is known by metadata and tensor names, never by its file
 //! name, so that files which nobody has seen before work.
 
+pub mod attack;
 mod checks;
 mod driver;
 mod file;
 pub mod hebbian;
 pub mod krotov;
+pub mod nas;
 pub mod softhebb;
 mod suite;
 

@@ -1,6 +1,7 @@
 //! Backpropagation against finite differences on every kind of layer, in float64.
 
 use biorule::config::MapPlan;
+use biorule::plan::PadMode;
 use biorule_tests::Result;
 use biorule_tests::feedback::plans::{Geometry, RuleChoice};
 use biorule_tests::feedback::single::{Single, Site, below, gradient};
@@ -22,7 +23,7 @@ pub(crate) fn sites() -> Vec<(&'static str, Site)> {
         padding: [2, 0, 1, 0],
         dilation: [1, 2],
         groups: 2,
-        padding_mode: "zeros".into(),
+        padding_mode: PadMode::Zeros,
     };
     vec![
         ("dense", Site::dense(7, 5)),
@@ -36,9 +37,9 @@ pub(crate) fn sites() -> Vec<(&'static str, Site)> {
         ("convolution", conv(Geometry::plain(3, 0))),
         ("kernel of one pixel", conv(Geometry::plain(1, 0))),
         ("zeros", conv(three)),
-        ("reflect", mode("reflect")),
-        ("replicate", mode("replicate")),
-        ("circular", mode("circular")),
+        ("reflect", mode(PadMode::Reflect)),
+        ("replicate", mode(PadMode::Replicate)),
+        ("circular", mode(PadMode::Circular)),
         ("stride", conv(Geometry { stride: 2, ..three })),
         (
             "dilation",
@@ -60,7 +61,7 @@ pub(crate) fn sites() -> Vec<(&'static str, Site)> {
                 dilation: 2,
                 groups: 2,
                 padding: 2,
-                mode: "reflect",
+                mode: PadMode::Reflect,
                 ..three
             }),
         ),

@@ -133,6 +133,49 @@ fn batch_random_feedback_is_new_at_each_step_and_only_there() -> Result<()> {
     Ok(())
 }
 
+/// A step that passes several times through the network, as a search's second order does, draws
+/// anew in each pass, and what is repeated draws the same.
+#[test]
+fn batch_random_feedback_is_new_in_each_pass_of_a_step() -> Result<()> {
+    let single = bound(&family("brsf"), &[], &Site::dense(9, 6))?;
+    let x = noise(1, &[6, 9], DType::F64)?;
+    let errors = Tensor::eye(6, DType::F64, x.device())?;
+    let of_pass = |pass: u64| -> Result<Vec<f64>> {
+        let call = RuleCall {
+            step: 3,
+            pass,
+            training: true,
+            learning: true,
+            ..RuleCall::evaluation(17)
+        };
+        let out = single.rule.forward(&call, &single.state, &x)?;
+        let errors = Errors {
+            x: &x,
+            y: &out.y,
+            kept: &out.kept,
+            grad_y: &errors,
+            output_error: None,
+            want_grad_x: true,
+            want_grads: true,
+        };
+        values(below(&single.rule.backward(
+            &call,
+            &single.state,
+            &errors,
+        )?)?)
+    };
+    let draws: Vec<Vec<f64>> = (0..7).map(of_pass).collect::<Result<_>>()?;
+    assert_eq!(draws[0], values(&matrix(&single, 3, 6)?)?);
+    for (pass, draw) in draws.iter().enumerate() {
+        assert_eq!(*draw, of_pass(pass as u64)?);
+        assert!(
+            draws[..pass].iter().all(|other| other != draw),
+            "pass {pass}"
+        );
+    }
+    Ok(())
+}
+
 /// A frozen layer draws in the way down what it would have kept.
 #[test]
 fn batch_random_feedback_needs_nothing_kept() -> Result<()> {

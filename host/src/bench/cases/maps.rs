@@ -9,7 +9,7 @@ use super::super::case::{Bench, Case, Cost, Named, Work, noise};
 use super::layers::{BATCHES, LAYERS};
 use crate::Result;
 use crate::nn::LayerMap;
-use crate::ops::{ConvGeometry, PadMode};
+use crate::ops::{Conv, PadMode};
 
 /// Agreement of two sums of some thousand products in `f32`.
 const TOLERANCE: f64 = 1e-5;
@@ -124,7 +124,7 @@ fn told(map: &LayerMap, what: Use) -> (&'static str, Value) {
             "conv",
             json!({
                 "use": what.word(), "stride": g.stride, "padding": g.padding[0],
-                "dilation": g.dilation, "groups": g.groups, "reflect": g.mode == PadMode::Reflect,
+                "dilation": g.dilation, "groups": g.groups, "reflect": g.pad_mode == PadMode::Reflect,
             }),
         ),
     }
@@ -137,17 +137,17 @@ fn convolution(
     mode: PadMode,
     size: usize,
 ) -> Option<LayerMap> {
-    let geometry = ConvGeometry {
-        in_channels: channels[0],
-        out_channels: channels[1],
+    let geometry = Conv {
+        channels: channels[0],
+        out: channels[1],
         kernel: [kernel; 2],
         stride: [stride; 2],
         padding: [padding; 4],
         dilation: [dilation; 2],
         groups,
-        mode,
+        pad_mode: mode,
     };
-    let output = geometry.output([size; 2]).ok()?;
+    let output = geometry.out_size(size, size).ok()?.into();
     Some(LayerMap::Conv {
         geometry,
         input: [size; 2],

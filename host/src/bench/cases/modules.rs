@@ -138,6 +138,7 @@ fn pools() -> Vec<Row> {
                     kernel: [kernel; 2],
                     stride: [stride; 2],
                     padding: [padding; 2],
+                    count_include_pad: true,
                 };
                 rows.push(Row {
                     what: format!("pool-{word}-{kernel}-{stride}-{padding}"),

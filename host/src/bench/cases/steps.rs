@@ -11,10 +11,10 @@ use crate::config::{self, DataShape, PlanContext, Resolved, RuleSchema, Sources,
 use crate::data::Answers;
 use crate::data::DataPlan;
 use crate::nn::build::Placement;
-use crate::nn::{Clock, InputShape, LayerMap, Mode, NamedTensor, Network};
-use crate::plan::{BlockPlan, Drive, PhasePlan, RunPlan};
-use crate::train::optimizer::Optimizer;
-use crate::train::step::{StepInput, gradient_step, local_step};
+use crate::nn::{Clock, InputShape, LayerMap, NamedTensor, Network};
+use crate::plan::{BlockPlan, Drive, RunPlan};
+use crate::train::Engine;
+use crate::train::step::{GradientStep, StepInput};
 use crate::{Error, Result};
 
 /// BioTorch's network with its optimiser, as this project's configuration has them.
@@ -211,11 +211,8 @@ impl PlanContext for Shaped<'_> {
 
 /// A network in the first phase of its plan, with one batch.
 struct Step {
-    phase: PhasePlan,
-    network: Network,
-    optimizer: Option<Optimizer>,
+    engine: Engine<'static>,
     input: StepInput,
-    clock: Clock,
     flop: f64,
 }
 
@@ -230,8 +227,7 @@ impl Step {
         let phase = plan
             .phases
             .first()
-            .ok_or_else(|| Error::internal("a plan without phases"))?
-            .clone();
+            .ok_or_else(|| Error::internal("a plan without phases"))?;
         let input = InputShape {
             dims: shape.sample.clone(),
             outputs: shape.classes,
@@ -241,19 +237,21 @@ impl Step {
             dtype: DType::F32,
             seed: 0,
         };
-        let mut network = Network::build(&plan.blocks, &input, bench.app.registry(), &place)?;
-        network.set_mode(&Mode {
-            blocks: phase.blocks.clone(),
-            drive: Some(phase.drive),
-        });
-        network.start_phase();
-        let optimizer = match phase.drive {
-            Drive::Local => None,
-            _ => Some(Optimizer::new(
-                &phase.optimizer,
-                phase.gradient_clip,
-                &network.tensors(),
-            )?),
+        let network = Network::build(&plan.blocks, &input, bench.app.registry(), &place)?;
+        let mut engine = Engine::new(network);
+        engine.begin(phase, phase.loss)?;
+        if phase.drive != Drive::Local {
+            engine.set_kind(Box::new(GradientStep::new(phase.loss)));
+        }
+        engine.network.start_phase();
+        // The first layer's input comes from outside, whatever stands before it.
+        engine.first = 0;
+        engine.clock = Clock {
+            epochs: 1,
+            steps_per_epoch: 1000,
+            batch,
+            samples: 1000 * batch,
+            ..Clock::default()
         };
         let x = noise(
             1,
@@ -263,40 +261,20 @@ impl Step {
         let answers = labels(2, batch, shape.classes as u64, &bench.device)?;
         Ok(Self {
             flop: flop(plan, shape, batch, phase.drive)?,
-            phase,
-            network,
-            optimizer,
+            engine,
             input: StepInput {
                 x,
                 answers: Answers::Classes(answers),
                 dropped: false,
-            },
-            clock: Clock {
-                epochs: 1,
-                steps_per_epoch: 1000,
-                batch,
-                samples: 1000 * batch,
-                ..Clock::default()
             },
         })
     }
 
     /// A step; the mean loss where there is one.
     fn step(&mut self) -> Result<Option<f64>> {
-        let Some(optimizer) = &mut self.optimizer else {
-            local_step(&mut self.network, &self.input, 0, &self.clock)?;
+        let Some(sums) = self.engine.step(&self.input)? else {
             return Ok(None);
         };
-        let rate = optimizer.base_rate();
-        let (network, loss) = (&mut self.network, self.phase.loss);
-        let sums = gradient_step(
-            network,
-            optimizer,
-            &self.input,
-            0,
-            &self.clock,
-            (loss, rate),
-        )?;
         // The trainer looks at the loss after each step on the CPU; on a GPU it would wait.
         if self.input.x.device().is_cpu() {
             let sum = sums.to_vec1::<f64>()?[0];
@@ -307,7 +285,7 @@ impl Step {
 
     /// Parameters, without statistics.
     fn parameters(&self) -> Vec<NamedTensor> {
-        let mut tensors = self.network.tensors();
+        let mut tensors = self.engine.network.tensors();
         tensors.retain(|t| t.name.ends_with(".weight") || t.name.ends_with(".bias"));
         tensors
     }
@@ -335,9 +313,9 @@ impl Work for Step {
             .map(|p| snapshot(&p.tensor))
             .collect();
         let loss = self.step()?;
-        if let Some(optimizer) = &self.optimizer {
+        if let Some(loss) = loss {
             let mut results = Named::new();
-            for (name, moment) in optimizer.tensors() {
+            for (name, moment) in self.engine.optimizer.tensors() {
                 if let Some(name) = name
                     .strip_prefix("optimizer.")
                     .and_then(|n| n.strip_suffix(".0"))
@@ -345,10 +323,8 @@ impl Work for Step {
                     results.push((name.to_owned(), snapshot(&moment)?));
                 }
             }
-            if let Some(loss) = loss {
-                let loss = Tensor::new(&[loss as f32], &candle_core::Device::Cpu)?;
-                results.push(("loss".to_owned(), loss));
-            }
+            let loss = Tensor::new(&[loss as f32], &candle_core::Device::Cpu)?;
+            results.push(("loss".to_owned(), loss));
             return Ok(results);
         }
         let pairs = self.parameters().into_iter().zip(before?);

@@ -1,10 +1,13 @@
 //! What was set, and by whom: the values of merged layers as a flat list, and where each path
 //! stands in the reference.
 
+use std::collections::BTreeSet;
+use std::sync::LazyLock;
+
 use config::{Value, ValueKind};
 
-use crate::config::settings::{self, Setting};
-use crate::config::value::{self, DEFAULT, Table, typed};
+use crate::config::settings::{self, SectionDoc, Setting};
+use crate::config::value::{self, Table};
 
 /// A value that was set.
 #[derive(Clone, Debug)]
@@ -42,12 +45,26 @@ impl Given {
     }
 }
 
+impl Given {
+    /// Names of the further sets that a user gave, also with nothing but defaults.
+    pub(super) fn extra_data(&self) -> BTreeSet<&str> {
+        let sets = self.leaves.iter().filter_map(|leaf| match &leaf.steps[..] {
+            [first, name, ..] if first == "extra_data" && leaf.is_by_user() => Some(name.as_str()),
+            _ => None,
+        });
+        sets.collect()
+    }
+}
+
 impl Leaf {
     fn is_wish(&self) -> bool {
-        let user = ["file ", "environment ", "`--"];
-        let by_user = user.iter().any(|start| self.origin.starts_with(start));
         let short = self.steps[0] == "training";
-        by_user && (short || !self.is_default())
+        self.is_by_user() && (short || !self.is_default())
+    }
+
+    fn is_by_user(&self) -> bool {
+        let user = ["file ", "environment ", "`--"];
+        user.iter().any(|start| self.origin.starts_with(start))
     }
 
     /// Whether the value is the default of its setting, of any of the kinds it may belong to.
@@ -64,7 +81,7 @@ impl Leaf {
         let found = find(place, key);
         let own = value::to_toml(&self.value);
         found.filter(|s| !s.default.is_empty()).any(|setting| {
-            let default = value::to_toml(&typed(setting.default, DEFAULT));
+            let default = value::to_toml(&value::default(setting.default));
             match (value::number(&self.value), default.as_float()) {
                 (Some(x), Some(default)) => x == default,
                 _ => own == default,
@@ -74,8 +91,9 @@ impl Leaf {
 }
 
 fn find<'a>(place: &'a str, key: &'a str) -> impl Iterator<Item = &'static Setting> + 'a {
-    settings::sections()
-        .into_iter()
+    static SECTIONS: LazyLock<Vec<SectionDoc>> = LazyLock::new(settings::sections);
+    SECTIONS
+        .iter()
         .filter(move |section| settings::base(section.place) == place)
         .flat_map(|section| section.settings)
         .filter(move |setting| setting.key == key)
@@ -114,7 +132,7 @@ fn is_list_of_tables(items: &[Value]) -> bool {
     !items.is_empty() && items.iter().all(table)
 }
 
-/// Whether a layer in `blocks` names no rule itself.
+/// Whether a layer in `blocks`, or in a block inside of one, names no rule itself.
 fn needs_rule(blocks: &Value) -> bool {
     let ValueKind::Array(blocks) = &blocks.kind else {
         return false;
@@ -123,12 +141,9 @@ fn needs_rule(blocks: &Value) -> bool {
         let ValueKind::Table(block) = &block.kind else {
             return false;
         };
-        let inner = match block.get("residual").map(|r| &r.kind) {
-            Some(ValueKind::Table(residual)) => residual.get("blocks"),
-            _ => None,
-        };
-        let own = block.contains_key("layer") && !block.contains_key("rule");
-        own || inner.is_some_and(needs_rule)
+        let mut needs = block.contains_key("layer") && !block.contains_key("rule");
+        value::each_inside(&mut block.clone(), &mut |inner| needs |= needs_rule(inner));
+        needs
     })
 }
 
@@ -142,6 +157,7 @@ pub fn locate<'a>(steps: &[&'a str]) -> Option<(&'static str, &'a str)> {
         ["data", ref rest @ ..] | ["extra_data", _, ref rest @ ..] => match *rest {
             ["augment", key] => Some(("data.augment", key)),
             ["options", _] => Some(("data", "options")),
+            ["parts", _] => Some(("data", "parts")),
             [key] => Some(("data", key)),
             _ => None,
         },
@@ -151,6 +167,7 @@ pub fn locate<'a>(steps: &[&'a str]) -> Option<(&'static str, &'a str)> {
         ["training", "gradient", ref rest @ ..] if !rest.is_empty() => {
             phase("training.gradient", rest)
         }
+        ["network", key] => Some(("network", key)),
         ["training", key] => Some(("training", key)),
         ["phases", _, ref rest @ ..] => phase("phases[]", rest),
         ["output", key] => Some(("output", key)),
@@ -166,6 +183,11 @@ fn block<'a>(steps: &[&'a str]) -> Option<(&'static str, &'a str)> {
         ["pool", key] => Some(("blocks[].pool", key)),
         ["residual", "blocks", _, ref rest @ ..] => block(rest),
         ["residual", key] => Some(("blocks[].residual", key)),
+        ["side", "blocks", _, ref rest @ ..] => block(rest),
+        ["side", key] => Some(("blocks[].side", key)),
+        ["graph", _, "from", _, "blocks", _, ref rest @ ..] => block(rest),
+        ["graph", _, "from", _, key] => Some(("blocks[].graph[].from[]", key)),
+        ["graph", _, key] => Some(("blocks[].graph[]", key)),
         [key] => Some(("blocks[]", key)),
         _ => None,
     }
@@ -173,7 +195,9 @@ fn block<'a>(steps: &[&'a str]) -> Option<(&'static str, &'a str)> {
 
 fn phase<'a>(place: &'static str, steps: &[&'a str]) -> Option<(&'static str, &'a str)> {
     match *steps {
-        ["optimizer", key] => Some(("phases[].optimizer", key)),
+        ["optimizer", key] | ["groups", _, "optimizer", key] => Some(("phases[].optimizer", key)),
+        ["groups", _, key] => Some(("phases[].groups[]", key)),
+        ["gradient_clip", "norm"] => Some((place, "gradient_clip")),
         ["schedule", key] => Some(("phases[].schedule", key)),
         ["local_rate", key] => Some(("phases[].local_rate", key)),
         ["stop", key] => Some(("phases[].stop", key)),

@@ -56,6 +56,14 @@ pub fn check(
             ));
         }
     }
+    for name in given.extra_data() {
+        let is_told = told.contains(&format!("extra_data.{name}"));
+        if !is_told && !plan.phases.iter().any(|phase| phase.data == name) {
+            warnings.add(format!(
+                "`extra_data.{name}` has no effect: no phase has `data = \"{name}\"`"
+            ));
+        }
+    }
     unread::missing_folders(plan, warnings);
     unread::empty_augmentation(plan, sources, warnings);
     Ok(())
@@ -73,6 +81,11 @@ impl<'a> Scene<'a> {
                     .training(leaf, part, key, sources)?
                     .map(|why| (whole(), why)));
             }
+            // Hyperparameters of the shared rule go with it.
+            ["rule", _, ..] => {
+                let why = unread::rule_for_nobody(&self)?;
+                return Ok(why.map(|why| ("rule".to_owned(), why)));
+            }
             ["extra_data", name, ..] => {
                 if !plan.phases.iter().any(|phase| phase.data == name) {
                     let why = format!("no phase has `data = \"{name}\"`");
@@ -81,6 +94,9 @@ impl<'a> Scene<'a> {
                 let set = plan.extra_data.get_key_value(name);
                 let set = set.map(|(name, set)| (name.as_str(), set));
                 Self { set, ..self }.why(leaf)?
+            }
+            ["data", "parts", name] if plan.phases.iter().all(|phase| phase.data != name) => {
+                Some(format!("no phase has `data = \"{name}\"`"))
             }
             ["data", ..] => {
                 let set = Some(("train", &plan.data));

@@ -17,6 +17,7 @@ const AUGMENT: &str = "augmentation of training images";
 const NETWORK: &str = "the network";
 const STEP: &str = "each training step";
 const PHASES: &str = "the order of phases";
+const DRIVES_BLOCK: &str = "a phase that is driven by the loss trains the block";
 const LOSS_ONLY: &str = "phases with `drive = \"gradient\"` or `\"both\"`";
 const AUGMENTED: &str = "phases on the set with `augment = true`";
 const KEPT: &str = "the output of a frozen prefix is kept";
@@ -37,6 +38,7 @@ const TOP: &[Reader] = &[
         Ok(None)
     }),
     always("blocks", NETWORK),
+    always("network", NETWORK),
     always("init_from", "the start of a run"),
     always(
         "init_blocks",
@@ -65,9 +67,21 @@ const DATA: &[Reader] = &[
     Reader::only("root", LOAD, "the set lies on disk", why::root_of_memory),
     always("validation", LOAD),
     Reader::only(
+        "parts",
+        LOAD,
+        "in `data`; a phase has the part as its `data`",
+        why::parts_of_extra,
+    ),
+    Reader::only(
+        "parts_order",
+        LOAD,
+        "with `parts`",
+        why::order_without_parts,
+    ),
+    Reader::only(
         "split_seed",
         LOAD,
-        "with `validation`, `limit_train` or `limit_test`",
+        "with `validation`, `parts`, `limit_train` or `limit_test`",
         why::split_without_choice,
     ),
     always("limit_train", LOAD),
@@ -76,6 +90,12 @@ const DATA: &[Reader] = &[
         "evaluation",
         "in `data`, not in `extra_data`",
         why::test_part_of_extra,
+    ),
+    Reader::only(
+        "stratify",
+        LOAD,
+        "with `validation`, `limit_train` or `limit_test`, of classes",
+        why::split_without_choice,
     ),
     always("classes", LOAD),
     always("normalize", LOAD),
@@ -142,6 +162,24 @@ const DATA_AUGMENT: &[Reader] = &[
         why::padding_without_crop,
     ),
     Reader::only("noise", AUGMENT, AUGMENTED, why::augment_without_phase),
+    Reader::only("cutout", AUGMENT, AUGMENTED, why::augment_without_phase),
+];
+
+const CELLS: &[Reader] = &[
+    always("genotype", NETWORK),
+    always("channels", NETWORK),
+    always("cells", NETWORK),
+    always("stem", NETWORK),
+    always("rule_scope", NETWORK),
+    always("rule", "`rule_scope = \"all\"`; refused without"),
+    always("auxiliary", STEP),
+    always("drop_path", STEP),
+    Reader::only(
+        "drop_path_ramp",
+        STEP,
+        "`drop_path` is above 0",
+        why::ramp_without_drop_path,
+    ),
 ];
 
 const BLOCK: &[Reader] = &[
@@ -175,8 +213,11 @@ const BLOCK: &[Reader] = &[
     always("activation", NETWORK),
     always("norm_after", NETWORK),
     always("pool", NETWORK),
+    always("transform", NETWORK),
     always("residual", NETWORK),
     always("graph", NETWORK),
+    Reader::only("side", STEP, DRIVES_BLOCK, why::head_without_loss),
+    Reader::only("recompute", STEP, DRIVES_BLOCK, why::recompute_without_loss),
 ];
 
 const NORM: &[Reader] = &[
@@ -211,7 +252,18 @@ const POOL: &[Reader] = &[
         "the window does not cover the whole map",
         why::stride_of_global_pool,
     ),
-    always("padding", NETWORK),
+    Reader::only(
+        "padding",
+        NETWORK,
+        "the window does not cover the whole map",
+        why::padding_of_global_pool,
+    ),
+    Reader::only(
+        "count_include_pad",
+        NETWORK,
+        "`avg` with `padding`",
+        why::nothing_to_count,
+    ),
 ];
 
 const RESIDUAL: &[Reader] = &[always("blocks", NETWORK), always("shortcut", NETWORK)];
@@ -222,7 +274,29 @@ const NODE: &[Reader] = &[
     always("from", NETWORK),
 ];
 
-const EDGE: &[Reader] = &[always("source", NETWORK), always("blocks", NETWORK)];
+const EDGE: &[Reader] = &[
+    always("source", NETWORK),
+    always("blocks", NETWORK),
+    Reader::only(
+        "drop_path",
+        STEP,
+        "a phase trains the block",
+        why::drop_path_untrained,
+    ),
+];
+
+const TRANSFORM: &[Reader] = &[
+    always("kind", NETWORK),
+    always("stride", "`zero`; refused for `shift`"),
+    always("by", "`shift`; refused for `zero`"),
+];
+
+const SIDE: &[Reader] = &[
+    Reader::only("weight", STEP, DRIVES_BLOCK, why::head_without_loss),
+    Reader::only("blocks", STEP, DRIVES_BLOCK, why::head_without_loss),
+];
+
+const DROP_PATH: &[Reader] = &[always("p", STEP), always("ramp", STEP)];
 
 const TRAINING: &[Reader] = &[
     always("mode", PHASES),
@@ -256,9 +330,13 @@ const GRADIENT: &[Reader] = &[
     EVALUATE_EVERY,
     LOSS,
     OPTIMIZER_TABLE,
+    GROUPS,
     SCHEDULE,
+    WARMUP_EPOCHS,
+    WARMUP_STEPS,
     GRADIENT_CLIP,
     CLASS_WEIGHTS,
+    LABEL_SMOOTHING,
     STOP_EARLY,
     always("cache", FEATURES),
 ];
@@ -266,8 +344,10 @@ const GRADIENT: &[Reader] = &[
 const EVALUATE_EVERY: Reader = always("evaluate_every", EPOCH_END);
 const STOP_EARLY: Reader = always("stop", EPOCH_END);
 const OPTIMIZER_TABLE: Reader = Reader::only("optimizer", STEP, LOSS_ONLY, why::not_driven);
+const GROUPS: Reader = Reader::only("groups", STEP, LOSS_ONLY, why::not_driven);
 const GRADIENT_CLIP: Reader = Reader::only("gradient_clip", STEP, LOSS_ONLY, why::not_driven);
 const CLASS_WEIGHTS: Reader = always("class_weights", "the loss; refused in local phases");
+const LABEL_SMOOTHING: Reader = always("label_smoothing", "the loss; refused in local phases");
 /// Warned about with the set it belongs to.
 const AUGMENT_FLAG: Reader =
     Reader::only("augment", LOADER, "the set has an `augment`", |_| Ok(None));
@@ -283,6 +363,9 @@ const SCHEDULE: Reader = Reader::only(
     "the phase is driven by the loss and long enough for a change",
     why::schedule_without_change,
 );
+const WARMUP_EPOCHS: Reader =
+    Reader::only("warmup_epochs", STEP, LOSS_ONLY, why::warm_up_without_end);
+const WARMUP_STEPS: Reader = Reader::only("warmup_steps", STEP, LOSS_ONLY, why::not_driven);
 const LOCAL_RATE: Reader = Reader::only(
     "local_rate",
     STEP,
@@ -309,12 +392,16 @@ const PHASE: &[Reader] = &[
     EVALUATE_EVERY,
     LOSS,
     OPTIMIZER_TABLE,
+    GROUPS,
     SCHEDULE,
+    WARMUP_EPOCHS,
+    WARMUP_STEPS,
     LOCAL_RATE,
     STOP_EARLY,
     NEURON_LABELS,
     GRADIENT_CLIP,
     CLASS_WEIGHTS,
+    LABEL_SMOOTHING,
     always("cache", FEATURES),
 ];
 
@@ -326,6 +413,12 @@ const OPTIMIZER: &[Reader] = &[
     Reader::only("eps", STEP, LOSS_ONLY, why::not_driven),
     Reader::only("weight_decay", STEP, LOSS_ONLY, why::not_driven),
     Reader::only("decoupled_decay", STEP, LOSS_ONLY, why::not_driven),
+];
+
+const GROUP: &[Reader] = &[
+    Reader::only("prefixes", STEP, LOSS_ONLY, why::not_driven),
+    Reader::only("roles", STEP, LOSS_ONLY, why::not_driven),
+    Reader::only("optimizer", STEP, LOSS_ONLY, why::not_driven),
 ];
 
 const SCHEDULES: &[Reader] = &[
@@ -395,11 +488,16 @@ pub const PLACES: &[Place] = &[
     place("blocks[].residual", RESIDUAL),
     place("blocks[].graph[]", NODE),
     place("blocks[].graph[].from[]", EDGE),
+    place("blocks[].graph[].from[].drop_path", DROP_PATH),
+    place("blocks[].transform", TRANSFORM),
+    place("blocks[].side", SIDE),
+    place("network", CELLS),
     place("training", TRAINING),
     place("training.local", LOCAL),
     place("training.gradient", GRADIENT),
     place("phases[]", PHASE),
     place("phases[].optimizer", OPTIMIZER),
+    place("phases[].groups[]", GROUP),
     place("phases[].schedule", SCHEDULES),
     place("phases[].local_rate", LOCAL_RATES),
     place("phases[].stop", STOP),

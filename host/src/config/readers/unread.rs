@@ -1,14 +1,16 @@
 //! The conditions under which nothing reads a setting, each with its reason and what to do.
 
 use super::super::context::Credit;
-use super::super::plan::{Drive, MapPlan, PhasePlan, RunPlan, SchedulePlan};
+use super::super::plan::{
+    BlockPlan, Drive, MapPlan, PhasePlan, PoolKind, RunPlan, SchedulePlan, Warmup,
+};
 use super::super::resolve::expand::Source;
 use super::reader::Scene;
 use crate::Result;
 use crate::config::Warnings;
 use crate::data::DataPlan;
-use crate::plan::every_block;
 use crate::plan::rates::softhebb_thresholds;
+use crate::plan::{PartsOrder, every_block};
 
 /// What a condition finds.
 type Why = Result<Option<String>>;
@@ -66,10 +68,25 @@ pub(super) fn split_without_choice(scene: &Scene<'_>) -> Why {
         return Ok(None);
     };
     let test = name == "train" && set.limit_test.is_some();
-    let chosen = set.validation > 0.0 || set.limit_train.is_some() || test;
+    let parts = name == "train" && !set.parts.is_empty() && set.parts_order == PartsOrder::Random;
+    let chosen = set.validation > 0.0 || set.limit_train.is_some() || test || parts;
     because(
         !chosen,
         "no samples are chosen at random; set `validation`, `limit_train` or `limit_test`",
+    )
+}
+
+pub(super) fn parts_of_extra(scene: &Scene<'_>) -> Why {
+    because(
+        scene.set.is_some_and(|(name, _)| name != "train"),
+        "phases take parts of `data` alone; set `data.parts`",
+    )
+}
+
+pub(super) fn order_without_parts(scene: &Scene<'_>) -> Why {
+    because(
+        scene.set.is_some_and(|(_, set)| set.parts.is_empty()),
+        "there are no parts; set `parts`",
     )
 }
 
@@ -94,10 +111,13 @@ pub(super) fn prefetch_without_threads(scene: &Scene<'_>) -> Why {
     )
 }
 
-/// Phases of the plan on the set of `scene`.
+/// Phases of the plan on the set of `scene`, or on a part of it.
 fn on_set<'a>(scene: &Scene<'a>) -> impl Iterator<Item = &'a PhasePlan> {
-    let name = scene.set.map_or("", |(name, _)| name);
-    scene.plan.phases.iter().filter(move |p| p.data == name)
+    let (plan, name) = (scene.plan, scene.set.map_or("", |(name, _)| name));
+    let of_main = move |p: &PhasePlan| name == "train" && plan.data.parts.contains_key(&p.data);
+    plan.phases
+        .iter()
+        .filter(move |p| p.data == name || of_main(p))
 }
 
 fn overruled(scene: &Scene<'_>, differs: impl Fn(&PhasePlan, &DataPlan) -> bool) -> Why {
@@ -156,6 +176,32 @@ pub(super) fn affine_without_gradient(scene: &Scene<'_>) -> Why {
     )
 }
 
+/// Whether no phase that is driven by the loss trains the block.
+fn is_undriven(scene: &Scene<'_>) -> bool {
+    scene.block.is_some() && !training(scene).iter().any(|p| p.drive != Drive::Local)
+}
+
+pub(super) fn head_without_loss(scene: &Scene<'_>) -> Why {
+    because(
+        is_undriven(scene),
+        "no phase that is driven by the loss trains this block, so the head is never run",
+    )
+}
+
+pub(super) fn recompute_without_loss(scene: &Scene<'_>) -> Why {
+    because(
+        is_undriven(scene),
+        "no phase that is driven by the loss trains this block, so nothing of it is kept",
+    )
+}
+
+pub(super) fn drop_path_untrained(scene: &Scene<'_>) -> Why {
+    because(
+        scene.block.is_some() && training(scene).is_empty(),
+        "no phase trains this block, and evaluation drops nothing",
+    )
+}
+
 pub(super) fn dilation_of_points(scene: &Scene<'_>) -> Why {
     let layer = scene.block.and_then(|block| block.layer.as_ref());
     because(
@@ -184,9 +230,27 @@ pub(super) fn mode_without_padding(scene: &Scene<'_>) -> Why {
 pub(super) fn stride_of_global_pool(scene: &Scene<'_>) -> Why {
     let pool = scene.block.and_then(|block| block.pool.as_ref());
     because(
-        pool.is_some_and(|p| p.kernel == [0, 0] && p.stride != [1, 1] && p.padding == [0, 0]),
+        pool.is_some_and(|p| p.kernel == [0, 0] && p.stride != [1, 1]),
         "the window covers the whole map",
     )
+}
+
+pub(super) fn padding_of_global_pool(scene: &Scene<'_>) -> Why {
+    let pool = scene.block.and_then(|block| block.pool.as_ref());
+    because(
+        pool.is_some_and(|p| p.kernel == [0, 0] && p.padding != [0, 0]),
+        "the window covers the whole map",
+    )
+}
+
+pub(super) fn nothing_to_count(scene: &Scene<'_>) -> Why {
+    let Some(pool) = scene.block.and_then(|block| block.pool.as_ref()) else {
+        return Ok(None);
+    };
+    if pool.kind == PoolKind::Max {
+        return because(true, "a maximum never takes the padding");
+    }
+    because(pool.padding == [0, 0], "nothing is padded; set `padding`")
 }
 
 /// The own rate of a local rule where every phase that trains it sets another one.
@@ -287,13 +351,36 @@ pub(super) fn schedule_without_change(scene: &Scene<'_>) -> Why {
                 "`softhebb` halves the rate in phases of 20 epochs and more, and this one has {epochs}"
             ),
         ),
-        SchedulePlan::Cosine { .. } if epochs == 1 => because(
-            true,
-            "`cosine` moves the rate between epochs, and the phase has one",
-        ),
+        SchedulePlan::Cosine { .. }
+        | SchedulePlan::Linear { .. }
+        | SchedulePlan::Exponential { .. }
+            if epochs == 1 =>
+        {
+            because(
+                true,
+                "it moves the rate between epochs, and the phase has one",
+            )
+        }
         SchedulePlan::Steps { epochs: at, .. } => because(
             !at.iter().any(|at| epochs == 0 || *at < epochs),
             format!("the rate falls after none of the phase's {epochs} epochs"),
+        ),
+        _ => Ok(None),
+    }
+}
+
+pub(super) fn warm_up_without_end(scene: &Scene<'_>) -> Why {
+    let why = not_driven(scene)?;
+    let (None, Some(phase)) = (&why, scene.phase) else {
+        return Ok(why);
+    };
+    match phase.warmup() {
+        Some(Warmup::Epochs(of)) => because(
+            phase.epochs > 0 && of > phase.epochs,
+            format!(
+                "in part: the phase ends after {} epochs, before the warm-up does",
+                phase.epochs
+            ),
         ),
         _ => Ok(None),
     }
@@ -336,10 +423,7 @@ pub(super) fn nothing_kept(scene: &Scene<'_>) -> Why {
         return because(true, "no frozen block stands before those that learn");
     }
     let augmented = |p: &PhasePlan| {
-        let set = match p.data.as_str() {
-            "train" => Some(&plan.data),
-            name => plan.extra_data.get(name),
-        };
+        let set = plan.data_of(&p.data);
         p.augment && set.is_some_and(|set| !set.augment.is_none())
     };
     let here = plan.phases.iter().position(|p| p.name == phase.name);
@@ -386,12 +470,10 @@ pub(super) fn missing_folders(plan: &RunPlan, warnings: &mut Warnings) {
 /// Phases that augment samples of a set without augmentation.
 pub(super) fn empty_augmentation(plan: &RunPlan, sources: &[Source], warnings: &mut Warnings) {
     for phase in plan.phases.iter().filter(|p| p.augment) {
-        let (path, set) = match phase.data.as_str() {
-            "train" => ("data.augment".to_owned(), Some(&plan.data)),
-            name => (
-                format!("extra_data.{name}.augment"),
-                plan.extra_data.get(name),
-            ),
+        let set = plan.data_of(&phase.data);
+        let path = match plan.extra_data.contains_key(&phase.data) {
+            true => format!("extra_data.{}.augment", phase.data),
+            false => "data.augment".to_owned(),
         };
         if set.is_some_and(|set| set.augment.is_none()) {
             let phase = match sources {
@@ -399,8 +481,18 @@ pub(super) fn empty_augmentation(plan: &RunPlan, sources: &[Source], warnings: &
                 _ => format!("`augment` of phase `{}`", phase.name),
             };
             warnings.add(format!(
-                "{phase} has no effect: `{path}` changes nothing; set `flip`, `crop` or `noise` there"
+                "{phase} has no effect: `{path}` changes nothing; set `flip`, `crop`, `noise` or `cutout` there"
             ));
         }
     }
+}
+
+/// Without a probability there is nothing to grow.
+pub(super) fn ramp_without_drop_path(scene: &Scene<'_>) -> Result<Option<String>> {
+    let dropped = |b: &BlockPlan| {
+        let nodes = b.graph.iter().flat_map(|g| &g.nodes);
+        nodes.flat_map(|n| &n.from).any(|e| e.drop_path.is_some())
+    };
+    let all = scene.plan.blocks.iter().any(dropped);
+    Ok((!all).then(|| "`network.drop_path` is 0".to_owned()))
 }

@@ -6,13 +6,13 @@ use crate::config::check;
 use crate::config::context::{Credit, PlanContext, RuleSchema};
 use crate::config::numbers;
 use crate::config::section::{Section, join};
-use crate::config::settings::{BLOCK, EDGE, NODE, POOL, RESIDUAL};
+use crate::config::settings::{BLOCK, EDGE, NODE, POOL, RESIDUAL, SIDE};
 use crate::config::shown::Shown;
 use crate::config::value::{self, DEFAULT, Table};
 use crate::plan::define::Field;
 use crate::plan::{
     BlockPlan, EdgePlan, GraphPlan, LayerPlan, MapPlan, NodePlan, ParamValue, PoolPlan,
-    ResidualPlan,
+    ResidualPlan, SidePlan, TransformPlan,
 };
 use crate::{Error, Result};
 
@@ -67,10 +67,15 @@ fn block(path: &str, table: Table, context: &dyn PlanContext) -> Result<(BlockPl
     let pool = read_pool(&mut s)?;
     let residual = read_residual(&mut s, context)?;
     let graph = read_graph(&mut s, context)?;
+    let transform: Option<TransformPlan> = Field::read(&mut s, "transform")?;
+    let side = read_side(&mut s, context)?;
+    // Shown only where it is set: it changes no result.
+    let recompute = s.opt_flag("recompute")?.unwrap_or(false);
     let insides = [
         ("layer", layer.is_some()),
         ("residual", residual.is_some()),
         ("graph", graph.is_some()),
+        ("transform", transform.is_some()),
     ];
     if let [(a, _), (b, _), ..] = insides.iter().filter(|(_, is)| *is).collect::<Vec<_>>()[..] {
         return Err(Error::usage(format!("`{path}` has both `{a}` and `{b}`"))
@@ -90,6 +95,9 @@ fn block(path: &str, table: Table, context: &dyn PlanContext) -> Result<(BlockPl
         pool,
         residual,
         graph,
+        transform,
+        side,
+        recompute,
     };
     Ok((plan, s.close()))
 }
@@ -223,7 +231,9 @@ fn conv(s: &mut Section) -> Result<MapPlan> {
     ];
     let padding = s.sides("padding", same)?;
     let groups = s.whole("groups")? as usize;
-    let padding_mode = s.choice("padding_mode")?;
+    let mode: String = s.choice("padding_mode")?;
+    let unknown = |()| Error::internal(format!("`{mode}` is not a padding mode"));
+    let padding_mode = mode.parse().map_err(unknown)?;
     Ok(MapPlan::Conv {
         kernel,
         stride,
@@ -297,13 +307,31 @@ fn read_pool(s: &mut Section) -> Result<Option<PoolPlan>> {
         }
     };
     let padding = p.pair("padding")?;
+    let count_include_pad = p.flag("count_include_pad")?;
     s.show_table("pool", p.close());
     Ok(Some(PoolPlan {
         kind,
         kernel,
         stride,
         padding,
+        count_include_pad,
     }))
+}
+
+fn read_side(s: &mut Section, context: &dyn PlanContext) -> Result<Option<SidePlan>> {
+    let path = s.at("side");
+    let Some(table) = s.table("side")? else {
+        return Ok(None);
+    };
+    let mut r = Section::open(&path, table, SIDE)?;
+    let weight = r.number("weight")?;
+    let blocks = blocks(&mut r, context)?;
+    if blocks.is_empty() {
+        return Err(Error::usage(format!("`{path}.blocks` is empty"))
+            .hint("end the head in a dense layer with `out = \"classes\"`"));
+    }
+    s.show_table("side", r.close());
+    Ok(Some(SidePlan { weight, blocks }))
 }
 
 fn read_residual(s: &mut Section, context: &dyn PlanContext) -> Result<Option<ResidualPlan>> {
@@ -349,7 +377,11 @@ fn read_edges(n: &mut Section, context: &dyn PlanContext) -> Result<Vec<EdgePlan
         let mut e = Section::open(&join(&list, &i.to_string()), table, EDGE)?;
         let source = e.text("source")?;
         let blocks = blocks(&mut e, context)?;
-        edges.push(EdgePlan { source, blocks });
+        let drop_path = Field::read(&mut e, "drop_path")?;
+        edges.push(EdgePlan {
+            drop_path,
+            ..EdgePlan::new(source, blocks)
+        });
         shown.push(e.close());
     }
     n.show_tables("from", shown);

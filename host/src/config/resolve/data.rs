@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use config::ValueKind;
+use config::{Value, ValueKind};
 
 use crate::config::section::{Section, join, unknown_among};
 use crate::config::settings::{AUGMENT, DATA_SET, Kind, Setting};
@@ -12,6 +12,7 @@ use crate::config::shown::Shown;
 use crate::config::value::is_table;
 use crate::config::value::{self, DEFAULT, Table, make};
 use crate::data::DataPlan;
+use crate::plan::PartRange;
 use crate::{Error, Result};
 
 /// Reads `data`.
@@ -97,6 +98,25 @@ fn read_values(path: &str, table: Table, settings: &'static [Setting]) -> Result
                 .opt_pair(&key)?
                 .map(|pair| make(list(&pair.map(|n| n as u64)), &from)),
             Kind::Wholes => Some(make(list(&s.wholes(&key)?), &from)),
+            Kind::Described if key == "parts" => Some(ranges(&join(path, &key), v)?),
+            Kind::Numbers => {
+                let number = |v: &Value| value::number(v).is_some_and(f64::is_finite);
+                list_of(&s.at(&key), v, "numbers in brackets", number)?;
+                Some(v.clone())
+            }
+            Kind::Labels => {
+                let label = |v: &Value| {
+                    let number = value::integer(v).is_some_and(|n| u32::try_from(n).is_ok());
+                    number || value::text(v).is_some()
+                };
+                list_of(
+                    &s.at(&key),
+                    v,
+                    "labels or names of classes in brackets",
+                    label,
+                )?;
+                Some(v.clone())
+            }
             Kind::Table("data.augment") => {
                 let inner = s.table(&key)?;
                 let inner = inner.map(|t| read_values(&join(path, &key), t, AUGMENT));
@@ -109,6 +129,49 @@ fn read_values(path: &str, table: Table, settings: &'static [Setting]) -> Result
         }
     }
     Ok(out)
+}
+
+/// `value` where it is a table of ranges.
+fn ranges(path: &str, value: &Value) -> Result<Value> {
+    let ValueKind::Table(parts) = &value.kind else {
+        return Err(Error::usage(format!(
+            "`{path}` is {}, expected a table of ranges (from {})",
+            value::describe(value),
+            value::origin(value)
+        ))
+        .hint("such as `parts = { weights = \":50%\", alphas = \"50%:\" }`"));
+    };
+    for (name, range) in parts {
+        let wrong = |what: String| {
+            let from = value::origin(range);
+            Error::usage(format!("`{}` {what} (from {from})", join(path, name)))
+        };
+        match value::text(range) {
+            Some(text) => drop(text.parse::<PartRange>().map_err(wrong)?),
+            None => {
+                let found = value::describe(range);
+                return Err(wrong(format!(
+                    "is {found}, expected a range such as `:50%`"
+                )));
+            }
+        }
+    }
+    Ok(value.clone())
+}
+
+/// Refuses anything but a list of what is `right`.
+fn list_of(path: &str, v: &Value, expected: &str, right: impl Fn(&Value) -> bool) -> Result<()> {
+    let wrong = match &v.kind {
+        ValueKind::Array(items) => match items.iter().find(|item| !right(item)) {
+            Some(item) => format!("`{path}` has {} in it", value::describe(item)),
+            None => return Ok(()),
+        },
+        _ => format!("`{path}` is {}", value::describe(v)),
+    };
+    let from = value::origin(v);
+    Err(Error::usage(format!(
+        "{wrong}, expected {expected} (from {from})"
+    )))
 }
 
 fn read(path: &str, table: Table, from: &str) -> Result<DataPlan> {

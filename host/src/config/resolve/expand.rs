@@ -92,10 +92,12 @@ impl Shared {
             "local" => self.local.clone(),
             _ => self.gradient.clone(),
         };
-        // The loss does not drive a taught phase: it has no metrics of it to stop by, nor weights.
+        // The loss does not drive a taught phase: it has no metrics of it to stop by, nor weights
+        // or smoothing.
         if taught {
             table.remove("stop");
             table.remove("class_weights");
+            table.remove("label_smoothing");
         }
         // A simultaneous phase also has what only local phases have.
         if drive == "both" || taught {

@@ -6,6 +6,7 @@ mod blocks;
 mod data;
 pub(super) mod expand;
 mod init;
+mod network;
 mod phases;
 
 use std::collections::BTreeSet;
@@ -113,6 +114,8 @@ pub fn resolve(sources: &layers::Sources, context: &dyn PlanContext) -> Result<R
 /// Usage, data or plugin error; nothing has run.
 pub fn resolve_table(table: Table, context: &dyn PlanContext) -> Result<Resolved> {
     let given = Given::of(&table);
+    let preset = preset_of(&table);
+    let (table, of_cells) = network::expanded(table)?;
     let inherited = phases::Inherited::of(&table);
     let mut top = Section::open("", shared_rule(spelled_once(table)), TOP)?;
     let name = top.text("name")?;
@@ -134,8 +137,10 @@ pub fn resolve_table(table: Table, context: &dyn PlanContext) -> Result<Resolved
     let extra_data = data::extra(&mut top)?;
     let blocks = blocks::blocks(&mut top, context)?;
     if blocks.is_empty() {
-        return Err(Error::usage("the network has no blocks")
-            .hint("write `[[blocks]]`, or name a preset (`biorule config presets`)"));
+        return Err(no_blocks(&preset));
+    }
+    if of_cells && let Some(shape) = context.dataset(&data)? {
+        crate::search::network::check_images(&blocks, &shape)?;
     }
     let init = init::init(&mut top, &blocks)?;
     let (phases, sources) = if top.has("phases") {
@@ -172,6 +177,30 @@ pub fn resolve_table(table: Table, context: &dyn PlanContext) -> Result<Resolved
         shown: top.close(),
         warnings,
     })
+}
+
+/// The preset that values of merged layers come from, where any does.
+fn preset_of(table: &Table) -> Option<String> {
+    let mut origins = table.values().map(value::origin);
+    origins.find_map(|from| {
+        let name = from.strip_prefix("preset `")?.strip_suffix('`')?;
+        Some(name.to_owned())
+    })
+}
+
+/// The error for a plan without a network. Some presets are only data and training, to be laid on
+/// top of one that is a network.
+fn no_blocks(preset: &Option<String>) -> Error {
+    match preset {
+        Some(name) => Error::usage(format!(
+            "preset `{name}` is data and training without a network, and nothing else has blocks"
+        ))
+        .hint(format!(
+            "lay it on top of a network: `--preset softhebb/2SoftHebbCnnCIFAR --preset {name}`, or write `[[blocks]]`"
+        )),
+        None => Error::usage("the network has no blocks")
+            .hint("write `[[blocks]]`, or name a preset (`biorule config presets`)"),
+    }
 }
 
 /// `seed = n` as `seeds = [n]`, for tables that did not pass through layers.

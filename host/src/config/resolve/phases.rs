@@ -7,8 +7,8 @@ use config::{Value, ValueKind};
 use crate::config::section::{Section, join};
 use crate::config::shown::Shown;
 use crate::config::value::{self, DEFAULT, Table};
-use crate::plan::PhasePlan;
 use crate::plan::define::Described;
+use crate::plan::{GroupPlan, PhasePlan};
 use crate::{Error, Result};
 
 /// Settings of a data set that hold for every phase on it that says nothing else.
@@ -29,6 +29,13 @@ impl Inherited {
         };
         let mut sets = BTreeMap::new();
         if let Some(data) = top.get("data") {
+            let parts = match &data.kind {
+                ValueKind::Table(data) => data.get("parts").map(|parts| &parts.kind),
+                _ => None,
+            };
+            if let Some(ValueKind::Table(parts)) = parts {
+                sets.extend(parts.keys().map(|name| (name.clone(), chosen(data))));
+            }
             sets.insert("train".to_owned(), chosen(data));
         }
         if let Some(ValueKind::Table(extra)) = top.get("extra_data").map(|v| &v.kind) {
@@ -76,6 +83,14 @@ pub(super) fn phases(
 fn phase(path: &str, table: Table) -> Result<(PhasePlan, Vec<(String, Shown)>)> {
     let mut s = Section::open(path, table, PhasePlan::SETTINGS)?;
     let plan = PhasePlan::read_all(&mut s)?;
+    check_groups(path, &plan.groups)?;
+    if plan.warmup_epochs > 0 && plan.warmup_steps > 0 {
+        return Err(Error::usage(format!(
+            "`{path}.warmup_epochs` is {} and `warmup_steps` {}: there is one warm-up",
+            plan.warmup_epochs, plan.warmup_steps
+        ))
+        .hint("set one of them to 0"));
+    }
     if let Some(stop) = &plan.stop
         && stop.threshold.is_none()
         && stop.patience.is_none()
@@ -90,4 +105,17 @@ fn phase(path: &str, table: Table) -> Result<(PhasePlan, Vec<(String, Shown)>)> 
         );
     }
     Ok((plan, s.close()))
+}
+
+fn check_groups(path: &str, groups: &[GroupPlan]) -> Result<()> {
+    let of_any = |group: &GroupPlan| group.prefixes.is_empty() && group.roles.is_empty();
+    match groups.iter().position(of_any) {
+        None => Ok(()),
+        Some(i) => Err(Error::usage(format!(
+            "`{path}.groups.{i}` says of no tensor that it has it"
+        ))
+        .hint(
+            "set `prefixes`, such as [\"blocks.head.\"], or `roles`, such as [\"bias\", \"norm\"]",
+        )),
+    }
 }

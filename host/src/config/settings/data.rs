@@ -5,7 +5,7 @@ use super::{Kind, SectionDoc, Setting};
 use crate::data::own;
 use crate::data::registry as data;
 use crate::plan::define::Field;
-use crate::plan::{Padding, ResizeMethod, Scaling};
+use crate::plan::{Padding, PartsOrder, ResizeMethod, Scaling};
 
 /// The settings of `data` and of each entry of `extra_data`.
 pub const DATA_SET: &[Setting] = &[
@@ -29,10 +29,23 @@ pub const DATA_SET: &[Setting] = &[
     )
     .min(0.0),
     Setting::new(
+        "parts",
+        Kind::Described,
+        "{}",
+        "parts of the training samples that `limit_train` and `validation` leave, each a range: `parts = { weights = \":50%\", alphas = \"50%:\" }`; a bound is a number of samples, a share with `%` or a fraction `1/3`, the end is not included; a phase takes one by `data = \"weights\"`",
+    )
+    .source("ranges as in TensorFlow Datasets"),
+    Setting::new(
+        "parts_order",
+        PartsOrder::KIND,
+        "\"random\"",
+        "what `parts` are ranges of: samples in an order drawn under `split_seed`, or as the set stores them (DARTS's halves of CIFAR-10)",
+    ),
+    Setting::new(
         "split_seed",
         Kind::Whole,
         "0",
-        "seed of the choice of samples for `validation` and the limits, apart from the training seed",
+        "seed of the choice of samples for `validation`, `parts` and the limits, apart from the training seed",
     ),
     Setting::new(
         "limit_train",
@@ -45,6 +58,12 @@ pub const DATA_SET: &[Setting] = &[
         Kind::Whole,
         "",
         "use this many test samples, chosen at random",
+    ),
+    Setting::new(
+        "stratify",
+        Kind::Flag,
+        "false",
+        "`limit_train`, `limit_test` and `validation` take from each class its share of the samples",
     ),
     Setting::new(
         "classes",
@@ -156,6 +175,14 @@ pub const AUGMENT: &[Setting] = &[
         "standard deviation of Gaussian noise on each value, on the [0, 1] scale",
     )
     .min(0.0),
+    Setting::new(
+        "cutout",
+        Kind::Whole,
+        "0",
+        "side of a square of zeros (after scaling) around a pixel drawn uniformly, cut off at the border; 0 is none",
+    )
+    .unit("pixels")
+    .source("DeVries and Taylor 2017"),
 ];
 
 /// The options of a user's own set, defined where they are read.
@@ -193,7 +220,7 @@ pub(super) fn sections() -> Vec<SectionDoc> {
         },
         SectionDoc {
             place: "data.augment",
-            doc: "Order: crop, flip, noise. Each change depends on seed, epoch and sample only.",
+            doc: "Order: crop, flip, noise, cutout. Each change depends on seed, epoch and sample only.",
             settings: AUGMENT,
         },
         own(

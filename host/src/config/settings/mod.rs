@@ -4,6 +4,7 @@
 
 mod data;
 mod network;
+mod search;
 mod training;
 
 pub use crate::plan::setting::{Kind, SectionDoc, Setting, base};
@@ -86,6 +87,12 @@ pub const TOP: &[Setting] = &[
         "the network, input first; in a later layer a table `[blocks.NAME]` changes one block",
     ),
     Setting::new(
+        "network",
+        Kind::Table("network"),
+        "",
+        "a network of searched cells, in place of `blocks`",
+    ),
+    Setting::new(
         "rule",
         Kind::Table("blocks[].rule"),
         "",
@@ -145,6 +152,7 @@ pub fn sections() -> Vec<SectionDoc> {
     }];
     all.extend(data::sections());
     all.extend(network::sections());
+    all.extend(search::sections());
     all.extend(training::sections());
     all.push(SectionDoc {
         place: "output",

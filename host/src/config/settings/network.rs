@@ -2,7 +2,9 @@
 
 use super::{Kind, SectionDoc, Setting};
 use crate::plan::define::{Described, Field, Tagged};
-use crate::plan::{ActivationPlan, Join, NormPlan, PoolKind, Shortcut};
+use crate::plan::{
+    ActivationPlan, DropPathPlan, Join, NormPlan, PoolKind, Shortcut, TransformPlan,
+};
 
 /// The settings of one block.
 pub const BLOCK: &[Setting] = &[
@@ -122,6 +124,24 @@ pub const BLOCK: &[Setting] = &[
         "pooling, `\"max 4/2/1\"` for kernel/stride/padding, `\"avg 2\"`, `\"avg global\"`; absent: none",
     ),
     Setting::new(
+        "transform",
+        TransformPlan::KIND,
+        "",
+        "a change of shape in place of a layer: `\"zero\"`, `\"zero 2\"` (every second pixel) or `\"shift 1\"`; absent: none",
+    ),
+    Setting::new(
+        "side",
+        Kind::Table("blocks[].side"),
+        "",
+        "an auxiliary head on the block's output, run in training alone; absent: none",
+    ),
+    Setting::new(
+        "recompute",
+        Kind::Flag,
+        "",
+        "keep only the block's input for the backward pass and compute the rest again: less memory, the same bits; absent: false",
+    ),
+    Setting::new(
         "residual",
         Kind::Table("blocks[].residual"),
         "",
@@ -141,7 +161,7 @@ pub const POOL: &[Setting] = &[
         "kind",
         PoolKind::KIND,
         "",
-        "largest value, or mean with padding counted as zeros",
+        "largest value, or mean",
     ),
     Setting::new(
         "kernel",
@@ -151,6 +171,13 @@ pub const POOL: &[Setting] = &[
     ),
     Setting::new("stride", Kind::Pair, "", "step; absent: the kernel").min(1.0),
     Setting::new("padding", Kind::Pair, "0", "pixels added around"),
+    Setting::new(
+        "count_include_pad",
+        Kind::Flag,
+        "true",
+        "`avg`: the mean is over the whole window, with zeros outside the map; false: over the pixels inside the map",
+    )
+    .source("PyTorch `AvgPool2d(count_include_pad=)`"),
 ];
 
 /// The settings of one node of a graph.
@@ -188,6 +215,30 @@ pub const EDGE: &[Setting] = &[
         Kind::Tables("blocks[]"),
         "",
         "what stands on the edge, in order; absent: nothing, the value arrives unchanged",
+    ),
+    Setting::new(
+        "drop_path",
+        DropPathPlan::KIND,
+        "",
+        "drops the edge for some samples, in training; a number alone is `p`; absent: never",
+    ),
+];
+
+/// The settings of an auxiliary head.
+pub const SIDE: &[Setting] = &[
+    Setting::new(
+        "weight",
+        Kind::Number,
+        "0.4",
+        "factor on the loss of the head, which is added to the network's",
+    )
+    .min(0.0)
+    .source("Liu et al. 2019"),
+    Setting::new(
+        "blocks",
+        Kind::Tables("blocks[]"),
+        "",
+        "the head; it ends in a number for each class",
     ),
 ];
 
@@ -248,5 +299,21 @@ pub(super) fn sections() -> Vec<SectionDoc> {
             NODE,
         ),
         section("blocks[].graph[].from[]", "An edge of a graph.", EDGE),
+        section(
+            "blocks[].graph[].from[].drop_path",
+            "Drop path of an edge.",
+            DropPathPlan::SETTINGS,
+        ),
+        section(
+            "blocks[].transform (zero)",
+            "Zeros in place of the value.",
+            TransformPlan::settings("zero"),
+        ),
+        section(
+            "blocks[].transform (shift)",
+            "The map without its first rows and columns.",
+            TransformPlan::settings("shift"),
+        ),
+        section("blocks[].side", "An auxiliary head.", SIDE),
     ]
 }

@@ -3,7 +3,9 @@
 use super::{Kind, SectionDoc, Setting};
 use crate::plan::define::{Described, Tagged};
 use crate::plan::setting::setting_of;
-use crate::plan::{CachePlan, LocalRatePlan, OptimizerPlan, PhasePlan, SchedulePlan, StopPlan};
+use crate::plan::{
+    CachePlan, GroupPlan, LocalRatePlan, OptimizerPlan, PhasePlan, SchedulePlan, StopPlan,
+};
 
 /// A setting of phases, as `training` has it too.
 const fn phase(key: &str) -> Setting {
@@ -59,9 +61,13 @@ pub const GRADIENT: &[Setting] = &[
     phase("evaluate_every"),
     phase("loss"),
     phase("class_weights"),
+    phase("label_smoothing"),
     phase("gradient_clip"),
     phase("optimizer"),
+    phase("groups"),
     phase("schedule"),
+    phase("warmup_epochs"),
+    phase("warmup_steps"),
     phase("stop"),
     phase("cache"),
 ];
@@ -93,6 +99,11 @@ pub(super) fn sections() -> Vec<SectionDoc> {
             OptimizerPlan::settings("adam"),
         ),
         section(
+            "phases[].groups[]",
+            "Tensors with an optimiser of their own.",
+            GroupPlan::SETTINGS,
+        ),
+        section(
             "phases[].schedule (steps)",
             "`constant` and `softhebb` take nothing.",
             SchedulePlan::settings("steps"),
@@ -101,6 +112,16 @@ pub(super) fn sections() -> Vec<SectionDoc> {
             "phases[].schedule (cosine)",
             "Half a cosine.",
             SchedulePlan::settings("cosine"),
+        ),
+        section(
+            "phases[].schedule (linear)",
+            "lr + (floor − lr)·epoch/epochs.",
+            SchedulePlan::settings("linear"),
+        ),
+        section(
+            "phases[].schedule (exponential)",
+            "lr·gamma^epoch.",
+            SchedulePlan::settings("exponential"),
         ),
         section(
             "phases[].schedule (formula)",

@@ -10,7 +10,7 @@ mod npy;
 mod options;
 mod picture;
 mod raw;
-mod split;
+pub(super) mod split;
 mod store;
 mod table;
 

@@ -246,19 +246,46 @@ pub(crate) fn read(set: &SetInfo, table: &Table) -> Result<Options> {
             }),
         );
     }
-    let options = Options::deserialize(table.clone()).map_err(|e| {
-        Error::usage(format!(
-            "`data.options` of `{}`: {}",
-            set.name,
-            e.message().lines().next().unwrap_or_default()
-        ))
-        .hint(format!(
+    let refused = |text: String| {
+        Error::usage(text).hint(format!(
             "`biorule data show {}` and `biorule config reference` list the options",
             set.name
         ))
+    };
+    // One by one, so that the message can name the key.
+    for (key, value) in table {
+        let one = Table::from_iter([(key.clone(), value.clone())]);
+        if Options::deserialize(one).is_err() {
+            let expected = expected(key);
+            let text = format!("`data.options.{key}` is `{value}`, expected {expected}");
+            return Err(refused(text));
+        }
+    }
+    let options = Options::deserialize(table.clone()).map_err(|e| {
+        let why = e.message().lines().next().unwrap_or_default();
+        refused(format!("`data.options` of `{}`: {why}", set.name))
     })?;
     options.check(set)?;
     Ok(options)
+}
+
+/// What the value of an option looks like, in words.
+fn expected(key: &str) -> &'static str {
+    match key {
+        "files" => "a table of file names",
+        "test" => "a share below 1 or a number of samples",
+        "stratify" | "header" => "`true` or `false`",
+        "first_label" => "0 or 1",
+        "num_classes" => "a number of classes",
+        "task" => "`classification` or `regression`",
+        "channels" => "1 or 3",
+        "broken" => "`stop` or `skip`",
+        "layout" => "`NCHW` or `NHWC`",
+        "label" => "a column's name, `first`, `last`, its position, or a list of them",
+        "delimiter" => "one character in quotes",
+        "shape" => "three sizes, `[C, H, W]`",
+        _ => "another kind of value",
+    }
 }
 
 impl Options {

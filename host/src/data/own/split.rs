@@ -37,7 +37,8 @@ pub(crate) fn positions(
             groups[*label as usize].push(at as u32);
         }
     }
-    for (group, take) in groups.iter().zip(shares(&groups, wanted, count)) {
+    let sizes: Vec<usize> = groups.iter().map(Vec::len).collect();
+    for (group, take) in groups.iter().zip(shares(&sizes, wanted)) {
         let order = permutation(&mut rng, group.len());
         for at in order.into_iter().take(take) {
             chosen[group[at as usize] as usize] = true;
@@ -50,16 +51,14 @@ pub(crate) fn positions(
     Ok((side(false), side(true)))
 }
 
-/// How many each group gives so that the sum is `wanted`: its share rounded down, and one more
-/// where most was cut off (largest remainders).
-fn shares(groups: &[Vec<u32>], wanted: usize, count: usize) -> Vec<usize> {
-    let exact = |g: &Vec<u32>| g.len() as u128 * wanted as u128;
-    let mut take: Vec<usize> = groups
-        .iter()
-        .map(|g| (exact(g) / count as u128) as usize)
-        .collect();
-    let mut order: Vec<usize> = (0..groups.len()).collect();
-    order.sort_by_key(|&g| std::cmp::Reverse(exact(&groups[g]) % count as u128));
+/// How many each of the groups of these sizes gives so that the sum is `wanted`, at most all: its
+/// share rounded down, and one more where most was cut off (largest remainders).
+pub(crate) fn shares(sizes: &[usize], wanted: usize) -> Vec<usize> {
+    let count = sizes.iter().sum::<usize>().max(1) as u128;
+    let exact = |size: usize| size as u128 * wanted as u128;
+    let mut take: Vec<usize> = sizes.iter().map(|&n| (exact(n) / count) as usize).collect();
+    let mut order: Vec<usize> = (0..sizes.len()).collect();
+    order.sort_by_key(|&g| std::cmp::Reverse(exact(sizes[g]) % count));
     let missing = wanted - take.iter().sum::<usize>();
     order.into_iter().take(missing).for_each(|g| take[g] += 1);
     take

@@ -1,79 +1,47 @@
 //! Convolution maps on CPU tensors: the kernels crate behind Candle's storage.
 
-use biorule_kernels::{Conv, PadMode as Mode, conv};
+use biorule_kernels::conv;
 use candle_core::Tensor;
 
 use super::real::{by_dtype, dims4, read, tensor, unwritten};
 use crate::Result;
-use crate::ops::{ConvGeometry, PadMode};
-
-/// The geometry as the kernels know it.
-pub fn kernel_geometry(g: &ConvGeometry) -> Conv {
-    Conv {
-        channels: g.in_channels,
-        out: g.out_channels,
-        kernel: g.kernel,
-        stride: g.stride,
-        dilation: g.dilation,
-        padding: g.padding,
-        pad_mode: kernel_mode(g.mode),
-        groups: g.groups,
-    }
-}
-
-/// The padding mode as the kernels know it.
-pub fn kernel_mode(mode: PadMode) -> Mode {
-    match mode {
-        PadMode::Zeros => Mode::Zeros,
-        PadMode::Reflect => Mode::Reflect,
-        PadMode::Replicate => Mode::Replicate,
-        PadMode::Circular => Mode::Circular,
-    }
-}
+use crate::ops::Conv;
 
 /// See [`crate::ops::conv::conv_forward`].
-pub fn forward(g: &ConvGeometry, x: &Tensor, w: &Tensor) -> Result<Tensor> {
+pub fn forward(g: &Conv, x: &Tensor, w: &Tensor) -> Result<Tensor> {
     let [b, _, h, wd] = dims4(x)?;
-    let [p, q] = g.output([h, wd])?;
+    let (p, q) = g.out_size(h, wd)?;
     check("weight", w, &g.weight_dims())?;
     by_dtype!(x, T => {
-        let mut y = unwritten::<T>(b * g.out_channels * p * q);
-        let geometry = kernel_geometry(g);
-        read::<T, _>(x, |x| read::<T, _>(w, |w| conv::forward(&geometry, b, h, wd, x, w, &mut y)))??;
-        tensor(y, &[b, g.out_channels, p, q])
+        let mut y = unwritten::<T>(b * g.out * p * q);
+        read::<T, _>(x, |x| read::<T, _>(w, |w| conv::forward(g, b, h, wd, x, w, &mut y)))??;
+        tensor(y, &[b, g.out, p, q])
     })
 }
 
 /// See [`crate::ops::conv::conv_input_grad`].
-pub fn input_grad(
-    g: &ConvGeometry,
-    grad: &Tensor,
-    w: &Tensor,
-    input: [usize; 2],
-) -> Result<Tensor> {
+pub fn input_grad(g: &Conv, grad: &Tensor, w: &Tensor, input: [usize; 2]) -> Result<Tensor> {
     let [b, ..] = dims4(grad)?;
     let [h, wd] = input;
-    let [p, q] = g.output(input)?;
+    let (p, q) = g.out_size(input[0], input[1])?;
     check("weight", w, &g.weight_dims())?;
-    check("error", grad, &[b, g.out_channels, p, q])?;
+    check("error", grad, &[b, g.out, p, q])?;
     by_dtype!(grad, T => {
-        let mut dx = unwritten::<T>(b * g.in_channels * h * wd);
-        let geometry = kernel_geometry(g);
-        read::<T, _>(grad, |dy| read::<T, _>(w, |w| conv::input_grad(&geometry, b, h, wd, dy, w, &mut dx)))??;
-        tensor(dx, &[b, g.in_channels, h, wd])
+        let mut dx = unwritten::<T>(b * g.channels * h * wd);
+        read::<T, _>(grad, |dy| read::<T, _>(w, |w| conv::input_grad(g, b, h, wd, dy, w, &mut dx)))??;
+        tensor(dx, &[b, g.channels, h, wd])
     })
 }
 
 /// See [`crate::ops::conv::conv_weight_grad`].
-pub fn weight_grad(g: &ConvGeometry, x: &Tensor, grad: &Tensor) -> Result<Tensor> {
+pub fn weight_grad(g: &Conv, x: &Tensor, grad: &Tensor) -> Result<Tensor> {
     let [b, _, h, wd] = dims4(x)?;
-    let [p, q] = g.output([h, wd])?;
-    check("error", grad, &[b, g.out_channels, p, q])?;
+    let (p, q) = g.out_size(h, wd)?;
+    check("error", grad, &[b, g.out, p, q])?;
     by_dtype!(x, T => {
         let dims = g.weight_dims();
         let mut dw = unwritten::<T>(dims.iter().product());
-        let geometry = kernel_geometry(g);
-        read::<T, _>(x, |x| read::<T, _>(grad, |dy| conv::weight_grad(&geometry, b, h, wd, x, dy, &mut dw)))??;
+        read::<T, _>(x, |x| read::<T, _>(grad, |dy| conv::weight_grad(g, b, h, wd, x, dy, &mut dw)))??;
         tensor(dw, &dims)
     })
 }

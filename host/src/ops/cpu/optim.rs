@@ -3,7 +3,7 @@
 use biorule_kernels::optimise::{self, AdamRates, StepRates};
 use candle_core::Tensor;
 
-use super::real::{Real, Slot, by_dtype, read, write};
+use super::real::{Real, Slot, by_dtype, filled, read, write};
 use crate::Result;
 
 /// See [`crate::ops::optim::sgd_in_place`].
@@ -64,4 +64,18 @@ fn adam_typed<T: Real + Slot>(
 /// See [`crate::ops::optim::add_in_place`].
 pub fn add(p: &Tensor, d: &Tensor) -> Result<()> {
     by_dtype!(p, T => read::<T, _>(d, |d| write::<T, _>(p, |p| optimise::add(d, p)))?)
+}
+
+/// See [`crate::ops::optim::add_scaled_in_place`].
+pub fn add_scaled(p: &Tensor, d: &Tensor, scale: f64) -> Result<()> {
+    by_dtype!(p, T => read::<T, _>(d, |d| {
+        write::<T, _>(p, |p| optimise::add_scaled(<T as Real>::of(scale), d, p))
+    })?)
+}
+
+/// See [`crate::ops::optim::scaled`].
+pub fn scaled(x: &Tensor, scale: f64) -> Result<Tensor> {
+    by_dtype!(x, T => {
+        read::<T, _>(x, |v| filled::<T>(x.dims(), |out| optimise::scale(<T as Real>::of(scale), v, out)))?
+    })
 }

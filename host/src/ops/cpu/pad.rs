@@ -3,10 +3,28 @@
 use biorule_kernels::pad;
 use candle_core::Tensor;
 
-use super::conv::kernel_mode;
 use super::real::{Real, by_dtype, dims4, filled, read};
 use crate::Result;
-use crate::ops::PadMode;
+use crate::ops::{Conv, PadMode};
+
+/// A border as the geometry of a convolution of single pixels, on images of `[H, W]`.
+///
+/// # Errors
+/// A usage error for a border that copies pixels which are not there.
+pub fn border(
+    channels: usize,
+    padding: [usize; 4],
+    pad_mode: PadMode,
+    [h, w]: [usize; 2],
+) -> Result<Conv> {
+    let border = Conv {
+        padding,
+        pad_mode,
+        ..Conv::square(channels, channels, 1)
+    };
+    border.out_size(h, w)?;
+    Ok(border)
+}
 
 /// `x: [B, C, H, W]` to `[B, C, H + top + bottom, W + left + right]`.
 pub fn forward(x: &Tensor, padding: [usize; 4], mode: PadMode) -> Result<Tensor> {
@@ -18,7 +36,7 @@ fn forward_typed<T: Real>(x: &Tensor, padding: [usize; 4], mode: PadMode) -> Res
     let [top, bottom, left, right] = padding;
     read::<T, _>(x, |x| {
         filled::<T>(&[b, c, h + top + bottom, w + left + right], |y| {
-            pad::pad(kernel_mode(mode), padding, b * c, h, w, x, y);
+            pad::pad(mode, padding, b * c, h, w, x, y);
         })
     })?
 }
@@ -34,7 +52,7 @@ fn backward_typed<T: Real>(grad: &Tensor, padding: [usize; 4], mode: PadMode) ->
     let (h, w) = (hp - top - bottom, wp - left - right);
     read::<T, _>(grad, |grad| {
         filled::<T>(&[b, c, h, w], |dx| {
-            pad::unpad_grad(kernel_mode(mode), padding, b * c, h, w, grad, dx);
+            pad::unpad_grad(mode, padding, b * c, h, w, grad, dx);
         })
     })?
 }

@@ -1,19 +1,11 @@
 //! Pooling on the kernels crate.
 
-use biorule_kernels::{Pool, pool};
+use biorule_kernels::pool;
 use candle_core::Tensor;
 
 use super::real::{Real, by_dtype, dims4, filled, read, tensor};
 use crate::Result;
 use crate::ops::Window;
-
-fn geometry(w: &Window) -> Pool {
-    Pool {
-        kernel: w.kernel,
-        stride: w.stride,
-        padding: w.padding,
-    }
-}
 
 /// See [`crate::ops::pool::max_pool`].
 pub fn max_forward(window: &Window, x: &Tensor) -> Result<(Tensor, Tensor)> {
@@ -33,15 +25,16 @@ pub fn max_forward_alone(window: &Window, x: &Tensor) -> Result<Tensor> {
 /// Outputs of one plane.
 fn plane(window: &Window, x: &Tensor) -> Result<usize> {
     let [_, _, h, w] = dims4(x)?;
-    Ok(window.output([h, w])?.iter().product())
+    let (p, q) = window.out_size(h, w)?;
+    Ok(p * q)
 }
 
 fn max_typed<T: Real>(window: &Window, x: &Tensor, places: Option<&mut [u32]>) -> Result<Tensor> {
     let [b, c, h, w] = dims4(x)?;
-    let [p, q] = window.output([h, w])?;
+    let (p, q) = window.out_size(h, w)?;
     read::<T, _>(x, |x| {
         filled::<T>(&[b, c, p, q], |y| {
-            pool::max_forward(&geometry(window), b * c, h, w, x, y, places);
+            pool::max_forward(window, b * c, h, w, x, y, places);
         })
     })?
 }
@@ -67,34 +60,40 @@ fn max_backward_typed<T: Real>(
 }
 
 /// See [`crate::ops::pool::avg_pool`].
-pub fn avg_forward(window: &Window, x: &Tensor) -> Result<Tensor> {
-    by_dtype!(x, T => avg_typed::<T>(window, x))
+pub fn avg_forward(window: &Window, include_pad: bool, x: &Tensor) -> Result<Tensor> {
+    by_dtype!(x, T => avg_typed::<T>(window, include_pad, x))
 }
 
-fn avg_typed<T: Real>(window: &Window, x: &Tensor) -> Result<Tensor> {
+fn avg_typed<T: Real>(window: &Window, include_pad: bool, x: &Tensor) -> Result<Tensor> {
     let [b, c, h, w] = dims4(x)?;
-    let [p, q] = window.output([h, w])?;
+    let (p, q) = window.out_size(h, w)?;
     read::<T, _>(x, |x| {
         filled::<T>(&[b, c, p, q], |y| {
-            pool::avg_forward(&geometry(window), b * c, h, w, true, x, y);
+            pool::avg_forward(window, b * c, h, w, include_pad, x, y);
         })
     })?
 }
 
 /// See [`crate::ops::pool::avg_pool_backward`].
-pub fn avg_backward(window: &Window, grad: &Tensor, input: [usize; 2]) -> Result<Tensor> {
-    by_dtype!(grad, T => avg_backward_typed::<T>(window, grad, input))
+pub fn avg_backward(
+    window: &Window,
+    include_pad: bool,
+    grad: &Tensor,
+    input: [usize; 2],
+) -> Result<Tensor> {
+    by_dtype!(grad, T => avg_backward_typed::<T>(window, include_pad, grad, input))
 }
 
 fn avg_backward_typed<T: Real>(
     window: &Window,
+    include_pad: bool,
     grad: &Tensor,
     [h, w]: [usize; 2],
 ) -> Result<Tensor> {
     let [b, c, ..] = dims4(grad)?;
     read::<T, _>(grad, |grad| {
         filled::<T>(&[b, c, h, w], |dx| {
-            pool::avg_backward(&geometry(window), b * c, h, w, true, grad, dx);
+            pool::avg_backward(window, b * c, h, w, include_pad, grad, dx);
         })
     })?
 }

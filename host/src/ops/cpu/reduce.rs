@@ -38,6 +38,37 @@ pub fn sum(t: &Tensor, axes: &[usize], keep: bool) -> Result<Tensor> {
     by_dtype!(t, T => tensor(read::<T, _>(t, |x| form.sums(x))?, &out))
 }
 
+/// See [`crate::ops::reduce::dot`]: products in the element type, blocks of them summed in `f64`,
+/// always in the same order.
+pub fn dot(a: &Tensor, b: &Tensor) -> Result<f64> {
+    if a.dims() != b.dims() {
+        return Err(crate::Error::internal("a scalar product of two shapes"));
+    }
+    by_dtype!(a, T => read::<T, _>(a, |a| read::<T, _>(b, |b| products(a, b)))?)
+}
+
+fn products<T: Real>(a: &[T], b: &[T]) -> f64 {
+    let one = |(a, b): (&[T], &[T])| -> f64 {
+        let mut lanes = [T::ZERO; LANES];
+        let (a, b) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
+        let rest = a.remainder().iter().zip(b.remainder());
+        let rest: f64 = rest.map(|(a, b)| (*a * *b).wide()).sum();
+        for (a, b) in a.zip(b) {
+            for ((lane, a), b) in lanes.iter_mut().zip(a).zip(b) {
+                *lane += *a * *b;
+            }
+        }
+        rest + lanes.iter().map(|v| v.wide()).sum::<f64>()
+    };
+    let blocks: Vec<f64> = match a.len() >= WORTH_SHARING {
+        true => (a.par_chunks(BLOCK).zip(b.par_chunks(BLOCK)))
+            .map(one)
+            .collect(),
+        false => a.chunks(BLOCK).zip(b.chunks(BLOCK)).map(one).collect(),
+    };
+    blocks.iter().sum()
+}
+
 /// `[kept, summed, kept, summed]`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Form {

@@ -13,7 +13,7 @@ use super::machine::{Arg, Gemm, Input, Machine, Matrix, Output, int};
 use super::sizes::Sizes;
 use super::source::Source;
 use crate::Result;
-use crate::ops::ConvGeometry;
+use crate::ops::Conv;
 use crate::ops::cpu::real::dims4;
 
 /// Below this many outputs an image, products run over all images at once and
@@ -24,11 +24,11 @@ const FEW_OUTPUTS: usize = 64;
 struct Call<'a> {
     machine: Machine,
     sizes: Sizes,
-    geometry: &'a ConvGeometry,
+    geometry: &'a Conv,
 }
 
 /// See [`crate::ops::conv::conv_forward`].
-pub fn forward(g: &ConvGeometry, x: &Tensor, w: &Tensor) -> Result<Tensor> {
+pub fn forward(g: &Conv, x: &Tensor, w: &Tensor) -> Result<Tensor> {
     let [b, _, height, width] = dims4(x)?;
     let s = Sizes::new(g, b, [height, width])?;
     let call = Call {
@@ -70,12 +70,7 @@ pub fn forward(g: &ConvGeometry, x: &Tensor, w: &Tensor) -> Result<Tensor> {
 }
 
 /// See [`crate::ops::conv::conv_input_grad`].
-pub fn input_grad(
-    g: &ConvGeometry,
-    grad: &Tensor,
-    w: &Tensor,
-    input: [usize; 2],
-) -> Result<Tensor> {
+pub fn input_grad(g: &Conv, grad: &Tensor, w: &Tensor, input: [usize; 2]) -> Result<Tensor> {
     let b = grad.dim(0)?;
     let s = Sizes::new(g, b, input)?;
     let call = Call {
@@ -108,7 +103,7 @@ pub fn input_grad(
 }
 
 /// See [`crate::ops::conv::conv_weight_grad`].
-pub fn weight_grad(g: &ConvGeometry, x: &Tensor, grad: &Tensor) -> Result<Tensor> {
+pub fn weight_grad(g: &Conv, x: &Tensor, grad: &Tensor) -> Result<Tensor> {
     let [b, _, height, width] = dims4(x)?;
     let s = Sizes::new(g, b, [height, width])?;
     let call = Call {
@@ -139,7 +134,7 @@ pub fn weight_grad(g: &ConvGeometry, x: &Tensor, grad: &Tensor) -> Result<Tensor
 
 /// `correlate(x, y)` for a `y: [K, B·P·Q]` as [`super::compete::compete`] gives
 /// it; result `[K, C/groups, R, S]`.
-pub fn weight_grad_packed(g: &ConvGeometry, x: &Tensor, y: &Tensor) -> Result<Tensor> {
+pub fn weight_grad_packed(g: &Conv, x: &Tensor, y: &Tensor) -> Result<Tensor> {
     let [b, _, height, width] = dims4(x)?;
     let s = Sizes::new(g, b, [height, width])?;
     if b > 0 && s.chunks().nth(1).is_some() {

@@ -4,17 +4,17 @@ use super::machine::{Input, Machine, Output};
 use super::sizes::Sizes;
 use super::source::Source;
 use crate::Result;
-use crate::ops::ConvGeometry;
+use crate::ops::Conv;
 
 /// Whether these kernels take the call.
-pub(super) fn applies(g: &ConvGeometry) -> bool {
-    g.groups > 1 && g.groups == g.in_channels
+pub(super) fn applies(g: &Conv) -> bool {
+    g.groups > 1 && g.groups == g.channels
 }
 
 pub(super) fn forward(
     m: &Machine,
     s: &Sizes,
-    g: &ConvGeometry,
+    g: &Conv,
     x: &Input,
     w: &Input,
     y: &Output,
@@ -31,7 +31,7 @@ pub(super) fn forward(
 pub(super) fn input_grad(
     m: &Machine,
     s: &Sizes,
-    g: &ConvGeometry,
+    g: &Conv,
     grad: &Input,
     w: &Input,
     dx: &Output,
@@ -48,7 +48,7 @@ pub(super) fn input_grad(
 pub(super) fn weight_grad(
     m: &Machine,
     s: &Sizes,
-    g: &ConvGeometry,
+    g: &Conv,
     x: &Input,
     grad: &Input,
     dw: &Output,

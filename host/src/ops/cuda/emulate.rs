@@ -10,7 +10,7 @@ use std::sync::{Mutex, MutexGuard, OnceLock};
 use candle_core::DType;
 use libloading::Library;
 
-use super::machine::{Arg, Gemm, Launch, Matrix};
+use super::machine::{Arg, Gemm, Launch, MOST_BLOCKS, Matrix};
 use super::source::Source;
 use crate::{Error, Result};
 
@@ -134,6 +134,12 @@ pub(super) fn launch(dtype: DType, launch: &Launch<'_>) -> Result<()> {
         bytes
     });
     let ([gx, gy], [bx, by]) = (launch.grid, launch.block);
+    if gx > i32::MAX as u32 || gy > MOST_BLOCKS {
+        return Err(Error::internal(format!(
+            "kernel `{}`: no GPU has a grid of {gx} x {gy} blocks",
+            launch.kernel
+        )));
+    }
     enter(library, launch.kernel, [gx, gy, bx, by], args.collect())
 }
 

@@ -6,9 +6,13 @@ use super::machine::{Machine, int};
 use super::source::Source;
 use crate::{Error, Result};
 
-/// Images `picks` of `data`, shifted, mirrored and scaled: `[B, C, H, W]`.
-/// `data: [count, C, H, W]` (`u8`); `picks: [B, 4]` (`i32`): image, row shift,
-/// column shift, whether mirrored; `table: [C, 256]`: the value of each byte, of
+/// Numbers that say what is done with an image, see [`gather`].
+pub const PICK: usize = 7;
+
+/// Images `picks` of `data`, shifted, mirrored, scaled and cut out: `[B, C, H, W]`.
+/// `data: [count, C, H, W]` (`u8`); `picks: [B, 7]` (`i32`): image, row shift,
+/// column shift, whether mirrored, then top, left and side of a square of the result that
+/// is 0 (side 0: none); `table: [C, 256]`: the value of each byte, of
 /// the type of the result. Pixel (h, w) reads (h + row, w + column), a mirrored
 /// one counts w from the right; outside stands byte 0, or with `reflect` what a
 /// mirror at the edge pixel shows. Indices are not checked on the device.
@@ -17,9 +21,9 @@ use crate::{Error, Result};
 /// Internal errors for tensors of other shapes or types.
 pub fn gather(data: &Tensor, picks: &Tensor, table: &Tensor, reflect: bool) -> Result<Tensor> {
     let ((_, c, h, w), (b, fields)) = (data.dims4()?, picks.dims2()?);
-    if data.dtype() != DType::U8 || picks.dtype() != DType::I32 || fields != 4 {
+    if data.dtype() != DType::U8 || picks.dtype() != DType::I32 || fields != PICK {
         return Err(Error::internal(
-            "images are gathered from bytes by rows of four i32",
+            "images are gathered from bytes by rows of seven i32",
         ));
     }
     if table.dims() != [c, 256] {

@@ -5,8 +5,10 @@ use super::source::Source;
 /// Threads of a block wherever nothing else is said.
 pub(super) const THREADS: u32 = 256;
 
-/// Most blocks of one grid axis; kernels loop over what is left.
-const MOST_BLOCKS: u32 = 65_535;
+/// Most blocks of one grid axis on a GPU; kernels loop over what is left.
+pub(super) const MOST_BLOCKS: u32 = 65_535;
+/// The same where kernels are emulated: so few that the tests' small shapes need the loops.
+pub(super) const MOST_EMULATED: u32 = 3;
 
 /// Integers of the structs that kernels take by value (`Conv`, `Window`).
 pub(super) const INTS: usize = 20;
@@ -72,9 +74,9 @@ pub(super) struct Launch<'a> {
     pub args: &'a [Arg],
 }
 
-/// Blocks for `items` one thread each along x, and `rows` along y.
-pub(super) fn cover(items: usize, rows: usize) -> [u32; 2] {
-    let blocks = |n: usize| u32::try_from(n).unwrap_or(u32::MAX).clamp(1, MOST_BLOCKS);
+/// Blocks for `items` one thread each along x, and `rows` along y, at most `most` along each.
+pub(super) fn cover(items: usize, rows: usize, most: u32) -> [u32; 2] {
+    let blocks = |n: usize| u32::try_from(n).unwrap_or(u32::MAX).clamp(1, most);
     [blocks(items.div_ceil(THREADS as usize)), blocks(rows)]
 }
 

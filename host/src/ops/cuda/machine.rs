@@ -31,6 +31,14 @@ impl Machine {
         }
     }
 
+    /// Blocks along an axis of a grid at most.
+    fn most_blocks(&self) -> u32 {
+        match self.device {
+            Device::Cpu => MOST_EMULATED,
+            _ => MOST_BLOCKS,
+        }
+    }
+
     /// Bytes of an element.
     pub fn size(&self) -> usize {
         self.dtype.size_in_bytes()
@@ -64,7 +72,7 @@ impl Machine {
         if items == 0 || rows == 0 {
             return Ok(());
         }
-        let (grid, block) = (cover(items, rows), [THREADS, 1]);
+        let (grid, block) = (cover(items, rows, self.most_blocks()), [THREADS, 1]);
         self.launch(&Launch {
             source,
             kernel,
@@ -74,7 +82,8 @@ impl Machine {
         })
     }
 
-    /// [`Machine::launch`] with one block for each of `blocks` rows, which then reduces it.
+    /// [`Machine::launch`] with one block for each of `blocks`, which then reduces what it stands
+    /// for; along y kernels loop over what is more than a grid has.
     pub fn reduce(
         &self,
         source: Source,
@@ -82,7 +91,10 @@ impl Machine {
         blocks: [usize; 2],
         args: &[Arg],
     ) -> Result<()> {
-        let grid = [int_or(blocks[0])?, int_or(blocks[1])?];
+        let grid = [
+            int_or(blocks[0])?,
+            int_or(blocks[1].min(self.most_blocks() as usize))?,
+        ];
         if grid.contains(&0) {
             return Ok(());
         }
@@ -152,16 +164,26 @@ impl Machine {
     /// As [`Machine::output`], of another type (`f32`, `f64` or `u32`).
     pub fn typed_output(&self, n: usize, dtype: DType, zero: bool) -> Result<Output> {
         let storage = match (&self.device, dtype) {
+            // The driver has no memory of no bytes.
             #[cfg(feature = "cuda")]
             (Device::Cuda(device), _) => {
-                Storage::Cuda(super::gpu::allocate(device, n, dtype, zero)?)
+                Storage::Cuda(super::gpu::allocate(device, n.max(1), dtype, zero)?)
             }
-            (Device::Cpu, DType::F32) => Storage::Cpu(CpuStorage::F32(vec![0.0; n])),
-            (Device::Cpu, DType::F64) => Storage::Cpu(CpuStorage::F64(vec![0.0; n])),
-            (Device::Cpu, DType::U32) => Storage::Cpu(CpuStorage::U32(vec![0; n])),
+            // What a kernel leaves unwritten shows.
+            (Device::Cpu, DType::F32) => {
+                let fill = if zero { 0.0 } else { f32::NAN };
+                Storage::Cpu(CpuStorage::F32(vec![fill; n]))
+            }
+            (Device::Cpu, DType::F64) => {
+                let fill = if zero { 0.0 } else { f64::NAN };
+                Storage::Cpu(CpuStorage::F64(vec![fill; n]))
+            }
+            (Device::Cpu, DType::U32) => {
+                let fill = if zero { 0 } else { u32::MAX };
+                Storage::Cpu(CpuStorage::U32(vec![fill; n]))
+            }
             (other, _) => return Err(no_machine(other)),
         };
-        let _ = zero;
         Ok(Output {
             at: address(&storage)?,
             storage,
@@ -295,5 +317,36 @@ impl<F: FnOnce(u64)> InplaceOp1 for Locked<F> {
     #[cfg(not(feature = "cuda"))]
     fn cuda_fwd(&self, _: &mut CudaStorage, _: &Layout) -> candle_core::Result<()> {
         candle_core::bail!("this build has no CUDA")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// So that an element which a kernel does not write is seen, and not taken for a zero.
+    #[test]
+    fn emulated_outputs_are_filled_with_what_no_kernel_means() {
+        for dtype in [DType::F32, DType::F64] {
+            let like = Tensor::zeros(1, dtype, &Device::Cpu).expect("a tensor");
+            let m = Machine::of(&like).expect("a machine");
+            let all = |out: Output| -> Vec<f64> {
+                let wide = out.tensor(&[5]).to_dtype(DType::F64);
+                wide.and_then(|t| t.to_vec1()).expect("numbers")
+            };
+            assert!(all(m.output(5).expect("memory")).iter().all(|v| v.is_nan()));
+            assert_eq!(all(m.zeros(5).expect("memory")), [0.0; 5]);
+            let places = m.typed_output(5, DType::U32, false).expect("memory");
+            assert_eq!(all(places), [f64::from(u32::MAX); 5]);
+            assert_eq!(m.output(0).expect("memory").tensor(&[0]).elem_count(), 0);
+        }
+    }
+
+    /// A grid has 65,535 blocks along y; layers may have more units.
+    #[test]
+    fn no_grid_is_longer_than_a_gpu_takes() {
+        assert_eq!(cover(10_000_000_000, 70_000, MOST_BLOCKS), [65_535; 2]);
+        assert_eq!(cover(257, 2, MOST_BLOCKS), [2, 2]);
+        assert_eq!(cover(0, 0, MOST_BLOCKS), [1, 1]);
     }
 }

@@ -6,22 +6,9 @@ use super::machine::{Arg, Machine};
 use super::sizes::Sizes;
 use super::source::Source;
 use crate::Result;
+use crate::ops::PadMode;
+use crate::ops::cpu::pad::border;
 use crate::ops::cpu::real::dims4;
-use crate::ops::{ConvGeometry, PadMode};
-
-/// Padding is the geometry of a 1x1 convolution.
-fn geometry(channels: usize, padding: [usize; 4], mode: PadMode) -> ConvGeometry {
-    ConvGeometry {
-        in_channels: channels,
-        out_channels: channels,
-        kernel: [1; 2],
-        stride: [1; 2],
-        padding,
-        dilation: [1; 2],
-        groups: 1,
-        mode,
-    }
-}
 
 fn prepare(
     dims: [usize; 2],
@@ -29,7 +16,7 @@ fn prepare(
     mode: PadMode,
     input: [usize; 2],
 ) -> Result<(Arg, Sizes)> {
-    let g = geometry(dims[1], padding, mode);
+    let g = border(dims[1], padding, mode, input)?;
     let s = Sizes::new(&g, dims[0], input)?;
     Ok((s.arg(&g), s))
 }

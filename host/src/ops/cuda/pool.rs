@@ -3,7 +3,7 @@
 
 use candle_core::{DType, Tensor};
 
-use super::machine::{Arg, Machine, ints};
+use super::machine::{Arg, Machine, int, ints};
 use super::source::Source;
 use crate::Result;
 use crate::ops::Window;
@@ -11,7 +11,7 @@ use crate::ops::cpu::real::dims4;
 
 /// The kernels' struct `Window`, and `[H·W, P·Q]`.
 fn window(g: &Window, planes: usize, [h, w]: [usize; 2]) -> Result<(Arg, [usize; 2], [usize; 2])> {
-    let [p, q] = g.output([h, w])?;
+    let (p, q) = g.out_size(h, w)?;
     let arg = ints(&[
         planes,
         h,
@@ -62,7 +62,7 @@ pub fn max_backward(
 }
 
 /// See [`crate::ops::pool::avg_pool`].
-pub fn avg_forward(g: &Window, x: &Tensor) -> Result<Tensor> {
+pub fn avg_forward(g: &Window, include_pad: bool, x: &Tensor) -> Result<Tensor> {
     let [b, c, h, w] = dims4(x)?;
     let (arg, [_, outputs], [p, q]) = window(g, b * c, [h, w])?;
     let m = Machine::of(x)?;
@@ -71,13 +71,18 @@ pub fn avg_forward(g: &Window, x: &Tensor) -> Result<Tensor> {
         Source::Pool,
         "avg_forward",
         [outputs, b * c],
-        &[arg, x.arg(), y.arg()],
+        &[arg, int(usize::from(include_pad)), x.arg(), y.arg()],
     )?;
     Ok(y.tensor(&[b, c, p, q]))
 }
 
 /// See [`crate::ops::pool::avg_pool_backward`].
-pub fn avg_backward(g: &Window, grad: &Tensor, input: [usize; 2]) -> Result<Tensor> {
+pub fn avg_backward(
+    g: &Window,
+    include_pad: bool,
+    grad: &Tensor,
+    input: [usize; 2],
+) -> Result<Tensor> {
     let [b, c, ..] = dims4(grad)?;
     let (arg, [pixels, _], _) = window(g, b * c, input)?;
     let m = Machine::of(grad)?;
@@ -86,7 +91,7 @@ pub fn avg_backward(g: &Window, grad: &Tensor, input: [usize; 2]) -> Result<Tens
         Source::Pool,
         "avg_backward",
         [pixels, b * c],
-        &[arg, grad.arg(), dx.arg()],
+        &[arg, int(usize::from(include_pad)), grad.arg(), dx.arg()],
     )?;
     Ok(dx.tensor(&[b, c, input[0], input[1]]))
 }

@@ -2,7 +2,7 @@
 
 use super::launch::{Arg, ints};
 use crate::Result;
-use crate::ops::{ConvGeometry, PadMode};
+use crate::ops::{Conv, PadMode};
 
 /// Most elements of a column matrix (1 GiB in `f32`).
 const MOST_COLUMNS: usize = 1 << 28;
@@ -24,15 +24,15 @@ pub(super) struct Sizes {
 
 impl Sizes {
     /// Of a call with a batch of `b` inputs `[H, W]`.
-    pub fn new(g: &ConvGeometry, b: usize, [h, w]: [usize; 2]) -> Result<Self> {
-        let [p, q] = g.output([h, w])?;
-        let d = g.in_channels / g.groups * g.kernel[0] * g.kernel[1];
+    pub fn new(g: &Conv, b: usize, [h, w]: [usize; 2]) -> Result<Self> {
+        let (p, q) = g.out_size(h, w)?;
+        let d = g.channels / g.groups * g.kernel[0] * g.kernel[1];
         Ok(Self {
             b,
-            c: g.in_channels,
+            c: g.channels,
             h,
             w,
-            k: g.out_channels,
+            k: g.out,
             p,
             q,
             d,
@@ -46,9 +46,9 @@ impl Sizes {
     }
 
     /// The kernels' struct `Conv`.
-    pub fn arg(&self, g: &ConvGeometry) -> Arg {
+    pub fn arg(&self, g: &Conv) -> Arg {
         let [top, bottom, left, right] = g.padding;
-        let mode = match g.mode {
+        let mode = match g.pad_mode {
             PadMode::Zeros => 0,
             PadMode::Reflect => 1,
             PadMode::Replicate => 2,

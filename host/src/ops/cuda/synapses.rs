@@ -31,6 +31,7 @@ pub fn sub_rows(c: &Tensor, q: &Tensor, w: &Tensor) -> Result<(Tensor, Tensor)> 
     let (c, q, w) = (m.input(c)?, m.input(q)?, m.input(w)?);
     let (delta, largest) = (m.output(k * d)?, m.zeros(k)?);
     let args = [
+        int(k),
         int(d),
         c.arg(),
         q.arg(),
@@ -52,7 +53,7 @@ pub fn add_rows(w: &Tensor, delta: &Tensor, scale: &Tensor) -> Result<()> {
     let (m, [k, d]) = (Machine::of(w)?, rows(w)?);
     let (delta, scale) = (m.input(delta)?, m.input(scale)?);
     in_place(&[w], &mut |at| {
-        let args = [int(d), delta.arg(), scale.arg(), Arg::Word(at[0])];
+        let args = [int(k), int(d), delta.arg(), scale.arg(), Arg::Word(at[0])];
         m.reduce(
             Source::Synapses,
             "add_rows",

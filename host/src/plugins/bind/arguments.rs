@@ -9,8 +9,8 @@ use candle_core::Tensor;
 
 use crate::Result;
 use crate::nn::rule::{LayerShape, RuleCall, StateTensor};
-use crate::ops::PadMode;
-use crate::plan::{LayerPlan, MapPlan};
+use crate::plan::LayerPlan;
+use crate::plugins::geometry;
 use crate::plugins::table::handle::{give, take};
 
 /// The layer as the plugin is told of it.
@@ -34,24 +34,8 @@ pub(super) fn raw_layer(plan: &LayerPlan, layer: &LayerShape) -> Result<RawLayer
         last: layer.last,
         normalised: layer.normalised,
     };
-    if let MapPlan::Conv {
-        kernel,
-        stride,
-        padding,
-        dilation,
-        groups,
-        padding_mode,
-    } = &plan.map
-    {
-        raw.kind = self::layer::CONV;
-        (raw.kernel, raw.stride, raw.padding) = (*kernel, *stride, *padding);
-        (raw.dilation, raw.groups) = (*dilation, *groups);
-        raw.pad_mode = match PadMode::parse(padding_mode)? {
-            PadMode::Zeros => self::layer::PAD_ZEROS,
-            PadMode::Reflect => self::layer::PAD_REFLECT,
-            PadMode::Replicate => self::layer::PAD_REPLICATE,
-            PadMode::Circular => self::layer::PAD_CIRCULAR,
-        };
+    if let Some(conv) = plan.map.convolution(layer.input[0], layer.output[0]) {
+        geometry::write(&conv, &mut raw);
     }
     Ok(raw)
 }
@@ -90,6 +74,7 @@ impl Inputs {
                 rate: call.rate.unwrap_or(f64::NAN),
                 training: call.training,
                 learning: call.learning,
+                pass: call.pass,
             },
             state: state.iter().map(|s| lend(&s.name, &s.tensor)).collect(),
             kept: kept.iter().map(|(name, t)| lend(name, t)).collect(),

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use biorule_plugin_api::sdk::{DType as Kind, PadMode, Result as Outcome, RuleError};
+use biorule_plugin_api::sdk::{DType as Kind, Result as Outcome, RuleError};
 use biorule_plugin_api::testkit::{
     Array, Bound, Call, Changed, Facts, Grads, Held, Missed, Named, Output, Seen, Site, Subject,
 };
@@ -15,6 +15,7 @@ use crate::nn::rule::{
 use crate::plan::{LayerPlan, MapPlan};
 use crate::plugins::Registry;
 use crate::plugins::entry::RuleEntry;
+use crate::plugins::geometry;
 
 /// A rule of a registry.
 pub struct Loaded<'a> {
@@ -70,6 +71,7 @@ fn state(held: &[Held]) -> Outcome<Vec<StateTensor>> {
 
 fn call(call: &Call) -> RuleCall {
     RuleCall {
+        pass: 0,
         step: call.step,
         epoch: call.epoch,
         epochs: call.epochs,
@@ -192,13 +194,7 @@ impl Subject for Loaded<'_> {
             padding: conv.padding,
             dilation: conv.dilation,
             groups: conv.groups,
-            padding_mode: match conv.pad_mode {
-                PadMode::Zeros => "zeros",
-                PadMode::Reflect => "reflect",
-                PadMode::Replicate => "replicate",
-                PadMode::Circular => "circular",
-            }
-            .into(),
+            padding_mode: geometry::pad_mode(conv.pad_mode),
         });
         let plan = LayerPlan {
             map,

@@ -11,7 +11,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, Normal, Uniform};
 
 use super::handle::{Fault, look, out, to_dtype};
-use crate::device::memory;
+use super::room::{WIDE, room_for};
 
 type Dims<'a> = RSlice<'a, usize>;
 type Out = RawResult<RawTensor>;
@@ -106,23 +106,6 @@ pub extern "C" fn build_f32(dims: Dims<'_>, context: *mut c_void, fill: RawFill)
         fill(context, values.as_mut_ptr(), values.len());
         Ok(Tensor::from_vec(values, dims.as_slice(), &Device::Cpu)?)
     })
-}
-
-/// Bytes of an element in the widest type.
-const WIDE: usize = size_of::<f64>();
-
-/// Below so many bytes nobody asks the system, which takes longer than taking them.
-const SMALL: u128 = 64 << 20;
-
-/// Refuses a tensor that does not fit: a plan cannot know what a rule makes inside a step, and
-/// memory that is not there ends the process. `each` is what an element takes while it is made.
-fn room_for(dims: &[usize], each: usize) -> Result<(), Fault> {
-    let sizes = dims.iter().map(|&d| d as u128);
-    let bytes = sizes.fold(each as u128, u128::saturating_mul);
-    if bytes > SMALL {
-        memory::require(bytes, &format!("a tensor of shape {dims:?}"))?;
-    }
-    Ok(())
 }
 
 fn draw(law: impl Distribution<f64>, dims: &[usize], seed: u64) -> Vec<f64> {

@@ -62,6 +62,12 @@ impl From<candle_core::Error> for Fault {
     }
 }
 
+impl From<crate::ops::ShapeError> for Fault {
+    fn from(e: crate::ops::ShapeError) -> Self {
+        Self(fail::SHAPE, e.to_string())
+    }
+}
+
 impl From<crate::Error> for Fault {
     fn from(e: crate::Error) -> Self {
         Self(fail::HOST, e.text)

@@ -11,15 +11,19 @@ use biorule_plugin_api::abi::types::*;
 use candle_core::{DType, Tensor};
 
 use super::handle::{Fault, give, look, out, run};
+use super::room::beside;
 use crate::nn::LayerMap;
-use crate::ops::{ConvGeometry, PadMode, compete, conv, dense};
+use crate::ops::{Conv, compete, conv, dense};
+use crate::plugins::geometry;
 
 type Out = RawResult<RawTensor>;
 
 pub extern "C" fn forward(layer: *const RawLayer, x: RawTensor, w: RawTensor) -> Out {
     out("map_forward", || {
-        let (layer, x, w) = (of(layer), look(x), look(w));
-        match geometry(layer, w)? {
+        let (x, w) = (look(x), look(w));
+        room(layer, Map::Forward, x, w)?;
+        let layer = of_layer(layer);
+        match conv_for(layer, w)? {
             None => rows(x, |x| Ok(dense::dense_forward(x, w)?)),
             Some(g) => Ok(conv::conv_forward(&g, x, w)?),
         }
@@ -28,8 +32,10 @@ pub extern "C" fn forward(layer: *const RawLayer, x: RawTensor, w: RawTensor) ->
 
 pub extern "C" fn feedback(layer: *const RawLayer, g: RawTensor, w: RawTensor) -> Out {
     out("map_feedback", || {
-        let (layer, grad, w) = (of(layer), look(g), look(w));
-        match geometry(layer, w)? {
+        let (grad, w) = (look(g), look(w));
+        room(layer, Map::Feedback, grad, w)?;
+        let layer = of_layer(layer);
+        match conv_for(layer, w)? {
             None => rows(grad, |grad| Ok(dense::dense_input_grad(grad, w)?)),
             Some(g) => Ok(conv::conv_input_grad(
                 &g,
@@ -43,28 +49,64 @@ pub extern "C" fn feedback(layer: *const RawLayer, g: RawTensor, w: RawTensor) -
 
 pub extern "C" fn correlate(layer: *const RawLayer, x: RawTensor, g: RawTensor) -> Out {
     out("map_correlate", || {
-        let (layer, x, grad) = (of(layer), look(x), look(g));
+        let (layer, x, grad) = (of_layer(layer), look(x), look(g));
         if layer.kind != self::layer::CONV {
             let (x, grad) = (flat(x)?, flat(grad)?);
+            beside(&x, &[grad.dim(1)?, x.dim(1)?])?;
             return Ok(dense::dense_weight_grad(&x, &grad)?);
         }
-        let g = ConvGeometry {
-            out_channels: grad.dim(1)?,
+        let g = Conv {
+            out: grad.dim(1)?,
             ..conv_geometry(layer)?
         };
+        beside(x, &g.weight_dims())?;
         Ok(conv::conv_weight_grad(&g, x, grad)?)
     })
 }
 
 pub extern "C" fn patches(layer: *const RawLayer, x: RawTensor) -> Out {
     out("map_patches", || {
-        let (layer, x) = (of(layer), look(x));
+        let (layer, x) = (of_layer(layer), look(x));
         if layer.kind != self::layer::CONV {
             let flat = flat(x)?;
             return Ok(flat.unsqueeze(1)?);
         }
-        Ok(conv::patches(&conv_geometry(layer)?, x)?)
+        let g = conv_geometry(layer)?;
+        let (p, q) = g.out_size(layer.input[1], layer.input[2])?;
+        // Selected window by window, then turned over.
+        beside(
+            x,
+            &[2, x.dim(0)?, g.channels, g.kernel[0], g.kernel[1], p, q],
+        )?;
+        Ok(conv::patches(&g, x)?)
     })
+}
+
+/// Which of a layer's maps.
+#[derive(Clone, Copy, Debug)]
+enum Map {
+    /// `forward(x, W)`.
+    Forward,
+    /// `feedback(g, B)`.
+    Feedback,
+}
+
+/// Refuses the result of a map on `t` through `w`.
+fn room(layer: *const RawLayer, which: Map, t: &Tensor, w: &Tensor) -> Result<(), Fault> {
+    let layer = of_layer(layer);
+    let (Some(&batch), [units, rest @ ..]) = (t.dims().first(), w.dims()) else {
+        return Ok(());
+    };
+    let dims = match (conv_for(layer, w)?, which) {
+        (None, Map::Forward) => [&t.dims()[..t.rank() - 1], &[*units]].concat(),
+        (None, Map::Feedback) => [&t.dims()[..t.rank() - 1], rest].concat(),
+        (Some(_), Map::Feedback) => [&[batch], &layer.input[..]].concat(),
+        (Some(g), Map::Forward) => {
+            let (p, q) = g.out_size(layer.input[1], layer.input[2])?;
+            vec![batch, *units, p, q]
+        }
+    };
+    beside(t, &dims)
 }
 
 /// A plugin's competition, for use on the host's threads.
@@ -108,7 +150,7 @@ pub extern "C" fn compete(
     competition: RawCompetition,
 ) -> RawResult<RawCompeted> {
     let result = run("map_compete", || {
-        let (layer, x, w) = (of(layer), look(x), look(w));
+        let (layer, x, w) = (of_layer(layer), look(x), look(w));
         if !x.device().is_cpu() || !matches!(x.dtype(), DType::F32 | DType::F64) {
             return Err(Fault(
                 fail::UNSUPPORTED,
@@ -117,6 +159,7 @@ pub extern "C" fn compete(
         }
         let bias = (!bias.is_null()).then(|| look(bias));
         let map = layer_map(layer)?;
+        beside(x, &[&[x.dim(0)?], &map.output_dims()[..]].concat())?;
         Ok(compete::step(
             &map,
             x,
@@ -140,51 +183,36 @@ pub extern "C" fn compete(
     }
 }
 
-fn of<'a>(layer: *const RawLayer) -> &'a RawLayer {
+fn of_layer<'a>(layer: *const RawLayer) -> &'a RawLayer {
     // SAFETY: the SDK passes the `RawLayer` inside its own `LayerSpec`, alive during the call;
     // `check_ops` has made sure that both sides mean the same type.
     unsafe { &*layer }
 }
 
-fn conv_geometry(layer: &RawLayer) -> Result<ConvGeometry, Fault> {
-    let mode = match layer.pad_mode {
-        self::layer::PAD_ZEROS => PadMode::Zeros,
-        self::layer::PAD_REFLECT => PadMode::Reflect,
-        self::layer::PAD_REPLICATE => PadMode::Replicate,
-        self::layer::PAD_CIRCULAR => PadMode::Circular,
-        Code(n) => return Err(Fault(fail::UNSUPPORTED, format!("padding mode number {n}"))),
-    };
-    Ok(ConvGeometry {
-        in_channels: layer.input[0],
-        out_channels: layer.output[0],
-        kernel: layer.kernel,
-        stride: layer.stride,
-        padding: layer.padding,
-        dilation: layer.dilation,
-        groups: layer.groups,
-        mode,
-    })
+fn conv_geometry(layer: &RawLayer) -> Result<Conv, Fault> {
+    geometry::read(layer)
+        .map_err(|Code(n)| Fault(fail::UNSUPPORTED, format!("padding mode number {n}")))
 }
 
 /// The convolution with the outputs and groups of `w`, or nothing for a dense layer.
-fn geometry(layer: &RawLayer, w: &Tensor) -> Result<Option<ConvGeometry>, Fault> {
+fn conv_for(layer: &RawLayer, w: &Tensor) -> Result<Option<Conv>, Fault> {
     if layer.kind != self::layer::CONV {
         return Ok(None);
     }
     let g = conv_geometry(layer)?;
     let (units, per_group, r, s) = w.dims4()?;
-    if [r, s] != g.kernel || per_group == 0 || g.in_channels % per_group != 0 {
+    if [r, s] != g.kernel || per_group == 0 || g.channels % per_group != 0 {
         let text = format!(
             "a weight of shape {:?} does not fit a layer with {} channels and kernel {:?}",
             w.dims(),
-            g.in_channels,
+            g.channels,
             g.kernel
         );
         return Err(Fault(fail::SHAPE, text));
     }
-    Ok(Some(ConvGeometry {
-        out_channels: units,
-        groups: g.in_channels / per_group,
+    Ok(Some(Conv {
+        out: units,
+        groups: g.channels / per_group,
         ..g
     }))
 }

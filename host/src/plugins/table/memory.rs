@@ -5,6 +5,7 @@ use biorule_plugin_api::abi::types::{Code, RawResult, RawTensor, fail};
 use candle_core::{CpuStorage, DType, Storage};
 
 use super::handle::{Fault, from_dtype, give, look, run, take};
+use super::room::{WIDE, room_for};
 
 pub extern "C" fn clone_tensor(t: RawTensor) -> RawTensor {
     give(look(t).clone())
@@ -28,10 +29,10 @@ pub extern "C" fn on_cpu(t: RawTensor) -> bool {
 
 pub extern "C" fn to_f64(t: RawTensor) -> RawResult<RVec<f64>> {
     run("to_f64", || {
-        let values = look(t)
-            .flatten_all()?
-            .to_dtype(DType::F64)?
-            .to_vec1::<f64>()?;
+        let t = look(t);
+        // Once as a tensor, once as what the rule gets.
+        room_for(t.dims(), 2 * WIDE)?;
+        let values = t.flatten_all()?.to_dtype(DType::F64)?.to_vec1::<f64>()?;
         Ok(values.into_iter().collect())
     })
 }

@@ -10,6 +10,7 @@ mod maps;
 mod memory;
 mod pointwise;
 mod reduce;
+mod room;
 mod rows;
 mod services;
 mod shape;

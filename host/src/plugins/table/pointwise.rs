@@ -4,6 +4,7 @@ use biorule_plugin_api::abi::types::{RawResult, RawTensor};
 use candle_core::Tensor;
 
 use super::handle::{Fault, look, out};
+use super::room::{beside, like, together};
 use crate::ops::along::{Pair, along};
 
 type Out = RawResult<RawTensor>;
@@ -11,30 +12,30 @@ type Out = RawResult<RawTensor>;
 macro_rules! unary {
     ($($name:ident)*) => { $(
         pub extern "C" fn $name(t: RawTensor) -> Out {
-            out(stringify!($name), || Ok(look(t).$name()?))
+            out(stringify!($name), || Ok(like(look(t))?.$name()?))
         }
     )* };
 }
 unary! { neg abs sign exp sqrt sqr recip relu tanh }
 
 pub extern "C" fn ln(t: RawTensor) -> Out {
-    out("ln", || Ok(look(t).log()?))
+    out("ln", || Ok(like(look(t))?.log()?))
 }
 
 pub extern "C" fn sigmoid(t: RawTensor) -> Out {
-    out("sigmoid", || Ok(candle_nn::ops::sigmoid(look(t))?))
+    out("sigmoid", || Ok(candle_nn::ops::sigmoid(like(look(t))?)?))
 }
 
 pub extern "C" fn affine(t: RawTensor, mul: f64, add: f64) -> Out {
-    out("affine", || Ok(look(t).affine(mul, add)?))
+    out("affine", || Ok(like(look(t))?.affine(mul, add)?))
 }
 
 pub extern "C" fn powf(t: RawTensor, p: f64) -> Out {
-    out("powf", || Ok(look(t).powf(p)?))
+    out("powf", || Ok(like(look(t))?.powf(p)?))
 }
 
 pub extern "C" fn clamp(t: RawTensor, lo: f64, hi: f64) -> Out {
-    out("clamp", || Ok(look(t).clamp(lo, hi)?))
+    out("clamp", || Ok(like(look(t))?.clamp(lo, hi)?))
 }
 
 macro_rules! binary {
@@ -42,6 +43,7 @@ macro_rules! binary {
         pub extern "C" fn $name(a: RawTensor, b: RawTensor) -> Out {
             out(stringify!($name), || {
                 let (a, b) = (look(a), look(b));
+                together(a, b)?;
                 // Candle's broadcast path costs a strided pass; equal shapes do not need it.
                 if a.dims() == b.dims() {
                     return Ok(a.$name(b)?);
@@ -72,6 +74,7 @@ pub extern "C" fn select(mask: RawTensor, a: RawTensor, b: RawTensor) -> Out {
     out("select", || {
         let (mask, a, b) = (look(mask), look(a), look(b));
         let shape = common(common(mask.dims(), a)?.as_slice(), b)?;
+        beside(a, &shape)?;
         let fit = |t: &Tensor| t.broadcast_as(shape.as_slice());
         Ok(fit(mask)?.where_cond(&fit(a)?, &fit(b)?)?)
     })

@@ -5,6 +5,7 @@ use biorule_plugin_api::abi::types::{RawResult, RawTensor, fail};
 use candle_core::Tensor;
 
 use super::handle::{Fault, look, out};
+use super::room::{WIDE, like, product, room_for};
 use crate::ops::reduce;
 
 type Dims<'a> = RSlice<'a, usize>;
@@ -73,6 +74,8 @@ pub extern "C" fn argrank(t: RawTensor, rank: usize, axis: usize, keep: bool) ->
         if rank == 0 || rank > size {
             return Err(Fault(fail::SHAPE, format!("rank {rank} of {size} entries")));
         }
+        // The order as numbers, beside a copy.
+        room_for(t.dims(), WIDE)?;
         let last = t.rank() - 1;
         // Largest first; the sort is stable, so the first of equals comes first.
         let order = t
@@ -89,12 +92,16 @@ pub extern "C" fn max_all(t: RawTensor) -> Out {
 }
 
 pub extern "C" fn matmul(a: RawTensor, b: RawTensor) -> Out {
-    out("matmul", || Ok(look(a).broadcast_matmul(look(b))?))
+    out("matmul", || {
+        let (a, b) = (look(a), look(b));
+        product(a, b)?;
+        Ok(a.broadcast_matmul(b)?)
+    })
 }
 
 pub extern "C" fn softmax(t: RawTensor, axis: usize, gain: f64) -> Out {
     out("softmax", || {
-        let t = look(t);
+        let t = like(look(t))?;
         let scaled: Tensor = if gain == 1.0 { t.clone() } else { (t * gain)? };
         Ok(candle_nn::ops::softmax(&scaled, axis)?)
     })

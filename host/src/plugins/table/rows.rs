@@ -5,6 +5,7 @@ use biorule_plugin_api::abi::types::{RawPair, RawResult, RawTensor, fail};
 use candle_core::Tensor;
 
 use super::handle::{Fault, give, look, out, run};
+use super::room::like;
 use crate::ops::synapses;
 
 pub extern "C" fn row_norms(t: RawTensor, p: f64) -> RawResult<RawTensor> {
@@ -15,6 +16,7 @@ pub extern "C" fn sub_rows(t: RawTensor, factors: RawTensor, w: RawTensor) -> Ra
     let result = run("sub_rows", || {
         let (t, factors, w) = (look(t), look(factors), look(w));
         check(t, factors, w)?;
+        like(t)?;
         Ok(synapses::sub_rows(t, factors, w)?)
     });
     match result {

@@ -1,6 +1,6 @@
 //! Losses against what the data sets have as answers, and the width of the output against both.
 
-use super::subject::{held_out, set};
+use super::subject::held_out;
 use crate::data::Answers;
 use crate::data::feed::Samples;
 use crate::data::feed::TrainData;
@@ -28,7 +28,7 @@ pub(super) fn check(
             scored(
                 phase,
                 "the samples it learns from",
-                set(data, &phase.data)?,
+                data.get(&phase.data)?,
                 width,
             )?;
         }
@@ -103,7 +103,7 @@ fn neurons(segment: &Segment, phase: &PhasePlan, data: &TrainData) -> Result<()>
     let dense = last
         .and_then(|b| b.layer.as_ref())
         .is_some_and(|layer| layer.map == MapPlan::Dense);
-    let sets = [set(data, &phase.data)?, held_out(data).1];
+    let sets = [data.get(&phase.data)?, held_out(data).1];
     if dense && sets.iter().any(|set| !set.classes()) {
         return Err(Error::usage(format!(
             "`phases.{}.neuron_labels` needs classes, and this data set has values to regress",

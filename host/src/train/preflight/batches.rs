@@ -2,7 +2,7 @@
 //! learns in the phase can take. Samples and batch sizes are known, so the last batch of an
 //! epoch is known too.
 
-use super::subject::{held_out, learns, set};
+use super::subject::{held_out, learns};
 use crate::data::feed::EpochSpec;
 use crate::data::feed::TrainData;
 use crate::nn::Outline;
@@ -26,11 +26,11 @@ pub(super) fn check(
     if segment.settle {
         let local = plan.phases.iter().filter(|p| p.drive == Drive::Local);
         for phase in local {
-            settling(phase, outline, set(data, &phase.data)?.len())?;
+            settling(phase, outline, data.get(&phase.data)?.len())?;
         }
     }
     for phase in &segment.phases {
-        let samples = set(data, &phase.data)?.len();
+        let samples = data.get(&phase.data)?.len();
         let smallest = some_batch(phase, samples)?;
         let demanding = neediest(outline, |part| learns(part, phase));
         if let Some(part) = demanding.filter(|part| part.least_batch > smallest) {

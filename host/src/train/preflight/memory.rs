@@ -3,8 +3,7 @@
 //! Scratch space of kernels is not counted, so a run that is not refused may still be too large;
 //! one that is refused cannot run.
 
-use super::subject::{Subject, held_out, learns, set};
-use crate::data::DataPlan;
+use super::subject::{Subject, held_out, learns};
 use crate::data::feed::Samples;
 use crate::nn::Outline;
 use crate::nn::outline::{Part, PartKind, elements};
@@ -150,7 +149,7 @@ struct Phase<'a> {
 impl Phase<'_> {
     fn need(&self) -> Result<Need> {
         let subject = self.subject;
-        let samples = set(subject.data, &self.phase.data)?;
+        let samples = subject.data.get(&self.phase.data)?;
         let first = self.first();
         let cached = self.is_cached(samples, first);
         let state = times(held(&self.outline.parts, |_| true), self.number);
@@ -230,12 +229,15 @@ impl Phase<'_> {
         held(&learning, Role::is_trained)
     }
 
-    /// Moments of each number that the optimiser changes.
+    /// Moments of each number that the optimiser changes, at least.
     fn moments(&self) -> u128 {
-        match &self.phase.optimizer {
+        let moments = |plan: &OptimizerPlan| match plan {
             OptimizerPlan::Sgd { momentum, .. } => u128::from(*momentum != 0.0),
             OptimizerPlan::Adam { .. } => 2,
-        }
+        };
+        let groups = self.phase.groups.iter().map(|g| &g.optimizer);
+        let all = groups.chain([&self.phase.optimizer]);
+        all.map(moments).min().unwrap_or(0)
     }
 
     /// The first block that changes: what stands before it is frozen.
@@ -299,12 +301,8 @@ impl Phase<'_> {
 
     /// Bytes of the batches that are prepared ahead.
     fn loader(&self, samples: &dyn Samples) -> u128 {
-        let plan: &DataPlan = match self.phase.data.as_str() {
-            "train" => &self.subject.plan.data,
-            name => match self.subject.plan.extra_data.get(name) {
-                Some(plan) => plan,
-                None => return 0,
-            },
+        let Some(plan) = self.subject.plan.data_of(&self.phase.data) else {
+            return 0;
         };
         let batch = self.phase.batch.min(samples.len()) as u128;
         let one = times(times(batch, elements(&samples.dims())), 4);
@@ -326,7 +324,8 @@ impl Phase<'_> {
             passing(input, active)
         } else {
             // Kept for the way back, and the error on its way through the widest place.
-            let kept = active.iter().map(Part::outputs);
+            let kept = active.iter().filter(|part| !part.repeated);
+            let kept = kept.map(Part::outputs);
             let widest = active.iter().map(Part::outputs).max().unwrap_or(0);
             kept.fold(input, u128::saturating_add)
                 .saturating_add(times(widest, 2))
@@ -358,7 +357,10 @@ impl Phase<'_> {
                 let kept = match self.phase.drive {
                     Drive::Local => passing(0, &own),
                     _ if index < first => passing(0, &own),
-                    _ => own.iter().map(Part::outputs).fold(0, u128::saturating_add),
+                    _ => {
+                        let kept = own.iter().filter(|part| !part.repeated);
+                        kept.map(Part::outputs).fold(0, u128::saturating_add)
+                    }
                 };
                 let numbers = state
                     .saturating_add(trained)

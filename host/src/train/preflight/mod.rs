@@ -5,6 +5,7 @@
 mod answers;
 mod batches;
 mod memory;
+mod rates;
 mod subject;
 
 pub use memory::Need;
@@ -30,6 +31,8 @@ pub struct Report {
     pub need: Need,
     /// Memory there is.
     pub room: Option<Room>,
+    /// What is allowed but a user should know.
+    pub warnings: Vec<String>,
 }
 
 /// Looks at all of it.
@@ -46,6 +49,11 @@ pub fn inspect(subject: &Subject<'_>) -> Result<Report> {
     }
     let need = memory::need(subject, &outlined)?;
     need.check(subject)?;
+    let mut warnings = Vec::new();
+    // Baselines are trained as the plan says, with the same rates.
+    if let Some((network, outline)) = outlined.first() {
+        warnings = rates::warnings(network, outline, data)?;
+    }
     let is_layer = |part: &&Part| matches!(part.kind, PartKind::Layer { .. });
     let layers = outlined.iter().flat_map(|(_, o)| &o.parts).filter(is_layer);
     Ok(Report {
@@ -54,6 +62,7 @@ pub fn inspect(subject: &Subject<'_>) -> Result<Report> {
         phases: segments.iter().map(|s| s.phases.len()).sum(),
         need,
         room: subject.room.clone(),
+        warnings,
     })
 }
 
@@ -100,6 +109,8 @@ fn samples(data: &TrainData) -> Vec<(String, usize)> {
     let validation = data.validation.iter();
     all.extend(validation.map(|v| ("validation".to_owned(), v.len())));
     all.push(("test".to_owned(), data.test.len()));
+    let parts = data.parts.iter();
+    all.extend(parts.map(|(name, set)| (format!("`data.parts.{name}`"), set.len())));
     let extra = data.extra.iter();
     all.extend(extra.map(|(name, set)| (format!("`extra_data.{name}`"), set.len())));
     all

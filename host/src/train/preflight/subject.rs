@@ -7,7 +7,6 @@ use crate::device::memory::Room;
 use crate::nn::RuleSource;
 use crate::nn::outline::{Part, PartKind};
 use crate::plan::{Drive, PhasePlan, Precision, RunPlan};
-use crate::{Error, Result};
 
 /// What is looked at.
 pub struct Subject<'a> {
@@ -31,17 +30,6 @@ impl Subject<'_> {
             Precision::F32 => DType::F32,
             Precision::F64 => DType::F64,
         }
-    }
-}
-
-/// The set that a phase calls `name`.
-pub(super) fn set<'a>(data: &'a TrainData, name: &str) -> Result<&'a dyn Samples> {
-    match name {
-        "train" => Ok(&*data.train),
-        _ => data.extra.get(name).map(|s| &**s).ok_or_else(|| {
-            Error::usage(format!("no data set `{name}` for a phase"))
-                .hint("`train`, or a name under `extra_data`")
-        }),
     }
 }
 

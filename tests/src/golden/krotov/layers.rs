@@ -79,7 +79,11 @@ fn conv_map(f: &File, kernel: [usize; 2]) -> Result<MapPlan> {
         padding,
         dilation,
         groups: groups(f)?,
-        padding_mode: f.find("padding_mode").unwrap_or("zeros").into(),
+        padding_mode: {
+            let name = f.find("padding_mode").unwrap_or("zeros");
+            name.parse()
+                .map_err(|()| format!("no padding mode `{name}`"))?
+        },
     })
 }
 

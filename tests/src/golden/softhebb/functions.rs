@@ -134,7 +134,11 @@ pub(super) const POOLING: Recogniser = Recogniser {
                 let name = format!("{spec}.{i}");
                 for (dtype, tolerance) in TYPES {
                     let x = file.twin(&format!("input_{i}"), dtype)?;
-                    let mut module = Pool { kind, window };
+                    let mut module = Pool {
+                        kind,
+                        window,
+                        include_pad: true,
+                    };
                     let y = module.forward(&mut Pass::inference(), &x)?;
                     checks.compare(&name, &y, &file.twin(&name, dtype)?, tolerance)?;
                 }

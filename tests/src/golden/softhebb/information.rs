@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use biorule::config::{LayerPlan, MapPlan, ParamValue};
+use biorule::plan::PadMode;
 use candle_core::DType;
 
 use super::competition;
@@ -83,7 +84,7 @@ fn train(file: &File, path: &str) -> Result<Driven> {
         padding: [padding; 4],
         dilation: [1, 1],
         groups: 1,
-        padding_mode: "reflect".into(),
+        padding_mode: PadMode::Reflect,
     };
     let plan = LayerPlan {
         map,

@@ -115,7 +115,11 @@ fn conv_map(file: &File) -> Result<MapPlan> {
         padding: [rows, rows, columns, columns],
         dilation: pair(file, "dilation")?,
         groups: file.count("groups")?,
-        padding_mode: file.text("padding_mode")?.into(),
+        padding_mode: {
+            let name = file.text("padding_mode")?;
+            name.parse()
+                .map_err(|()| format!("no padding mode `{name}`"))?
+        },
     })
 }
 

@@ -5,11 +5,12 @@ use biorule::data::Answers;
 use biorule::nn::build::Placement;
 use biorule::nn::{Clock, InputShape, Mode, Network, Pass};
 use biorule::ops::loss::count_right;
+use biorule::train::Engine;
 use biorule::train::loss::score;
 use biorule::train::neurons::{label_neurons, neuron_accuracy};
 use biorule::train::optimizer::Optimizer;
 use biorule::train::schedule;
-use biorule::train::step::{StepInput, gradient_step, local_step};
+use biorule::train::step::{GradientStep, LocalStep, StepInput};
 use candle_core::{DType, Tensor};
 use serde_json::Value;
 
@@ -43,7 +44,7 @@ struct Trace<'a> {
     blocks: Vec<Value>,
     /// For each of them, the indices of ours, as one past the last.
     ends: Vec<usize>,
-    network: Network,
+    engine: Engine<'static>,
     /// For the tensors of the present state.
     trace: Tolerance,
     /// For its losses, which come down to nearly nothing: then only an absolute difference
@@ -91,7 +92,7 @@ impl<'a> Trace<'a> {
             file,
             blocks,
             ends,
-            network,
+            engine: Engine::new(network),
             trace: Tolerance::Largest(TRACE),
             loss: Tolerance::Exact,
         })
@@ -103,8 +104,8 @@ impl<'a> Trace<'a> {
             .into_iter()
             .map(|(ours, golden)| Ok((ours, self.file.tensor(&golden)?)))
             .collect::<Result<_>>()?;
-        let own: Vec<_> = self.network.tensors();
-        self.network.load(&|name| {
+        let own: Vec<_> = self.engine.network.tensors();
+        self.engine.network.load(&|name| {
             let given = values
                 .iter()
                 .find(|(n, _)| n == name)
@@ -120,11 +121,12 @@ impl<'a> Trace<'a> {
             self.phase(phase, checks)?;
         }
         self.tolerate("final_eval");
-        self.network.set_mode(&Mode::default());
+        self.engine.network.set_mode(&Mode::default());
         let (x, _) = self.batches("test")?.swap_remove(0);
         let (mut y, mut from) = (x, 0);
         for (i, &end) in self.ends.iter().enumerate() {
             y = self
+                .engine
                 .network
                 .forward(&mut Pass::inference(), &y, from..end)?;
             from = end;
@@ -163,7 +165,7 @@ impl<'a> Trace<'a> {
                 names.sort_by_key(|n| !n.contains(".operations."));
                 names
             };
-            let all = self.network.tensors();
+            let all = self.engine.network.tensors();
             let prefixes = [format!("blocks.{i}."), format!("blocks.{i}-in.")];
             for part in [
                 ".layer.weight",
@@ -233,21 +235,24 @@ impl<'a> Trace<'a> {
         };
         let batches = self.batches(data)?;
         let names = self.names(&blocks);
-        self.network.set_mode(&Mode {
+        self.engine.network.set_mode(&Mode {
             blocks: names,
             drive: Some(drive),
         });
         let mut clock = self.clock(&blocks, &batches, epochs)?;
+        self.engine.clock = clock.clone();
         if drive == Drive::Local {
+            self.engine.set_kind(Box::new(LocalStep));
             for epoch in 0..epochs {
-                clock.epoch = epoch;
+                self.engine.clock.epoch = epoch;
                 for batch in &batches {
-                    local_step(&mut self.network, &input(batch), 0, &clock)?;
+                    self.engine.step(&input(batch))?;
                 }
             }
+            clock = self.engine.clock.clone();
         } else {
             let rate = phase["lr"].as_f64().ok_or("a phase without rate")?;
-            let log = self.gradient_epochs(clock.clone(), &batches, epochs, rate)?;
+            let log = self.gradient_epochs(&batches, epochs, rate)?;
             self.compare_log(&format!("{state}/batch_log"), &log, checks)?;
         }
         self.compare_state(&state, &blocks, &clock, checks)
@@ -283,7 +288,6 @@ impl<'a> Trace<'a> {
     /// Rows as the reference logs them: samples, mean loss, number right, convergence, R1.
     fn gradient_epochs(
         &mut self,
-        mut clock: Clock,
         batches: &[Batch],
         epochs: u64,
         base: f64,
@@ -295,28 +299,25 @@ impl<'a> Trace<'a> {
             weight_decay: 0.0,
             decoupled_decay: 0.0,
         };
-        let mut optimizer = Optimizer::new(&plan, 0.0, &self.network.tensors())?;
+        self.engine.optimizer = Optimizer::new(&plan, 0.0, &self.engine.network.tensors())?;
         let mut log = Vec::new();
         for epoch in 0..epochs {
-            clock.epoch = epoch;
+            self.engine.clock.epoch = epoch;
             let rate = schedule::rate(
                 &SchedulePlan::Softhebb,
                 base,
                 &Moment::at_epoch(epoch, epochs),
             );
+            let kind = GradientStep::at_rate(Loss::CrossEntropy, rate);
+            self.engine.set_kind(Box::new(kind));
             for batch in batches {
-                let how = (Loss::CrossEntropy, rate);
-                let sums = gradient_step(
-                    &mut self.network,
-                    &mut optimizer,
-                    &input(batch),
-                    0,
-                    &clock,
-                    how,
-                )?;
+                let sums = self
+                    .engine
+                    .step(&input(batch))?
+                    .ok_or("a step without a loss")?;
                 let sums: Vec<f64> = sums.to_dtype(DType::F64)?.to_vec1()?;
                 let n = batch.0.dim(0)? as f64;
-                let (convergence, r1) = self.radii(&clock)?;
+                let (convergence, r1) = self.radii(&self.engine.clock)?;
                 log.push([n, sums[0] / n, sums[1], convergence, r1]);
             }
         }
@@ -337,7 +338,7 @@ impl<'a> Trace<'a> {
 
     /// What the rule of one of the reference's blocks reports.
     fn metric(&self, block: usize, metric: &str, clock: &Clock) -> Result<f64> {
-        let all = self.network.metrics(clock)?;
+        let all = self.engine.network.metrics(clock)?;
         let of_block = all.iter().find(|(name, _)| *name == block.to_string());
         let (_, values) = of_block.ok_or("no metrics")?;
         let found = values.iter().find(|(n, _)| n == metric).map(|(_, v)| *v);
@@ -358,7 +359,7 @@ impl<'a> Trace<'a> {
     fn neuron_accuracies(&mut self, blocks: &[usize]) -> Result<[f64; 2]> {
         let last = blocks.last().copied().ok_or("a phase without blocks")?;
         let block = self.ends[last] - 1;
-        self.network.set_mode(&Mode::default());
+        self.engine.network.set_mode(&Mode::default());
         let mut labels = Vec::new();
         let mut percent = [0.0; 2];
         for (part, percent) in ["unsup", "test"].into_iter().zip(&mut percent) {
@@ -366,7 +367,7 @@ impl<'a> Trace<'a> {
             let mut neurons = 0;
             for (x, of) in self.batches(part)? {
                 let pass = &mut Pass::inference();
-                let y = self.network.forward_to_layer(pass, &x, (0, block))?;
+                let y = self.engine.network.forward_to_layer(pass, &x, (0, block))?;
                 let Some(y) = y.filter(|y| y.rank() == 2) else {
                     return Ok([0.0; 2]);
                 };
@@ -421,7 +422,7 @@ impl<'a> Trace<'a> {
         clock: &Clock,
         checks: &mut Checks,
     ) -> Result<()> {
-        let all = self.network.tensors();
+        let all = self.engine.network.tensors();
         for (ours, golden) in self.tensors(state)? {
             let got = all
                 .iter()
@@ -475,9 +476,12 @@ impl<'a> Trace<'a> {
     /// The reference's test loss: batch means, summed, over the number of samples.
     fn compare_test(&mut self, state: &str, checks: &mut Checks) -> Result<()> {
         let (mut loss, mut right, mut samples) = (0.0, 0.0, 0.0);
-        self.network.set_mode(&Mode::default());
+        self.engine.network.set_mode(&Mode::default());
         for (x, labels) in self.batches("test")? {
-            let y = self.network.forward_all(&mut Pass::inference(), &x)?;
+            let y = self
+                .engine
+                .network
+                .forward_all(&mut Pass::inference(), &x)?;
             let scored = score(Loss::CrossEntropy, &y, &Answers::Classes(labels.clone()))?;
             let n = x.dim(0)? as f64;
             loss += scored.sums.to_dtype(DType::F64)?.to_vec1::<f64>()?[0] / n;

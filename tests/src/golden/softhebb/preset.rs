@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use biorule::config::{
     ActivationPlan, BlockPlan, LayerPlan, MapPlan, ParamValue, PoolKind, PoolPlan,
 };
+use biorule::plan::PadMode;
 
 use super::competition;
 use crate::Result;
@@ -70,6 +71,7 @@ impl Settings<'_> {
                 kernel: [kernel; 2],
                 stride: [stride; 2],
                 padding: [padding; 2],
+                count_include_pad: true,
             }),
             ..block(name)
         };
@@ -156,7 +158,7 @@ fn layer(text: &str, conv: bool) -> Result<LayerPlan> {
             padding: [count("p", 0.0); 4],
             dilation: [count("d", 1.0); 2],
             groups: count("g", 1.0),
-            padding_mode: "reflect".into(),
+            padding_mode: PadMode::Reflect,
         }
     } else {
         MapPlan::Dense

@@ -52,16 +52,18 @@ extern "C" __global__ void depthwise_input(Conv g, const real *dy, const real *w
 
 // One block for each tap (x) and output channel (y).
 extern "C" __global__ void depthwise_weight(Conv g, const real *x, const real *dy, real *dw) {
-    int tap = blockIdx.x, k = blockIdx.y, c = k / (g.K / g.C);
-    int r = tap / g.S, s = tap % g.S, PQ = g.P * g.Q;
-    real sum = (real)0;
-    for (int n = threadIdx.x; n < g.B * PQ; n += blockDim.x) {
-        int i = n % PQ, b = n / PQ;
-        int h = source(i / g.Q * g.step_h + r * g.gap_h - g.top, g.H, g.mode);
-        int w = source(i % g.Q * g.step_w + s * g.gap_w - g.left, g.W, g.mode);
-        if (h < 0 || w < 0) continue;
-        sum += x[(((wide)b * g.C + c) * g.H + h) * g.W + w] * dy[((wide)b * g.K + k) * PQ + i];
+    int tap = blockIdx.x, r = tap / g.S, s = tap % g.S, PQ = g.P * g.Q;
+    for (int k = blockIdx.y; k < g.K; k += gridDim.y) {
+        int c = k / (g.K / g.C);
+        real sum = (real)0;
+        for (int n = threadIdx.x; n < g.B * PQ; n += blockDim.x) {
+            int i = n % PQ, b = n / PQ;
+            int h = source(i / g.Q * g.step_h + r * g.gap_h - g.top, g.H, g.mode);
+            int w = source(i % g.Q * g.step_w + s * g.gap_w - g.left, g.W, g.mode);
+            if (h < 0 || w < 0) continue;
+            sum += x[(((wide)b * g.C + c) * g.H + h) * g.W + w] * dy[((wide)b * g.K + k) * PQ + i];
+        }
+        double total = block_sum(sum);
+        if (threadIdx.x == 0) dw[(wide)k * g.R * g.S + tap] = (real)total;
     }
-    double total = block_sum(sum);
-    if (threadIdx.x == 0) dw[k * g.R * g.S + tap] = (real)total;
 }

@@ -44,11 +44,19 @@ extern "C" __global__ void max_backward(Window g, const real *dy, const unsigned
     }
 }
 
-// Mean over the whole window, padding counted as zeros.
-extern "C" __global__ void avg_forward(Window g, const real *x, real *y) {
+// Pixels of the image in the window of output (p, q).
+static __device__ int pixels_inside(Window g, int p, int q) {
+    int h0 = p * g.step_h - g.top, w0 = q * g.step_w - g.left, h1 = h0 + g.R, w1 = w0 + g.S;
+    int rows = (h1 < g.H ? h1 : g.H) - (h0 > 0 ? h0 : 0), columns = (w1 < g.W ? w1 : g.W) - (w0 > 0 ? w0 : 0);
+    return rows * columns;
+}
+
+// Mean of the window: of all its pixels with the padding as zeros, or of those of the image.
+extern "C" __global__ void avg_forward(Window g, int include_pad, const real *x, real *y) {
     real share = (real)1 / (real)(g.R * g.S);
     for (int i = blockIdx.x * blockDim.x + threadIdx.x; i < g.P * g.Q; i += gridDim.x * blockDim.x) {
         int h0 = i / g.Q * g.step_h - g.top, w0 = i % g.Q * g.step_w - g.left;
+        if (!include_pad) share = (real)1 / (real)pixels_inside(g, i / g.Q, i % g.Q);
         for (int plane = blockIdx.y; plane < g.planes; plane += gridDim.y) {
             const real *from = x + (wide)plane * g.H * g.W;
             real sum = (real)0;
@@ -59,7 +67,7 @@ extern "C" __global__ void avg_forward(Window g, const real *x, real *y) {
     }
 }
 
-extern "C" __global__ void avg_backward(Window g, const real *dy, real *dx) {
+extern "C" __global__ void avg_backward(Window g, int include_pad, const real *dy, real *dx) {
     real share = (real)1 / (real)(g.R * g.S);
     for (int i = blockIdx.x * blockDim.x + threadIdx.x; i < g.H * g.W; i += gridDim.x * blockDim.x) {
         int h = i / g.W + g.top, w = i % g.W + g.left;
@@ -68,8 +76,8 @@ extern "C" __global__ void avg_backward(Window g, const real *dy, real *dx) {
             real sum = (real)0;
             for (int p = first_window(h, g.R, g.step_h); p <= last_window(h, g.step_h, g.P); ++p)
                 for (int q = first_window(w, g.S, g.step_w); q <= last_window(w, g.step_w, g.Q); ++q)
-                    sum += from[p * g.Q + q];
-            dx[(wide)plane * g.H * g.W + i] = sum * share;
+                    sum += include_pad ? from[p * g.Q + q] : from[p * g.Q + q] / (real)pixels_inside(g, p, q);
+            dx[(wide)plane * g.H * g.W + i] = include_pad ? sum * share : sum;
         }
     }
 }

@@ -4,7 +4,7 @@ use candle_core::{DType, Tensor};
 
 use super::{TYPES, agree, places, values};
 use crate::ops::cuda::{conv, pad, pool};
-use crate::ops::{ConvGeometry, PadMode, Window, cpu};
+use crate::ops::{Conv, PadMode, Window, cpu};
 
 const MODES: [PadMode; 4] = [
     PadMode::Zeros,
@@ -37,31 +37,31 @@ const SHAPES: [Shape; 9] = [
     (12, 10, 1, [1, 1], [1, 1], [0, 0, 0, 0], [1, 1], [1, 1]),
 ];
 
-fn geometry(shape: Shape, mode: PadMode) -> (ConvGeometry, [usize; 2]) {
-    let (in_channels, out_channels, groups, kernel, stride, padding, dilation, input) = shape;
-    let g = ConvGeometry {
-        in_channels,
-        out_channels,
+fn geometry(shape: Shape, mode: PadMode) -> (Conv, [usize; 2]) {
+    let (channels, out, groups, kernel, stride, padding, dilation, input) = shape;
+    let g = Conv {
+        channels,
+        out,
         kernel,
         stride,
         padding,
         dilation,
         groups,
-        mode,
+        pad_mode: mode,
     };
     (g, input)
 }
 
-fn each_case(mut f: impl FnMut(&ConvGeometry, &Tensor, &Tensor, &Tensor, [usize; 2])) {
+fn each_case(mut f: impl FnMut(&Conv, &Tensor, &Tensor, &Tensor, [usize; 2])) {
     for (i, shape) in SHAPES.into_iter().enumerate() {
         for mode in MODES {
             for dtype in TYPES {
                 let (g, input) = geometry(shape, mode);
-                let [p, q] = g.output(input).expect("fits");
+                let (p, q) = g.out_size(input[0], input[1]).expect("fits");
                 let seed = i as u64 * 10;
-                let x = values(seed, &[3, g.in_channels, input[0], input[1]], dtype);
+                let x = values(seed, &[3, g.channels, input[0], input[1]], dtype);
                 let w = values(seed + 1, &g.weight_dims(), dtype);
-                let y = values(seed + 2, &[3, g.out_channels, p, q], dtype);
+                let y = values(seed + 2, &[3, g.out, p, q], dtype);
                 f(&g, &x, &w, &y, input);
             }
         }
@@ -116,8 +116,8 @@ fn weight_gradient_is_the_reference() {
                 .transpose(0, 1)
                 .and_then(|t| t.contiguous())
                 .expect("packed");
-            let packed = packed.reshape((g.out_channels, ())).expect("packed");
-            if g.groups == 1 || g.groups < g.in_channels {
+            let packed = packed.reshape((g.out, ())).expect("packed");
+            if g.groups == 1 || g.groups < g.channels {
                 let got = conv::weight_grad_packed(g, &x, &packed).expect("gradient");
                 agree(&format!("packed {g:?}"), &got, &reference);
             }
@@ -167,7 +167,7 @@ fn each_window(mut f: impl FnMut(&Window, &Tensor, &Tensor, [usize; 2])) {
                 stride,
                 padding,
             };
-            let [p, q] = g.output(input).expect("fits");
+            let (p, q) = g.out_size(input[0], input[1]).expect("fits");
             let x = values(i as u64, &[2, 3, input[0], input[1]], dtype);
             // Few distinct values, so that ties occur.
             let x = ((x * 4.0).and_then(|x| x.round()).expect("coarse") / 4.0).expect("coarse");
@@ -182,8 +182,11 @@ fn pooling_is_the_reference() {
         each_window(|g, x, grad, input| {
             let (y, at) = cpu::pool::max_forward(g, x).expect("reference");
             let dx = cpu::pool::max_backward(grad, &at, input).expect("reference");
-            let mean = cpu::pool::avg_forward(g, x).expect("reference");
-            let dmean = cpu::pool::avg_backward(g, grad, input).expect("reference");
+            let means = [true, false].map(|include_pad| {
+                let mean = cpu::pool::avg_forward(g, include_pad, x);
+                let back = cpu::pool::avg_backward(g, include_pad, grad, input);
+                (include_pad, mean.expect("mean"), back.expect("gradient"))
+            });
             let (x, grad) = (
                 x.to_device(&place).expect("x"),
                 grad.to_device(&place).expect("g"),
@@ -196,9 +199,12 @@ fn pooling_is_the_reference() {
             assert_eq!(flat(&places), flat(&at), "{g:?}");
             let got = pool::max_backward(g, &grad, &places, input).expect("gradient");
             agree(&format!("maximum gradient {g:?}"), &got, &dx);
-            agree("mean", &pool::avg_forward(g, &x).expect("mean"), &mean);
-            let got = pool::avg_backward(g, &grad, input).expect("gradient");
-            agree("mean gradient", &got, &dmean);
+            for (include_pad, mean, back) in means {
+                let got = pool::avg_forward(g, include_pad, &x).expect("mean");
+                agree(&format!("mean {include_pad} {g:?}"), &got, &mean);
+                let got = pool::avg_backward(g, include_pad, &grad, input).expect("gradient");
+                agree(&format!("mean gradient {include_pad} {g:?}"), &got, &back);
+            }
         });
     }
 }
@@ -221,6 +227,34 @@ fn borders_are_the_reference() {
                 let got = pad::backward(&grad, padding, mode).expect("gradient");
                 agree(&format!("{mode:?} {padding:?} back"), &got, &back);
             }
+        }
+    }
+}
+
+/// The kernels read one copy of the image on each side: more would be out of bounds.
+#[test]
+fn borders_wider_than_the_image_are_refused() {
+    let (x, w) = (
+        values(3, &[2, 3, 4, 5], DType::F64),
+        values(4, &[6, 3, 3, 3], DType::F64),
+    );
+    for (mode, most) in [(PadMode::Circular, 4), (PadMode::Reflect, 3)] {
+        for (rows, fits) in [(most, true), (most + 1, false)] {
+            let padding = [rows, 0, 0, 0];
+            let g = Conv {
+                padding,
+                pad_mode: mode,
+                ..Conv::square(3, 6, 3)
+            };
+            for place in places() {
+                let x = x.to_device(&place).expect("x");
+                let w = w.to_device(&place).expect("w");
+                assert_eq!(pad::forward(&x, padding, mode).is_ok(), fits, "{mode}");
+                assert_eq!(conv::forward(&g, &x, &w).is_ok(), fits, "{mode}");
+            }
+            let there = crate::ops::conv::pad(&x, padding, mode);
+            assert_eq!(there.is_ok(), fits, "{mode}");
+            assert_eq!(cpu::conv::forward(&g, &x, &w).is_ok(), fits, "{mode}");
         }
     }
 }

@@ -252,7 +252,11 @@ fn whole_samples_are_the_reference() {
 fn images_are_shifted_mirrored_and_looked_up() {
     let (c, h, w) = (2, 4, 5);
     let bytes: Vec<u8> = (0..3 * c * h * w).map(|i| (i * 37 % 251) as u8).collect();
-    let picks = [[2i32, -1, 1, 0], [0, 0, 0, 1], [1, 2, -3, 1]];
+    let picks = [
+        [2i32, -1, 1, 0, 0, 0, 0],
+        [0, 0, 0, 1, -1, 3, 3],
+        [1, 2, -3, 1, 1, 0, 2],
+    ];
     let value = |k: usize, byte: u8| f64::from(byte) * [0.5, 0.25][k] - [1.0, -2.0][k];
     // The pixel of an axis of n at `i`, or none.
     let pixel = |i: i32, n: usize, reflect: bool| match (i, n as i32 - 1) {
@@ -265,10 +269,13 @@ fn images_are_shifted_mirrored_and_looked_up() {
         .collect();
     for reflect in [false, true] {
         let mut want = Vec::new();
-        for [image, row, column, mirror] in picks {
+        for [image, row, column, mirror, top, left, side] in picks {
             for k in 0..c {
                 for i in 0..h {
                     for j in 0..w {
+                        let inside =
+                            |at: usize, from: i32| (from..from + side).contains(&(at as i32));
+                        let cut = inside(i, top) && inside(j, left);
                         let j = if mirror == 1 { w - 1 - j } else { j };
                         let y = pixel(i as i32 + row, h, reflect);
                         let x = pixel(j as i32 + column, w, reflect);
@@ -277,7 +284,7 @@ fn images_are_shifted_mirrored_and_looked_up() {
                             (Some(y), Some(x)) => bytes[(plane + y) * w + x],
                             _ => 0,
                         };
-                        want.push(value(k, byte));
+                        want.push(if cut { 0.0 } else { value(k, byte) });
                     }
                 }
             }
@@ -285,7 +292,8 @@ fn images_are_shifted_mirrored_and_looked_up() {
         let want = Tensor::from_vec(want, (3, c, h, w), &Device::Cpu).expect("want");
         for place in places() {
             let data = Tensor::from_vec(bytes.clone(), (3, c, h, w), &place).expect("bytes");
-            let picks = Tensor::from_vec(picks.concat(), (3, 4), &place).expect("picks");
+            let picks =
+                Tensor::from_vec(picks.concat(), (3, cuda::images::PICK), &place).expect("picks");
             let table = Tensor::from_vec(table.clone(), (c, 256), &place).expect("table");
             let got = cuda::images::gather(&data, &picks, &table, reflect);
             agree("images", &got.expect("gather"), &want);

@@ -1,0 +1,187 @@
+//! `attacks/` of a run folder: how the run's network fares when its pictures are changed, a file
+//! for each list of attacks on a checkpoint.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+
+use super::atomic;
+use crate::attack::{Attack, Row};
+use crate::text::hex;
+use crate::{Error, Result};
+
+/// A list of attacks and what came of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AttackRecord {
+    /// Version of the program.
+    pub version: String,
+    /// File of the checkpoint.
+    pub checkpoint: String,
+    /// SHA-256 of it, hexadecimal.
+    pub sha256: String,
+    /// Part of the data.
+    pub split: String,
+    /// Only so many samples, the first ones.
+    pub limit: Option<usize>,
+    /// Seed of every random number.
+    pub seed: u64,
+    /// Every attack has its row. Otherwise the command was stopped, and goes on when it is given
+    /// again.
+    pub complete: bool,
+    /// Attacks that are done.
+    pub rows: Vec<Row>,
+}
+
+impl AttackRecord {
+    /// One of nothing, on the checkpoint `file`.
+    ///
+    /// # Errors
+    /// Storage error where the checkpoint cannot be read.
+    pub fn new(file: &Path, split: &str, limit: Option<usize>, seed: u64) -> Result<Self> {
+        let bytes = std::fs::read(file).map_err(|e| Error::storage_io(file, &e))?;
+        Ok(Self {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            checkpoint: file.display().to_string(),
+            sha256: hex(&Sha256::digest(&bytes)),
+            split: split.to_owned(),
+            limit,
+            seed,
+            complete: false,
+            rows: Vec::new(),
+        })
+    }
+
+    /// The file of this record about `attacks` in the run folder `run`: the same for the same
+    /// attacks on the same weights.
+    #[must_use]
+    pub fn path(&self, run: &Path, attacks: &[Attack]) -> PathBuf {
+        let asked = json!([self.sha256, self.split, self.limit, self.seed, attacks]);
+        let short = hex(&Sha256::digest(asked.to_string().as_bytes())[..4]);
+        let stem = Path::new(&self.checkpoint).file_stem();
+        let stem = stem.map_or("checkpoint".into(), |s| s.to_string_lossy());
+        let name = format!("{stem}-{}-{short}.json", self.split);
+        run.join("attacks").join(name)
+    }
+
+    /// Takes over the rows of `path` where that is this record, not complete: a stopped command
+    /// goes on. Returns how many.
+    pub fn go_on_from(&mut self, path: &Path) -> usize {
+        let same = |other: &Self| {
+            !other.complete
+                && (&other.version, &other.sha256, &other.split)
+                    == (&self.version, &self.sha256, &self.split)
+                && (other.limit, other.seed) == (self.limit, self.seed)
+        };
+        if let Some(before) = Self::read(path).ok().filter(same) {
+            self.rows = before.rows;
+        }
+        self.rows.len()
+    }
+
+    /// Reads `path`.
+    ///
+    /// # Errors
+    /// Storage error for a file that cannot be read or is another.
+    pub fn read(path: &Path) -> Result<Self> {
+        let bytes = std::fs::read(path).map_err(|e| atomic::failed(path, &e))?;
+        serde_json::from_slice(&bytes)
+            .map_err(|e| Error::storage(format!("`{}`: {e}", path.display())))
+    }
+
+    /// For programs: each row also with its shares.
+    #[must_use]
+    pub fn json(&self) -> Value {
+        let mut value = json!(self);
+        if let Some(rows) = value["rows"].as_array_mut() {
+            for (value, row) in rows.iter_mut().zip(&self.rows) {
+                value["attack"] = row.attack.method.name().into();
+                value["label"] = row.attack.label().into();
+                value["clean_accuracy"] = json!(row.clean_accuracy());
+                value["robust_accuracy"] = json!(row.robust_accuracy());
+                value["accuracy_of_right"] = json!(row.accuracy_of_right());
+            }
+        }
+        value
+    }
+
+    /// Writes the record as `path`, making its folder.
+    ///
+    /// # Errors
+    /// Storage error where the disk refuses.
+    pub fn write(&self, path: &Path) -> Result<()> {
+        if let Some(folder) = path.parent().filter(|f| !f.as_os_str().is_empty()) {
+            std::fs::create_dir_all(folder).map_err(|e| Error::storage_io(folder, &e))?;
+        }
+        let text = serde_json::to_string_pretty(&self.json())
+            .map_err(|e| Error::internal(format!("attacks: {e}")))?;
+        atomic::write(path, format!("{text}\n").as_bytes())
+    }
+}
+
+/// The records in `attacks/` of the run folder `run`, by file name. What cannot be read is left out.
+#[must_use]
+pub fn of_run(run: &Path) -> Vec<(PathBuf, AttackRecord)> {
+    let entries = std::fs::read_dir(run.join("attacks"));
+    let mut files: Vec<PathBuf> = entries
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.extension().is_some_and(|e| e == "json"))
+        .collect();
+    files.sort();
+    files
+        .into_iter()
+        .filter_map(|path| Some((path.clone(), AttackRecord::read(&path).ok()?)))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::attack::method::{Wishes, names};
+    use crate::attack::{Gradient, Method};
+
+    /// What is written is read again, every kind of attack, and goes on only where it is the same.
+    #[test]
+    fn a_record_is_read_as_it_was_written() {
+        let home = tempfile::tempdir().expect("a folder");
+        let file = home.path().join("last.safetensors");
+        std::fs::write(&file, b"weights").expect("written");
+        let mut record = AttackRecord::new(&file, "test", Some(9), 3).expect("a record");
+        for name in names() {
+            let method = Method::named(name, &Wishes::default()).expect("an attack");
+            let gradient = method.wants_gradient().then_some(Gradient::Rule);
+            let attack = Attack {
+                method,
+                strength: 1.0,
+                gradient,
+            };
+            let (samples, clean, robust, both) = (9, 8, 3, 2);
+            let (mean_linf, mean_l2) = (0.1, 0.3);
+            record.rows.push(Row {
+                attack,
+                samples,
+                clean,
+                robust,
+                both,
+                mean_linf,
+                mean_l2,
+            });
+        }
+        let attacks: Vec<Attack> = record.rows.iter().map(|r| r.attack.clone()).collect();
+        let path = record.path(home.path(), &attacks);
+        record.write(&path).expect("written");
+        assert_eq!(AttackRecord::read(&path).expect("read"), record);
+        assert_eq!(of_run(home.path()), [(path.clone(), record.clone())]);
+        let again = |seed| {
+            let mut fresh = AttackRecord::new(&file, "test", Some(9), seed).expect("a record");
+            fresh.go_on_from(&path)
+        };
+        assert_eq!((again(3), again(4)), (record.rows.len(), 0));
+        record.complete = true;
+        record.write(&path).expect("written");
+        assert_eq!(again(3), 0);
+    }
+}

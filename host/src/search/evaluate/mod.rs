@@ -1,0 +1,17 @@
+//! What a genotype is worth: a value for each goal of a search.
+
+pub mod table;
+
+pub use table::Table;
+
+use super::strategy::Request;
+use crate::Result;
+
+/// Finds the values of genotypes.
+pub trait Evaluator {
+    /// A value for each goal, in the order of the goals.
+    ///
+    /// # Errors
+    /// Whatever ends the search.
+    fn evaluate(&mut self, request: &Request) -> Result<Vec<f64>>;
+}

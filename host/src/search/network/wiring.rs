@@ -1,0 +1,51 @@
+//! A graph put together node by node, without those that nothing reads.
+
+use super::Size;
+use crate::plan::{BlockPlan, EdgePlan, GraphPlan, Join, NodePlan};
+
+/// Nodes of a graph in topological order.
+#[derive(Default)]
+pub(super) struct Wiring {
+    nodes: Vec<NodePlan>,
+}
+
+/// An edge.
+pub(super) fn edge(source: &str, blocks: Vec<BlockPlan>) -> EdgePlan {
+    EdgePlan::new(source, blocks)
+}
+
+/// `edge` with the drop path of a network of `size`, which spares what changes nothing.
+pub(super) fn dropped(mut edge: EdgePlan, size: &Size) -> EdgePlan {
+    edge.drop_path = size.drop_path.filter(|_| !edge.blocks.is_empty());
+    edge
+}
+
+impl Wiring {
+    /// Adds a node and gives its name.
+    pub(super) fn add(&mut self, name: String, join: Join, from: Vec<EdgePlan>) -> String {
+        self.nodes.push(NodePlan {
+            name: name.clone(),
+            join,
+            from,
+        });
+        name
+    }
+
+    /// The graph whose output is the last node: cells need not read all of their inputs, and what
+    /// is computed for nobody would never learn.
+    pub(super) fn graph(mut self) -> GraphPlan {
+        let mut read: Vec<String> = self
+            .nodes
+            .last()
+            .map(|n| n.name.clone())
+            .into_iter()
+            .collect();
+        for node in self.nodes.iter().rev() {
+            if read.contains(&node.name) {
+                read.extend(node.from.iter().map(|e| e.source.clone()));
+            }
+        }
+        self.nodes.retain(|node| read.contains(&node.name));
+        GraphPlan { nodes: self.nodes }
+    }
+}

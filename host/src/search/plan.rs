@@ -1,0 +1,144 @@
+//! A search as plain data: what a configuration's `search` comes to.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::pareto::Goal;
+use super::space::{CellShape, Hyperparameters, Primitive, Skeleton, Space, sets};
+use super::strategy::{Evolution, Halving, Random, Scene, Strategy};
+use crate::text::nearest;
+use crate::{Error, Result};
+
+/// A search.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SearchPlan {
+    /// What may be found.
+    pub space: SpacePlan,
+    /// How it is looked for.
+    pub strategy: StrategyPlan,
+    /// What is asked of a genotype; the first decides, the others and all bounds count where a
+    /// strategy compares.
+    pub objectives: Vec<Goal>,
+    /// How a genotype's values are found.
+    pub evaluator: EvaluatorPlan,
+}
+
+/// A search space: a name, or operations and rules.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SpacePlan {
+    /// A named space.
+    pub name: Option<String>,
+    /// The network around the cells of a space without a name.
+    pub network: Skeleton,
+    /// Operations of a space without a name.
+    pub operations: Vec<String>,
+    /// Rules that fill the slots of operations.
+    pub rules: Vec<String>,
+    /// Hyperparameters of rules.
+    pub params: Hyperparameters,
+    /// Candidates that are left out.
+    pub exclude: Vec<String>,
+    /// Intermediate nodes of a cell.
+    pub nodes: Option<usize>,
+}
+
+impl SpacePlan {
+    /// The space.
+    ///
+    /// # Errors
+    /// Usage error for unknown names and spaces in which nothing can be chosen.
+    pub fn space(&self) -> Result<Space> {
+        let mut space = match &self.name {
+            Some(name) => sets::named(name)?,
+            None => Space::product(self.network, &self.operations, &self.rules)?,
+        };
+        for name in &self.exclude {
+            let out: Primitive = name.parse()?;
+            // An operation stands for itself with any rule.
+            let is_out =
+                |p: &Primitive| *p == out || (out.rule.is_none() && p.operation == out.operation);
+            let before = space.candidates.len();
+            space.candidates.retain(|p| !is_out(p));
+            if space.candidates.len() == before {
+                let names: Vec<String> = space.candidates.iter().map(ToString::to_string).collect();
+                let e = Error::usage(format!(
+                    "`exclude` names `{name}`, no candidate of the space"
+                ));
+                return Err(match nearest(name, names.iter().map(String::as_str)) {
+                    Some(near) => e.hint(format!("did you mean `{near}`?")),
+                    None => e.hint(format!("there are `{}`", names.join("`, `"))),
+                });
+            }
+        }
+        if let Some(nodes) = self.nodes {
+            space.cell = CellShape {
+                nodes,
+                ..space.cell
+            };
+        }
+        space.params.clone_from(&self.params);
+        space.check()?;
+        Ok(space)
+    }
+}
+
+/// How genotypes are chosen.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "kind", deny_unknown_fields)]
+pub enum StrategyPlan {
+    /// Each drawn evenly.
+    Random {
+        /// Genotypes.
+        evaluations: u64,
+    },
+    /// Regularised evolution.
+    Evolution {
+        /// Genotypes.
+        evaluations: u64,
+        /// Genotypes that live at a time.
+        population: u64,
+        /// Of which so many are drawn and the best has a child.
+        sample: u64,
+    },
+    /// Successive halving.
+    Halving {
+        /// Genotypes of the first rung.
+        genotypes: u64,
+        /// One in so many goes on, with so many times the training.
+        keep: u64,
+    },
+}
+
+impl StrategyPlan {
+    /// The strategy in `scene`.
+    ///
+    /// # Errors
+    /// Usage error for a budget of nothing.
+    pub fn strategy(&self, scene: Scene) -> Result<Box<dyn Strategy>> {
+        Ok(match *self {
+            Self::Random { evaluations } => Box::new(Random::new(scene, evaluations)?),
+            Self::Evolution {
+                evaluations,
+                population,
+                sample,
+            } => Box::new(Evolution::new(scene, evaluations, population, sample)?),
+            Self::Halving { genotypes, keep } => Box::new(Halving::new(scene, genotypes, keep)?),
+        })
+    }
+}
+
+/// How the values of a genotype are found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "kind", deny_unknown_fields)]
+pub enum EvaluatorPlan {
+    /// Its network is trained as the configuration says.
+    Training,
+    /// They are in a file.
+    Table {
+        /// CSV or JSON.
+        file: PathBuf,
+    },
+}
