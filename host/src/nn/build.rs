@@ -570,7 +570,7 @@ impl Builder<'_> {
         }
         let state = rule.init(seed, &self.place.device, self.place.dtype)?;
         let mut layer = RuleLayer::new(&prefix, shape, map, rule, state, seed);
-        layer.see_whether_restless()?;
+        layer.probe_eval_updates()?;
         Ok(Some(Box::new(layer)))
     }
 }

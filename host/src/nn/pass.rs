@@ -154,7 +154,7 @@ pub struct Pass {
     pub in_evaluation: bool,
     /// Modules push what backward needs (within what learns).
     pub keep: bool,
-    /// Nobody reads the output of the module at work.
+    /// The current module's output is discarded.
     pub unread: bool,
     /// Something below the current module wants its gradient.
     pub below: bool,

@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::define::{kinds, settings};
 use super::{BlockPlan, EdgePlan};
 
 /// A weighted sum of candidates on one edge, `y = Σₖ pₖ·opₖ(x)` (Liu, Simonyan and Yang 2019,
@@ -44,33 +45,38 @@ pub struct RowPlan {
     pub row: usize,
 }
 
-/// Drops a whole edge for some samples (Larsson, Maire and Shakhnarovich 2017): in training, each
-/// sample is multiplied by `Bernoulli(1 − p)/(1 − p)`.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct DropPathPlan {
-    /// Probability `p`, 0 to below 1.
-    pub p: f64,
-    /// The probability grows with the epochs, `p·epoch/epochs`, as in DARTS; off: it is always `p`.
-    #[serde(default)]
-    pub ramp: bool,
+settings! {
+    /// Drops a whole edge for some samples (Larsson, Maire and Shakhnarovich 2017): in training, each
+    /// sample is multiplied by `Bernoulli(1 − p)/(1 − p)`.
+    pub struct DropPathPlan at "blocks[].graph[].from[].drop_path" {
+        /// probability that a sample loses what the edge brings, in training; the others are scaled by
+        /// 1/(1 − p)
+        p: f64, range 0.0 => 0.999_999, source "Larsson et al. 2017";
+        /// the probability grows with the epochs, from 0 to `p`; off: it is `p` from the start
+        #[serde(default)]
+        ramp: bool = true, source "Liu et al. 2019; BioNAS: off";
+    }
 }
 
-/// A block that has no layer and changes what it is given.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", tag = "kind", deny_unknown_fields)]
-pub enum TransformPlan {
-    /// Zeros of the shape of every `stride`-th pixel along both axes (`none` of a search space).
-    Zero {
-        /// At least 1.
-        stride: usize,
-    },
-    /// Leaves out the first `by` rows and columns: the second half of a factorised reduction.
-    Shift {
-        /// At least 1.
-        by: usize,
-    },
+impl Copy for DropPathPlan {}
+
+kinds! {
+    /// A block that has no layer and changes what it is given.
+    pub enum TransformPlan at "blocks[].transform", "zeros in place of the value, or the map without its first rows and columns" {
+        /// Zeros of the shape of every `stride`-th pixel along both axes (`none` of a search space).
+        Zero = "zero" {
+            /// zero: every N pixels along both axes
+            stride: usize = 1, range 1.0 => f64::INFINITY;
+        }
+        /// Leaves out the first `by` rows and columns: the second half of a factorised reduction.
+        Shift = "shift" {
+            /// shift: rows and columns left out
+            by: usize = 1, range 1.0 => f64::INFINITY;
+        }
+    }
 }
+
+impl Copy for TransformPlan {}
 
 /// An auxiliary head: a side branch to further logits, run in training only. The block hands its
 /// own output on unchanged; the loss is that of the network plus `weight` times that of the head

@@ -6,10 +6,11 @@ pub use biorule_kernels::PadMode;
 use biorule_kernels::{Conv, Pool};
 use serde::{Deserialize, Serialize};
 
+use super::define::{kinds, settings, words};
 use super::mixed::{DropPathPlan, MixedPlan, RowPlan, SidePlan, TransformPlan, all_channels};
 
-/// One block: dropout → norm → flatten → rule layer → activation → norm after → pool, each optional;
-/// or a residual block.
+/// One block: norm → flatten → scaling → dropout → rule layer → norm inner → activation → norm after
+/// → pool, each optional; or a residual block; or a graph.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BlockPlan {
@@ -156,14 +157,14 @@ pub struct EdgePlan {
     pub drop_path: Option<DropPathPlan>,
 }
 
-/// How the values that arrive at a node become one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Join {
-    /// Element by element; shapes are equal.
-    Sum,
-    /// Along the channels, in the order of the edges.
-    Concat,
+words! {
+    /// How the values that arrive at a node become one.
+    pub enum Join {
+        /// Element by element; shapes are equal.
+        Sum = "sum",
+        /// Along the channels, in the order of the edges.
+        Concat = "concat",
+    }
 }
 
 /// Inner path and shortcut of a residual block.
@@ -176,36 +177,36 @@ pub struct ResidualPlan {
     pub shortcut: Shortcut,
 }
 
-/// How the input of a residual block joins the sum.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Shortcut {
-    /// Unchanged; the inner path keeps the shape.
-    Identity,
-    /// Shortcut A of CIFAR ResNets: every second pixel, zero channels added in equal parts before and after.
-    SubsamplePad,
+words! {
+    /// How the input of a residual block joins the sum.
+    pub enum Shortcut {
+        /// Unchanged; the inner path keeps the shape.
+        Identity = "identity",
+        /// Shortcut A of CIFAR ResNets: every second pixel, zero channels added in equal parts before and after.
+        SubsamplePad = "subsample-pad",
+    }
 }
 
-/// Normalisation over batch and positions, per channel.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct NormPlan {
-    /// `batch`: the only kind yet.
-    pub kind: NormKind,
-    /// Learned gain and shift.
-    pub affine: bool,
-    /// Added to the variance.
-    pub eps: f64,
-    /// Share of the new batch in the running statistics.
-    pub momentum: f64,
+settings! {
+    /// Normalisation over batch and positions, per channel.
+    pub struct NormPlan at "blocks[].norm" {
+        /// batch normalisation
+        kind: NormKind = "batch";
+        /// learned gain and shift
+        affine: bool = false;
+        /// added to the variance
+        eps: f64 = 1e-5, range 0.0 => f64::INFINITY;
+        /// share of the new batch in the running statistics
+        momentum: f64 = 0.1, range 0.0 => 1.0;
+    }
 }
 
-/// Kinds of normalisation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum NormKind {
-    /// Batch normalisation (biased variance in the batch, unbiased in the running value).
-    Batch,
+words! {
+    /// Kinds of normalisation.
+    pub enum NormKind {
+        /// Batch normalisation (biased variance in the batch, unbiased in the running value).
+        Batch = "batch",
+    }
 }
 
 /// A synaptic map and the rule that changes it.
@@ -306,42 +307,42 @@ pub enum ParamValue {
     Text(String),
 }
 
-/// Nonlinearity and its parameter.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", tag = "kind", deny_unknown_fields)]
-pub enum ActivationPlan {
-    /// `max(0, u − mean over axis 1)^power`; the mean carries no gradient (SoftHebb).
-    Triangle {
-        /// Exponent.
-        power: f64,
-    },
-    /// `max(0, u)`.
-    Relu,
-    /// `max(0, u)^power`.
-    Repu {
-        /// Exponent.
-        power: f64,
-    },
-    /// `softmax(gain·u)` over axis 1.
-    Softmax {
-        /// Inverse temperature.
-        gain: f64,
-    },
-    /// `exp(gain·u)`.
-    Exp {
-        /// Factor.
-        gain: f64,
-    },
-    /// `tanh(gain·u)`.
-    Tanh {
-        /// Factor.
-        gain: f64,
-    },
-    /// `1 / (1 + exp(−gain·u))` (SoftHebb's string `sigmoid` means gain 10).
-    Sigmoid {
-        /// Factor.
-        gain: f64,
-    },
+kinds! {
+    /// Nonlinearity and its parameter.
+    pub enum ActivationPlan at "blocks[].activation", "which function" {
+        /// `max(0, u − mean over axis 1)^power`; the mean carries no gradient (SoftHebb).
+        Triangle = "triangle" {
+            /// exponent of `triangle` (of the part above the mean over channels) and `repu`
+            power: f64 = 1.0, range 0.0 => f64::INFINITY, source "Journé et al. 2023";
+        }
+        /// `max(0, u)`.
+        Relu = "relu"
+        /// `max(0, u)^power`.
+        Repu = "repu" {
+            /// exponent of `triangle` (of the part above the mean over channels) and `repu`
+            power: f64 = 1.0, range 0.0 => f64::INFINITY, source "Journé et al. 2023";
+        }
+        /// `softmax(gain·u)` over axis 1.
+        Softmax = "softmax" {
+            /// factor on the input of `softmax`, `exp`, `tanh`, `sigmoid`
+            gain: f64 = 1.0;
+        }
+        /// `exp(gain·u)`.
+        Exp = "exp" {
+            /// factor on the input of `softmax`, `exp`, `tanh`, `sigmoid`
+            gain: f64 = 1.0;
+        }
+        /// `tanh(gain·u)`.
+        Tanh = "tanh" {
+            /// factor on the input of `softmax`, `exp`, `tanh`, `sigmoid`
+            gain: f64 = 1.0;
+        }
+        /// `1 / (1 + exp(−gain·u))` (SoftHebb's string `sigmoid` means gain 10).
+        Sigmoid = "sigmoid" {
+            /// factor on the input of `softmax`, `exp`, `tanh`, `sigmoid`
+            gain: f64 = 1.0;
+        }
+    }
 }
 
 /// Pooling window.
@@ -395,12 +396,12 @@ fn is_yes(flag: &bool) -> bool {
     *flag
 }
 
-/// Maximum or average.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum PoolKind {
-    /// Largest value.
-    Max,
-    /// Mean.
-    Avg,
+words! {
+    /// Maximum or average.
+    pub enum PoolKind {
+        /// Largest value.
+        Max = "max",
+        /// Mean.
+        Avg = "avg",
+    }
 }

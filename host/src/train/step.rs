@@ -61,7 +61,7 @@ impl GradientStep {
     pub fn of(phase: &PhasePlan, criterion: impl Into<Criterion>) -> Self {
         Self {
             criterion: criterion.into(),
-            rate: Rate::By(phase.schedule.clone(), phase.warmup),
+            rate: Rate::By(phase.schedule.clone(), phase.warmup()),
         }
     }
 

@@ -3,13 +3,11 @@
 //! from block to block, phases.
 
 mod blocks;
-mod changes;
 mod data;
 pub(super) mod expand;
 mod init;
 mod network;
 mod phases;
-mod tagged;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -20,11 +18,12 @@ use super::context::PlanContext;
 use super::plan::{OutputPlan, RunPlan};
 use super::readers::{self, Given};
 use super::section::Section;
-use super::settings::{OUTPUT, TOP};
+use super::settings::TOP;
 use super::shown::{self, Row, Shown};
 use super::value::{self, Table, make};
 use super::{Warnings, check, layers};
 use crate::data::DataPlan;
+use crate::plan::define::Described;
 use crate::{Error, Result};
 
 /// A checked plan and how it came about.
@@ -325,15 +324,8 @@ fn baselines(top: &mut Section) -> Result<Vec<super::plan::Baseline>> {
 
 fn output(top: &mut Section) -> Result<OutputPlan> {
     let table = top.table("output")?.unwrap_or_default();
-    let mut s = Section::open("output", table, OUTPUT)?;
-    let plan = OutputPlan {
-        runs: s.text("runs")?.into(),
-        checkpoint_seconds: s.whole("checkpoint_seconds")?,
-        log_every: s.whole("log_every")?,
-        tensorboard: s.flag("tensorboard")?,
-        best: s.opt_text("best")?,
-        alignment_every: s.whole("alignment_every")?,
-    };
+    let mut s = Section::open("output", table, OutputPlan::SETTINGS)?;
+    let plan = OutputPlan::read_all(&mut s)?;
     top.show_table("output", s.close());
     Ok(plan)
 }

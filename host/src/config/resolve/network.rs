@@ -4,15 +4,14 @@ use config::Value;
 
 use crate::config::check;
 use crate::config::section::Section;
-use crate::config::settings::CELLS;
 use crate::config::value::{self, Table, make};
+use crate::plan::define::Described;
 use crate::plan::{
-    ActivationPlan, BlockPlan, DropPathPlan, EdgePlan, Join, LayerPlan, MapPlan, NodePlan,
-    NormPlan, PoolKind, PoolPlan, TransformPlan,
+    ActivationPlan, BlockPlan, EdgePlan, Join, LayerPlan, MapPlan, NodePlan, NormPlan, PoolKind,
+    PoolPlan, TransformPlan,
 };
 use crate::search::Genotype;
-use crate::search::network::{self, Size, Stem};
-use crate::search::space::RuleScope;
+use crate::search::network::{self, CellsPlan};
 use crate::{Error, Result};
 
 /// `table` with the blocks that its `network` stands for in place of it; whether it had one.
@@ -28,7 +27,7 @@ pub(super) fn expanded(mut table: Table) -> Result<(Table, bool)> {
         return Err(Error::usage(format!("`network` is no table (from {from})"))
             .hint("write `network = { genotype = \"DARTS_V2\" }`"));
     };
-    let mut s = Section::open("network", own, CELLS)?;
+    let mut s = Section::open("network", own, CellsPlan::SETTINGS)?;
     let from = s.origin("genotype");
     if let Some(blocks) = table.get("blocks") {
         return Err(Error::usage(format!(
@@ -37,39 +36,14 @@ pub(super) fn expanded(mut table: Table) -> Result<(Table, bool)> {
         ))
         .hint("leave one of them out"));
     }
-    let named = s.text("genotype")?;
-    let genotype = Genotype::open(&named)
+    let cells = CellsPlan::read_all(&mut s)?;
+    let genotype = Genotype::open(&cells.genotype)
         .map_err(|e| e.within(format!("`network.genotype` (from {from})")))?;
-    let size = size(&mut s)?;
-    let blocks = network::blocks(&genotype, &size).map_err(|e| e.within("`network`"))?;
-    let origin = format!("genotype `{named}`");
+    let blocks = network::blocks(&genotype, &cells.size()).map_err(|e| e.within("`network`"))?;
+    let origin = format!("genotype `{}`", cells.genotype);
     let list: Vec<Value> = blocks.iter().map(|b| written(b, &origin)).collect();
     table.insert("blocks".to_owned(), make(list, &origin));
     Ok((table, true))
-}
-
-/// The size that the settings of `s` say.
-fn size(s: &mut Section) -> Result<Size> {
-    let stem: Stem = s.choice("stem")?;
-    let word: String = s.choice("rule_scope")?;
-    let scope = RuleScope::of_word(&word);
-    Ok(Size {
-        channels: s.whole("channels")? as usize,
-        cells: s.whole("cells")? as usize,
-        stem,
-        scope: scope.ok_or_else(|| Error::internal("a rule scope without a meaning"))?,
-        elsewhere: s.opt_text("rule")?,
-        auxiliary: Some(s.number("auxiliary")?).filter(|w| *w > 0.0),
-        drop_path: drop_path(s)?,
-    })
-}
-
-fn drop_path(s: &mut Section) -> Result<Option<DropPathPlan>> {
-    let plan = DropPathPlan {
-        p: s.number("drop_path")?,
-        ramp: s.flag("drop_path_ramp")?,
-    };
-    Ok(Some(plan).filter(|plan| plan.p > 0.0))
 }
 
 /// Entries of a table, all from `from`.

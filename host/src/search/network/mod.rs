@@ -11,7 +11,7 @@ mod wiring;
 
 pub use count::Counts;
 pub(in crate::search) use filling::edge_table;
-pub use size::{Size, Stem};
+pub use size::{CellsPlan, Size, Stem};
 
 use super::genotype::Genotype;
 use super::space::{Operation, Skeleton, Space, Style};
