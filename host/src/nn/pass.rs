@@ -209,6 +209,15 @@ impl Pass {
         }
     }
 
+    /// A forward pass in the present mode that changes nothing, whatever the mode: training mode
+    /// normalises by batch statistics and moves none.
+    pub fn forward_only(clock: Clock) -> Self {
+        Self {
+            clock,
+            ..Self::default()
+        }
+    }
+
     /// The same, for other gradients.
     #[must_use]
     pub fn wanting(mut self, wants: Wants) -> Self {

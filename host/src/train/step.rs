@@ -106,8 +106,7 @@ impl Step for GradientStep {
 
 impl Engine<'_> {
     /// Prepares for the steps of `phase`: which blocks learn, the first of them, the optimiser and
-    /// the kind of step. Layers go on counting their steps; see [`Network::start_phase`](
-    /// crate::nn::Network::start_phase).
+    /// the kind of step. Layers go on counting their steps.
     ///
     /// # Errors
     /// The device has no room for the optimiser.
