@@ -23,6 +23,21 @@ pub struct SearchPlan {
     pub objectives: Vec<Goal>,
     /// How a genotype's values are found.
     pub evaluator: EvaluatorPlan,
+    /// What is trained when the search is over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub final_training: Option<FinalPlan>,
+}
+
+/// Trainings after a search, to be compared on the test set.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FinalPlan {
+    /// So many times the epochs of an evaluation.
+    pub epochs: f64,
+    /// Random genotypes beside the winner.
+    pub random: u64,
+    /// Genotypes with the winner's operations and random rules.
+    pub random_rules: u64,
 }
 
 /// A search space: a name, or operations and rules.

@@ -5,6 +5,7 @@ use config::Value;
 use crate::config::check;
 use crate::config::section::Section;
 use crate::config::settings::CELLS;
+use crate::config::shown::Shown;
 use crate::config::value::{self, Table, make};
 use crate::plan::{
     ActivationPlan, BlockPlan, DropPathPlan, EdgePlan, Join, LayerPlan, MapPlan, NodePlan,
@@ -19,17 +20,32 @@ use crate::{Error, Result};
 ///
 /// # Errors
 /// Usage error for a genotype or a size that is no network, and beside `blocks`.
-pub(super) fn expanded(mut table: Table) -> Result<(Table, bool)> {
-    let Some(given) = table.remove("network") else {
-        return Ok((table, false));
-    };
-    let from = value::origin(&given);
-    let config::ValueKind::Table(own) = given.kind else {
-        return Err(Error::usage(format!("`network` is no table (from {from})"))
-            .hint("write `network = { genotype = \"DARTS_V2\" }`"));
+pub(super) fn expanded(table: Table) -> Result<(Table, bool)> {
+    match table.contains_key("network") {
+        false => Ok((table, false)),
+        true => Ok((with_cells(table, None)?, true)),
+    }
+}
+
+/// `table` with the blocks that its `network` stands for in place of it, those of `genotype` where
+/// one is given.
+///
+/// # Errors
+/// Usage error for a genotype or a size that is no network, and beside `blocks`.
+pub(super) fn with_cells(mut table: Table, genotype: Option<&Genotype>) -> Result<Table> {
+    let (from, own) = match table.remove("network").map(|v| (value::origin(&v), v.kind)) {
+        None => (value::DEFAULT.to_owned(), Table::new()),
+        Some((from, config::ValueKind::Table(own))) => (from, own),
+        Some((from, _)) => {
+            return Err(Error::usage(format!("`network` is no table (from {from})"))
+                .hint("write `network = { genotype = \"DARTS_V2\" }`"));
+        }
     };
     let mut s = Section::open("network", own, CELLS)?;
-    let from = s.origin("genotype");
+    let from = match s.has("genotype") {
+        true => s.origin("genotype"),
+        false => from,
+    };
     if let Some(blocks) = table.get("blocks") {
         return Err(Error::usage(format!(
             "both `blocks` (from {}) and `network.genotype` (from {from}) say what the network is",
@@ -37,15 +53,49 @@ pub(super) fn expanded(mut table: Table) -> Result<(Table, bool)> {
         ))
         .hint("leave one of them out"));
     }
-    let named = s.text("genotype")?;
-    let genotype = Genotype::open(&named)
-        .map_err(|e| e.within(format!("`network.genotype` (from {from})")))?;
+    let (genotype, named) = match genotype {
+        Some(genotype) => (genotype.clone(), genotype.hash()[..8].to_owned()),
+        None => {
+            let named = s.text("genotype")?;
+            let genotype = Genotype::open(&named)
+                .map_err(|e| e.within(format!("`network.genotype` (from {from})")))?;
+            (genotype, named)
+        }
+    };
     let size = size(&mut s)?;
     let blocks = network::blocks(&genotype, &size).map_err(|e| e.within("`network`"))?;
     let origin = format!("genotype `{named}`");
     let list: Vec<Value> = blocks.iter().map(|b| written(b, &origin)).collect();
     table.insert("blocks".to_owned(), make(list, &origin));
-    Ok((table, true))
+    Ok(table)
+}
+
+/// The size of the networks of a search, and how it is shown; `given` is `network` without a
+/// genotype, where it is set.
+///
+/// # Errors
+/// Usage error for settings that are no size, and a genotype.
+pub(super) fn size_alone(given: Option<Value>) -> Result<(Size, Vec<(String, Shown)>)> {
+    let from = given.as_ref().map(value::origin);
+    let own = match given.map(|v| v.kind) {
+        None => Table::new(),
+        Some(config::ValueKind::Table(own)) => own,
+        Some(_) => {
+            let from = from.unwrap_or_default();
+            return Err(Error::usage(format!("`network` is no table (from {from})"))
+                .hint("write `network = { channels = 16, cells = 8 }`"));
+        }
+    };
+    let mut s = Section::open("network", own, CELLS)?;
+    if s.has("genotype") {
+        let from = s.origin("genotype");
+        return Err(Error::usage(format!(
+            "`network.genotype` (from {from}) is what a search finds"
+        ))
+        .hint("leave it out, or train it with `biorule train`"));
+    }
+    let size = size(&mut s)?;
+    Ok((size, s.close()))
 }
 
 /// The size that the settings of `s` say.

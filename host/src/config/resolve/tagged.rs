@@ -1,5 +1,5 @@
 //! Tables whose `kind` decides which settings they have: activations,
-//! optimisers, schedules, local rates.
+//! optimisers, schedules, local rates, what searches choose by and evaluate with.
 
 use config::ValueKind;
 
@@ -8,6 +8,7 @@ use crate::config::settings::{self, Setting};
 use crate::config::shown::Shown;
 use crate::config::value::{self, Table};
 use crate::plan::{ActivationPlan, LocalRatePlan, OptimizerPlan, SchedulePlan};
+use crate::search::plan::{EvaluatorPlan, StrategyPlan};
 use crate::{Error, Result};
 
 /// A table as it is shown.
@@ -123,6 +124,45 @@ pub(super) fn schedule(path: &str, table: Table) -> Result<(SchedulePlan, ShownT
             factor: s.formula("factor")?,
         },
         _ => SchedulePlan::Constant,
+    };
+    Ok((plan, s.close()))
+}
+
+/// Reads how a search chooses.
+pub(super) fn strategy(path: &str, table: Table) -> Result<(StrategyPlan, ShownTable)> {
+    let (kind, mut s) = open(path, table, |kind| match kind {
+        "evolution" => settings::STRATEGY_EVOLUTION,
+        "halving" => settings::STRATEGY_HALVING,
+        _ => settings::STRATEGY_RANDOM,
+    })?;
+    let plan = match kind.as_str() {
+        "evolution" => StrategyPlan::Evolution {
+            evaluations: s.whole("evaluations")?,
+            population: s.whole("population")?,
+            sample: s.whole("sample")?,
+        },
+        "halving" => StrategyPlan::Halving {
+            genotypes: s.whole("genotypes")?,
+            keep: s.whole("keep")?,
+        },
+        _ => StrategyPlan::Random {
+            evaluations: s.whole("evaluations")?,
+        },
+    };
+    Ok((plan, s.close()))
+}
+
+/// Reads where a search has its values from.
+pub(super) fn evaluator(path: &str, table: Table) -> Result<(EvaluatorPlan, ShownTable)> {
+    let (kind, mut s) = open(path, table, |kind| match kind {
+        "table" => settings::EVALUATOR_TABLE,
+        _ => settings::EVALUATOR_TRAINING,
+    })?;
+    let plan = match kind.as_str() {
+        "table" => EvaluatorPlan::Table {
+            file: s.text("file")?.into(),
+        },
+        _ => EvaluatorPlan::Training,
     };
     Ok((plan, s.close()))
 }

@@ -92,6 +92,12 @@ pub const TOP: &[Setting] = &[
         "a network of searched cells, in place of `blocks`",
     ),
     Setting::new(
+        "search",
+        Kind::Table("search"),
+        "",
+        "a search for the genotype of `network` (`biorule search`)",
+    ),
+    Setting::new(
         "rule",
         Kind::Table("blocks[].rule"),
         "",

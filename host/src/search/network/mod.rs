@@ -12,7 +12,7 @@ pub use count::Counts;
 pub use size::{Size, Stem};
 
 use super::genotype::Genotype;
-use super::space::{Skeleton, Style};
+use super::space::Skeleton;
 use crate::plan::shapes::{DataShape, propagate};
 use crate::plan::{BlockPlan, shapes};
 use crate::{Error, Result};
@@ -24,13 +24,7 @@ use crate::{Error, Result};
 pub fn blocks(genotype: &Genotype, size: &Size) -> Result<Vec<BlockPlan>> {
     genotype.check()?;
     size.check(genotype.skeleton)?;
-    let style = Style {
-        affine: true,
-        pool_norm: false,
-        scope: size.scope,
-        elsewhere: size.elsewhere.clone(),
-        params: genotype.params.clone(),
-    };
+    let style = size.style(&genotype.params);
     match genotype.skeleton {
         Skeleton::Darts => darts::blocks(genotype, size, &style),
         Skeleton::NasBench201 => nasbench201::blocks(genotype, size, &style),

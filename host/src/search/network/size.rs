@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::plan::DropPathPlan;
-use crate::search::space::{RuleScope, Skeleton};
+use crate::search::space::{Hyperparameters, RuleScope, Skeleton, Style};
 use crate::{Error, Result};
 
 /// What images pass before the first cell.
@@ -53,6 +53,19 @@ impl Size {
             elsewhere: None,
             auxiliary: None,
             drop_path: None,
+        }
+    }
+
+    /// How the layers of a network of this size are made that is trained from the start, by rules
+    /// with these hyperparameters.
+    #[must_use]
+    pub fn style(&self, params: &Hyperparameters) -> Style {
+        Style {
+            affine: true,
+            pool_norm: false,
+            scope: self.scope,
+            elsewhere: self.elsewhere.clone(),
+            params: params.clone(),
         }
     }
 
