@@ -7,6 +7,8 @@ use crate::attack::{Event, Report as Robustness, Spec};
 use crate::config::{PlanContext, PluginInfo, RuleSchema, RunPlan};
 use crate::run::identity::{DataRecord, DeviceRecord};
 use crate::run::{BestRecord, ClassRecord, Metrics, Outcome, Reporter, RunFolder, StopFlag};
+use crate::search::{Size, Space};
+use crate::train::Steps;
 use crate::train::longer::Began;
 use crate::train::preflight::Report;
 use crate::{Error, Result};
@@ -90,7 +92,18 @@ pub trait Host: PlanContext {
         Ok(Vec::new())
     }
 
-    /// Trains `plan`, whose one seed is its only one, in `folder`.
+    /// Binds the rules of every candidate of `space` to its layers in networks of `size`, in the
+    /// arithmetic of `plan`.
+    ///
+    /// # Errors
+    /// What a rule says of a layer that it cannot serve, with the candidate's name.
+    fn serves(&self, space: &Space, size: &Size, plan: &RunPlan) -> Result<()> {
+        let _ = (space, size, plan);
+        Ok(())
+    }
+
+    /// Trains `plan`, whose one seed is its only one, in `folder`; `steps` are kinds of step in
+    /// place of a phase's usual one, such as those of a supernet.
     ///
     /// # Errors
     /// Whatever stops it other than a request.
@@ -100,6 +113,7 @@ pub trait Host: PlanContext {
         folder: &RunFolder,
         reporter: &mut Reporter,
         stop: &StopFlag,
+        steps: Option<&dyn Steps>,
     ) -> Result<Outcome>;
 
     /// What would have been different in the part of the phase `of` that is done, had `plan` been
@@ -159,6 +173,7 @@ impl Host for crate::config::Offline {
         _folder: &RunFolder,
         _reporter: &mut Reporter,
         _stop: &StopFlag,
+        _steps: Option<&dyn Steps>,
     ) -> Result<Outcome> {
         Err(Error::plugin("no plugins are loaded"))
     }

@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use biorule_plugin_api::sdk::{ParamSpec, ParamValue as SdkValue};
+use candle_core::DType;
 
 use crate::attack::{self, Event};
 use crate::config::{
-    DataShape, EpochMetric, ParamKind, ParamSchema, ParamValue, PlanContext, PluginInfo,
+    DataShape, EpochMetric, ParamKind, ParamSchema, ParamValue, PlanContext, PluginInfo, Precision,
     RuleMetrics, RuleSchema, RunPlan,
 };
 use crate::data::{Data, DataPlan, Opened};
@@ -20,6 +21,8 @@ use crate::run::identity::{DataRecord, DeviceRecord};
 use crate::run::{
     BestRecord, Bridge, CheckpointStore, ClassRecord, Outcome, Reporter, RunFolder, StopFlag,
 };
+use crate::search::space::serve;
+use crate::search::{Size, Space};
 use crate::threads::in_pool;
 use crate::train::longer::Began;
 use crate::train::preflight::{self, Report, Subject};
@@ -226,6 +229,15 @@ impl Host for App {
         Ok(report)
     }
 
+    fn serves(&self, space: &Space, size: &Size, plan: &RunPlan) -> Result<()> {
+        let style = size.style(&space.params);
+        let dtype = match plan.dtype {
+            Precision::F32 => DType::F32,
+            Precision::F64 => DType::F64,
+        };
+        serve::check(space, &style, size.channels, &self.registry, dtype)
+    }
+
     fn release(&self) {
         let mut opened = self.data.lock().unwrap_or_else(PoisonError::into_inner);
         opened.clear();
@@ -249,6 +261,7 @@ impl Host for App {
         folder: &RunFolder,
         reporter: &mut Reporter,
         stop: &StopFlag,
+        steps: Option<&dyn train::Steps>,
     ) -> Result<Outcome> {
         let (sets, _) = self.sets(plan)?;
         sets.notes().for_each(|note| reporter.note(&note));
@@ -259,7 +272,7 @@ impl Host for App {
             rules: &self.registry,
             data: &data,
             device: self.placement(plan)?.device,
-            steps: None,
+            steps,
         };
         let (mut bridge, resume) = Bridge::open(folder, reporter, stop)?;
         let outcome = train::run(&job, &mut bridge, resume)?;

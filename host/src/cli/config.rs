@@ -4,8 +4,9 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 
 use super::Open;
-use super::options::ConfigArgs;
-use crate::config::{self, Offline, presets, reference};
+use super::options::{ConfigArgs, warn_refused};
+use crate::config::shown::{self, Shown};
+use crate::config::{self, Offline, PlanContext, presets, reference};
 use crate::text::{print, print_json, table};
 use crate::{Error, Result};
 
@@ -63,23 +64,36 @@ pub(super) fn run(command: &ConfigCommand, open: Open) -> Result<()> {
 }
 
 fn show(args: &ShowArgs, open: Open) -> Result<()> {
-    let resolved = if args.offline {
-        let mut resolved = config::resolve(&args.config.sources(), &Offline)?;
-        args.config.warn(&mut resolved);
-        resolved
+    let (table, host): (_, Box<dyn PlanContext>) = if args.offline {
+        (config::merge(&args.config.sources())?, Box::new(Offline))
     } else {
-        args.config.resolve(open)?.0
+        let (table, host) = args.config.open(open)?;
+        warn_refused(&*host);
+        (table, host as Box<dyn PlanContext>)
     };
-    if !args.json {
-        return print(&resolved.to_toml(args.origin));
+    if config::is_search(&table) {
+        let search = config::search(table, &*host)?;
+        super::warn(search.warnings.iter());
+        let pattern = search.pattern(&*host)?;
+        return write(args, &search.shown(pattern.as_ref()));
     }
-    let rows = resolved.rows().into_iter().map(|(path, value, origin)| {
+    let mut resolved = config::resolve_table(table, &*host)?;
+    args.config.warn(&mut resolved);
+    write(args, &resolved.shown)
+}
+
+fn write(args: &ShowArgs, settings: &[(String, Shown)]) -> Result<()> {
+    if !args.json {
+        return print(&shown::to_toml(settings, args.origin));
+    }
+    let all = shown::rows(settings);
+    let rows = all.iter().map(|(path, value, origin)| {
         let value =
-            serde_json::to_value(&value).map_err(|e| Error::internal(format!("`{path}`: {e}")))?;
+            serde_json::to_value(value).map_err(|e| Error::internal(format!("`{path}`: {e}")))?;
         Ok(json!({"path": path, "value": value, "origin": origin}))
     });
     let rows = rows.collect::<Result<Vec<_>>>()?;
-    print_json(&json!({"hash": resolved.hash(), "settings": rows}))
+    print_json(&json!({"hash": shown::hash(&all), "settings": rows}))
 }
 
 fn list_presets() -> Result<()> {

@@ -16,6 +16,7 @@ use crate::run::initial;
 use crate::run::summary::{self, Experiment, Failure};
 use crate::run::{Metrics, Outcome, Reporter, ReporterOptions, RunFolder, StopCause, StopFlag};
 use crate::text::print;
+use crate::train::Steps;
 use crate::train::longer::Began;
 use crate::{Error, ExitCode, Result};
 
@@ -60,6 +61,8 @@ pub struct Ready {
     pub again: PathBuf,
     /// The folder is a new one below `runs/NAME`, where `latest` is to point to it.
     pub fresh: bool,
+    /// Kinds of step in place of the usual ones.
+    pub steps: Option<Rc<dyn Steps>>,
 }
 
 /// An experiment of the list: ready to run, or refused when its plan was checked.
@@ -312,7 +315,13 @@ impl Started<'_> {
         for text in resolved.warnings.iter() {
             reporter.note_warning("plan", text, None)?;
         }
-        let result = (ready.host).train(&resolved.plan, &folder, &mut reporter, self.stop);
+        let result = (ready.host).train(
+            &resolved.plan,
+            &folder,
+            &mut reporter,
+            self.stop,
+            ready.steps.as_deref(),
+        );
         self.is_sent.set(result.is_err());
         finish(&mut folder, &mut reporter, result, &ready.again)
     }

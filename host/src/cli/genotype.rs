@@ -376,7 +376,7 @@ fn count_one(named: &str, size: &SizeArgs, data: &DataShape) -> Result<Value> {
 }
 
 /// A number with commas between thousands.
-fn grouped(n: u64) -> String {
+pub(super) fn grouped(n: u64) -> String {
     let digits = n.to_string();
     let mut text = String::new();
     for (i, digit) in digits.chars().enumerate() {

@@ -20,6 +20,7 @@ mod rule_words;
 mod rules;
 mod rules_page;
 mod runs;
+mod search;
 mod train;
 mod warn;
 
@@ -46,6 +47,7 @@ Examples:
   biorule train configs/quickstart.toml             train a small network on embedded data
   biorule train configs/quickstart.toml --set training.gradient.epochs=5 --seed 3
   biorule train --preset softhebb/2SoftHebbCnnCIFAR --dry-run
+  biorule search configs/search/digits.toml         find an architecture, in two minutes
   biorule config show --origin configs/quickstart.toml
   biorule rules describe softhebb
   biorule runs compare runs/quickstart
@@ -69,6 +71,8 @@ enum Command {
     /// Architectures: show, convert, count, draw at random
     #[command(subcommand)]
     Genotype(genotype::GenotypeCommand),
+    /// Search for an architecture: operations and rules on the edges of cells
+    Search(search::SearchArgs),
     /// Data sets: list, fetch, verify, show
     Data(data::DataArgs),
     /// Configurations: show, reference, presets
@@ -126,6 +130,7 @@ fn dispatch(command: Command, open: Open) -> Result<ExitCode> {
             | Command::Eval(_)
             | Command::Attack(_)
             | Command::Config(_)
+            | Command::Search(_)
     );
     if !reads_it {
         warn(&threads::start(0)?);
@@ -133,6 +138,7 @@ fn dispatch(command: Command, open: Open) -> Result<ExitCode> {
     match command {
         Command::Quickstart(args) => return quickstart::run(&args, open),
         Command::Train(args) => return train::run(&args, open),
+        Command::Search(args) => return search::run(&args, open),
         Command::Bench(args) => return bench::run(&args),
         Command::Attack(args) => return attack::run(&args, open),
         Command::Eval(args) => eval::run(&args, open),

@@ -121,6 +121,39 @@ impl ConfigArgs {
         words
     }
 
+    /// The command that trains by the same configuration, as a shell takes it: what is set of a
+    /// search is left out.
+    #[must_use]
+    pub fn training_command(&self) -> String {
+        let mut words = vec!["biorule".to_owned(), "train".to_owned()];
+        words.extend(self.files.iter().map(|f| f.display().to_string()));
+        let mut flag = |name: &str, value: String| words.extend([name.to_owned(), value]);
+        for preset in &self.preset {
+            flag("--preset", preset.clone());
+        }
+        for set in self.sets.iter().filter(|s| !s.trim().starts_with("search")) {
+            flag("--set", set.clone());
+        }
+        if let Some(seed) = self.seed {
+            flag("--seed", seed.to_string());
+        }
+        if let Some(device) = &self.device {
+            flag("--device", device.clone());
+        }
+        if let Some(threads) = self.threads {
+            flag("--threads", threads.to_string());
+        }
+        for folder in &self.plugins {
+            flag("--plugins", folder.display().to_string());
+        }
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-_=./:,@+".contains(c);
+        let quoted = words.iter().map(|word| match word.chars().all(plain) {
+            true => word.clone(),
+            false => format!("'{}'", word.replace('\'', "'\\''")),
+        });
+        quoted.collect::<Vec<_>>().join(" ")
+    }
+
     /// The merged layers and the plugins that they and the flags name, with as many threads as
     /// they say.
     ///
@@ -143,10 +176,7 @@ impl ConfigArgs {
         let (table, host) = self.open(open)?;
         let mut resolved = config::resolve_table(table, &*host)?;
         self.warn(&mut resolved);
-        for (path, e) in host.refused() {
-            let text = format!("plugin `{}` is not used: {}", path.display(), e.text);
-            warn_once(&text);
-        }
+        warn_refused(&*host);
         Ok((resolved, host))
     }
 
@@ -154,6 +184,14 @@ impl ConfigArgs {
     pub fn warn(&self, resolved: &mut Resolved) {
         variables(&mut resolved.warnings);
         super::warn::warn(resolved.warnings.iter());
+    }
+}
+
+/// Prints a warning about each plugin that is not used.
+pub(super) fn warn_refused(host: &dyn Host) {
+    for (path, e) in host.refused() {
+        let text = format!("plugin `{}` is not used: {}", path.display(), e.text);
+        warn_once(&text);
     }
 }
 

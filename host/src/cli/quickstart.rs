@@ -144,6 +144,7 @@ pub(super) fn run(args: &QuickstartArgs, open: Open) -> Result<ExitCode> {
             root: folder.clone(),
             again: root.clone(),
             fresh: false,
+            steps: None,
         };
         let planned = Planned {
             name: experiment.name.to_owned(),

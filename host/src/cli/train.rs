@@ -183,6 +183,7 @@ fn plan(args: &TrainArgs, open: Open) -> Result<Vec<Planned>> {
                     again: args.run_dir.clone().unwrap_or_else(|| root.clone()),
                     root,
                     fresh: args.run_dir.is_none(),
+                    steps: None,
                     resolved,
                 };
                 (name, Ok(ready))

@@ -16,6 +16,7 @@ pub mod presets;
 pub mod readers;
 pub mod reference;
 mod resolve;
+mod search;
 mod section;
 pub mod settings;
 mod shorthand;
@@ -30,6 +31,7 @@ pub use layers::{ENVIRONMENT, Sources, meant_variable, merge};
 pub use numbers::whole_text;
 pub use offline::{Offline, dataset_shape};
 pub use resolve::{Resolved, plugin_folders, resolve, resolve_table, threads};
+pub use search::{SearchConfig, is_search, search};
 pub use value::{DEFAULT, Table, make, nearest, typed};
 pub use warnings::Warnings;
 

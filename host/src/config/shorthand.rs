@@ -12,10 +12,9 @@ use crate::{Error, Result};
 #[must_use]
 pub fn tag(key: &str) -> Option<&'static str> {
     match key {
-        "rule" => Some("name"),
-        "activation" | "pool" | "transform" | "optimizer" | "schedule" | "local_rate" => {
-            Some("kind")
-        }
+        "rule" | "space" => Some("name"),
+        "activation" | "pool" | "transform" | "optimizer" | "schedule" | "local_rate"
+        | "strategy" | "evaluator" => Some("kind"),
         "data" => Some("set"),
         _ => None,
     }
@@ -29,6 +28,11 @@ pub fn has_short_form(key: &str) -> bool {
             key,
             "norm" | "norm_inner" | "norm_after" | "cache" | "drop_path"
         )
+}
+
+/// Whether there always is one of `key`, so that `none` is one more word for it.
+fn needed(key: &str) -> bool {
+    matches!(key, "data" | "space" | "strategy" | "evaluator")
 }
 
 /// The table that `value`, set at `key`, stands for; `None` for `"none"`.
@@ -49,7 +53,7 @@ pub fn expand(key: &str, path: &str, value: Value) -> Result<Option<Table>> {
     };
     let one = |k: &str, v: Value| Ok(Some(Table::from_iter([(k.to_owned(), v)])));
     match (key, &value.kind) {
-        (_, ValueKind::String(s)) if s == "none" && key != "data" => Ok(None),
+        (_, ValueKind::String(s)) if s == "none" && !needed(key) => Ok(None),
         ("cache", ValueKind::Boolean(_)) => one("enabled", value),
         ("local_rate", ValueKind::Float(_) | ValueKind::I64(_)) => {
             let mut table = Table::from_iter([("value".to_owned(), value)]);
@@ -64,13 +68,15 @@ pub fn expand(key: &str, path: &str, value: Value) -> Result<Option<Table>> {
             true => one("kind", value),
             false => Ok(Some(by_formula("value", value, &from))),
         },
-        ("rule" | "data", ValueKind::String(_)) => {
+        ("rule" | "data" | "space", ValueKind::String(_)) => {
             let tag = tag(key).unwrap_or("name");
             one(tag, value)
         }
-        ("optimizer" | "schedule" | "norm" | "norm_inner" | "norm_after", ValueKind::String(_)) => {
-            one("kind", value)
-        }
+        (
+            "optimizer" | "schedule" | "strategy" | "evaluator" | "norm" | "norm_inner"
+            | "norm_after",
+            ValueKind::String(_),
+        ) => one("kind", value),
         ("activation", ValueKind::String(s)) => match activation(s, &from) {
             Some(table) => Ok(Some(table)),
             None => wrong("such as \"relu\" or \"triangle(0.7)\""),

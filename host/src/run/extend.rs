@@ -125,11 +125,17 @@ pub fn refused(why: &str) -> Error {
 /// The error for settings that differ in anything else.
 #[must_use]
 pub fn other_configuration(path: &std::path::Path, changes: &[Change]) -> Error {
+    other_settings(path, changes)
+        .hint("undo the change, or choose another `--run-dir`; only the epochs of a phase may grow")
+}
+
+/// The error for settings that differ, without what to do.
+#[must_use]
+pub fn other_settings(path: &std::path::Path, changes: &[Change]) -> Error {
     let words: Vec<String> = changes.iter().map(Change::to_string).collect();
     Error::usage(format!(
         "run folder `{}` was started with another configuration: {}",
         path.display(),
         words.join(", ")
     ))
-    .hint("undo the change, or choose another `--run-dir`; only the epochs of a phase may grow")
 }

@@ -61,6 +61,13 @@ impl RunFolder {
     ) -> Result<Self> {
         fs::create_dir_all(path).map_err(|e| atomic::failed(path, &e))?;
         let lock = Lock::acquire(&path.join("lock"))?;
+        if path.join("search.json").exists() {
+            return Err(
+                Error::usage(format!("`{}` holds a search", path.display())).hint(
+                    "choose another `--run-dir`; `--genotype` with this folder trains what it found",
+                ),
+            );
+        }
         let known = path.join("run.json");
         let checkpoints = CheckpointStore::new(&path.join("checkpoints"));
         let mut extension = None;

@@ -19,6 +19,7 @@ pub mod measured;
 pub mod metrics;
 pub mod progress;
 pub mod reporter;
+pub mod search_folder;
 pub mod summary;
 pub mod tensorboard;
 
@@ -32,4 +33,5 @@ pub use lock::Lock;
 pub use measured::{EpochRecord, Metrics, Outcome, StepRecord};
 pub use metrics::MetricsCsv;
 pub use reporter::{Reporter, ReporterOptions};
+pub use search_folder::SearchFolder;
 pub use tensorboard::TensorBoard;

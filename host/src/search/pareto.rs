@@ -10,7 +10,7 @@ use crate::{Error, Result};
 
 /// What is asked of an architecture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(rename_all = "snake_case")]
 pub enum Objective {
     /// Share of held-out samples that are right, 0 to 1.
     Accuracy,
@@ -27,7 +27,7 @@ const ALL: [(Objective, &str, Direction); 4] = [
     (Objective::Accuracy, "accuracy", Direction::Max),
     (Objective::Robustness, "robustness", Direction::Max),
     (Objective::Parameters, "parameters", Direction::Min),
-    (Objective::MultiplyAdds, "multiply-adds", Direction::Min),
+    (Objective::MultiplyAdds, "multiply_adds", Direction::Min),
 ];
 
 impl Objective {

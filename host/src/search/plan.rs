@@ -1,12 +1,11 @@
 //! A search as plain data: what a configuration's `search` comes to.
 
-use std::path::PathBuf;
-
 use serde::{Deserialize, Serialize};
 
 use super::pareto::Goal;
 use super::space::{CellShape, Hyperparameters, Primitive, Skeleton, Space, sets};
 use super::strategy::{Evolution, Halving, Random, Scene, Strategy};
+use crate::plan::define::kinds;
 use crate::text::nearest;
 use crate::{Error, Result};
 
@@ -23,6 +22,21 @@ pub struct SearchPlan {
     pub objectives: Vec<Goal>,
     /// How a genotype's values are found.
     pub evaluator: EvaluatorPlan,
+    /// What is trained when the search is over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub final_training: Option<FinalPlan>,
+}
+
+/// Trainings after a search, to be compared on the test set.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FinalPlan {
+    /// So many times the epochs of an evaluation.
+    pub epochs: f64,
+    /// Random genotypes beside the winner.
+    pub random: u64,
+    /// Genotypes with the winner's operations and random rules.
+    pub random_rules: u64,
 }
 
 /// A search space: a name, or operations and rules.
@@ -85,31 +99,32 @@ impl SpacePlan {
     }
 }
 
-/// How genotypes are chosen.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", tag = "kind", deny_unknown_fields)]
-pub enum StrategyPlan {
-    /// Each drawn evenly.
-    Random {
-        /// Genotypes.
-        evaluations: u64,
-    },
-    /// Regularised evolution.
-    Evolution {
-        /// Genotypes.
-        evaluations: u64,
-        /// Genotypes that live at a time.
-        population: u64,
-        /// Of which so many are drawn and the best has a child.
-        sample: u64,
-    },
-    /// Successive halving.
-    Halving {
-        /// Genotypes of the first rung.
-        genotypes: u64,
-        /// One in so many goes on, with so many times the training.
-        keep: u64,
-    },
+kinds! {
+    /// How genotypes are chosen.
+    pub enum StrategyPlan at "search.strategy", "how genotypes are chosen" {
+        /// Each drawn evenly.
+        Random = "random" {
+            /// `random`: genotypes, each drawn evenly
+            evaluations: u64 = 20, range 1.0 => 1e9, source "Li and Talwalkar 2019";
+        }
+        /// Regularised evolution.
+        Evolution = "evolution" {
+            /// `evolution`: genotypes in all, the first population included
+            evaluations: u64 = 100, range 1.0 => 1e9, source "Real et al. 2019";
+            /// `evolution`: genotypes that live at a time; the oldest dies
+            population: u64 = 20, range 1.0 => 1e9, source "Real et al. 2019: 100";
+            /// `evolution`: so many of them are drawn, and the best has a child with one change
+            sample: u64 = 5, range 1.0 => 1e9, source "Real et al. 2019: 25";
+        }
+        /// Successive halving.
+        Halving = "halving" {
+            /// `halving`: genotypes that start, each drawn evenly
+            genotypes: u64 = 27, range 1.0 => 1e9, source "Jamieson and Talwalkar 2016";
+            /// `halving`: one in so many goes on, trained anew with so many times the epochs; the last with all
+            /// that the phases say
+            keep: u64 = 3, range 2.0 => 1e9;
+        }
+    }
 }
 
 impl StrategyPlan {
@@ -130,15 +145,16 @@ impl StrategyPlan {
     }
 }
 
-/// How the values of a genotype are found.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", tag = "kind", deny_unknown_fields)]
-pub enum EvaluatorPlan {
-    /// Its network is trained as the configuration says.
-    Training,
-    /// They are in a file.
-    Table {
-        /// CSV or JSON.
-        file: PathBuf,
-    },
+kinds! {
+    /// How the values of a genotype are found.
+    pub enum EvaluatorPlan at "search.evaluator", "`training`: the network of a genotype is trained as the configuration says, in a run folder of its own; `table`: its values are read from a file" {
+        /// Its network is trained as the configuration says.
+        Training = "training"
+        /// They are in a file.
+        Table = "table" {
+            /// `table`: CSV or JSON with a column `architecture` (DARTS's text, a string of NAS-Bench-201 or a
+            /// genotype's JSON) and one for each objective
+            file: String;
+        }
+    }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::draw::{Draw, Purpose};
 use super::genotype::{Cell, Edge, Genotype};
-use super::space::Space;
+use super::space::{Primitive, Space};
 
 impl Space {
     /// A genotype drawn evenly: at each node different edges, on each a primitive. It is a function
@@ -33,6 +33,17 @@ impl Space {
             cells,
             params: self.params.clone(),
         }
+    }
+
+    /// The genotype with `primitive` on every edge: where it cannot stand, no genotype of this space
+    /// has it.
+    #[must_use]
+    pub fn uniform(&self, primitive: &Primitive) -> Genotype {
+        let mut genotype = self.random(0, 0);
+        for edge in genotype.cells.values_mut().flat_map(|c| &mut c.edges) {
+            edge.op = primitive.clone();
+        }
+        genotype
     }
 
     /// `genotype` with another rule, drawn from those of this space, in each slot: what is left of

@@ -168,9 +168,23 @@ pub fn locate<'a>(steps: &[&'a str]) -> Option<(&'static str, &'a str)> {
             phase("training.gradient", rest)
         }
         ["network", key] => Some(("network", key)),
+        ["search", key] => Some(("search", key)),
+        ["search", part, ref rest @ ..] => search(part, rest),
         ["training", key] => Some(("training", key)),
         ["phases", _, ref rest @ ..] => phase("phases[]", rest),
         ["output", key] => Some(("output", key)),
+        _ => None,
+    }
+}
+
+fn search<'a>(part: &str, steps: &[&'a str]) -> Option<(&'static str, &'a str)> {
+    match (part, steps) {
+        ("space", ["params", ..]) => Some(("search.space", "params")),
+        ("space", [key]) => Some(("search.space", key)),
+        ("strategy", [key]) => Some(("search.strategy", key)),
+        ("bounds", [key]) => Some(("search.bounds", key)),
+        ("evaluator", [key]) => Some(("search.evaluator", key)),
+        ("final", [key]) => Some(("search.final", key)),
         _ => None,
     }
 }

@@ -15,6 +15,7 @@ const LOAD: &str = "loading of data";
 const LOADER: &str = "the loader of batches";
 const AUGMENT: &str = "augmentation of training images";
 const NETWORK: &str = "the network";
+const SEARCH: &str = "`biorule search`";
 const STEP: &str = "each training step";
 const PHASES: &str = "the order of phases";
 const DRIVES_BLOCK: &str = "a phase that is driven by the loss trains the block";
@@ -39,6 +40,7 @@ const TOP: &[Reader] = &[
     }),
     always("blocks", NETWORK),
     always("network", NETWORK),
+    always("search", SEARCH),
     always("init_from", "the start of a run"),
     always(
         "init_blocks",
@@ -180,6 +182,53 @@ const CELLS: &[Reader] = &[
         "`drop_path` is above 0",
         why::ramp_without_drop_path,
     ),
+];
+
+const SEARCHED: &[Reader] = &[
+    always("space", SEARCH),
+    always("strategy", SEARCH),
+    always("objectives", SEARCH),
+    always("bounds", SEARCH),
+    always("evaluator", SEARCH),
+    always("final", "the end of a search"),
+];
+
+const SPACE: &[Reader] = &[
+    always("name", SEARCH),
+    always("operations", "spaces without a name; refused with one"),
+    always("rules", "spaces without a name; refused with one"),
+    always("network", "spaces without a name; refused with one"),
+    always("params", SEARCH),
+    always("exclude", SEARCH),
+    always("nodes", SEARCH),
+];
+
+/// Keys of all strategies; each refuses those of the others.
+const STRATEGY: &[Reader] = &[
+    always("kind", SEARCH),
+    always("evaluations", SEARCH),
+    always("population", SEARCH),
+    always("sample", SEARCH),
+    always("genotypes", SEARCH),
+    always("keep", SEARCH),
+];
+
+const BOUNDS: &[Reader] = &[
+    always("accuracy", SEARCH),
+    always("robustness", "`evaluator = \"table\"`; refused without"),
+    always("parameters", SEARCH),
+    always("multiply_adds", SEARCH),
+];
+
+const EVALUATOR: &[Reader] = &[
+    always("kind", SEARCH),
+    always("file", "`kind = \"table\"`; refused without"),
+];
+
+const FINAL: &[Reader] = &[
+    always("epochs", "the end of a search"),
+    always("random", "the end of a search"),
+    always("random_rules", "the end of a search"),
 ];
 
 const BLOCK: &[Reader] = &[
@@ -492,6 +541,12 @@ pub const PLACES: &[Place] = &[
     place("blocks[].transform", TRANSFORM),
     place("blocks[].side", SIDE),
     place("network", CELLS),
+    place("search", SEARCHED),
+    place("search.space", SPACE),
+    place("search.strategy", STRATEGY),
+    place("search.bounds", BOUNDS),
+    place("search.evaluator", EVALUATOR),
+    place("search.final", FINAL),
     place("training", TRAINING),
     place("training.local", LOCAL),
     place("training.gradient", GRADIENT),

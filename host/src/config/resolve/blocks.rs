@@ -244,7 +244,7 @@ fn conv(s: &mut Section) -> Result<MapPlan> {
     })
 }
 
-type Params = std::collections::BTreeMap<String, ParamValue>;
+pub(super) type Params = std::collections::BTreeMap<String, ParamValue>;
 
 fn rule(s: &mut Section, context: &dyn PlanContext) -> Result<(String, Params, RuleSchema)> {
     let missing = s.missing("rule");
@@ -271,19 +271,31 @@ fn rule(s: &mut Section, context: &dyn PlanContext) -> Result<(String, Params, R
         "name".to_owned(),
         Shown::Leaf(toml::Value::String(rule.clone()), from),
     )];
-    let mut params = Params::new();
+    let (params, own) = hyperparameters(&path, table, &schema)?;
+    shown.extend(own);
+    s.show_table("rule", shown);
+    Ok((rule, params, schema))
+}
+
+/// The hyperparameters in `table`, which stands at `path`, of the rule with this schema, and how
+/// they are shown.
+pub(super) fn hyperparameters(
+    path: &str,
+    table: Table,
+    schema: &RuleSchema,
+) -> Result<(Params, Vec<(String, Shown)>)> {
+    let (mut params, mut shown) = (Params::new(), Vec::new());
     let mut entries: Vec<(String, Value)> = table.into_iter().collect();
     entries.sort_by(|a, b| a.0.cmp(&b.0));
     for (key, v) in entries {
-        let param = check::param(&path, &key, &v, &schema)?;
+        let param = check::param(path, &key, &v, schema)?;
         shown.push((
             key.clone(),
             Shown::Leaf(check::param_toml(&param), value::origin(&v)),
         ));
         params.insert(key, param);
     }
-    s.show_table("rule", shown);
-    Ok((rule, params, schema))
+    Ok((params, shown))
 }
 
 fn read_pool(s: &mut Section) -> Result<Option<PoolPlan>> {

@@ -8,6 +8,7 @@ pub(super) mod expand;
 mod init;
 mod network;
 mod phases;
+mod search;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -23,8 +24,11 @@ use super::shown::{self, Row, Shown};
 use super::value::{self, Table, make};
 use super::{Warnings, check, layers};
 use crate::data::DataPlan;
+use crate::plan::BlockPlan;
 use crate::plan::define::Described;
+use crate::search::Genotype;
 use crate::{Error, Result};
+pub(super) use search::{Read as SearchRead, names_genotype, read as read_search};
 
 /// A checked plan and how it came about.
 #[derive(Clone, Debug, PartialEq)]
@@ -72,6 +76,43 @@ impl Resolved {
     }
 }
 
+impl Resolved {
+    /// The same plan with `share` of each phase's epochs, one at least.
+    #[must_use]
+    pub fn with_share(&self, share: f64) -> Self {
+        let mut one = self.clone();
+        let scaled = |epochs: u64| match epochs {
+            // Its stop rule ends it.
+            0 => 0,
+            n => ((n as f64 * share).round() as u64).max(1),
+        };
+        for phase in &mut one.plan.phases {
+            phase.epochs = scaled(phase.epochs);
+        }
+        let phases = one.shown.iter_mut().find(|(key, _)| key == "phases");
+        if let Some((_, Shown::Tables(phases))) = phases {
+            for (key, item) in phases.iter_mut().flatten() {
+                if key == "epochs"
+                    && let Shown::Leaf(toml::Value::Integer(n), _) = item
+                {
+                    *n = scaled(*n as u64) as i64;
+                }
+            }
+        }
+        one
+    }
+
+    /// The same plan for another network, such as a supernet, which no configuration can say: its
+    /// blocks are not shown.
+    #[must_use]
+    pub fn with_blocks(&self, blocks: Vec<BlockPlan>) -> Self {
+        let mut one = self.clone();
+        one.plan.blocks = blocks;
+        one.shown.retain(|(key, _)| key != "blocks");
+        one
+    }
+}
+
 /// Folders with plugins that merged layers name, needed before the rules can be known, and where
 /// they are named.
 ///
@@ -114,8 +155,32 @@ pub fn resolve(sources: &layers::Sources, context: &dyn PlanContext) -> Result<R
 /// Usage, data or plugin error; nothing has run.
 pub fn resolve_table(table: Table, context: &dyn PlanContext) -> Result<Resolved> {
     let given = Given::of(&table);
+    let (table, of_cells) = network::expanded(search::over(table)?)?;
+    checked(table, &given, of_cells, context)
+}
+
+/// Checks merged layers whose network is that of `genotype`.
+///
+/// # Errors
+/// As [`resolve_table`].
+pub(super) fn resolve_cells(
+    table: Table,
+    genotype: &Genotype,
+    context: &dyn PlanContext,
+) -> Result<Resolved> {
+    let given = Given::of(&table);
+    let table = network::with_cells(table, Some(genotype))?;
+    checked(table, &given, true, context)
+}
+
+/// Checks `table`, which was made from `given`.
+fn checked(
+    table: Table,
+    given: &Given,
+    of_cells: bool,
+    context: &dyn PlanContext,
+) -> Result<Resolved> {
     let preset = preset_of(&table);
-    let (table, of_cells) = network::expanded(table)?;
     let inherited = phases::Inherited::of(&table);
     let mut top = Section::open("", shared_rule(spelled_once(table)), TOP)?;
     let name = top.text("name")?;
@@ -171,7 +236,7 @@ pub fn resolve_table(table: Table, context: &dyn PlanContext) -> Result<Resolved
     };
     let mut warnings = Warnings::default();
     check::plan(&plan, context, &mut warnings).map_err(|e| of_preset(e, &plan, &top))?;
-    readers::check(&given, &plan, &sources, context, &mut warnings)?;
+    readers::check(given, &plan, &sources, context, &mut warnings)?;
     Ok(Resolved {
         plan,
         shown: top.close(),
@@ -320,6 +385,37 @@ fn baselines(top: &mut Section) -> Result<Vec<super::plan::Baseline>> {
         all.push(baseline);
     }
     Ok(all)
+}
+
+/// What a search reads of the top of a configuration.
+pub(super) struct Top {
+    /// Name of the experiment.
+    pub(super) name: String,
+    /// Its seeds.
+    pub(super) seeds: Vec<u64>,
+    /// Parent of its folders.
+    pub(super) runs: PathBuf,
+    /// Name and seeds with their origins.
+    pub(super) shown: Vec<(String, Shown)>,
+}
+
+/// Reads the top of `table` for a search.
+pub(super) fn top(table: &Table) -> Result<Top> {
+    let keys = ["name", "seed", "seeds", "output"];
+    let own = table.iter().filter(|(key, _)| keys.contains(&key.as_str()));
+    let own: Table = own.map(|(key, v)| (key.clone(), v.clone())).collect();
+    let mut s = Section::open("", spelled_once(own), TOP)?;
+    let name = s.text("name")?;
+    check_name(&name, &s.origin("name"))?;
+    let seeds = seeds(&mut s)?;
+    let shown = s.shown().to_vec();
+    let runs = output(&mut s)?.runs;
+    Ok(Top {
+        name,
+        seeds,
+        runs,
+        shown,
+    })
 }
 
 fn output(top: &mut Section) -> Result<OutputPlan> {

@@ -11,24 +11,40 @@ use crate::plan::{
     PoolPlan, TransformPlan,
 };
 use crate::search::Genotype;
-use crate::search::network::{self, CellsPlan};
+use crate::config::shown::Shown;
+use crate::search::network::{self, CellsPlan, Size};
 use crate::{Error, Result};
 
 /// `table` with the blocks that its `network` stands for in place of it; whether it had one.
 ///
 /// # Errors
 /// Usage error for a genotype or a size that is no network, and beside `blocks`.
-pub(super) fn expanded(mut table: Table) -> Result<(Table, bool)> {
-    let Some(given) = table.remove("network") else {
-        return Ok((table, false));
-    };
-    let from = value::origin(&given);
-    let config::ValueKind::Table(own) = given.kind else {
-        return Err(Error::usage(format!("`network` is no table (from {from})"))
-            .hint("write `network = { genotype = \"DARTS_V2\" }`"));
+pub(super) fn expanded(table: Table) -> Result<(Table, bool)> {
+    match table.contains_key("network") {
+        false => Ok((table, false)),
+        true => Ok((with_cells(table, None)?, true)),
+    }
+}
+
+/// `table` with the blocks that its `network` stands for in place of it, those of `genotype` where
+/// one is given.
+///
+/// # Errors
+/// Usage error for a genotype or a size that is no network, and beside `blocks`.
+pub(super) fn with_cells(mut table: Table, genotype: Option<&Genotype>) -> Result<Table> {
+    let (from, own) = match table.remove("network").map(|v| (value::origin(&v), v.kind)) {
+        None => (value::DEFAULT.to_owned(), Table::new()),
+        Some((from, config::ValueKind::Table(own))) => (from, own),
+        Some((from, _)) => {
+            return Err(Error::usage(format!("`network` is no table (from {from})"))
+                .hint("write `network = { genotype = \"DARTS_V2\" }`"));
+        }
     };
     let mut s = Section::open("network", own, CellsPlan::SETTINGS)?;
-    let from = s.origin("genotype");
+    let from = match s.has("genotype") {
+        true => s.origin("genotype"),
+        false => from,
+    };
     if let Some(blocks) = table.get("blocks") {
         return Err(Error::usage(format!(
             "both `blocks` (from {}) and `network.genotype` (from {from}) say what the network is",
@@ -36,14 +52,52 @@ pub(super) fn expanded(mut table: Table) -> Result<(Table, bool)> {
         ))
         .hint("leave one of them out"));
     }
-    let cells = CellsPlan::read_all(&mut s)?;
-    let genotype = Genotype::open(&cells.genotype)
-        .map_err(|e| e.within(format!("`network.genotype` (from {from})")))?;
-    let blocks = network::blocks(&genotype, &cells.size()).map_err(|e| e.within("`network`"))?;
-    let origin = format!("genotype `{}`", cells.genotype);
+    let (genotype, named, size) = match genotype {
+        Some(genotype) => {
+            let size = CellsPlan::read_size(&mut s)?;
+            (genotype.clone(), genotype.hash()[..8].to_owned(), size)
+        }
+        None => {
+            let cells = CellsPlan::read_all(&mut s)?;
+            let genotype = Genotype::open(&cells.genotype)
+                .map_err(|e| e.within(format!("`network.genotype` (from {from})")))?;
+            let size = cells.size();
+            (genotype, cells.genotype, size)
+        }
+    };
+    let blocks = network::blocks(&genotype, &size).map_err(|e| e.within("`network`"))?;
+    let origin = format!("genotype `{named}`");
     let list: Vec<Value> = blocks.iter().map(|b| written(b, &origin)).collect();
     table.insert("blocks".to_owned(), make(list, &origin));
-    Ok((table, true))
+    Ok(table)
+}
+
+/// The size of the networks of a search, and how it is shown; `given` is `network` without a
+/// genotype, where it is set.
+///
+/// # Errors
+/// Usage error for settings that are no size, and a genotype.
+pub(super) fn size_alone(given: Option<Value>) -> Result<(Size, Vec<(String, Shown)>)> {
+    let from = given.as_ref().map(value::origin);
+    let own = match given.map(|v| v.kind) {
+        None => Table::new(),
+        Some(config::ValueKind::Table(own)) => own,
+        Some(_) => {
+            let from = from.unwrap_or_default();
+            return Err(Error::usage(format!("`network` is no table (from {from})"))
+                .hint("write `network = { channels = 16, cells = 8 }`"));
+        }
+    };
+    let mut s = Section::open("network", own, CellsPlan::SETTINGS)?;
+    if s.has("genotype") {
+        let from = s.origin("genotype");
+        return Err(Error::usage(format!(
+            "`network.genotype` (from {from}) is what a search finds"
+        ))
+        .hint("leave it out, or train it with `biorule train`"));
+    }
+    let size = CellsPlan::read_size(&mut s)?;
+    Ok((size, s.close()))
 }
 
 /// Entries of a table, all from `from`.

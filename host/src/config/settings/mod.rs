@@ -10,6 +10,7 @@ mod training;
 pub use crate::plan::setting::{Kind, SectionDoc, Setting, base};
 pub use data::*;
 pub use network::*;
+pub use search::*;
 pub use training::*;
 
 use crate::plan::define::{Described, Field};
@@ -91,6 +92,12 @@ pub const TOP: &[Setting] = &[
         Kind::Table("network"),
         "",
         "a network of searched cells, in place of `blocks`",
+    ),
+    Setting::new(
+        "search",
+        Kind::Table("search"),
+        "",
+        "a search for the genotype of `network` (`biorule search`)",
     ),
     Setting::new(
         "rule",

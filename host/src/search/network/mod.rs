@@ -27,13 +27,7 @@ use filling::{Derived, Everything, Filling};
 pub fn blocks(genotype: &Genotype, size: &Size) -> Result<Vec<BlockPlan>> {
     genotype.check()?;
     size.check(genotype.skeleton)?;
-    let style = Style {
-        affine: true,
-        pool_norm: false,
-        scope: size.scope,
-        elsewhere: size.elsewhere.clone(),
-        params: genotype.params.clone(),
-    };
+    let style = size.style(&genotype.params);
     let filling = Derived {
         genotype,
         size,

@@ -1,8 +1,8 @@
 //! Size and surroundings of a network of cells.
 
 use crate::plan::DropPathPlan;
-use crate::plan::define::{settings, words};
-use crate::search::space::{RuleScope, Skeleton};
+use crate::plan::define::{Field, Reader, settings, words};
+use crate::search::space::{Hyperparameters, RuleScope, Skeleton, Style};
 use crate::{Error, Result};
 
 words! {
@@ -45,6 +45,25 @@ settings! {
 }
 
 impl CellsPlan {
+    /// The size that `from` says, without a genotype.
+    ///
+    /// # Errors
+    /// As for reading any setting.
+    pub fn read_size(from: &mut dyn Reader) -> Result<Size> {
+        let cells = Self {
+            genotype: String::new(),
+            channels: Field::read(from, "channels")?,
+            cells: Field::read(from, "cells")?,
+            stem: Field::read(from, "stem")?,
+            rule_scope: Field::read(from, "rule_scope")?,
+            rule: Field::read(from, "rule")?,
+            auxiliary: Field::read(from, "auxiliary")?,
+            drop_path: Field::read(from, "drop_path")?,
+            drop_path_ramp: Field::read(from, "drop_path_ramp")?,
+        };
+        Ok(cells.size())
+    }
+
     /// The size of the network of its genotype.
     #[must_use]
     pub fn size(&self) -> Size {
@@ -100,6 +119,19 @@ impl Size {
             elsewhere: None,
             auxiliary: None,
             drop_path: None,
+        }
+    }
+
+    /// How the layers of a network of this size are made that is trained from the start, by rules
+    /// with these hyperparameters.
+    #[must_use]
+    pub fn style(&self, params: &Hyperparameters) -> Style {
+        Style {
+            affine: true,
+            pool_norm: false,
+            scope: self.scope,
+            elsewhere: self.elsewhere.clone(),
+            params: params.clone(),
         }
     }
 

@@ -1,0 +1,261 @@
+//! `search`: how a genotype is looked for.
+
+use config::{Value, ValueKind};
+
+use super::{blocks, network};
+use crate::config::context::PlanContext;
+use crate::config::section::Section;
+use crate::config::settings::{SEARCH, SEARCH_BOUNDS, SEARCH_FINAL, SEARCH_SPACE};
+use crate::config::shown::Shown;
+use crate::config::value::{self, Table};
+use crate::search::pareto::{Goal, Objective};
+use crate::plan::define::Field as _;
+use crate::search::plan::{EvaluatorPlan, FinalPlan, SearchPlan, SpacePlan, StrategyPlan};
+use crate::search::space::{Hyperparameters, Skeleton};
+use crate::search::{Size, Space};
+use crate::{Error, Result};
+
+/// What the settings of a search say.
+pub struct Read {
+    /// The search.
+    pub plan: SearchPlan,
+    /// Its space.
+    pub space: Space,
+    /// The size of the networks that are evaluated.
+    pub size: Size,
+    /// The settings with their origins.
+    pub shown: Vec<(String, Shown)>,
+}
+
+/// `table` for a training: without the search that has found its genotype.
+///
+/// # Errors
+/// Usage error where the genotype is still to be found, or the search cannot be read.
+pub(super) fn over(mut table: Table) -> Result<Table> {
+    let Some(given) = table.get("search") else {
+        return Ok(table);
+    };
+    let from = value::origin(given);
+    if !names_genotype(&table) {
+        return Err(Error::usage(format!(
+            "`search` (from {from}) says how a genotype is found, and none has been yet"
+        ))
+        .hint(
+            "`biorule search` takes this configuration; with `--genotype` what it found is trained",
+        ));
+    }
+    let given = table.remove("search");
+    given.map(section).transpose()?;
+    Ok(table)
+}
+
+/// Whether merged layers name a genotype.
+pub fn names_genotype(table: &Table) -> bool {
+    match table.get("network").map(|v| &v.kind) {
+        Some(ValueKind::Table(own)) => own.contains_key("genotype"),
+        _ => false,
+    }
+}
+
+/// Opens the table of a search.
+fn section(given: Value) -> Result<Section> {
+    let from = value::origin(&given);
+    match given.kind {
+        ValueKind::Table(own) => Section::open("search", own, SEARCH),
+        _ => Err(Error::usage(format!("`search` is no table (from {from})"))
+            .hint("write `[search]` and below it `space = \"bionas\"`")),
+    }
+}
+
+/// Reads `given`, the table of a search, and `size`, that of its networks where it is set.
+///
+/// # Errors
+/// Usage error for what is no search, plugin error for a rule that no plugin has.
+pub fn read(given: Value, size: Option<Value>, context: &dyn PlanContext) -> Result<Read> {
+    let mut s = section(given)?;
+    let (space_plan, space) = space(&mut s, context)?;
+    let strategy = StrategyPlan::read(&mut s, "strategy")?;
+    let evaluator = EvaluatorPlan::read(&mut s, "evaluator")?;
+    let goals = goals(&mut s, &evaluator)?;
+    let final_training = final_training(&mut s, &evaluator)?;
+    let (size, size_shown) = network::size_alone(size)?;
+    let mut shown = Vec::new();
+    // Of a table there is no network.
+    if evaluator == EvaluatorPlan::Training {
+        size.check(space.skeleton)
+            .map_err(|e| e.within("`network`"))?;
+        shown.push(("network".to_owned(), Shown::Table(size_shown)));
+    }
+    shown.push(("search".to_owned(), Shown::Table(s.close())));
+    Ok(Read {
+        plan: SearchPlan {
+            space: space_plan,
+            strategy,
+            objectives: goals,
+            evaluator,
+            final_training,
+        },
+        space,
+        size,
+        shown,
+    })
+}
+
+fn space(s: &mut Section, context: &dyn PlanContext) -> Result<(SpacePlan, Space)> {
+    let missing = s.missing("space");
+    let table = s.table("space")?.ok_or(missing)?;
+    let mut own = Section::open(&s.at("space"), table, SEARCH_SPACE)?;
+    let name = own.opt_text("name")?;
+    if let Some(name) = &name {
+        let both = ["operations", "rules", "network"];
+        if let Some(key) = both.into_iter().find(|key| own.has(key)) {
+            return Err(Error::usage(format!(
+                "`{}` (from {}) has no meaning beside the space `{name}`",
+                own.at(key),
+                own.origin(key)
+            ))
+            .hint("leave one of them out; `exclude` leaves out candidates of a space"));
+        }
+    }
+    let word: Option<String> = own.opt_choice("network")?;
+    let plan = SpacePlan {
+        name,
+        network: word
+            .and_then(|word| Skeleton::of_word(&word))
+            .unwrap_or(Skeleton::Darts),
+        operations: own.texts("operations")?,
+        rules: own.texts("rules")?,
+        exclude: own.texts("exclude")?,
+        nodes: own.opt_whole("nodes")?.map(|n| n as usize),
+        params: params(&mut own, context)?,
+    };
+    let place = s.at("space");
+    let space = plan.space().map_err(|e| e.within(format!("`{place}`")))?;
+    let rules = space.rules();
+    for rule in &rules {
+        context
+            .rule(rule)
+            .map_err(|e| e.within(format!("`{place}`")))?;
+    }
+    // A wish that nothing fulfils.
+    let named = plan.rules.iter().chain(plan.params.keys());
+    if let Some(rule) = named
+        .into_iter()
+        .find(|rule| !rules.contains(rule.as_str()))
+    {
+        return Err(Error::usage(format!(
+            "`{place}` names the rule `{rule}`, and no candidate has it"
+        ))
+        .hint("leave it out, or add an operation with layers such as `sep_conv_3x3`"));
+    }
+    s.show_table("space", own.close());
+    Ok((plan, space))
+}
+
+/// Hyperparameters by rule.
+fn params(own: &mut Section, context: &dyn PlanContext) -> Result<Hyperparameters> {
+    let mut all = Hyperparameters::new();
+    let Some(given) = own.take("params")? else {
+        return Ok(all);
+    };
+    let (place, from) = (own.at("params"), value::origin(&given));
+    let wrong = |path: &str, v: &str| {
+        Error::usage(format!("`{path}` is {v}, expected a table (from {from})"))
+            .hint("write `params = { softhebb = { lr = 0.05 } }`")
+    };
+    let ValueKind::Table(rules) = given.kind else {
+        return Err(wrong(&place, &value::describe(&given)));
+    };
+    let mut shown = Vec::new();
+    let mut rules: Vec<(String, Value)> = rules.into_iter().collect();
+    rules.sort_by(|a, b| a.0.cmp(&b.0));
+    for (rule, v) in rules {
+        let path = format!("{place}.{rule}");
+        let schema = context
+            .rule(&rule)
+            .map_err(|e| e.within(format!("`{path}`")))?;
+        let described = value::describe(&v);
+        let ValueKind::Table(table) = v.kind else {
+            return Err(wrong(&path, &described));
+        };
+        let (params, own) = blocks::hyperparameters(&path, table, &schema)?;
+        shown.push((rule.clone(), Shown::Table(own)));
+        all.insert(rule, params);
+    }
+    if !shown.is_empty() {
+        own.show_table("params", shown);
+    }
+    Ok(all)
+}
+
+/// The objectives with their bounds.
+fn goals(s: &mut Section, evaluator: &EvaluatorPlan) -> Result<Vec<Goal>> {
+    let (place, from) = (s.at("objectives"), s.origin("objectives"));
+    let words = s.texts("objectives")?;
+    let mut goals: Vec<Goal> = Vec::new();
+    for word in &words {
+        let objective =
+            Objective::named(word).map_err(|e| e.within(format!("`{place}` (from {from})")))?;
+        if goals.iter().any(|g| g.objective == objective) {
+            return Err(
+                Error::usage(format!("`{place}` has `{word}` twice (from {from})"))
+                    .hint("name each once"),
+            );
+        }
+        goals.push(Goal {
+            objective,
+            bound: None,
+        });
+    }
+    if goals.is_empty() {
+        return Err(Error::usage(format!("`{place}` is empty (from {from})"))
+            .hint("name one at least: `objectives = [\"accuracy\"]`"));
+    }
+    if let Some(table) = s.table("bounds")? {
+        let mut bounds = Section::open(&s.at("bounds"), table, SEARCH_BOUNDS)?;
+        for setting in SEARCH_BOUNDS {
+            let Some(bound) = bounds.opt_number(setting.key)? else {
+                continue;
+            };
+            let objective = Objective::named(setting.key)?;
+            match goals.iter_mut().find(|g| g.objective == objective) {
+                Some(goal) => goal.bound = Some(bound),
+                None => goals.push(Goal {
+                    objective,
+                    bound: Some(bound),
+                }),
+            }
+        }
+        s.show_table("bounds", bounds.close());
+    }
+    let trains = *evaluator == EvaluatorPlan::Training;
+    if trains && goals.iter().any(|g| g.objective == Objective::Robustness) {
+        return Err(Error::usage(
+            "the objective `robustness` is read from tables alone: evaluations attack no network",
+        )
+        .hint("leave it out; `biorule attack` measures a network that was trained"));
+    }
+    Ok(goals)
+}
+
+fn final_training(s: &mut Section, evaluator: &EvaluatorPlan) -> Result<Option<FinalPlan>> {
+    let from = s.origin("final");
+    let Some(table) = s.table("final")? else {
+        return Ok(None);
+    };
+    if *evaluator != EvaluatorPlan::Training {
+        return Err(Error::usage(format!(
+            "`{}` (from {from}) trains networks, and the values of this search are read from a table",
+            s.at("final")
+        ))
+        .hint("leave it out"));
+    }
+    let mut own = Section::open(&s.at("final"), table, SEARCH_FINAL)?;
+    let plan = FinalPlan {
+        epochs: own.number("epochs")?,
+        random: own.whole("random")?,
+        random_rules: own.whole("random_rules")?,
+    };
+    s.show_table("final", own.close());
+    Ok(Some(plan))
+}
