@@ -159,8 +159,11 @@ impl Trainer<'_> {
         }
         self.engine.begin(plan, criterion.clone())?;
         if let Some(steps) = self.steps {
+            let data = self.data;
             let segment = self.segment.name.as_str();
-            if let Some(kind) = steps.kind(segment, plan, &criterion, &mut self.engine)? {
+            let samples = |name: &str| data.get(name);
+            let engine = &mut self.engine;
+            if let Some(kind) = steps.kind(segment, plan, &criterion, &samples, engine)? {
                 self.engine.set_kind(kind);
             }
         }

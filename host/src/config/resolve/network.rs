@@ -4,6 +4,7 @@ use config::Value;
 
 use crate::config::check;
 use crate::config::section::Section;
+use crate::config::shown::Shown;
 use crate::config::value::{self, Table, make};
 use crate::plan::define::Described;
 use crate::plan::{
@@ -11,7 +12,6 @@ use crate::plan::{
     PoolPlan, TransformPlan,
 };
 use crate::search::Genotype;
-use crate::config::shown::Shown;
 use crate::search::network::{self, CellsPlan, Size};
 use crate::{Error, Result};
 

@@ -8,9 +8,11 @@ use crate::config::section::Section;
 use crate::config::settings::{SEARCH, SEARCH_BOUNDS, SEARCH_FINAL, SEARCH_SPACE};
 use crate::config::shown::Shown;
 use crate::config::value::{self, Table};
+use crate::plan::define::{Described as _, Field as _};
 use crate::search::pareto::{Goal, Objective};
-use crate::plan::define::Field as _;
-use crate::search::plan::{EvaluatorPlan, FinalPlan, SearchPlan, SpacePlan, StrategyPlan};
+use crate::search::plan::{
+    EvaluatorPlan, FinalPlan, SearchPlan, SpacePlan, StrategyPlan, SupernetPlan,
+};
 use crate::search::space::{Hyperparameters, Skeleton};
 use crate::search::{Size, Space};
 use crate::{Error, Result};
@@ -77,6 +79,7 @@ pub fn read(given: Value, size: Option<Value>, context: &dyn PlanContext) -> Res
     let strategy = StrategyPlan::read(&mut s, "strategy")?;
     let evaluator = EvaluatorPlan::read(&mut s, "evaluator")?;
     let goals = goals(&mut s, &evaluator)?;
+    let supernet = supernet(&mut s, &strategy, &evaluator)?;
     let final_training = final_training(&mut s, &evaluator)?;
     let (size, size_shown) = network::size_alone(size)?;
     let mut shown = Vec::new();
@@ -93,6 +96,7 @@ pub fn read(given: Value, size: Option<Value>, context: &dyn PlanContext) -> Res
             strategy,
             objectives: goals,
             evaluator,
+            supernet,
             final_training,
         },
         space,
@@ -236,6 +240,42 @@ fn goals(s: &mut Section, evaluator: &EvaluatorPlan) -> Result<Vec<Goal>> {
         .hint("leave it out; `biorule attack` measures a network that was trained"));
     }
     Ok(goals)
+}
+
+/// The supernet of a strategy that trains one.
+fn supernet(
+    s: &mut Section,
+    strategy: &StrategyPlan,
+    evaluator: &EvaluatorPlan,
+) -> Result<Option<SupernetPlan>> {
+    let (place, from) = (s.at("supernet"), s.origin("supernet"));
+    let given = s.table("supernet")?;
+    if !strategy.trains_supernet() {
+        return match given {
+            None => Ok(None),
+            Some(_) => Err(Error::usage(format!(
+                "`{place}` (from {from}) has no effect: the strategy trains no supernet"
+            ))
+            .hint("leave it out, or take `strategy = \"darts\"` or `\"gdas\"`")),
+        };
+    }
+    if *evaluator != EvaluatorPlan::Training {
+        return Err(
+            Error::usage("a strategy that trains a supernet reads no table")
+                .hint("leave `search.evaluator` out, or take another strategy"),
+        );
+    }
+    let mut own = Section::open(&place, given.unwrap_or_default(), SupernetPlan::SETTINGS)?;
+    let plan = SupernetPlan::read_all(&mut own)?;
+    if plan.weights == plan.architecture {
+        return Err(Error::usage(format!(
+            "`{place}.weights` and `{place}.architecture` are both `{}`: the architecture would learn from the samples that the weights fit",
+            plan.weights
+        ))
+        .hint("write `data.parts = { weights = \":50%\", architecture = \"50%:\" }`"));
+    }
+    s.show_table("supernet", own.close());
+    Ok(Some(plan))
 }
 
 fn final_training(s: &mut Section, evaluator: &EvaluatorPlan) -> Result<Option<FinalPlan>> {

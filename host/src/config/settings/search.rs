@@ -3,7 +3,7 @@
 use super::{Kind, SectionDoc, Setting};
 use crate::plan::define::{Described, Tagged};
 use crate::search::network::CellsPlan;
-use crate::search::plan::{EvaluatorPlan, StrategyPlan};
+use crate::search::plan::{EvaluatorPlan, StrategyPlan, SupernetPlan};
 
 /// The settings of `search`.
 pub const SEARCH: &[Setting] = &[
@@ -36,6 +36,12 @@ pub const SEARCH: &[Setting] = &[
         Kind::Table("search.evaluator"),
         "\"training\"",
         "where the values of a genotype come from; a word alone is its `kind`",
+    ),
+    Setting::new(
+        "supernet",
+        Kind::Table("search.supernet"),
+        "",
+        "the supernet of `darts` and `gdas`, and its training",
     ),
     Setting::new(
         "final",
@@ -174,6 +180,21 @@ pub(super) fn sections() -> Vec<SectionDoc> {
             "search.strategy (halving)",
             "Successive halving: many genotypes are trained a little, the best part of them longer, and so on.",
             StrategyPlan::settings("halving"),
+        ),
+        section(
+            "search.strategy (darts)",
+            "A supernet in which every candidate stands on every edge; architecture and weights learn in turn.",
+            StrategyPlan::settings("darts"),
+        ),
+        section(
+            "search.strategy (gdas)",
+            "A supernet of which each step runs one drawn candidate an edge.",
+            StrategyPlan::settings("gdas"),
+        ),
+        section(
+            "search.supernet",
+            "The supernet of `darts` and `gdas`. The genotype that is derived from it is evaluated once, as the rest of the configuration says.",
+            SupernetPlan::SETTINGS,
         ),
         section(
             "search.bounds",

@@ -20,7 +20,7 @@ use super::derive;
 use super::genotype::Genotype;
 use super::network::{self, Size, Supernet};
 use super::space::Space;
-use crate::data::feed::TrainData;
+use crate::data::feed::Samples;
 use crate::nn::{Credit, Tables};
 use crate::plan::{BlockPlan, PhasePlan};
 use crate::train::criterion::Criterion;
@@ -29,20 +29,18 @@ use crate::train::{Architecture, Engine, Step, Steps};
 use crate::{Error, Result};
 
 /// Makes the steps of a supernet's phases.
-pub struct Searcher<'a> {
+pub struct Searcher {
     /// How it searches.
-    pub plan: &'a RelaxedPlan,
+    pub plan: RelaxedPlan,
     /// In which space.
-    pub space: &'a Space,
+    pub space: Space,
     /// Seed of the run.
     pub seed: u64,
-    /// Its samples; [`RelaxedPlan::data`] names those of the architecture.
-    pub data: &'a TrainData,
     /// Who wants the parameters after each epoch.
-    pub on_epoch: Option<OnEpoch<'a>>,
+    pub on_epoch: Option<Box<OnEpoch>>,
 }
 
-impl Searcher<'_> {
+impl Searcher {
     fn relaxed(&self) -> Relaxed {
         let relaxation = self.plan.relaxation();
         Relaxed::new(self.space.clone(), relaxation, self.plan.edge_weights)
@@ -63,12 +61,13 @@ impl Searcher<'_> {
     }
 }
 
-impl Steps for Searcher<'_> {
+impl Steps for Searcher {
     fn kind<'s>(
         &'s self,
         _segment: &str,
         phase: &PhasePlan,
         criterion: &Criterion,
+        samples: &dyn Fn(&str) -> Result<&'s (dyn Samples + 's)>,
         engine: &mut Engine<'_>,
     ) -> Result<Option<Box<dyn Step + 's>>> {
         let relaxed = self.relaxed();
@@ -81,10 +80,10 @@ impl Steps for Searcher<'_> {
             }
             _ => None,
         };
-        let samples = self.data.get(&self.plan.data)?;
+        let samples = samples(&self.plan.data)?;
         let from = (self.plan.data.as_str(), phase.batch);
         Ok(Some(Box::new(Bilevel {
-            plan: self.plan,
+            plan: &self.plan,
             architecture: Architecture::new(&start, &self.plan.optimizer)?,
             relaxed,
             feed: Feed::new(samples, from, self.seed, phase.augment)?,
@@ -93,7 +92,7 @@ impl Steps for Searcher<'_> {
             descent,
             seed: self.seed,
             record: Record {
-                on_epoch: self.on_epoch,
+                on_epoch: self.on_epoch.as_deref(),
             },
             frozen: false,
         })))

@@ -11,12 +11,12 @@ use crate::search::relax::entropy;
 use crate::search::space::Operation;
 
 /// Called with the number of finished epochs and the parameters.
-pub type OnEpoch<'a> = &'a (dyn Fn(u64, &Tables) -> Result<()> + Sync);
+pub type OnEpoch = dyn Fn(u64, &Tables) -> Result<()> + Send + Sync;
 
 /// Tells of epochs.
 pub struct Record<'a> {
     /// Who wants the parameters.
-    pub on_epoch: Option<OnEpoch<'a>>,
+    pub on_epoch: Option<&'a OnEpoch>,
 }
 
 impl Record<'_> {
