@@ -6,10 +6,11 @@
 
 use std::path::PathBuf;
 
+use biorule::search::drive::drive;
 use biorule::search::evaluate::Table;
 use biorule::search::pareto::{Goal, Objective};
 use biorule::search::space::sets;
-use biorule::search::strategy::{Evolution, Halving, Random, Scene, Strategy, drive};
+use biorule::search::strategy::{Evolution, Halving, Random, Scene, Strategy};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let words: Vec<String> = std::env::args().skip(1).collect();

@@ -574,6 +574,9 @@ print(json.dumps({
 }))
 "#;
 
+/// Name in the script, `--attack`, ball, settings, and how many pictures may be told apart.
+type Case<'a> = (&'a str, &'a str, &'a [&'a str], &'a [&'a str], i64);
+
 #[test]
 fn torchattacks_finds_the_same() {
     let python = std::env::var_os("BIORULE_PYTHON").filter(|p| !p.is_empty());
@@ -623,7 +626,7 @@ fn torchattacks_finds_the_same() {
     let stepped = ["--steps", "10", "--step-size", "4/255"];
     // Pictures that may be told apart: those on the border of two classes, or by other random
     // numbers. Over five seeds here PGD leaves 307 to 317 right, and TPGD 368 to 384.
-    let cases: [(&str, &str, &[&str], &[&str], i64); 9] = [
+    let cases: [Case<'_>; 9] = [
         ("fgsm", "fgsm", &radius, &[], 2),
         (
             "pgd",

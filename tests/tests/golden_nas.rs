@@ -5,7 +5,7 @@
 //! line for each file.
 
 use biorule::config::DataShape;
-use biorule::search::genotype::{Genotype, published};
+use biorule::search::Genotype;
 use biorule::search::network::{self, Counts, Size, Stem};
 use biorule_test_environment::{Need, folder};
 use biorule_tests::golden::{expect_further, judge, nas};
@@ -33,7 +33,7 @@ fn published_genotypes_have_the_counts_of_their_programs() {
     let mut compared = 0;
     for one in all["genotypes"].as_array().expect("genotypes") {
         let name = one["id"].as_str().expect("a name");
-        let genotype = published::find(name).expect(name).expect(name);
+        let genotype = Genotype::published(name).expect(name).expect(name);
         // The same cells, read from the list itself.
         let mut own = serde_json::json!({"schema_version": 1});
         for kind in ["normal", "reduce"] {

@@ -355,10 +355,10 @@ impl Attack {
     }
 }
 
-/// `k/255` where `x` is that.
+/// `k/255` where `x` is that, but for the last bits, which a file may have cost.
 fn steps_of_255(x: f64) -> Option<String> {
     let k = (x * 255.0).round();
-    (k > 0.0 && k / 255.0 == x).then(|| format!("{k}/255"))
+    (k > 0.0 && (k / 255.0 - x).abs() < 1e-12).then(|| format!("{k}/255"))
 }
 
 /// Every name that `--attack` takes.

@@ -370,24 +370,19 @@ pub(super) fn run(args: &AttackArgs, open: Open) -> Result<ExitCode> {
         "stopping after these samples; the same command goes on with the attacks that are left",
     )?;
     let limit = args.limit.map(|n| n as usize);
-    let mut record = AttackRecord::new(&checkpoint, &args.split, limit, args.seed)?;
+    let mut record = AttackRecord::new(&checkpoint, (&args.split, limit), args.seed, &attacks)?;
     let folder = file.parent().unwrap_or(Path::new("."));
     let path = match &args.output {
         Some(path) => path.clone(),
-        None => record.path(folder, &attacks),
+        None => record.path(folder),
     };
-    record.go_on_from(&path);
-    record.rows.retain(|row| attacks.contains(&row.attack));
-    if !record.rows.is_empty() && !args.quiet {
-        tell!(
-            "{} of {} attacks are done already: `{}`",
-            record.rows.len(),
-            attacks.len(),
-            path.display()
-        );
+    record.go_on_from(&path, &attacks);
+    let done = record.rows.len();
+    if done > 0 && !args.quiet {
+        let (of, file) = (attacks.len(), path.display());
+        tell!("{done} of {of} attacks are done already: `{file}`");
     }
-    let is_done = |attack: &Attack| record.rows.iter().any(|row| row.attack == *attack);
-    let left: Vec<Attack> = attacks.iter().filter(|a| !is_done(a)).cloned().collect();
+    let left = attacks[done..].to_vec();
     let what = Assault {
         checkpoint: checkpoint.clone(),
         split: args.split.clone(),
@@ -409,8 +404,6 @@ pub(super) fn run(args: &AttackArgs, open: Open) -> Result<ExitCode> {
     });
     display.clear();
     record.rows.extend(found);
-    let place = |row: &Row| attacks.iter().position(|a| *a == row.attack);
-    record.rows.sort_by_key(place);
     record.complete = record.rows.len() == attacks.len();
     let stopped = match done {
         Ok(_) => false,

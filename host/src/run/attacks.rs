@@ -27,6 +27,8 @@ pub struct AttackRecord {
     pub limit: Option<usize>,
     /// Seed of every random number.
     pub seed: u64,
+    /// Digest of weights, samples, seed and attacks: the same for the same list on the same weights.
+    pub list: String,
     /// Every attack has its row. Otherwise the command was stopped, and goes on when it is given
     /// again.
     pub complete: bool,
@@ -35,16 +37,24 @@ pub struct AttackRecord {
 }
 
 impl AttackRecord {
-    /// One of nothing, on the checkpoint `file`.
+    /// One of nothing about `attacks` on the checkpoint `file`.
     ///
     /// # Errors
     /// Storage error where the checkpoint cannot be read.
-    pub fn new(file: &Path, split: &str, limit: Option<usize>, seed: u64) -> Result<Self> {
+    pub fn new(
+        file: &Path,
+        (split, limit): (&str, Option<usize>),
+        seed: u64,
+        attacks: &[Attack],
+    ) -> Result<Self> {
         let bytes = std::fs::read(file).map_err(|e| Error::storage_io(file, &e))?;
+        let sha256 = hex(&Sha256::digest(&bytes));
+        let asked = json!([sha256, split, limit, seed, attacks]);
         Ok(Self {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             checkpoint: file.display().to_string(),
-            sha256: hex(&Sha256::digest(&bytes)),
+            list: hex(&Sha256::digest(asked.to_string().as_bytes())[..4]),
+            sha256,
             split: split.to_owned(),
             limit,
             seed,
@@ -53,31 +63,29 @@ impl AttackRecord {
         })
     }
 
-    /// The file of this record about `attacks` in the run folder `run`: the same for the same
-    /// attacks on the same weights.
+    /// The file of this record in the run folder `run`.
     #[must_use]
-    pub fn path(&self, run: &Path, attacks: &[Attack]) -> PathBuf {
-        let asked = json!([self.sha256, self.split, self.limit, self.seed, attacks]);
-        let short = hex(&Sha256::digest(asked.to_string().as_bytes())[..4]);
+    pub fn path(&self, run: &Path) -> PathBuf {
         let stem = Path::new(&self.checkpoint).file_stem();
         let stem = stem.map_or("checkpoint".into(), |s| s.to_string_lossy());
-        let name = format!("{stem}-{}-{short}.json", self.split);
+        let name = format!("{stem}-{}-{}.json", self.split, self.list);
         run.join("attacks").join(name)
     }
 
-    /// Takes over the rows of `path` where that is this record, not complete: a stopped command
-    /// goes on. Returns how many.
-    pub fn go_on_from(&mut self, path: &Path) -> usize {
+    /// Takes over the rows of `path` where that is a record of the same list that is not complete: a
+    /// stopped command goes on. `attacks` are those of the list, in whose order rows are made.
+    pub fn go_on_from(&mut self, path: &Path, attacks: &[Attack]) {
         let same = |other: &Self| {
-            !other.complete
-                && (&other.version, &other.sha256, &other.split)
-                    == (&self.version, &self.sha256, &self.split)
-                && (other.limit, other.seed) == (self.limit, self.seed)
+            !other.complete && (&other.version, &other.list) == (&self.version, &self.list)
         };
         if let Some(before) = Self::read(path).ok().filter(same) {
             self.rows = before.rows;
+            self.rows.truncate(attacks.len());
+            // Numbers lose their last bit on the way through JSON.
+            for (row, attack) in self.rows.iter_mut().zip(attacks) {
+                row.attack = attack.clone();
+            }
         }
-        self.rows.len()
     }
 
     /// Reads `path`.
@@ -149,17 +157,25 @@ mod tests {
         let home = tempfile::tempdir().expect("a folder");
         let file = home.path().join("last.safetensors");
         std::fs::write(&file, b"weights").expect("written");
-        let mut record = AttackRecord::new(&file, "test", Some(9), 3).expect("a record");
-        for name in names() {
+        let attack = |name| {
             let method = Method::named(name, &Wishes::default()).expect("an attack");
             let gradient = method.wants_gradient().then_some(Gradient::Rule);
-            let attack = Attack {
+            let strength = 1.0;
+            Attack {
                 method,
-                strength: 1.0,
+                strength,
                 gradient,
-            };
+            }
+        };
+        let attacks: Vec<Attack> = names().map(attack).collect();
+        let make = |seed| {
+            let made = AttackRecord::new(&file, ("test", Some(9)), seed, &attacks);
+            made.expect("a record")
+        };
+        let mut record = make(3);
+        for attack in attacks.clone() {
             let (samples, clean, robust, both) = (9, 8, 3, 2);
-            let (mean_linf, mean_l2) = (0.1, 0.3);
+            let (mean_linf, mean_l2) = (0.125, 0.25);
             record.rows.push(Row {
                 attack,
                 samples,
@@ -170,18 +186,30 @@ mod tests {
                 mean_l2,
             });
         }
-        let attacks: Vec<Attack> = record.rows.iter().map(|r| r.attack.clone()).collect();
-        let path = record.path(home.path(), &attacks);
+        let path = record.path(home.path());
         record.write(&path).expect("written");
-        assert_eq!(AttackRecord::read(&path).expect("read"), record);
-        assert_eq!(of_run(home.path()), [(path.clone(), record.clone())]);
+        let found = of_run(home.path());
+        assert_eq!(found.len(), 1);
+        for (read, row) in found[0].1.rows.iter().zip(&record.rows) {
+            let key = |r: &Row| {
+                (
+                    r.attack.method.name(),
+                    r.attack.label(),
+                    r.robust,
+                    r.mean_l2,
+                )
+            };
+            assert_eq!(key(read), key(row));
+        }
         let again = |seed| {
-            let mut fresh = AttackRecord::new(&file, "test", Some(9), seed).expect("a record");
-            fresh.go_on_from(&path)
+            let mut fresh = make(seed);
+            fresh.go_on_from(&path, &attacks);
+            fresh.rows
         };
-        assert_eq!((again(3), again(4)), (record.rows.len(), 0));
+        assert_eq!(again(3), record.rows);
+        assert_eq!(again(4), []);
         record.complete = true;
         record.write(&path).expect("written");
-        assert_eq!(again(3), 0);
+        assert_eq!(again(3), []);
     }
 }

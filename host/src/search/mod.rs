@@ -9,12 +9,15 @@
 pub mod cma;
 pub mod derive;
 pub mod draw;
+pub mod drive;
 pub mod evaluate;
 pub mod genotype;
 pub mod network;
 pub mod pareto;
 pub mod plan;
 pub mod relax;
+pub mod relaxed;
+mod sample;
 pub mod space;
 pub mod strategy;
 

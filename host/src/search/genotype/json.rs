@@ -20,7 +20,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use super::{Cell, Edge, Genotype, MOST_NODES, SCHEMA_VERSION};
+use super::model::{Cell, Edge, Genotype, MOST_NODES, SCHEMA_VERSION};
 use crate::plan::ParamValue;
 use crate::search::space::{Hyperparameters, Operation, Primitive, Skeleton, sets};
 use crate::text::nearest;
@@ -240,7 +240,7 @@ fn read_params(value: &Value) -> Result<Hyperparameters> {
 }
 
 /// Hyperparameters as JSON.
-pub(super) fn params(params: &Hyperparameters) -> Value {
+fn params(params: &Hyperparameters) -> Value {
     let value = |v: &ParamValue| match v {
         ParamValue::Bool(b) => json!(b),
         ParamValue::Int(n) => json!(n),

@@ -1,8 +1,5 @@
 //! Published genotypes, by name: the files of `host/assets/genotypes`.
 
-use super::Genotype;
-use crate::Result;
-
 /// Name and text of each file, from the names.
 macro_rules! files {
     ($($name:literal)*) => {
@@ -27,12 +24,6 @@ pub fn names() -> impl Iterator<Item = &'static str> {
     ALL.iter().map(|(name, _)| *name)
 }
 
-/// The genotype `name`, where there is one.
-#[must_use]
-pub fn find(name: &str) -> Option<Result<Genotype>> {
-    text(name).map(Genotype::read)
-}
-
 /// Where the cells of `name` come from.
 #[must_use]
 pub fn source(name: &str) -> Option<String> {
@@ -40,7 +31,9 @@ pub fn source(name: &str) -> Option<String> {
     Some(value.get("source")?.as_str()?.to_owned())
 }
 
-fn text(name: &str) -> Option<&'static str> {
+/// The JSON text of genotype `name`, where there is one.
+#[must_use]
+pub fn text(name: &str) -> Option<&'static str> {
     let alias = ALIASES.iter().find(|(other, _)| *other == name);
     let name = alias.map_or(name, |(_, name)| name);
     let found = ALL.iter().find(|(own, _)| *own == name);

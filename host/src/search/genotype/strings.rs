@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Cell, Edge, Genotype, MOST_NODES};
+use super::model::{Cell, Edge, Genotype, MOST_NODES};
 use crate::search::space::{Hyperparameters, Operation, Primitive, Skeleton};
 use crate::{Error, Result};
 

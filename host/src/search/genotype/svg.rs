@@ -4,7 +4,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Cell, Edge, Genotype};
+use super::model::{Cell, Edge, Genotype};
 
 /// Distance of nodes.
 const COLUMN: usize = 200;

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use super::{Cell, Edge, Genotype, MOST_NODES};
+use super::model::{Cell, Edge, Genotype, MOST_NODES};
 use crate::search::space::{Hyperparameters, Operation, Primitive, Skeleton, sets};
 use crate::text::nearest;
 use crate::{Error, Result};

@@ -2,187 +2,25 @@
 //! around them. The result is an ordinary list of blocks, which training, evaluation, measuring
 //! and export take as any other.
 
+mod cells;
 pub mod count;
 mod darts;
+mod filling;
 mod nasbench201;
+mod size;
 mod wiring;
 
+pub use cells::CellsPlan;
 pub use count::Counts;
+pub(in crate::search) use filling::edge_table;
+pub use size::{Size, Stem};
 
 use super::genotype::Genotype;
-use super::space::{RuleScope, Skeleton, Style};
-use crate::plan::define::{settings, words};
+use super::space::{Operation, Skeleton, Space, Style};
+use crate::plan::BlockPlan;
 use crate::plan::shapes::{DataShape, propagate};
-use crate::plan::{BlockPlan, DropPathPlan, shapes};
 use crate::{Error, Result};
-
-words! {
-    /// What images pass before the first cell.
-    pub enum Stem = Cifar {
-        /// One convolution to three times the cells' width; for small images.
-        Cifar = "cifar",
-        /// Three convolutions of stride 2; for images of some 224 pixels.
-        ImageNet = "imagenet",
-    }
-}
-
-settings! {
-    /// A network of cells, as a configuration has it.
-    pub struct CellsPlan at "network" {
-        /// a genotype's file (JSON, DARTS's text or a string of NAS-Bench-201), the folder of a search, or
-        /// the name of a published one (`biorule genotype show` lists them); `--genotype` sets it
-        genotype: String;
-        /// channels of the first cells, doubled at each reduction; even
-        channels: usize = 36, range 1.0 => 1_048_576.0, source "Liu et al. 2019: 36 on CIFAR-10, 48 on ImageNet, 16 in search";
-        /// cells; those at one and two thirds are reduction cells
-        cells: usize = 20, range 1.0 => 1000.0, source "Liu et al. 2019: 20 on CIFAR-10, 14 on ImageNet, 8 in search";
-        /// what images pass first: one convolution to three times `channels`, or three convolutions of
-        /// stride 2
-        stem: Stem = "cifar";
-        /// which layers learn by the rules of the genotype: those of its operations, also the reduction
-        /// that `skip_connect@rule` is at stride 2, or these and all others by `rule`; the rest learns by
-        /// `backprop`
-        rule_scope: RuleScope = "ops", source "BioNAS: `ops`";
-        /// with `rule_scope = "all"`: the rule of stem, cell inputs and classifier
-        rule: Option<String>;
-        /// weight of the loss of an auxiliary head behind the cell at two thirds, in training; 0 is none
-        auxiliary: f64 = 0.0, range 0.0 => f64::INFINITY, source "Liu et al. 2019: 0.4";
-        /// probability that a sample loses what an edge of a cell brings, in training; skips that change
-        /// nothing are spared
-        drop_path: f64 = 0.0, range 0.0 => 0.999_999, source "Liu et al. 2019: 0.2 on CIFAR-10";
-        /// `drop_path` grows with the epochs from 0; off: it is the same from the start
-        drop_path_ramp: bool = true, source "Liu et al. 2019; BioNAS: off";
-    }
-}
-
-impl CellsPlan {
-    /// The size of the network of its genotype.
-    #[must_use]
-    pub fn size(&self) -> Size {
-        let drop_path = DropPathPlan {
-            p: self.drop_path,
-            ramp: self.drop_path_ramp,
-        };
-        Size {
-            channels: self.channels,
-            cells: self.cells,
-            stem: self.stem,
-            scope: self.rule_scope,
-            elsewhere: self.rule.clone(),
-            auxiliary: Some(self.auxiliary).filter(|w| *w > 0.0),
-            drop_path: Some(drop_path).filter(|plan| plan.p > 0.0),
-        }
-    }
-}
-
-/// Size and surroundings of a network of cells.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Size {
-    /// Channels of the first cells.
-    pub channels: usize,
-    /// Cells.
-    pub cells: usize,
-    /// What images pass first.
-    pub stem: Stem,
-    /// Which layers the rules of primitives fill.
-    pub scope: RuleScope,
-    /// With [`RuleScope::All`] the rule of all other layers.
-    pub elsewhere: Option<String>,
-    /// Weight of the loss of an auxiliary head.
-    pub auxiliary: Option<f64>,
-    /// Drop path of the edges of cells.
-    pub drop_path: Option<DropPathPlan>,
-}
-
-impl Size {
-    /// The network of DARTS's final training on CIFAR-10.
-    pub const CIFAR: Self = Self::new(36, 20, Stem::Cifar);
-    /// The network of DARTS's final training on ImageNet.
-    pub const IMAGENET: Self = Self::new(48, 14, Stem::ImageNet);
-
-    /// A size whose rules have the usual scope.
-    #[must_use]
-    pub const fn new(channels: usize, cells: usize, stem: Stem) -> Self {
-        Self {
-            channels,
-            cells,
-            stem,
-            scope: RuleScope::Ops,
-            elsewhere: None,
-            auxiliary: None,
-            drop_path: None,
-        }
-    }
-
-    /// Whether cell `index` halves the maps and doubles the channels.
-    #[must_use]
-    pub fn is_reduction(&self, index: usize) -> bool {
-        index == self.cells / 3 || index == 2 * self.cells / 3
-    }
-
-    /// The cell whose output the auxiliary head reads.
-    #[must_use]
-    pub fn auxiliary_cell(&self) -> usize {
-        2 * self.cells / 3
-    }
-
-    /// Refuses a size that no network of `skeleton` has.
-    ///
-    /// # Errors
-    /// Usage error.
-    pub fn check(&self, skeleton: Skeleton) -> Result<()> {
-        if self.cells == 0 || self.channels == 0 {
-            return Err(Error::usage(format!(
-                "a network of {} cells of {} channels",
-                self.cells, self.channels
-            ))
-            .hint("it needs one of each at least"));
-        }
-        // Reductions have two convolutions, each to half of the channels.
-        if !self.channels.is_multiple_of(2) {
-            return Err(Error::usage(format!(
-                "{} channels cannot be divided by 2, as reductions do",
-                self.channels
-            ))
-            .hint(format!(
-                "take {} or {}",
-                self.channels - 1,
-                self.channels + 1
-            )));
-        }
-        if skeleton == Skeleton::NasBench201 && !self.cells.is_multiple_of(3) {
-            return Err(Error::usage(format!(
-                "{} cells cannot be divided among the 3 stages of a network of NAS-Bench-201",
-                self.cells
-            ))
-            .hint(format!("take {}", self.cells.div_ceil(3) * 3)));
-        }
-        if skeleton == Skeleton::NasBench201 && self.stem == Stem::ImageNet {
-            return Err(
-                Error::usage("a network of NAS-Bench-201 has no stem `imagenet`")
-                    .hint("take `cifar`"),
-            );
-        }
-        if skeleton == Skeleton::NasBench201 && self.auxiliary.is_some() {
-            return Err(
-                Error::usage("a network of NAS-Bench-201 has no auxiliary head")
-                    .hint("set `auxiliary = 0`"),
-            );
-        }
-        match (self.scope, &self.elsewhere) {
-            (RuleScope::All, None) => Err(Error::usage(
-                "with the scope `all` the layers outside of operations need a rule",
-            )
-            .hint("set `rule`")),
-            (RuleScope::All, Some(_)) | (_, None) => Ok(()),
-            (scope, Some(rule)) => Err(Error::usage(format!(
-                "`rule = \"{rule}\"` has no meaning with the scope `{}`",
-                scope.word()
-            ))
-            .hint("set `rule_scope = \"all\"`")),
-        }
-    }
-}
+use filling::{Derived, Everything, Filling};
 
 /// The network of `genotype`: a stem, one graph of cells, and a linear classifier.
 ///
@@ -198,9 +36,70 @@ pub fn blocks(genotype: &Genotype, size: &Size) -> Result<Vec<BlockPlan>> {
         elsewhere: size.elsewhere.clone(),
         params: genotype.params.clone(),
     };
-    match genotype.skeleton {
-        Skeleton::Darts => darts::blocks(genotype, size, &style),
-        Skeleton::NasBench201 => nasbench201::blocks(genotype, size, &style),
+    let filling = Derived {
+        genotype,
+        size,
+        style: &style,
+    };
+    around(genotype.skeleton, &filling, size, &style)
+}
+
+/// What a supernet has besides its space and its size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Supernet {
+    /// Candidates keep only their input for the backward pass and run again there: less memory,
+    /// the same bits.
+    pub recompute: bool,
+    /// Whole edges have weights (PC-DARTS), in a table beside that of their candidates.
+    pub edge_weights: bool,
+}
+
+/// The network of `space` in which every candidate stands on every edge, weighted by the tables of
+/// a mixture: one for each kind of cell, a row for each place, a number for each candidate. Its
+/// normalisations have no gain and shift, but for those of the stem.
+///
+/// # Errors
+/// Usage error for a size that is no network, or channels that the candidates cannot divide.
+pub fn supernet(space: &Space, size: &Size, what: Supernet) -> Result<Vec<BlockPlan>> {
+    space.check()?;
+    size.check(space.skeleton)?;
+    // Only reductions in cells have strides, and split what they are given in two.
+    let halves = space.skeleton == Skeleton::Darts
+        && (space.candidates.iter()).any(|p| p.operation == Operation::Skip);
+    let divisor = space.partial * if halves { 2 } else { 1 };
+    if !size.channels.is_multiple_of(divisor) {
+        let below = size.channels / divisor * divisor;
+        return Err(Error::usage(format!(
+            "{} channels cannot be divided by {divisor}, as candidates that see one in {} of them do",
+            size.channels, space.partial
+        ))
+        .hint(format!("take {} or {}", below.max(divisor), below + divisor)));
+    }
+    let style = Style {
+        affine: false,
+        pool_norm: space.pool_norm,
+        scope: size.scope,
+        elsewhere: size.elsewhere.clone(),
+        params: space.params.clone(),
+    };
+    let filling = Everything {
+        space,
+        style: &style,
+        recompute: what.recompute,
+        edge_weights: what.edge_weights,
+    };
+    around(space.skeleton, &filling, size, &style)
+}
+
+fn around(
+    skeleton: Skeleton,
+    filling: &dyn Filling,
+    size: &Size,
+    style: &Style,
+) -> Result<Vec<BlockPlan>> {
+    match skeleton {
+        Skeleton::Darts => darts::blocks(filling, size, style),
+        Skeleton::NasBench201 => nasbench201::blocks(filling, size, style),
     }
 }
 
@@ -220,13 +119,11 @@ pub fn check_images(blocks: &[BlockPlan], data: &DataShape) -> Result<()> {
         ))
         .hint("take a data set of images"));
     };
-    let fits = |rows: usize, columns: usize| {
-        let data = DataShape {
-            sample: vec![channels, rows, columns],
-            classes: data.classes,
-        };
-        shapes::propagate(blocks, &data).is_ok()
+    let sized = |rows: usize, columns: usize| DataShape {
+        sample: vec![channels, rows, columns],
+        classes: data.classes,
     };
+    let fits = |rows, columns| propagate(blocks, &sized(rows, columns)).is_ok();
     let side = |size: usize| {
         let below = (1..size).rev().find(|n| fits(*n, *n));
         let above = (size + 1..=2 * size + 256).find(|n| fits(*n, *n));
@@ -237,12 +134,28 @@ pub fn check_images(blocks: &[BlockPlan], data: &DataShape) -> Result<()> {
         (Some(a), None) | (None, Some(a)) => format!("{a}x{a}"),
         (None, None) => return Err(e),
     };
-    Err(Error::usage(format!(
-        "images of {rows}x{columns} give odd maps at a reduction, which halves rows and columns"
-    ))
-    .hint(format!(
-        "the nearest sizes that work are {words}: set `data.resize`"
-    )))
+    let why = match propagate(&without_heads(blocks), data) {
+        Ok(_) => {
+            "are too small for the auxiliary head, which takes maps of 8x8 behind the reductions"
+        }
+        Err(_) => "give odd maps at a reduction, which halves rows and columns",
+    };
+    Err(
+        Error::usage(format!("images of {rows}x{columns} {why}")).hint(format!(
+            "the nearest sizes that work are {words}: set `data.resize`"
+        )),
+    )
+}
+
+/// `blocks` whose graphs have no auxiliary head.
+fn without_heads(blocks: &[BlockPlan]) -> Vec<BlockPlan> {
+    let mut blocks = blocks.to_vec();
+    let graphs = blocks.iter_mut().filter_map(|b| b.graph.as_mut());
+    let edges = graphs.flat_map(|g| &mut g.nodes).flat_map(|n| &mut n.from);
+    edges
+        .flat_map(|e| &mut e.blocks)
+        .for_each(|b| b.side = None);
+    blocks
 }
 
 #[cfg(test)]

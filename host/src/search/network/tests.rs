@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::plan::every_block;
-use crate::search::genotype::published;
-use crate::search::space::sets;
+use crate::search::genotype::Genotype;
+use crate::search::space::{RuleScope, sets};
 
 fn images(side: usize, classes: usize) -> DataShape {
     DataShape {
@@ -16,7 +16,7 @@ fn images(side: usize, classes: usize) -> DataShape {
 fn published_figures_are_counted_to_the_digit() {
     // quark0/darts issue 18 prints the first, its README the second.
     for (name, parameters) in [("DARTS_V1", 3_169_414), ("DARTS_V2", 3_349_342)] {
-        let genotype = published::find(name).expect(name).expect(name);
+        let genotype = Genotype::published(name).expect(name).expect(name);
         let blocks = blocks(&genotype, &Size::CIFAR).expect(name);
         let counts = Counts::of(&blocks, &images(32, 10)).expect(name);
         assert_eq!(counts.parameters, parameters);
@@ -50,7 +50,9 @@ fn every_random_genotype_of_every_space_is_a_network() {
 
 #[test]
 fn an_input_that_no_edge_reads_costs_nothing() {
-    let mut genotype = published::find("DARTS_V2").expect("there").expect("read");
+    let mut genotype = Genotype::published("DARTS_V2")
+        .expect("there")
+        .expect("read");
     for cell in genotype.cells.values_mut() {
         cell.edges
             .iter_mut()
@@ -67,7 +69,9 @@ fn an_input_that_no_edge_reads_costs_nothing() {
 
 #[test]
 fn odd_maps_are_refused_with_sizes_that_work() {
-    let genotype = published::find("DARTS_V2").expect("there").expect("read");
+    let genotype = Genotype::published("DARTS_V2")
+        .expect("there")
+        .expect("read");
     let cifar = blocks(&genotype, &Size::new(4, 6, Stem::Cifar)).expect("a network");
     check_images(&cifar, &images(32, 3)).expect("even");
     for (side, works) in [(30, "28x28 and 32x32"), (7, "4x4 and 8x8"), (2, "4x4")] {
@@ -75,6 +79,13 @@ fn odd_maps_are_refused_with_sizes_that_work() {
         let hint = e.hint.unwrap_or_default();
         assert!(hint.contains(works), "{side}: {hint}");
     }
+    let size = Size {
+        auxiliary: Some(0.4),
+        ..Size::new(4, 6, Stem::Cifar)
+    };
+    let headed = blocks(&genotype, &size).expect("a network");
+    let e = check_images(&headed, &images(8, 3)).expect_err("too small");
+    assert!(e.text.contains("auxiliary head"), "{}", e.text);
     let large = blocks(&genotype, &Size::new(4, 6, Stem::ImageNet)).expect("a network");
     check_images(&large, &images(224, 3)).expect("even");
     let flat = DataShape {
@@ -91,7 +102,9 @@ fn odd_maps_are_refused_with_sizes_that_work() {
 
 #[test]
 fn sizes_that_are_no_network_are_refused() {
-    let darts = published::find("DARTS_V2").expect("there").expect("read");
+    let darts = Genotype::published("DARTS_V2")
+        .expect("there")
+        .expect("read");
     let other = sets::named("nasbench201").expect("a space").random(0, 0);
     let with = |scope, rule: Option<&str>| Size {
         scope,
@@ -114,7 +127,9 @@ fn sizes_that_are_no_network_are_refused() {
 
 #[test]
 fn the_scope_all_leaves_no_layer_to_backpropagation() {
-    let genotype = published::find("BIODARTS").expect("there").expect("read");
+    let genotype = Genotype::published("BIODARTS")
+        .expect("there")
+        .expect("read");
     let rules = |scope, rule: Option<&str>| -> Vec<String> {
         let size = Size {
             scope,

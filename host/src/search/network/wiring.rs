@@ -1,6 +1,7 @@
 //! A graph put together node by node, without those that nothing reads.
 
-use super::Size;
+use super::filling::{Filling, Position};
+use super::size::Size;
 use crate::plan::{BlockPlan, EdgePlan, GraphPlan, Join, NodePlan};
 
 /// Nodes of a graph in topological order.
@@ -29,6 +30,23 @@ impl Wiring {
             from,
         });
         name
+    }
+
+    /// Adds the nodes of a cell behind its inputs `names`, and gives the name of its output.
+    pub(super) fn fill(
+        &mut self,
+        filling: &dyn Filling,
+        at: &Position,
+        mut names: Vec<String>,
+    ) -> String {
+        let cell = format!("cell{}", at.index);
+        for node in names.len()..filling.end(at.kind) {
+            let edges = filling.edges(at, node, &names);
+            names.push(self.add(format!("{cell}-node{node}"), Join::Sum, edges));
+        }
+        let output = filling.concat(at.kind);
+        let parts = output.iter().map(|node| edge(&names[*node], Vec::new()));
+        self.add(cell, Join::Concat, parts.collect())
     }
 
     /// The graph whose output is the last node: cells need not read all of their inputs, and what

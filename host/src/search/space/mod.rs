@@ -10,7 +10,7 @@ pub mod serve;
 pub mod sets;
 pub mod template;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
@@ -19,8 +19,6 @@ pub use operation::{OPERATIONS, Operation};
 pub use primitive::Primitive;
 pub use template::{Hyperparameters, RuleScope, Style};
 
-use super::draw::{Draw, Purpose};
-use super::genotype::{Cell, Edge, Genotype};
 use crate::{Error, Result};
 
 /// The network around the cells.
@@ -189,51 +187,6 @@ impl Space {
             .filter(|i| self.derives(*i))
             .map(|i| &self.candidates[i])
             .collect()
-    }
-
-    /// A genotype drawn evenly: at each node different edges, on each a primitive. It is a function
-    /// of `seed` and `number`.
-    #[must_use]
-    pub fn random(&self, seed: u64, number: u64) -> Genotype {
-        let mut draw = Draw::new(Purpose::Genotype, seed, number, 0);
-        let choices = self.choices();
-        let mut cells = BTreeMap::new();
-        for kind in self.skeleton.cells() {
-            let mut edges = Vec::new();
-            for node in self.cell.inputs..self.cell.inputs + self.cell.nodes {
-                let mut sources = draw.choose(node, self.cell.degree(node));
-                sources.sort_unstable();
-                for from in sources {
-                    let op = choices[draw.below(choices.len())].clone();
-                    edges.push(Edge { node, from, op });
-                }
-            }
-            let concat = self.cell.outputs();
-            cells.insert((*kind).to_owned(), Cell { edges, concat });
-        }
-        Genotype {
-            name: String::new(),
-            skeleton: self.skeleton,
-            cells,
-            params: self.params.clone(),
-        }
-    }
-
-    /// `genotype` with another rule, drawn from those of this space, in each slot: what is left of
-    /// a search when the mix of rules is drawn.
-    #[must_use]
-    pub fn random_rules(&self, genotype: &Genotype, seed: u64, number: u64) -> Genotype {
-        let mut draw = Draw::new(Purpose::Genotype, seed, number, 1);
-        let rules: Vec<&str> = self.rules().into_iter().collect();
-        let mut changed = genotype.clone();
-        let edges = changed.cells.values_mut().flat_map(|c| &mut c.edges);
-        for edge in edges.filter(|e| e.op.operation.has_slots()) {
-            if !rules.is_empty() {
-                edge.op.rule = Some(rules[draw.below(rules.len())].to_owned());
-            }
-        }
-        changed.params.clone_from(&self.params);
-        changed
     }
 
     /// Edges of a supernet's cells, and of a derived network's.

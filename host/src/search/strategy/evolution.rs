@@ -1,7 +1,7 @@
 //! Regularised evolution (Real et al. 2019): the oldest of a population dies, and the best of a
 //! random sample has a changed copy.
 
-use super::{Answer, Origin, Request, Scene, Strategy, at_least};
+use super::agenda::{Answer, Origin, Request, Scene, Strategy, at_least};
 use crate::search::draw::{Draw, Purpose};
 use crate::search::genotype::Genotype;
 use crate::search::space::{Keep, Space};

@@ -1,7 +1,7 @@
 //! Successive halving (Jamieson and Talwalkar 2016): many genotypes are trained a little, the
 //! best part of them longer, and so on.
 
-use super::{Answer, Origin, Request, Scene, Strategy, at_least};
+use super::agenda::{Answer, Origin, Request, Scene, Strategy, at_least};
 use crate::search::pareto::score;
 use crate::{Error, Result};
 

@@ -1,6 +1,6 @@
 //! Random search: every genotype is drawn evenly (Li and Talwalkar 2019).
 
-use super::{Answer, Request, Scene, Strategy, at_least};
+use super::agenda::{Answer, Request, Scene, Strategy, at_least};
 use crate::Result;
 
 /// Draws genotypes.

@@ -1,8 +1,11 @@
 //! Strategies on a value that is known for every genotype.
 
 use super::*;
-use crate::search::pareto::Objective;
+use crate::search::evaluate::Evaluator;
+use crate::search::genotype::Genotype;
+use crate::search::pareto::{Goal, Objective};
 use crate::search::space::{Operation, sets};
+use crate::search::strategy::{Evolution, Halving, Random, Scene, mutate};
 
 fn scene(space: &str, seed: u64) -> Scene {
     let goal = |objective, bound| Goal { objective, bound };
@@ -88,7 +91,7 @@ fn a_child_differs_from_its_parent_in_one_edge() {
         let space = sets::named(name).expect(name);
         for number in 0..60 {
             let parent = space.random(2, number);
-            let child = evolution::mutate(&space, &parent, 2, number);
+            let child = mutate(&space, &parent, 2, number);
             child.check().expect(name);
             let pairs = parent
                 .cells
