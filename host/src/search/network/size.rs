@@ -1,7 +1,7 @@
 //! Size and surroundings of a network of cells.
 
-use crate::plan::DropPathPlan;
 use crate::plan::define::words;
+use crate::plan::{DropPathPlan, EdgePlan};
 use crate::search::space::{RuleScope, Skeleton};
 use crate::{Error, Result};
 
@@ -35,6 +35,12 @@ pub struct Size {
 }
 
 impl Size {
+    /// `edge` with the drop path of the network, which spares what changes nothing.
+    pub(super) fn dropped(&self, mut edge: EdgePlan) -> EdgePlan {
+        edge.drop_path = self.drop_path.filter(|_| !edge.blocks.is_empty());
+        edge
+    }
+
     /// The network of DARTS's final training on CIFAR-10.
     pub const CIFAR: Self = Self::new(36, 20, Stem::Cifar);
     /// The network of DARTS's final training on ImageNet.
