@@ -20,7 +20,7 @@ use super::pool::Pool;
 use super::rule::{Credit, LayerShape, Role, RuleSource, StateOutline};
 use super::transform::{DivideByMax, Flatten, UnitLength, transform};
 use crate::ops::LayerMap;
-use crate::ops::dropout::mix;
+use crate::ops::dropout::{mix, words};
 use crate::plan::shapes::INPUT;
 use crate::plan::{
     BlockPlan, EdgePlan, GraphPlan, Join, LayerPlan, NodePlan, NormPlan, PoolPlan, ResidualPlan,
@@ -497,16 +497,6 @@ struct Value<'p> {
 
 fn has_layer(edge: &EdgePlan) -> bool {
     edge.layers() > 0
-}
-
-/// A name as numbers to draw a seed from.
-pub(super) fn words(name: &str) -> Vec<u64> {
-    let chunk = |bytes: &[u8]| {
-        let mut word = [0; 8];
-        word[..bytes.len()].copy_from_slice(bytes);
-        u64::from_le_bytes(word)
-    };
-    name.as_bytes().chunks(8).map(chunk).collect()
 }
 
 fn boxed(blocks: Vec<Block>) -> Vec<Box<dyn Module>> {

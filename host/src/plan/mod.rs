@@ -7,6 +7,7 @@
 pub mod data;
 pub mod define;
 pub mod formula;
+mod layer;
 pub mod metric;
 mod mixed;
 mod network;
@@ -24,8 +25,9 @@ use serde::{Deserialize, Serialize};
 
 pub use data::{Augment, ClassRef, DataPlan, Padding, ResizeMethod, Scaling};
 pub use formula::{Formula, Moment, Variable};
+pub use layer::*;
 pub use metric::{EpochMetric, RuleMetrics};
-pub use mixed::{CandidatePlan, DropPathPlan, MixedPlan, RowPlan, SidePlan, TransformPlan};
+pub use mixed::{DropPathPlan, RowPlan, TransformPlan};
 pub use network::*;
 pub use parts::{PartRange, PartsOrder};
 pub use shapes::DataShape;

@@ -2,7 +2,6 @@
 //! may be at once.
 
 use super::size::Size;
-use super::wiring::{dropped, edge};
 use crate::plan::{CandidatePlan, EdgePlan, MixedPlan, RowPlan};
 use crate::search::genotype::{Edge, Genotype};
 use crate::search::space::{Operation, Space, Style, template};
@@ -68,7 +67,7 @@ impl Filling for Derived<'_> {
             let name = format!("cell{}-op{k}", at.index);
             let stride = at.stride(e.from, inputs);
             let blocks = template::blocks(&e.op, self.style, &name, at.channels, stride);
-            dropped(edge(&names[e.from], blocks), self.size)
+            self.size.dropped(EdgePlan::new(&names[e.from], blocks))
         });
         edges.collect()
     }

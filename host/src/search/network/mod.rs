@@ -2,6 +2,7 @@
 //! around them. The result is an ordinary list of blocks, which training, evaluation, measuring
 //! and export take as any other.
 
+mod cells;
 pub mod count;
 mod darts;
 mod filling;
@@ -9,9 +10,10 @@ mod nasbench201;
 mod size;
 mod wiring;
 
+pub use cells::CellsPlan;
 pub use count::Counts;
 pub(in crate::search) use filling::edge_table;
-pub use size::{CellsPlan, Size, Stem};
+pub use size::{Size, Stem};
 
 use super::genotype::Genotype;
 use super::space::{Operation, Skeleton, Space, Style};

@@ -1,7 +1,6 @@
 //! A graph put together node by node, without those that nothing reads.
 
 use super::filling::{Filling, Position};
-use super::size::Size;
 use crate::plan::{BlockPlan, EdgePlan, GraphPlan, Join, NodePlan};
 
 /// Nodes of a graph in topological order.
@@ -13,12 +12,6 @@ pub(super) struct Wiring {
 /// An edge.
 pub(super) fn edge(source: &str, blocks: Vec<BlockPlan>) -> EdgePlan {
     EdgePlan::new(source, blocks)
-}
-
-/// `edge` with the drop path of a network of `size`, which spares what changes nothing.
-pub(super) fn dropped(mut edge: EdgePlan, size: &Size) -> EdgePlan {
-    edge.drop_path = size.drop_path.filter(|_| !edge.blocks.is_empty());
-    edge
 }
 
 impl Wiring {
