@@ -22,6 +22,7 @@ use crate::config::shown::to_toml;
 use crate::run::folder::{self, Resume};
 use crate::run::search_folder::SearchRecord;
 use crate::run::{ReporterOptions, SearchFolder, StopFlag};
+use crate::search::evaluate::Table;
 use crate::search::plan::EvaluatorPlan;
 use crate::search::strategy::{Scene, Strategy};
 use crate::text::print;
@@ -79,9 +80,9 @@ pub(super) fn run(args: &SearchArgs, open: Open) -> Result<ExitCode> {
         seed: config.seed,
     };
     let strategy = config.plan.strategy.strategy(scene.clone())?;
-    let pattern = match config.plan.evaluator {
-        EvaluatorPlan::Training => Some(check(&config, &*host)?),
-        EvaluatorPlan::Table { .. } => None,
+    let (pattern, table) = match &config.plan.evaluator {
+        EvaluatorPlan::Training => (Some(check(&config, &*host)?), None),
+        EvaluatorPlan::Table { file } => (None, Some(Table::read(file, &scene.goals)?)),
     };
     let text = to_toml(&config.shown(pattern.as_ref()), false);
     if args.dry_run {
@@ -121,6 +122,7 @@ pub(super) fn run(args: &SearchArgs, open: Open) -> Result<ExitCode> {
         config: &config,
         host: host.into(),
         pattern,
+        table,
         overrides,
         options: Options {
             reporter: ReporterOptions {
