@@ -177,7 +177,7 @@ fn activations() {
         (ActivationPlan::Sigmoid { gain: 3.0 }, |u| {
             candle_nn::ops::sigmoid(&(u * 3.0)?)
         }),
-        // The mean over channels carries no gradient (softhebb.md, section 3).
+        // The mean over channels carries no gradient (SoftHebb, `activation.py`).
         (ActivationPlan::Triangle { power: 1.4 }, |u| {
             u.broadcast_sub(&u.mean_keepdim(1)?.detach())?
                 .relu()?

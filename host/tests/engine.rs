@@ -211,6 +211,7 @@ impl Steps for Search<'_> {
         segment: &str,
         phase: &PhasePlan,
         criterion: &Criterion,
+        _: &dyn Fn(&str) -> Result<&'s (dyn Samples + 's)>,
         engine: &mut Engine<'_>,
     ) -> Result<Option<Box<dyn Step + 's>>> {
         assert_eq!((segment, phase.name.as_str()), ("network", "search"));

@@ -162,8 +162,7 @@ fn pass() -> Pass {
 
 /// `Σ c ∘ network(x)`, in training mode.
 fn objective(network: &mut Network, x: &Tensor, c: &Tensor) -> f64 {
-    let mut pass = Pass::measuring(clock());
-    pass.keep = false;
+    let mut pass = Pass::forward_only(clock());
     let y = network.forward_all(&mut pass, x).unwrap();
     (y * c).unwrap().sum_all().unwrap().to_scalar().unwrap()
 }

@@ -1,4 +1,4 @@
-//! The trainer end to end: phases, kept features, resume, baselines, failures.
+//! The trainer end to end: phases, cached features, resume, baselines, failures.
 #![allow(clippy::unwrap_used)]
 
 mod support;

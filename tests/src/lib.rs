@@ -1,6 +1,7 @@
 //! Helpers shared by the tests that span several crates: golden vectors, the
 //! real plugins and the real binary.
 
+pub mod digits;
 pub mod feedback;
 pub mod fuzz;
 pub mod golden;

@@ -160,6 +160,16 @@ pub fn registry() -> &'static Registry {
     })
 }
 
+/// A call of `program` under a limit as the shell's `ulimit` takes it, such as `-v 4000000`.
+pub fn limited(program: &Path, limit: &str) -> Command {
+    let mut command = Command::new("sh");
+    command
+        .arg("-c")
+        .arg(format!("ulimit {limit}; exec \"$0\" \"$@\""))
+        .arg(program);
+    command
+}
+
 /// A call of the binary.
 pub struct Run {
     command: Command,
@@ -189,6 +199,23 @@ impl Run {
         command
             .args(arguments.into_iter().map(Into::into))
             .env_remove("RUST_LOG");
+        Self { command }
+    }
+    /// Under a limit as the shell's `ulimit` takes it, such as `-f 8`.
+    #[must_use]
+    pub fn limit(self, limit: &str) -> Self {
+        let plain = self.command;
+        let mut command = limited(Path::new(plain.get_program()), limit);
+        command.args(plain.get_args());
+        for (name, value) in plain.get_envs() {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        if let Some(folder) = plain.get_current_dir() {
+            command.current_dir(folder);
+        }
         Self { command }
     }
     /// More arguments.

@@ -156,7 +156,7 @@ fn train(entry: &RuleEntry, kind: Kind, shape: Shape, place: Place, drive: Drive
     let blocks = blocks(kind, shape, place, &entry.name);
     let dims = kind.dims(shape.channels());
     let mut net = TestNetwork::build(&blocks, &dims, DType::F32)?;
-    // In a local phase the core alone, so that nobody reads its output.
+    // In a local phase the core alone, so that its output is discarded.
     let listed = match drive {
         Drive::Local => vec!["core".to_owned()],
         _ => blocks.iter().map(|b| b.name.clone()).collect(),

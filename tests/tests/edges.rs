@@ -136,22 +136,15 @@ fn checkpoints_that_are_gone_are_told() {
 #[test]
 fn a_tensor_of_a_rule_that_does_not_fit_is_an_error_of_the_rule() {
     let home = tempfile::tempdir().expect("a folder");
-    let binary = Run::new([""; 0]).command();
     std::fs::write(home.path().join("n.toml"), NETWORK).expect("a file");
-    let ran = std::process::Command::new("sh")
-        .args(["-c", "ulimit -v 4000000; exec \"$0\" \"$@\""])
-        .arg(binary.get_program())
-        .args(["train", "n.toml", "--run-dir", "r"])
-        .args(["--set", "blocks.features.out=64"])
-        .args([
-            "--set",
-            "blocks.readout.rule={name=\"weight-mirror\",samples=1000000}",
-        ])
-        .current_dir(home.path())
-        .output()
-        .expect("a shell");
-    let stderr = String::from_utf8_lossy(&ran.stderr);
-    assert_eq!(ran.status.code(), Some(4), "{stderr}");
+    let rule = "blocks.readout.rule={name=\"weight-mirror\",samples=1000000}";
+    let ran = Run::new(["train", "n.toml", "--run-dir", "r", "--set", rule])
+        .arguments(&["--set", "blocks.features.out=64"])
+        .dir(home.path())
+        .limit("-v 4000000")
+        .finish();
+    let stderr = &ran.stderr;
+    assert_eq!(ran.code, Some(4), "{stderr}");
     let words = "a tensor of shape [1000000, 576] needs";
     assert!(stderr.contains(words), "{stderr}");
 }

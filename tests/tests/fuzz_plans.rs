@@ -18,7 +18,7 @@ use biorule::cli::Host as _;
 use biorule::config::{self, Sources};
 use biorule_tests::Result;
 use biorule_tests::fuzz::{Bases, Random};
-use biorule_tests::plugins::{Run, plugin_folder};
+use biorule_tests::plugins::{self, Run, plugin_folder};
 
 /// Address space of a process under test, KiB.
 const MEMORY: &str = "6000000";
@@ -175,12 +175,7 @@ fn edit_in_process(file: &Path) -> Result<()> {
 
 /// `program` under the limit of memory.
 fn limited(program: &Path) -> Command {
-    let mut command = Command::new("sh");
-    command
-        .arg("-c")
-        .arg(format!("ulimit -v {MEMORY}; exec \"$0\" \"$@\""))
-        .arg(program);
-    command
+    plugins::limited(program, &format!("-v {MEMORY}"))
 }
 
 /// The same through the binary, half of them trained for a moment.

@@ -189,7 +189,7 @@ fn bionas(params: &[(&str, ParamValue)]) -> LayerPlan {
 
 /// The reference updates in evaluation too: evaluating twice gives two answers, and what comes
 /// after such a layer cannot be kept. The corrected mode does neither. A pass that only
-/// measures, or that trains other blocks from kept features, changes nothing of the latter.
+/// measures, or that trains other blocks from cached features, changes nothing of the latter.
 #[test]
 fn evaluation_changes_the_faithful_network_and_leaves_the_corrected_one() -> Result<()> {
     let x = noise(6, &[2, 3, 6, 6], DType::F64)?;

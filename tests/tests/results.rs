@@ -4,69 +4,8 @@
 use std::path::Path;
 
 use biorule_tests::Result;
-use biorule_tests::plugins::{Ran, Run};
-use serde_json::Value;
-
-/// A hidden layer of `rule` and a read-out, on the digits.
-fn network(rule: &str, more: &str) -> String {
-    format!(
-        "name = \"x\"\ndata = {{ set = \"digits\" }}\ndevice = \"cpu\"\n\
-         [[blocks]]\nname = \"hidden\"\nnorm = \"batch\"\nlayer = \"dense\"\nout = 24\n\
-         rule = \"{rule}\"\nactivation = \"relu\"\n\
-         [[blocks]]\nname = \"readout\"\nlayer = \"dense\"\nout = \"classes\"\nrule = \"backprop\"\n\
-         {more}\n"
-    )
-}
-
-/// A phase, in order of `[[phases]]`.
-fn phase(name: &str, blocks: &str, drive: &str, more: &str) -> String {
-    format!(
-        "[[phases]]\nname = \"{name}\"\nblocks = {blocks}\ndrive = \"{drive}\"\nbatch = 25\n{more}\n"
-    )
-}
-
-const BOTH: &str = "[\"hidden\", \"readout\"]";
-
-fn train(dir: &Path, text: &str, more: &[&str]) -> Result<Ran> {
-    std::fs::write(dir.join("x.toml"), text)?;
-    let fixed = ["train", "x.toml", "--run-dir", "run", "--quiet"];
-    Ok(Run::new(fixed.iter().chain(more).copied())
-        .dir(dir)
-        .finish())
-}
-
-/// Trains in a folder of its own, which must succeed; the folder goes with the first of the pair.
-fn trained(text: &str, more: &[&str]) -> Result<(tempfile::TempDir, Ran)> {
-    let home = tempfile::tempdir()?;
-    let ran = train(home.path(), text, more)?;
-    assert_eq!(ran.code, Some(0), "{text}\n{}", ran.stderr);
-    Ok((home, ran))
-}
-
-fn record(home: &Path) -> Result<Value> {
-    let text = std::fs::read_to_string(home.join("run/run.json"))?;
-    Ok(serde_json::from_str(&text)?)
-}
-
-fn eval(home: &Path, more: &[&str]) -> Result<Value> {
-    let text = Run::new(["eval", "run", "--json"])
-        .arguments(more)
-        .dir(home)
-        .stdout();
-    Ok(serde_json::from_str(&text)?)
-}
-
-/// A column of `metrics.csv`, epochs without it left out.
-fn column(home: &Path, name: &str) -> Result<Vec<f64>> {
-    let text = std::fs::read_to_string(home.join("run/metrics.csv"))?;
-    let mut rows = text.lines().map(|l| l.split(',').collect::<Vec<_>>());
-    let head = rows.next().ok_or("no head")?;
-    let at = head
-        .iter()
-        .position(|h| *h == name)
-        .ok_or("no such column")?;
-    Ok(rows.filter_map(|row| row[at].parse().ok()).collect())
-}
+use biorule_tests::digits::{BOTH, column, eval, network, phase, record, train, trained};
+use biorule_tests::plugins::Run;
 
 /// The run's results are to be those that `eval` finds in its last checkpoint, to the bit.
 fn result_is_that_of_the_last_weights(text: &str, more: &[&str]) -> Result<()> {

@@ -49,31 +49,6 @@ fn refused(ran: &Ran, words: &[&str]) {
     }
 }
 
-/// `limit` as the shell sets it, then the command.
-fn limited(home: &Path, limit: &str, run: &str) -> Ran {
-    let command = train(home, run).command();
-    let words = std::iter::once(command.get_program()).chain(command.get_args());
-    let mut shell = std::process::Command::new("sh");
-    shell
-        .current_dir(home)
-        .arg("-c")
-        .arg(format!("{limit}; exec \"$@\""))
-        .arg("sh")
-        .args(words);
-    for (name, value) in command.get_envs() {
-        match value {
-            Some(value) => shell.env(name, value),
-            None => shell.env_remove(name),
-        };
-    }
-    let output = shell.output().expect("sh");
-    Ran {
-        code: output.status.code(),
-        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-    }
-}
-
 #[test]
 fn paths_and_limits_that_refuse_are_named() -> Result<()> {
     let home = home()?;
@@ -88,7 +63,7 @@ fn paths_and_limits_that_refuse_are_named() -> Result<()> {
     refused(&train(home, &long).finish(), &["too long"]);
     // 8 blocks of 512 bytes hold a record, and no checkpoint.
     refused(
-        &limited(home, "ulimit -f 8", "small"),
+        &train(home, "small").limit("-f 8").finish(),
         &["next.safetensors", "ulimit -f"],
     );
     assert_eq!(

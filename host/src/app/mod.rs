@@ -354,7 +354,7 @@ impl Host for App {
         let (mut network, mut place) = train::trained(&job, &checkpoint.tensors)
             .map_err(|e| e.within(format_args!("`{file}`")))?;
         place.stop = what.stop.clone();
-        if let Some((block, rule)) = network.restless().first() {
+        if let Some((block, rule)) = network.eval_updates().first() {
             tell!(
                 "warning: block `{block}`: its rule `{rule}` learns in evaluation too, and is held still while the network is attacked"
             );

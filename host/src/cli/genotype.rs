@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Value, json};
 
@@ -114,10 +115,10 @@ struct SizeArgs {
     #[arg(long, default_value_t = 20)]
     cells: usize,
     /// `cifar` or `imagenet`, as `network.stem`
-    #[arg(long, default_value = "cifar", value_parser = ["cifar", "imagenet"])]
+    #[arg(long, default_value = "cifar", value_parser = PossibleValuesParser::new(Stem::WORDS))]
     stem: String,
     /// `ops`, `ops+skip` or `all`, as `network.rule_scope`
-    #[arg(long, default_value = "ops", value_parser = ["ops", "ops+skip", "all"])]
+    #[arg(long, default_value = "ops", value_parser = PossibleValuesParser::new(RuleScope::WORDS))]
     rule_scope: String,
     /// With `--rule-scope all` the rule of all other layers
     #[arg(long)]
@@ -131,11 +132,7 @@ impl SizeArgs {
         Size {
             channels: if usual { 16 } else { self.channels },
             cells: if usual { 15 } else { self.cells },
-            stem: if self.stem == "imagenet" {
-                Stem::ImageNet
-            } else {
-                Stem::Cifar
-            },
+            stem: Stem::of_word(&self.stem).unwrap_or_default(),
             scope: RuleScope::of_word(&self.rule_scope).unwrap_or_default(),
             elsewhere: self.rule.clone(),
             auxiliary: None,

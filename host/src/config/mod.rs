@@ -8,6 +8,7 @@ mod before_training;
 mod check;
 pub mod context;
 mod endless;
+mod fields;
 mod layers;
 mod numbers;
 pub mod offline;

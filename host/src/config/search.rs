@@ -1,6 +1,8 @@
 //! A configuration with a search. What is not its `search` says how the network of a genotype is
 //! trained.
 
+use config::ValueKind;
+
 use super::Warnings;
 use super::context::PlanContext;
 use super::resolve::{self, Resolved, SearchRead};
@@ -48,8 +50,30 @@ impl SearchConfig {
         context: &dyn PlanContext,
     ) -> Result<Resolved> {
         let mut table = self.base.clone();
+        // The parts are those of a supernet.
+        if self.plan.supernet.is_some()
+            && let Some(ValueKind::Table(data)) = table.get_mut("data").map(|v| &mut v.kind)
+        {
+            data.remove("parts");
+            data.remove("parts_order");
+        }
         table.insert("name".to_owned(), make(name, "`biorule search`"));
         resolve::resolve_cells(table, genotype, context)
+    }
+
+    /// The data and everything else of the training of a supernet but for its network and its phase,
+    /// which are those of some genotype.
+    ///
+    /// # Errors
+    /// Those of [`resolve::resolve_table`].
+    pub fn supernet(&self, context: &dyn PlanContext) -> Result<Resolved> {
+        let mut table = self.base.clone();
+        table.insert("name".to_owned(), make("supernet", "`biorule search`"));
+        let genotype = self.space.random(self.seed, 0);
+        let mut resolved = resolve::resolve_cells(table, &genotype, context)?;
+        // They are about the network and the phase of that genotype.
+        resolved.warnings = Warnings::default();
+        Ok(resolved)
     }
 
     /// How the network of one of its genotypes is trained; `None` for a search in a table.

@@ -286,15 +286,15 @@ impl Section {
         Ok(x)
     }
 
-    /// A number that has to be there, and whether it stands under the key that the setting names.
+    /// A number, where set, and whether it stands under the key that the setting names.
     ///
     /// # Errors
-    /// Usage error where it is absent, out of range or something else.
-    pub fn number_or(&mut self, key: &str) -> Result<(f64, bool)> {
+    /// Usage error where it is out of range or something else.
+    pub fn opt_number_or(&mut self, key: &str) -> Result<Option<(f64, bool)>> {
         let Kind::NumberOr(inner) = self.setting(key)?.kind else {
             return Err(Error::internal(format!("setting `{key}` takes no table")));
         };
-        let (missing, from) = (self.missing(key), self.origin(key));
+        let from = self.origin(key);
         let number = |v: &Value| value::number(v).filter(|x| x.is_finite());
         let expected = format!("a number or `{{ {inner} = number }}`");
         let read = self.read(key, &expected, |v| match &v.kind {
@@ -305,9 +305,8 @@ impl Section {
             }
             _ => number(v).map(|x| ((x, false), toml::Value::Float(x))),
         })?;
-        let (x, by_key) = read.ok_or(missing)?;
-        self.in_range(key, x, &from)?;
-        Ok((x, by_key))
+        read.map_or(Ok(()), |(x, _)| self.in_range(key, x, &from))?;
+        Ok(read)
     }
 
     /// A number that has to be there.
@@ -355,7 +354,7 @@ impl Section {
             return self.choose(key);
         };
         let Kind::Choice(words) = self.setting(key)?.kind else {
-            return Err(Error::internal(format!("setting `{key}` is no choice")));
+            return Err(Error::internal(format!("setting `{key}` is not a choice")));
         };
         match value::text(v) {
             Some(word) if words.contains(&word) => self.choose(key),
@@ -439,12 +438,11 @@ impl Section {
         sides.ok_or(missing)
     }
 
-    /// A formula, which has to be there; a number is one.
+    /// A formula, where set; a number is one.
     ///
     /// # Errors
-    /// Usage error where it is absent, neither text nor number, or cannot be read.
-    pub fn formula(&mut self, key: &str) -> Result<Formula> {
-        let missing = self.missing(key);
+    /// Usage error where it is neither text nor number, or cannot be read.
+    pub fn opt_formula(&mut self, key: &str) -> Result<Option<Formula>> {
         let (path, from) = (self.at(key), self.origin(key));
         let text = self.read(key, "a formula such as `0.02/(1+b)`", |v| {
             let text = match value::text(v) {
@@ -453,8 +451,7 @@ impl Section {
             };
             Some((text.clone(), toml::Value::String(text)))
         })?;
-        let text = text.ok_or(missing)?;
-        let read = text.parse::<Formula>();
+        let read = text.map(|text| text.parse::<Formula>()).transpose();
         read.map_err(|e| e.within(format!("`{path}` (from {from})")))
     }
 
@@ -464,14 +461,21 @@ impl Section {
     /// Usage error where it is absent or something else.
     pub fn wholes(&mut self, key: &str) -> Result<Vec<u64>> {
         let missing = self.missing(key);
+        self.opt_wholes(key)?.ok_or(missing)
+    }
+
+    /// A list of whole numbers, where set.
+    ///
+    /// # Errors
+    /// Usage error for anything else.
+    pub fn opt_wholes(&mut self, key: &str) -> Result<Option<Vec<u64>>> {
         if let Some(e) = self.table.get(key).and_then(|v| self.no_whole(key, v)) {
             return Err(e);
         }
-        let list = self.read(key, "a list of whole numbers", |v| {
+        self.read(key, "a list of whole numbers", |v| {
             let list = sizes(v)?;
             Some((list.iter().map(|n| *n as u64).collect(), whole_list(&list)))
-        })?;
-        list.ok_or(missing)
+        })
     }
 
     /// The error for the first entry of the list `v` that is not a whole number.
@@ -489,27 +493,24 @@ impl Section {
         )))
     }
 
-    /// Two numbers.
+    /// Two numbers, where set.
     ///
     /// # Errors
-    /// Usage error where they are absent, others in kind or number, or out of range.
-    pub fn two_numbers(&mut self, key: &str) -> Result<[f64; 2]> {
-        let missing = self.missing(key);
+    /// Usage error where they are others in kind or number, or out of range.
+    pub fn opt_two_numbers(&mut self, key: &str) -> Result<Option<[f64; 2]>> {
         let from = self.origin(key);
-        let two = self
-            .read(key, "a list of two numbers", |v| {
-                let ValueKind::Array(items) = &v.kind else {
-                    return None;
-                };
-                let list: Vec<f64> = items.iter().map(value::number).collect::<Option<_>>()?;
-                let two: [f64; 2] = list.try_into().ok()?;
-                Some((
-                    two,
-                    toml::Value::Array(two.iter().map(|x| toml::Value::Float(*x)).collect()),
-                ))
-            })?
-            .ok_or(missing)?;
-        for x in two {
+        let two = self.read(key, "a list of two numbers", |v| {
+            let ValueKind::Array(items) = &v.kind else {
+                return None;
+            };
+            let list: Vec<f64> = items.iter().map(value::number).collect::<Option<_>>()?;
+            let two: [f64; 2] = list.try_into().ok()?;
+            Some((
+                two,
+                toml::Value::Array(two.iter().map(|x| toml::Value::Float(*x)).collect()),
+            ))
+        })?;
+        for x in two.into_iter().flatten() {
             self.in_range(key, x, &from)?;
         }
         Ok(two)
@@ -548,7 +549,15 @@ impl Section {
     /// Usage error where it is absent or something else.
     pub fn texts(&mut self, key: &str) -> Result<Vec<String>> {
         let missing = self.missing(key);
-        let list = self.read(key, "a list of texts", |v| {
+        self.opt_texts(key)?.ok_or(missing)
+    }
+
+    /// A list of texts, where set.
+    ///
+    /// # Errors
+    /// Usage error for anything else.
+    pub fn opt_texts(&mut self, key: &str) -> Result<Option<Vec<String>>> {
+        self.read(key, "a list of texts", |v| {
             let list: Vec<String> = match &v.kind {
                 ValueKind::Array(items) => items
                     .iter()
@@ -558,8 +567,25 @@ impl Section {
             };
             let shown = list.iter().cloned().map(toml::Value::String).collect();
             Some((list, toml::Value::Array(shown)))
-        })?;
-        list.ok_or(missing)
+        })
+    }
+
+    /// A list of texts, each one of `words`, where set.
+    ///
+    /// # Errors
+    /// Usage error for anything else, with the nearest word.
+    pub fn opt_words(&mut self, key: &str, words: &[&str]) -> Result<Option<Vec<String>>> {
+        let from = self.origin(key);
+        let list = self.opt_texts(key)?;
+        let unknown = |word: &&String| !words.contains(&word.as_str());
+        if let Some(word) = list.iter().flatten().find(unknown) {
+            let e = Error::usage(format!("`{}` has `{word}` (from {from})", self.at(key)));
+            return Err(match value::nearest(word, words.iter().copied()) {
+                Some(near) => e.hint(format!("did you mean `{near}`?")),
+                None => e.hint(format!("one of `{}`", words.join("`, `"))),
+            });
+        }
+        Ok(list)
     }
 }
 

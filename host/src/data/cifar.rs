@@ -300,9 +300,10 @@ mod tests {
     }
     fn source_load(root: &Path) -> Result<Dataset> {
         let set = crate::data::registry::find("cifar100").unwrap();
+        let folder = crate::data::DataFolders::only([root]).require(set)?;
         let source = Source {
             set,
-            folder: root,
+            folder: &folder,
             options: &toml::Table::new(),
         };
         load(&source, Split::Train, &TINY)

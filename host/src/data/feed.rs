@@ -22,7 +22,7 @@ pub struct Batch {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EpochSpec {
     /// Seed of order and augmentation; the same in every phase, so that phases
-    /// see the same sequence of batches (softhebb.md 2.7).
+    /// see the same sequence of batches (SoftHebb, `seed_init_fn`).
     pub seed: u64,
     /// Epoch within the phase, from 0.
     pub epoch: u64,

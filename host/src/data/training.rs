@@ -92,7 +92,7 @@ impl Samples for Part {
     }
 
     fn epoch(&self, spec: &EpochSpec) -> Result<Batches<'_>> {
-        // The order is ours, so that kept features and loaded batches follow the same one.
+        // The order is ours, so that cached features and loaded batches follow the same one.
         let order = self.positions(&self.order(spec.seed, spec.epoch, spec.shuffle));
         let samples = Subset::at(Arc::clone(self.samples.dataset()), order)?;
         let options = LoaderOptions {

@@ -1,4 +1,4 @@
-//! ZCA whitening (SoftHebb, `dataset.py`; softhebb.md 4.4): pixels are decorrelated
+//! ZCA whitening (SoftHebb, `dataset.py`): pixels are decorrelated
 //! and stay as close to the picture as they can.
 //!
 //! `W = U·diag(1/√(s + ε))·Uᵀ` of the covariance `C = U·diag(s)·Uᵀ` is the inverse square

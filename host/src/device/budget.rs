@@ -1,4 +1,4 @@
-//! How much of a GPU's memory data sets and kept features may take.
+//! How much of a GPU's memory data sets and cached features may take.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -13,7 +13,7 @@ pub struct Place {
     pub device: Device,
     /// Its arithmetic.
     pub dtype: DType,
-    /// What data sets and kept features may still take on the device.
+    /// What data sets and cached features may still take on the device.
     pub budget: Budget,
     /// Looked at between batches where nothing learns, so that a stop does not wait for the end.
     pub stop: StopFlag,

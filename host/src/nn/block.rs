@@ -1,5 +1,5 @@
 //! A block: norm → flatten → scaling → dropout → rule layer (or residual sum) →
-//! inner norm → activation → norm after → pool, each optional (softhebb.md 2.1).
+//! inner norm → activation → norm after → pool, each optional (SoftHebb, `model.py`).
 
 use std::borrow::{Borrow, BorrowMut};
 

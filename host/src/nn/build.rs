@@ -1,32 +1,30 @@
 //! From a plan to a network: shapes propagated block by block, rules bound,
 //! state initialised. All shape errors surface here, before anything runs.
 
+mod edges;
+
 use std::collections::HashSet;
 
 use candle_core::{DType, Device};
 
 use super::activation::Activation;
 use super::block::Block;
-use super::drop_path::DropPath;
 use super::dropout::Dropout;
 use super::graph::{Edge, Graph, Node, SubsamplePad};
 use super::layer::RuleLayer;
-use super::mixed::{Candidate, Mixed};
 use super::module::Module;
 use super::network::Network;
 use super::norm::BatchNorm;
 use super::outline::{Outline, Part, PartKind, elements};
-use super::partial::Partial;
 use super::pool::Pool;
 use super::rule::{Credit, LayerShape, Role, RuleSource, StateOutline};
-use super::side::SideHead;
-use super::transform::{DivideByMax, Flatten, Shift, UnitLength, Zero};
+use super::transform::{DivideByMax, Flatten, UnitLength, transform};
 use crate::ops::LayerMap;
-use crate::ops::dropout::mix;
+use crate::ops::dropout::{mix, words};
 use crate::plan::shapes::INPUT;
 use crate::plan::{
-    BlockPlan, EdgePlan, GraphPlan, Join, LayerPlan, MixedPlan, NodePlan, NormPlan, PoolPlan,
-    ResidualPlan, Shortcut, SidePlan, TransformPlan,
+    BlockPlan, EdgePlan, GraphPlan, Join, LayerPlan, NodePlan, NormPlan, PoolPlan, ResidualPlan,
+    Shortcut,
 };
 use crate::{Error, Result};
 
@@ -257,8 +255,8 @@ impl Builder<'_> {
         if let Some(graph) = &plan.graph {
             modules.push(Box::new(self.graph(prefix, graph, dims, ends)?));
         }
-        if let Some(transform) = &plan.transform {
-            modules.push(transform_module(*transform, dims)?);
+        if let Some(plan) = &plan.transform {
+            modules.push(transform(*plan, dims)?);
             self.note(PartKind::Transform, dims, Vec::new(), 1);
         }
         self.norm(
@@ -289,32 +287,6 @@ impl Builder<'_> {
         }
         self.repeated = repeated;
         Ok(Block::new(&plan.name, modules).recomputed(plan.recompute))
-    }
-
-    /// An auxiliary head on a value of shape `dims`.
-    fn side(
-        &mut self,
-        prefix: &str,
-        block: &str,
-        plan: &SidePlan,
-        dims: &[usize],
-        first: bool,
-    ) -> Result<SideHead> {
-        // Seeds follow names, so that a head changes nothing of the network.
-        let in_graph = std::mem::replace(&mut self.in_graph, true);
-        let mut dims = dims.to_vec();
-        let ends = Ends { first, last: true };
-        let blocks = self.blocks(&format!("{prefix}.side"), &plan.blocks, &mut dims, ends)?;
-        self.in_graph = in_graph;
-        let outputs: usize = dims.iter().product();
-        if outputs != self.outputs {
-            return Err(Error::usage(format!(
-                "the auxiliary head has {outputs} outputs, the network {}",
-                self.outputs
-            ))
-            .hint("end the head in a dense layer with `out = \"classes\"`"));
-        }
-        Ok(SideHead::new(block, plan.weight, boxed(blocks)))
     }
 
     /// A residual block as a graph: one node, the sum of the inner path and the shortcut.
@@ -420,79 +392,6 @@ impl Builder<'_> {
         Ok((out, edges))
     }
 
-    /// What stands on an edge whose input has the shape `dims`.
-    fn edge(
-        &mut self,
-        prefix: &str,
-        plan: &EdgePlan,
-        dims: &mut Vec<usize>,
-        ends: Ends,
-    ) -> Result<Vec<Box<dyn Module>>> {
-        let whole = dims.clone();
-        if plan.partial > 1 {
-            dims[0] /= plan.partial;
-        }
-        let in_mixed = plan.mixed.iter().flat_map(|m| &m.candidates);
-        let in_mixed = in_mixed.flat_map(|c| &c.blocks).any(|b| b.layers() > 0);
-        let own = Ends {
-            last: ends.last && !in_mixed,
-            ..ends
-        };
-        let mut modules = boxed(self.blocks(prefix, &plan.blocks, dims, own)?);
-        if let Some(mixed) = &plan.mixed {
-            let first = ends.first && !plan.blocks.iter().any(|b| b.layers() > 0);
-            let mixed = self.mixed(prefix, mixed, dims, Ends { first, ..ends })?;
-            modules.push(Box::new(mixed));
-        }
-        if plan.partial > 1 {
-            let halve = dims[1..] != whole[1..];
-            modules = vec![Box::new(Partial {
-                parts: plan.partial,
-                modules,
-                halve,
-            })];
-            dims[0] += whole[0] - whole[0] / plan.partial;
-            self.note(PartKind::Transform, dims, Vec::new(), 1);
-        }
-        if let Some(at) = &plan.weight {
-            let only = Candidate::new("edge", modules);
-            let place = (at.table.as_str(), at.row);
-            modules = vec![Box::new(Mixed::new(place, vec![only], dims.clone(), false))];
-            self.note(PartKind::Transform, dims, Vec::new(), 1);
-        }
-        if let Some(drop) = plan.drop_path {
-            let label = plan.blocks.first().map_or("", |b| b.name.as_str());
-            let name = format!("{prefix}.{}.{label}", plan.source);
-            modules.push(Box::new(DropPath::new(&name, drop)));
-            self.note(PartKind::Transform, dims, Vec::new(), 1);
-        }
-        Ok(modules)
-    }
-
-    /// The weighted sum of candidates on an input of shape `dims`.
-    fn mixed(
-        &mut self,
-        prefix: &str,
-        plan: &MixedPlan,
-        dims: &mut Vec<usize>,
-        ends: Ends,
-    ) -> Result<Mixed> {
-        let input = dims.clone();
-        let repeated = self.repeated;
-        self.repeated |= plan.recompute;
-        let mut candidates = Vec::with_capacity(plan.candidates.len());
-        for candidate in &plan.candidates {
-            dims.clone_from(&input);
-            let blocks = self.blocks(prefix, &candidate.blocks, dims, ends);
-            let blocks =
-                blocks.map_err(|e| e.within(format_args!("candidate `{}`", candidate.name)))?;
-            candidates.push(Candidate::new(&candidate.name, boxed(blocks)));
-        }
-        self.repeated = repeated;
-        let place = (plan.table.as_str(), plan.row);
-        Ok(Mixed::new(place, candidates, dims.clone(), plan.recompute))
-    }
-
     fn norm(
         &mut self,
         modules: &mut Vec<Box<dyn Module>>,
@@ -570,7 +469,7 @@ impl Builder<'_> {
         }
         let state = rule.init(seed, &self.place.device, self.place.dtype)?;
         let mut layer = RuleLayer::new(&prefix, shape, map, rule, state, seed);
-        layer.see_whether_restless()?;
+        layer.probe_eval_updates()?;
         Ok(Some(Box::new(layer)))
     }
 }
@@ -600,16 +499,6 @@ fn has_layer(edge: &EdgePlan) -> bool {
     edge.layers() > 0
 }
 
-/// A name as numbers to draw a seed from.
-pub(super) fn words(name: &str) -> Vec<u64> {
-    let chunk = |bytes: &[u8]| {
-        let mut word = [0; 8];
-        word[..bytes.len()].copy_from_slice(bytes);
-        u64::from_le_bytes(word)
-    };
-    name.as_bytes().chunks(8).map(chunk).collect()
-}
-
 fn boxed(blocks: Vec<Block>) -> Vec<Box<dyn Module>> {
     let one = |block| Box::new(block) as Box<dyn Module>;
     blocks.into_iter().map(one).collect()
@@ -628,25 +517,6 @@ fn pool_module(plan: &PoolPlan, dims: &mut [usize]) -> Result<Box<dyn Module>> {
         window,
         include_pad: plan.count_include_pad,
     }))
-}
-
-fn transform_module(plan: TransformPlan, dims: &mut [usize]) -> Result<Box<dyn Module>> {
-    let sizes = dims.iter_mut().skip(1);
-    match plan {
-        TransformPlan::Zero { stride } => {
-            sizes.for_each(|size| *size = size.div_ceil(stride));
-            Ok(Box::new(Zero { stride }))
-        }
-        TransformPlan::Shift { by } => {
-            sizes.for_each(|size| *size = size.saturating_sub(by));
-            if dims.len() != 3 || dims.contains(&0) {
-                return Err(Error::usage(format!(
-                    "`shift` leaves nothing of {dims:?} after {by} rows and columns"
-                )));
-            }
-            Ok(Box::new(Shift { by }))
-        }
-    }
 }
 
 fn check_shortcut(kind: Shortcut, before: &[usize], after: &[usize]) -> Result<()> {

@@ -7,7 +7,7 @@ use candle_core::{Device, Tensor};
 use super::module::{Mode, Module};
 use super::pass::{Kept, Pass};
 use crate::Result;
-use crate::ops::dropout::mix;
+use crate::ops::dropout::{mix, words};
 use crate::plan::DropPathPlan;
 
 /// Drops whole samples while its block learns.
@@ -23,7 +23,7 @@ impl DropPath {
     pub fn new(name: &str, plan: DropPathPlan) -> Self {
         Self {
             name: name.to_owned(),
-            place: mix(&super::build::words(name)),
+            place: mix(&words(name)),
             plan,
             training: false,
         }

@@ -31,7 +31,7 @@ pub struct RuleLayer {
     local: bool,
     gradient: bool,
     /// Learns in evaluation too.
-    restless: bool,
+    eval_updates: bool,
     pending: Vec<Change>,
 }
 
@@ -63,7 +63,7 @@ impl RuleLayer {
             training: false,
             local: false,
             gradient: false,
-            restless: false,
+            eval_updates: false,
             pending: Vec::new(),
         }
     }
@@ -73,7 +73,7 @@ impl RuleLayer {
     ///
     /// # Errors
     /// The rule failed.
-    pub fn see_whether_restless(&mut self) -> Result<()> {
+    pub fn probe_eval_updates(&mut self) -> Result<()> {
         if !self.rule.facts().learns_in_evaluation {
             return Ok(());
         }
@@ -84,7 +84,7 @@ impl RuleLayer {
         let x = Tensor::zeros(shape, like.dtype(), like.device())?;
         let call = RuleCall::evaluation(self.seed);
         let out = self.rule.forward(&call, &self.state, &x)?;
-        self.restless = !self.local_changes(&call, &x, &out, None)?.is_empty();
+        self.eval_updates = !self.local_changes(&call, &x, &out, None)?.is_empty();
         Ok(())
     }
 
@@ -211,12 +211,12 @@ impl Module for RuleLayer {
         self.local
     }
 
-    fn is_restless(&self) -> bool {
-        self.restless
+    fn updates_in_eval(&self) -> bool {
+        self.eval_updates
     }
 
-    fn restless(&self, out: &mut Vec<(String, String)>) {
-        if self.restless {
+    fn eval_updates(&self, out: &mut Vec<(String, String)>) {
+        if self.eval_updates {
             out.push((self.shape.name.clone(), self.rule.name().to_owned()));
         }
     }
@@ -240,7 +240,7 @@ impl Module for RuleLayer {
             // What this pass changes was changed when it ran first.
         } else if local {
             self.pending = self.local_changes(&call, x, &out, pass.target.as_ref())?;
-        } else if self.restless && !self.training && pass.in_evaluation {
+        } else if self.eval_updates && !self.training && pass.in_evaluation {
             self.apply(self.local_changes(&call, x, &out, None)?)?;
         }
         pass.push(|| Kept {
@@ -328,7 +328,7 @@ impl Module for RuleLayer {
     }
 
     fn hold_still(&mut self) {
-        self.restless = false;
+        self.eval_updates = false;
     }
 
     fn wants_target(&self) -> bool {

@@ -64,12 +64,12 @@ pub trait Module: Send {
         self.any(&|part| part.acts())
     }
     /// Changes in evaluation too: what comes after it is not the same in every pass.
-    fn is_restless(&self) -> bool {
-        self.any(&|part| part.is_restless())
+    fn updates_in_eval(&self) -> bool {
+        self.any(&|part| part.updates_in_eval())
     }
     /// Names the layers that change in evaluation too: each one's block and rule.
-    fn restless(&self, out: &mut Vec<(String, String)>) {
-        self.parts(&mut |part| part.restless(out));
+    fn eval_updates(&self, out: &mut Vec<(String, String)>) {
+        self.parts(&mut |part| part.eval_updates(out));
     }
     /// Output for `x`; pushes exactly one entry where the pass keeps.
     ///

@@ -53,7 +53,7 @@ impl Network {
     /// Index of the first block that learns, moves statistics or changes whatever the mode:
     /// the length of the frozen prefix.
     pub fn first_active(&self) -> usize {
-        let active = |b: &Block| b.acts() || b.learns(Wants::WEIGHTS) || b.is_restless();
+        let active = |b: &Block| b.acts() || b.learns(Wants::WEIGHTS) || b.updates_in_eval();
         self.blocks
             .iter()
             .position(active)
@@ -62,15 +62,15 @@ impl Network {
 
     /// Layers that change in evaluation too, as block and rule, input first.
     #[must_use]
-    pub fn restless(&self) -> Vec<(String, String)> {
+    pub fn eval_updates(&self) -> Vec<(String, String)> {
         let mut out = Vec::new();
-        self.blocks.iter().for_each(|b| b.restless(&mut out));
+        self.blocks.iter().for_each(|b| b.eval_updates(&mut out));
         out
     }
 
     /// Whether a rule learns in evaluation too.
-    pub fn is_restless(&self) -> bool {
-        self.blocks.iter().any(|b| b.is_restless())
+    pub fn updates_in_eval(&self) -> bool {
+        self.blocks.iter().any(|b| b.updates_in_eval())
     }
 
     /// Whether anything learns or acts in this mode.

@@ -1,5 +1,5 @@
 //! Batch normalisation: batch statistics while its block learns, running
-//! statistics otherwise (softhebb.md 2.5).
+//! statistics otherwise (SoftHebb, `train.py`).
 
 use std::sync::Arc;
 

@@ -27,7 +27,7 @@ const HALF: Window = Window {
     padding: [0, 0],
 };
 
-/// Channel `g·(C/k) + c` to `c·k + g`; with `k` replaced by `C/k` the way back.
+/// Channel `g·(C/k) + c` to `c·k + g`; its inverse has `C/k` for `k`.
 fn shuffle(x: &Tensor, k: usize) -> Result<Tensor> {
     let (batch, channels, rows, columns) = x.dims4()?;
     let grouped = x.reshape((batch, k, channels / k, rows, columns))?;

@@ -154,7 +154,7 @@ pub struct Pass {
     pub in_evaluation: bool,
     /// Modules push what backward needs (within what learns).
     pub keep: bool,
-    /// Nobody reads the output of the module at work.
+    /// The current module's output is discarded.
     pub unread: bool,
     /// Something below the current module wants its gradient.
     pub below: bool,
@@ -206,6 +206,15 @@ impl Pass {
             statistics: false,
             in_evaluation: false,
             ..Self::gradient(clock)
+        }
+    }
+
+    /// A forward pass in the present mode that changes nothing, whatever the mode: training mode
+    /// normalises by batch statistics and moves none.
+    pub fn forward_only(clock: Clock) -> Self {
+        Self {
+            clock,
+            ..Self::default()
         }
     }
 

@@ -13,7 +13,7 @@ pub type Modules = [Box<dyn Module>];
 
 /// Whether `modules` may be repeated: a rule that changes in evaluation has other weights then.
 pub fn repeats(modules: &Modules) -> bool {
-    !modules.iter().any(|m| m.is_restless())
+    !modules.iter().any(|m| m.updates_in_eval())
 }
 
 /// Output of `modules` for `x`; of all that backward needs only `x` is kept.

@@ -4,8 +4,9 @@ use candle_core::Tensor;
 
 use super::module::Module;
 use super::pass::{Kept, Pass};
-use crate::Result;
 use crate::ops::shape;
+use crate::plan::TransformPlan;
+use crate::{Error, Result};
 
 /// Length that `UnitLength` gives (SoftHebb `normnorm`).
 const LENGTH: f64 = 10.0;
@@ -86,6 +87,29 @@ impl Module for Shift {
             Ok(wider.pad_with_zeros(3, self.by, 0)?)
         };
         want.then(pad).transpose()
+    }
+}
+
+/// The module of `plan` for a sample of shape `dims`, which becomes that of its output.
+///
+/// # Errors
+/// Usage error where nothing is left.
+pub fn transform(plan: TransformPlan, dims: &mut [usize]) -> Result<Box<dyn Module>> {
+    let sizes = dims.iter_mut().skip(1);
+    match plan {
+        TransformPlan::Zero { stride } => {
+            sizes.for_each(|size| *size = size.div_ceil(stride));
+            Ok(Box::new(Zero { stride }))
+        }
+        TransformPlan::Shift { by } => {
+            sizes.for_each(|size| *size = size.saturating_sub(by));
+            if dims.len() != 3 || dims.contains(&0) {
+                return Err(Error::usage(format!(
+                    "`shift` leaves nothing of {dims:?} after {by} rows and columns"
+                )));
+            }
+            Ok(Box::new(Shift { by }))
+        }
     }
 }
 

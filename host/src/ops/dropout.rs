@@ -13,6 +13,16 @@ pub fn dropout(x: &Tensor, p: f64, key: u64) -> Result<Tensor> {
     on_device!(x, "dropout", cpu: cpu::dropout::apply(x, p, key), cuda: super::cuda::dropout::apply(x, p, key))
 }
 
+/// A name as numbers to draw a seed from.
+pub fn words(name: &str) -> Vec<u64> {
+    let chunk = |bytes: &[u8]| {
+        let mut word = [0; 8];
+        word[..bytes.len()].copy_from_slice(bytes);
+        u64::from_le_bytes(word)
+    };
+    name.as_bytes().chunks(8).map(chunk).collect()
+}
+
 /// Mixes words into one key (SplitMix64 finaliser, Steele et al. 2014).
 pub fn mix(words: &[u64]) -> u64 {
     words.iter().fold(0x9E37_79B9_7F4A_7C15, |state, word| {

@@ -1,4 +1,4 @@
-//! Rows gathered from a table of kept features: one that stays on the CPU, with
+//! Rows gathered from a table of cached features: one that stays on the CPU, with
 //! dropout in the same pass, or one on the device.
 
 use candle_core::{DType, Device, Tensor};
@@ -6,7 +6,7 @@ use candle_core::{DType, Device, Tensor};
 use super::{cpu, on_device};
 use crate::Result;
 
-/// Kept features: rows of `width` elements.
+/// Cached features: rows of `width` elements.
 #[derive(Clone, Copy)]
 pub enum Table<'a> {
     /// As computed in `f32`.

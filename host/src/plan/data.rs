@@ -8,45 +8,43 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
+use super::define::words;
 use super::parts::{PartRange, PartsOrder};
 
-/// How values are scaled.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Scaling {
-    /// Bytes to [0, 1]; floats as they are.
-    #[default]
-    Unit,
-    /// To [0, 1], then (x - mean) / std of each channel: `mean` and `std` of the
-    /// plan, else the set's usual ones, else those measured on the training part.
-    Standard,
-    /// As stored: 0 to 255 for most images.
-    Raw,
+words! {
+    /// How values are scaled.
+    pub enum Scaling = Unit {
+        /// Bytes to [0, 1]; floats as they are.
+        Unit = "unit",
+        /// To [0, 1], then (x - mean) / std of each channel: `mean` and `std` of the
+        /// plan, else the set's usual ones, else those measured on the training part.
+        Standard = "standard",
+        /// As stored: 0 to 255 for most images.
+        Raw = "raw",
+    }
 }
 
-/// How images reach another size.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum ResizeMethod {
-    /// Weighted by distance, over a wider window when shrinking, as Pillow and
-    /// torchvision do on images.
-    #[default]
-    Bilinear,
-    /// The nearest pixel.
-    Nearest,
-    /// Zeros around the picture, which stays as it is, centred.
-    Pad,
+words! {
+    /// How images reach another size.
+    pub enum ResizeMethod = Bilinear {
+        /// Weighted by distance, over a wider window when shrinking, as Pillow and
+        /// torchvision do on images.
+        Bilinear = "bilinear",
+        /// The nearest pixel.
+        Nearest = "nearest",
+        /// Zeros around the picture, which stays as it is, centred.
+        Pad = "pad",
+    }
 }
 
-/// What fills the border that a random crop may reach into.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Padding {
-    /// Black (0 before normalisation), as in BioTorch's `cifar10_benchmark`.
-    #[default]
-    Zero,
-    /// Mirrored without repeating the edge, as in SoftHebb.
-    Reflect,
+words! {
+    /// What fills the border that a random crop may reach into.
+    pub enum Padding = Zero {
+        /// Black (0 before normalisation), as in BioTorch's `cifar10_benchmark`.
+        Zero = "zero",
+        /// Mirrored without repeating the edge, as in SoftHebb.
+        Reflect = "reflect",
+    }
 }
 
 /// Random changes of training images; each depends on (seed, epoch, sample)

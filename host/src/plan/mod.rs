@@ -5,13 +5,16 @@
 //! values) is the raw configuration; `resolve` turns it into this.
 
 pub mod data;
+pub mod define;
 pub mod formula;
+mod layer;
 pub mod metric;
 mod mixed;
 mod network;
 pub mod parts;
 pub mod rates;
 pub mod read_out;
+pub mod setting;
 pub mod shapes;
 mod training;
 
@@ -22,12 +25,15 @@ use serde::{Deserialize, Serialize};
 
 pub use data::{Augment, ClassRef, DataPlan, Padding, ResizeMethod, Scaling};
 pub use formula::{Formula, Moment, Variable};
+pub use layer::*;
 pub use metric::{EpochMetric, RuleMetrics};
-pub use mixed::{CandidatePlan, DropPathPlan, MixedPlan, RowPlan, SidePlan, TransformPlan};
+pub use mixed::{DropPathPlan, RowPlan, TransformPlan};
 pub use network::*;
 pub use parts::{PartRange, PartsOrder};
 pub use shapes::DataShape;
 pub use training::*;
+
+use define::{settings, words};
 
 /// A whole experiment.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -43,7 +49,7 @@ pub struct RunPlan {
     pub dtype: Precision,
     /// TF32 matrix products on CUDA (changes results at the 1e-3 level).
     pub tf32: bool,
-    /// Share of the GPU's free memory that data sets and kept features may take, 0 to 1.
+    /// Share of the GPU's free memory that data sets and cached features may take, 0 to 1.
     pub gpu_memory_share: f64,
     /// Threads of kernels; 0 takes the cores there are.
     pub threads: usize,
@@ -91,44 +97,45 @@ pub struct InitPlan {
     pub blocks: Option<BTreeMap<String, String>>,
 }
 
-/// Arithmetic of weights and activations.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Precision {
-    /// 32-bit floating point.
-    F32,
-    /// 64-bit floating point.
-    F64,
+words! {
+    /// Arithmetic of weights and activations.
+    pub enum Precision {
+        /// 32-bit floating point.
+        F32 = "f32",
+        /// 64-bit floating point.
+        F64 = "f64",
+    }
 }
 
-/// What the quickstart sets beside the trained network.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Baseline {
-    /// The same network with its random initial weights, read-out trained.
-    RandomWeights,
-    /// A linear classifier on pixels.
-    LinearPixels,
+words! {
+    /// What the quickstart sets beside the trained network.
+    pub enum Baseline {
+        /// The same network with its random initial weights, read-out trained.
+        RandomWeights = "random-weights",
+        /// A linear classifier on pixels.
+        LinearPixels = "linear-pixels",
+    }
 }
 
-/// What is written, and how often.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct OutputPlan {
-    /// Parent of run folders.
-    pub runs: PathBuf,
-    /// Checkpoint at least every so many seconds inside an epoch (and always at its end); 0 only at epoch ends.
-    pub checkpoint_seconds: u64,
-    /// Scalars of rules every so many steps; 0 only at epoch ends.
-    pub log_every: u64,
-    /// TensorBoard event files.
-    pub tensorboard: bool,
-    /// Metric of an epoch that decides on the best checkpoint; absent: the held-out accuracy, or
-    /// for regression the held-out loss.
-    #[serde(default)]
-    pub best: Option<String>,
-    /// Alignment with the true gradient on a held-out batch every so many epochs; 0 never.
-    pub alignment_every: u64,
+settings! {
+    /// What is written, and how often.
+    pub struct OutputPlan at "output" {
+        /// parent of run folders
+        runs: PathBuf = "runs";
+        /// checkpoint at least this often inside an epoch (always at its end); 0 only at epoch ends
+        checkpoint_seconds: u64 = 300, unit "s";
+        /// scalars of rules every N steps; 0 only at epoch ends
+        log_every: u64 = 100, unit "steps";
+        /// write TensorBoard event files
+        tensorboard: bool = true;
+        /// metric of an epoch that decides which checkpoint is `best.safetensors`, such as
+        /// `validation/loss` or `validation/balanced_accuracy`; absent: the accuracy on what is evaluated
+        /// between epochs, or for regression the loss
+        #[serde(default)]
+        best: Option<String>;
+        /// angle to the true gradient on a held-out batch every N epochs; 0 never
+        alignment_every: u64 = 0, unit "epochs";
+    }
 }
 
 impl RunPlan {

@@ -1,15 +1,13 @@
-//! The network of a plan: blocks, their layers, and graphs of blocks.
+//! The network of a plan: blocks, and graphs of blocks.
 
-use std::collections::BTreeMap;
-
-pub use biorule_kernels::PadMode;
-use biorule_kernels::{Conv, Pool};
 use serde::{Deserialize, Serialize};
 
-use super::mixed::{DropPathPlan, MixedPlan, RowPlan, SidePlan, TransformPlan, all_channels};
+use super::define::words;
+use super::layer::{ActivationPlan, LayerPlan, NormPlan, PoolPlan};
+use super::mixed::{DropPathPlan, RowPlan, TransformPlan};
 
-/// One block: dropout → norm → flatten → rule layer → activation → norm after → pool, each optional;
-/// or a residual block.
+/// One block: norm → flatten → scaling → dropout → rule layer → norm inner → activation → norm after
+/// → pool, each optional; or a residual block; or a graph.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BlockPlan {
@@ -156,14 +154,96 @@ pub struct EdgePlan {
     pub drop_path: Option<DropPathPlan>,
 }
 
-/// How the values that arrive at a node become one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Join {
-    /// Element by element; shapes are equal.
-    Sum,
-    /// Along the channels, in the order of the edges.
-    Concat,
+impl EdgePlan {
+    /// An edge from `source` through `blocks`.
+    #[must_use]
+    pub fn new(source: impl Into<String>, blocks: Vec<BlockPlan>) -> Self {
+        Self {
+            source: source.into(),
+            blocks,
+            mixed: None,
+            partial: 1,
+            weight: None,
+            drop_path: None,
+        }
+    }
+
+    /// An edge from `source` through a weighted sum of candidates.
+    #[must_use]
+    pub fn mixed(source: impl Into<String>, mixed: MixedPlan) -> Self {
+        Self {
+            mixed: Some(mixed),
+            ..Self::new(source, Vec::new())
+        }
+    }
+
+    /// The lists of blocks on this edge: its own, then those of its candidates.
+    pub fn inside(&self) -> impl Iterator<Item = &[BlockPlan]> {
+        let candidates = self.mixed.iter().flat_map(|m| &m.candidates);
+        std::iter::once(self.blocks.as_slice()).chain(candidates.map(|c| c.blocks.as_slice()))
+    }
+
+    /// Rule layers on this edge.
+    #[must_use]
+    pub fn layers(&self) -> usize {
+        self.inside().flatten().map(BlockPlan::layers).sum()
+    }
+}
+
+/// The default of [`EdgePlan::partial`].
+fn all_channels() -> usize {
+    1
+}
+
+/// A weighted sum of candidates on one edge, `y = Σₖ pₖ·opₖ(x)` (Liu, Simonyan and Yang 2019,
+/// DARTS, equation 2). The weights are row `row` of the table `table` of the mixture that the
+/// network was given last, so that many edges can share a row; until then all are `1/K`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MixedPlan {
+    /// Table of weights, such as `normal` or `reduce`.
+    pub table: String,
+    /// Row of the table: its numbers belong to the candidates, in order.
+    pub row: usize,
+    /// At least one; all have the same output shape.
+    pub candidates: Vec<CandidatePlan>,
+    /// Keep only the input of each candidate in the forward pass and repeat its forward pass in
+    /// the backward pass, one candidate at a time. Gradients are the same bits.
+    #[serde(default)]
+    pub recompute: bool,
+}
+
+/// One candidate of a mixed edge.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CandidatePlan {
+    /// Name of the primitive, such as `sep_conv_3x3@feedback-alignment/fa`, for messages.
+    pub name: String,
+    /// Its modules, in order; none is the identity. Their names are unique in the whole network,
+    /// as all names of blocks are.
+    pub blocks: Vec<BlockPlan>,
+}
+
+/// An auxiliary head: a side branch to further logits, run in training only. The block hands its
+/// own output on unchanged; the loss is that of the network plus `weight` times that of the head
+/// (Szegedy et al. 2015).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SidePlan {
+    /// Factor on the loss of the head.
+    pub weight: f64,
+    /// The head; its output is one number for each class.
+    pub blocks: Vec<BlockPlan>,
+}
+
+words! {
+    /// How the values that arrive at a node become one.
+    pub enum Join {
+        /// Element by element; shapes are equal.
+        Sum = "sum",
+        /// Along the channels, in the order of the edges.
+        Concat = "concat",
+    }
 }
 
 /// Inner path and shortcut of a residual block.
@@ -176,231 +256,12 @@ pub struct ResidualPlan {
     pub shortcut: Shortcut,
 }
 
-/// How the input of a residual block joins the sum.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Shortcut {
-    /// Unchanged; the inner path keeps the shape.
-    Identity,
-    /// Shortcut A of CIFAR ResNets: every second pixel, zero channels added in equal parts before and after.
-    SubsamplePad,
-}
-
-/// Normalisation over batch and positions, per channel.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct NormPlan {
-    /// `batch`: the only kind yet.
-    pub kind: NormKind,
-    /// Learned gain and shift.
-    pub affine: bool,
-    /// Added to the variance.
-    pub eps: f64,
-    /// Share of the new batch in the running statistics.
-    pub momentum: f64,
-}
-
-/// Kinds of normalisation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum NormKind {
-    /// Batch normalisation (biased variance in the batch, unbiased in the running value).
-    Batch,
-}
-
-/// A synaptic map and the rule that changes it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct LayerPlan {
-    /// Dense or convolution, with its geometry.
-    pub map: MapPlan,
-    /// Output units or channels. 0 stands for the classes of the data set.
-    pub out: usize,
-    /// Additive bias.
-    pub bias: bool,
-    /// Rule name, such as `softhebb` or `feedback-alignment/usf`.
-    pub rule: String,
-    /// Values of the rule's hyperparameters; what is absent has the plugin's default.
-    pub params: BTreeMap<String, ParamValue>,
-}
-
-/// Geometry of a synaptic map.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", tag = "kind", deny_unknown_fields)]
-pub enum MapPlan {
-    /// `y = x Wᵀ + b`.
-    Dense,
-    /// Two-dimensional convolution.
-    Conv {
-        /// `[rows, columns]`.
-        kernel: [usize; 2],
-        /// `[rows, columns]`.
-        stride: [usize; 2],
-        /// `[top, bottom, left, right]`.
-        padding: [usize; 4],
-        /// `[rows, columns]`.
-        dilation: [usize; 2],
-        /// Channel groups.
-        groups: usize,
-        /// How pixels outside the image are filled.
-        #[serde(with = "pad_mode")]
-        padding_mode: PadMode,
-    },
-}
-
-impl MapPlan {
-    /// The convolution of `channels` into `out` channels; `None` for a dense map.
-    #[must_use]
-    pub fn convolution(&self, channels: usize, out: usize) -> Option<Conv> {
-        match *self {
-            Self::Dense => None,
-            Self::Conv {
-                kernel,
-                stride,
-                padding,
-                dilation,
-                groups,
-                padding_mode: pad_mode,
-            } => Some(Conv {
-                channels,
-                out,
-                kernel,
-                stride,
-                dilation,
-                padding,
-                pad_mode,
-                groups,
-            }),
-        }
+words! {
+    /// How the input of a residual block joins the sum.
+    pub enum Shortcut {
+        /// Unchanged; the inner path keeps the shape.
+        Identity = "identity",
+        /// Shortcut A of CIFAR ResNets: every second pixel, zero channels added in equal parts before and after.
+        SubsamplePad = "subsample-pad",
     }
-}
-
-/// Padding modes by their names.
-mod pad_mode {
-    use biorule_kernels::PadMode;
-    use serde::de::{Deserialize, Deserializer, Error};
-    use serde::ser::Serializer;
-
-    pub fn serialize<S: Serializer>(mode: &PadMode, to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_str(mode.name())
-    }
-
-    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<PadMode, D::Error> {
-        let name = String::deserialize(from)?;
-        let unknown = |()| D::Error::custom(format!("`{name}` is not a padding mode"));
-        name.parse().map_err(unknown)
-    }
-}
-
-/// A hyperparameter's value.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(untagged)]
-pub enum ParamValue {
-    /// Switch.
-    Bool(bool),
-    /// Whole number.
-    Int(i64),
-    /// Number.
-    Float(f64),
-    /// Word or choice.
-    Text(String),
-}
-
-/// Nonlinearity and its parameter.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", tag = "kind", deny_unknown_fields)]
-pub enum ActivationPlan {
-    /// `max(0, u − mean over axis 1)^power`; the mean carries no gradient (SoftHebb).
-    Triangle {
-        /// Exponent.
-        power: f64,
-    },
-    /// `max(0, u)`.
-    Relu,
-    /// `max(0, u)^power`.
-    Repu {
-        /// Exponent.
-        power: f64,
-    },
-    /// `softmax(gain·u)` over axis 1.
-    Softmax {
-        /// Inverse temperature.
-        gain: f64,
-    },
-    /// `exp(gain·u)`.
-    Exp {
-        /// Factor.
-        gain: f64,
-    },
-    /// `tanh(gain·u)`.
-    Tanh {
-        /// Factor.
-        gain: f64,
-    },
-    /// `1 / (1 + exp(−gain·u))` (SoftHebb's string `sigmoid` means gain 10).
-    Sigmoid {
-        /// Factor.
-        gain: f64,
-    },
-}
-
-/// Pooling window.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct PoolPlan {
-    /// Maximum or average.
-    pub kind: PoolKind,
-    /// `[rows, columns]`; 0 covers the whole map along its axis (global pooling).
-    pub kernel: [usize; 2],
-    /// `[rows, columns]`.
-    pub stride: [usize; 2],
-    /// `[rows, columns]`: −∞ for the maximum, zeros for the average.
-    pub padding: [usize; 2],
-    /// Whether the zeros of the padding count as pixels of an average (PyTorch's
-    /// `count_include_pad`); the maximum never takes them.
-    #[serde(default = "yes", skip_serializing_if = "is_yes")]
-    pub count_include_pad: bool,
-}
-
-impl PoolPlan {
-    /// Its window on maps of `rows` x `columns`. One that covers the whole map along an axis has one
-    /// place there, whatever stride and padding say; a step beyond the map is one to its end.
-    #[must_use]
-    pub fn window(&self, rows: usize, columns: usize) -> Pool {
-        let mut window = Pool {
-            kernel: self.kernel,
-            stride: self.stride,
-            padding: self.padding,
-        };
-        for (axis, size) in [rows, columns].into_iter().enumerate() {
-            if window.kernel[axis] == 0 {
-                (window.kernel[axis], window.stride[axis]) = (size, size);
-                window.padding[axis] = 0;
-                continue;
-            }
-            let padded = size.saturating_add(window.padding[axis].saturating_mul(2));
-            window.stride[axis] = window.stride[axis].min(padded.max(1));
-        }
-        window
-    }
-}
-
-fn yes() -> bool {
-    true
-}
-
-// Plans written before the field was there are to read and write as they did.
-#[allow(clippy::trivially_copy_pass_by_ref)]
-fn is_yes(flag: &bool) -> bool {
-    *flag
-}
-
-/// Maximum or average.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum PoolKind {
-    /// Largest value.
-    Max,
-    /// Mean.
-    Avg,
 }

@@ -6,15 +6,16 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// Where the samples of parts stand, from which ranges take them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum PartsOrder {
-    /// In an order drawn under `split_seed`, so that parts have much the same classes.
-    #[default]
-    Random,
-    /// As the set stores them: DARTS's halves of CIFAR-10 are the first and the last 25,000.
-    Stored,
+use super::define::words;
+
+words! {
+    /// Where the samples of parts stand, from which ranges take them.
+    pub enum PartsOrder = Random {
+        /// In an order drawn under `split_seed`, so that parts have much the same classes.
+        Random = "random",
+        /// As the set stores them: DARTS's halves of CIFAR-10 are the first and the last 25,000.
+        Stored = "stored",
+    }
 }
 
 /// From which sample to which, the end not included.

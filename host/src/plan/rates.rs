@@ -96,7 +96,7 @@ fn defined(plan: &PhasePlan, key: &str, formula: &Formula, at: &Moment) -> Resul
     Err(Error::usage(text).hint("keep it in range, such as with `max(0, …)` or `b + 1` for `b`"))
 }
 
-/// Finished epochs after which the rate halves (softhebb.md 2.6).
+/// Finished epochs after which the rate halves (SoftHebb, `CustomStepLR`).
 pub fn softhebb_thresholds(epochs: u64) -> Vec<u64> {
     let shares: &[f64] = match epochs {
         0..20 => &[],

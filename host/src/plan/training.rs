@@ -2,70 +2,92 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::define::{Field, Reader, kinds, settings, words};
 use super::formula::{Formula, Moment};
+use super::setting::Kind;
+use crate::Result;
 
-/// One stretch of training: which blocks learn, from what, for how long.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct PhasePlan {
-    /// Name, unique among the phases.
-    pub name: String,
-    /// Names of the blocks that learn. All others are frozen, in evaluation mode.
-    pub blocks: Vec<String>,
-    /// What drives them.
-    pub drive: Drive,
-    /// `train`, or a name in `data.parts` or `extra_data`.
-    pub data: String,
-    /// Passes over the data; 0 goes on until `stop` says so.
-    pub epochs: u64,
-    /// Samples per step.
-    pub batch: usize,
-    /// New order each epoch.
-    pub shuffle: bool,
-    /// Leave out a last, smaller batch.
-    pub drop_last: bool,
-    /// Augment the samples as `data.augment` says.
-    pub augment: bool,
-    /// Evaluate on the test (or validation) set every so many epochs, and after the last; 0 never.
-    pub evaluate_every: u64,
-    /// Error at the output, for gradient-driven phases.
-    pub loss: Loss,
-    /// Weight of each class in the cross-entropy; absent: all the same.
-    #[serde(default)]
-    pub class_weights: Option<ClassWeights>,
-    /// Share ε of the target spread evenly over all classes, in the loss that drives the phase
-    /// and not in evaluations (PyTorch's `label_smoothing`).
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub label_smoothing: f64,
-    /// Changes parameters from gradients.
-    pub optimizer: OptimizerPlan,
-    /// Tensors with an optimiser of their own; the first group that takes a tensor has it.
-    #[serde(default)]
-    pub groups: Vec<GroupPlan>,
-    /// How the optimiser's rate (and that of local rules, where `local_rate` is set) moves.
-    pub schedule: SchedulePlan,
-    /// Linear rise of the optimiser's learning rate at the start of the phase.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub warmup: Option<Warmup>,
-    /// Rate handed to local rules in place of their own `lr`; follows `local_schedule`.
-    pub local_rate: Option<LocalRatePlan>,
-    /// Ends the phase before `epochs`.
-    pub stop: Option<StopPlan>,
-    /// Local phases that end in a dense layer: report how well its units' classes do.
-    pub neuron_labels: bool,
-    /// How gradients are limited before the optimiser takes them.
-    pub gradient_clip: GradientClip,
-    /// Keep the frozen prefix's output instead of computing it each epoch.
-    pub cache: CachePlan,
+settings! {
+    /// One stretch of training: which blocks learn, from what, for how long.
+    pub struct PhasePlan at "phases[]" {
+        /// unique among the phases
+        name: String;
+        /// names of the blocks that learn; all others are frozen, in evaluation mode
+        blocks: Vec<String>;
+        /// what drives them: their own activity, the loss, or both in each step
+        drive: Drive;
+        /// `train`, or a name in `data.parts` or `extra_data`
+        data: String = "train";
+        /// passes over the data; 0 goes on until `stop` says so
+        epochs: u64 = 1;
+        /// samples per step
+        batch: usize = 64, range 1.0 => f64::INFINITY;
+        /// new order each epoch
+        shuffle: bool = true;
+        /// leave out a last, smaller batch
+        drop_last: bool = false;
+        /// augment the samples as `data` says
+        augment: bool = false;
+        /// evaluate every N epochs and after the last; 0 never
+        evaluate_every: u64 = 1, unit "epochs";
+        /// error at the output: softmax cross-entropy, or ½(y − t)² averaged over all elements
+        loss: Loss = "cross-entropy";
+        /// weight of each class in the cross-entropy, whose mean is then over the weights: one number
+        /// for each class, or `balanced` for the inverse of the class's share of the training samples;
+        /// in effect in all losses of the phase, also those of evaluations; absent: all 1
+        #[serde(default)]
+        class_weights: Option<ClassWeights>, range 0.0 => f64::INFINITY, source "PyTorch `CrossEntropyLoss(weight=)`";
+        /// share of the target that is spread evenly over all classes, in the cross-entropy that drives
+        /// the phase; evaluations compare with the labels as they are
+        #[serde(default, skip_serializing_if = "is_zero")]
+        label_smoothing: f64 = 0.0, range 0.0 => 1.0, source "PyTorch `CrossEntropyLoss(label_smoothing=)`";
+        /// clip every gradient element to ± this; `{ norm = 5.0 }` scales all gradients of a step so that
+        /// their Euclidean norm together is at most 5; 0 is off
+        gradient_clip: GradientClip = 0.0, range 0.0 => f64::INFINITY, source "PyTorch `clip_grad_value_`, `clip_grad_norm_`";
+        /// changes parameters from gradients
+        optimizer: OptimizerPlan = "adam";
+        /// tensors with an optimiser of their own; the first group that takes a tensor has it, all others
+        /// have `optimizer`
+        #[serde(default)]
+        groups: Vec<GroupPlan>, source "PyTorch parameter groups";
+        /// how the optimiser's learning rate moves over the epochs
+        schedule: SchedulePlan = "constant";
+        /// linear rise of the learning rate, by epoch: the first of N epochs has 1/N of the optimiser's
+        /// `lr`, the N-th all of it; then the schedule goes on as if it had been in effect from the start
+        #[serde(default, skip_serializing_if = "is_zero")]
+        warmup_epochs: u64 = 0, unit "epochs", source "Goyal et al. 2017; EG-NAS";
+        /// the same by step, in place of `warmup_epochs`
+        #[serde(default, skip_serializing_if = "is_zero")]
+        warmup_steps: u64 = 0, unit "steps";
+        /// learning rate handed to local rules in place of their own `lr`; absent: their own
+        local_rate: Option<LocalRatePlan>;
+        /// ends the phase before `epochs`; absent: never
+        stop: Option<StopPlan>;
+        /// local phases that end in a dense layer: give each unit the class that it wins most often,
+        /// and report the share of winners with the right class; when evaluating, and after the last
+        /// epoch
+        neuron_labels: bool = false, source "SoftHebb engine.py";
+        /// cache the frozen prefix's output instead of computing it each epoch; true or false for short
+        cache: CachePlan = true;
+    }
 }
 
 // Plans written before a field was there are to read and write as they did.
-#[allow(clippy::trivially_copy_pass_by_ref)]
-fn is_zero(x: &f64) -> bool {
-    *x == 0.0
+fn is_zero<T: Default + PartialEq>(x: &T) -> bool {
+    *x == T::default()
 }
 
 impl PhasePlan {
+    /// Its warm-up; where both are set, which the configuration refuses, that by epoch.
+    #[must_use]
+    pub fn warmup(&self) -> Option<Warmup> {
+        match (self.warmup_epochs, self.warmup_steps) {
+            (0, 0) => None,
+            (0, steps) => Some(Warmup::Steps(steps)),
+            (epochs, _) => Some(Warmup::Epochs(epochs)),
+        }
+    }
+
     /// The loss that evaluations in this phase have, on answers that are classes or values. A
     /// local phase has no loss of its own; on values the squared error is meant.
     #[must_use]
@@ -77,26 +99,26 @@ impl PhasePlan {
     }
 }
 
-/// What drives the blocks of a phase.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Drive {
-    /// Local rules learn from their own activity; no loss, no backward pass.
-    Local,
-    /// Gradient rules learn from the loss; local rules in the phase do not.
-    Gradient,
-    /// Both in each step: local changes, then the optimiser (SoftHebb `simultaneous`).
-    Both,
+words! {
+    /// What drives the blocks of a phase.
+    pub enum Drive {
+        /// Local rules learn from their own activity; no loss, no backward pass.
+        Local = "local",
+        /// Gradient rules learn from the loss; local rules in the phase do not.
+        Gradient = "gradient",
+        /// Both in each step: local changes, then the optimiser (SoftHebb `simultaneous`).
+        Both = "both",
+    }
 }
 
-/// Error at the output.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Loss {
-    /// Mean over the batch of the softmax cross-entropy with whole-number labels.
-    CrossEntropy,
-    /// Mean over all elements of `½ (y − t)²` (bioflax); one-hot targets where labels are classes.
-    Mse,
+words! {
+    /// Error at the output.
+    pub enum Loss {
+        /// Mean over the batch of the softmax cross-entropy with whole-number labels.
+        CrossEntropy = "cross-entropy",
+        /// Mean over all elements of `½ (y − t)²` (bioflax); one-hot targets where labels are classes.
+        Mse = "mse",
+    }
 }
 
 impl Loss {
@@ -122,34 +144,47 @@ pub enum ClassWeights {
     Given(Vec<f64>),
 }
 
-/// An optimiser and its settings.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", tag = "kind", deny_unknown_fields)]
-pub enum OptimizerPlan {
-    /// `v ← μ v + g; p ← p − η v`.
-    Sgd {
-        /// Rate η.
-        lr: f64,
-        /// Momentum μ.
-        momentum: f64,
-        /// Added to the gradient as `decay · p` (PyTorch).
-        weight_decay: f64,
-        /// With the step `p ← p − decay · p`, of the value before it, not scaled by the rate (bioflax's documented decay).
-        decoupled_decay: f64,
-    },
-    /// Adam with bias correction, `eps` outside the root.
-    Adam {
-        /// Rate.
-        lr: f64,
-        /// Decay of the first and second moment.
-        betas: [f64; 2],
-        /// Added to the root of the second moment.
-        eps: f64,
-        /// Added to the gradient as `decay · p` (PyTorch).
-        weight_decay: f64,
-        /// With the step `p ← p − decay · p`, of the value before it, not scaled by the rate.
-        decoupled_decay: f64,
-    },
+impl Field for ClassWeights {
+    const KIND: Kind = Kind::WordOrNumbers("balanced");
+    fn read_optional(from: &mut dyn Reader, key: &str) -> Result<Option<Self>> {
+        let weights = from.word_or_numbers(key)?;
+        Ok(weights.map(|weights| match weights {
+            none if none.is_empty() => Self::Balanced,
+            given => Self::Given(given),
+        }))
+    }
+}
+
+kinds! {
+    /// An optimiser and its settings.
+    pub enum OptimizerPlan at "phases[].optimizer", "which optimiser" {
+        /// `v ← μ v + g; p ← p − η v`.
+        Sgd = "sgd" {
+            /// learning rate
+            lr: f64 = 0.01, range 0.0 => f64::INFINITY;
+            /// share of the former velocity
+            momentum: f64 = 0.0, range 0.0 => 1.0;
+            /// added to the gradient as decay · p
+            weight_decay: f64 = 0.0, range 0.0 => f64::INFINITY, source "PyTorch";
+            /// with the step p ← p − decay · p, not scaled by the learning rate; below 0 all grows, as under a
+            /// positive `weight_decay` of bioflax
+            decoupled_decay: f64 = 0.0, source "bioflax";
+        }
+        /// Adam with bias correction, `eps` outside the root.
+        Adam = "adam" {
+            /// learning rate
+            lr: f64 = 0.001, range 0.0 => f64::INFINITY, source "SoftHebb `lr_sup`";
+            /// decay of the first and second moment
+            betas: [f64; 2] = [0.9, 0.999], range 0.0 => 0.999_999_9, source "Kingma and Ba 2015";
+            /// added to the root of the second moment
+            eps: f64 = 1e-8, range 0.0 => f64::INFINITY;
+            /// added to the gradient as decay · p
+            weight_decay: f64 = 0.0, range 0.0 => f64::INFINITY, source "PyTorch";
+            /// with the step p ← p − decay · p, not scaled by the learning rate; below 0 all grows, as under a
+            /// positive `weight_decay` of bioflax
+            decoupled_decay: f64 = 0.0, source "bioflax";
+        }
+    }
 }
 
 impl OptimizerPlan {
@@ -162,31 +197,32 @@ impl OptimizerPlan {
     }
 }
 
-/// Tensors that have an optimiser of their own, with its learning rate and weight decay (PyTorch's
-/// parameter groups). The phase's schedule moves the learning rate of every group alike.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct GroupPlan {
-    /// Beginnings of tensor names, such as `blocks.head.`; empty: of any.
-    pub prefixes: Vec<String>,
-    /// What the tensors are; empty: anything.
-    pub roles: Vec<TensorRole>,
-    /// Changes them.
-    pub optimizer: OptimizerPlan,
+settings! {
+    /// Tensors that have an optimiser of their own, with its learning rate and weight decay (PyTorch's
+    /// parameter groups). The phase's schedule moves the learning rate of every group alike.
+    pub struct GroupPlan at "phases[].groups[]" {
+        /// beginnings of the names of its tensors, such as `blocks.head.`; empty: any
+        prefixes: Vec<String> = [];
+        /// what its tensors are: `weight` and `bias` of layers, `norm` (gain and shift), `feedback` that
+        /// learns; empty: anything
+        roles: Vec<TensorRole> = [];
+        /// changes them; `schedule` moves its learning rate as that of the phase
+        optimizer: OptimizerPlan;
+    }
 }
 
-/// What a tensor that learns is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum TensorRole {
-    /// Weights of layers.
-    Weight,
-    /// Biases of layers.
-    Bias,
-    /// Gain and shift of normalisations.
-    Norm,
-    /// Feedback weights that learn.
-    Feedback,
+words! {
+    /// What a tensor that learns is.
+    pub enum TensorRole {
+        /// Weights of layers.
+        Weight = "weight",
+        /// Biases of layers.
+        Bias = "bias",
+        /// Gain and shift of normalisations.
+        Norm = "norm",
+        /// Feedback weights that learn.
+        Feedback = "feedback",
+    }
 }
 
 /// How gradients are limited.
@@ -201,6 +237,17 @@ pub enum GradientClip {
         /// Largest norm.
         norm: f64,
     },
+}
+
+impl Field for GradientClip {
+    const KIND: Kind = Kind::NumberOr("norm");
+    fn read_optional(from: &mut dyn Reader, key: &str) -> Result<Option<Self>> {
+        let limit = from.number_or(key)?;
+        Ok(limit.map(|limit| match limit {
+            (limit, false) => Self::Value(limit),
+            (norm, true) => Self::Norm { norm },
+        }))
+    }
 }
 
 impl GradientClip {
@@ -232,48 +279,47 @@ impl From<f64> for GradientClip {
     }
 }
 
-/// How a rate moves over the epochs of a phase.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", tag = "kind", deny_unknown_fields)]
-pub enum SchedulePlan {
-    /// No change.
-    Constant,
-    /// Times `gamma` after each listed epoch (`SoftHebb` `CustomStepLR`, torch `MultiStepLR`).
-    Steps {
-        /// Finished epochs after which the rate falls.
-        epochs: Vec<u64>,
-        /// Factor.
-        gamma: f64,
-    },
-    /// SoftHebb's thresholds from the number of epochs (softhebb.md 2.6), factor one half.
-    Softhebb,
-    /// Half a cosine from the rate to `floor`.
-    Cosine {
-        /// Last rate.
-        floor: f64,
-    },
-    /// A straight line from the rate to `floor`, which it reaches at the end of the last epoch.
-    Linear {
-        /// Last rate.
-        floor: f64,
-    },
-    /// Times `gamma` after each epoch (PyTorch's `ExponentialLR`).
-    Exponential {
-        /// Factor.
-        gamma: f64,
-    },
-    /// The optimiser's rate times an expression of the batch.
-    Formula {
-        /// Factor on the rate.
-        factor: Formula,
-    },
+kinds! {
+    /// How a learning rate moves over the epochs of a phase.
+    pub enum SchedulePlan at "phases[].schedule", "`softhebb`: halved at the thresholds its number of epochs gives" {
+        /// No change.
+        Constant = "constant"
+        /// Times `gamma` after each listed epoch (`SoftHebb` `CustomStepLR`, torch `MultiStepLR`).
+        Steps = "steps" {
+            /// `steps`: finished epochs after which the learning rate falls
+            epochs: Vec<u64>;
+            /// `steps`: factor
+            gamma: f64 = 0.5, range 0.0 => 1.0;
+        }
+        /// Times `gamma` after each epoch (PyTorch's `ExponentialLR`).
+        Exponential = "exponential" {
+            /// `exponential`: factor after each epoch
+            gamma: f64, range 0.0 => 1.0, source "PyTorch ExponentialLR; DARTS on ImageNet: 0.97";
+        }
+        /// SoftHebb's thresholds from the number of epochs (`CustomStepLR` of its `utils.py`), factor one half.
+        Softhebb = "softhebb"
+        /// Half a cosine from the learning rate to `floor`.
+        Cosine = "cosine" {
+            /// `cosine`: last learning rate
+            floor: f64 = 0.0, range 0.0 => f64::INFINITY;
+        }
+        /// A straight line from the learning rate to `floor`, which it reaches at the end of the last epoch.
+        Linear = "linear" {
+            /// `linear`: learning rate at the end of the last epoch
+            floor: f64 = 0.0, range 0.0 => f64::INFINITY;
+        }
+        /// The optimiser's learning rate times an expression of the batch.
+        Formula = "formula" {
+            /// `formula`: factor on the optimiser's `lr` at each batch
+            factor: Formula, source "PyTorch LambdaLR";
+        }
+    }
 }
 
 /// A linear rise of the learning rate: the `i`-th of `n` epochs or steps, from 0, has `(i + 1)/n` of
 /// the optimiser's `lr`, whatever the schedule says; then the schedule goes on as if it had been in
 /// effect from the start (Goyal et al. 2017, as EG-NAS and P-DARTS have it).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Warmup {
     /// By epoch, over this many.
     Epochs(u64),
@@ -293,84 +339,87 @@ impl Warmup {
     }
 }
 
-/// Rate handed to local rules, by batch (krotov_hebbian.md section 4).
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", tag = "kind", deny_unknown_fields)]
-pub enum LocalRatePlan {
-    /// The same at every batch.
-    Constant {
-        /// The rate.
-        value: f64,
-    },
-    /// `end − (end − start)·exp(−speed·b/B)`, batch `b` of `B` in an epoch, counted from 0 through all epochs.
-    Exponential {
-        /// First rate.
-        start: f64,
-        /// Limit.
-        end: f64,
-        /// Speed per epoch.
-        speed: f64,
-    },
-    /// `start·(1 − epoch/epochs)`, by epoch (Krotov and Hopfield's notebook).
-    Linear {
-        /// First rate.
-        start: f64,
-    },
-    /// An expression of the batch (BioPyTorch takes any function of it).
-    Formula {
-        /// The rate.
-        value: Formula,
-    },
+kinds! {
+    /// Learning rate handed to local rules, by batch.
+    pub enum LocalRatePlan at "phases[].local_rate", "how the learning rate moves" {
+        /// The same at every batch.
+        Constant = "constant" {
+            /// `constant`: the learning rate
+            value: f64, range 0.0 => f64::INFINITY;
+        }
+        /// `end − (end − start)·exp(−speed·b/B)`, batch `b` of `B` in an epoch, counted from 0 through all epochs.
+        Exponential = "exponential" {
+            /// first learning rate
+            start: f64, range 0.0 => f64::INFINITY;
+            /// `exponential`: limit
+            end: f64, range 0.0 => f64::INFINITY;
+            /// `exponential`: speed
+            speed: f64, range 0.0 => f64::INFINITY, unit "1/epoch", source "BioPyTorch";
+        }
+        /// `start·(1 − epoch/epochs)`, by epoch (Krotov and Hopfield's notebook).
+        Linear = "linear" {
+            /// first learning rate
+            start: f64, range 0.0 => f64::INFINITY, source "Krotov and Hopfield 2019";
+        }
+        /// An expression of the batch (BioPyTorch takes any function of it).
+        Formula = "formula" {
+            /// `formula`: the learning rate at each batch, such as `"0.02/(1+b)"`
+            value: Formula, source "BioPyTorch";
+        }
+    }
 }
 
-/// When a phase ends early: looked at after each epoch (krotov_hebbian.md section 4).
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct StopPlan {
-    /// Metric of an epoch (`EpochMetric`), or one reported by the rules, such as
-    /// `convergence`, of which the largest over the phase's layers counts.
-    pub metric: String,
-    /// Stop when the metric reaches this; one of rules when it is below after the last batch.
-    pub threshold: Option<f64>,
-    /// Stop when it has not become better for this many evaluations; one of rules for this many
-    /// epochs' worth of batches.
-    pub patience: Option<f64>,
-    /// Which way is better; absent: known from the name.
-    #[serde(default)]
-    pub mode: Option<Direction>,
-    /// Smaller gains do not count as better; absent: 0, and for metrics of rules level is no failure.
-    #[serde(default)]
-    pub min_delta: Option<f64>,
+settings! {
+    /// When a phase ends early: looked at after each epoch.
+    pub struct StopPlan at "phases[].stop" {
+        /// what decides: `train/loss`, `train/accuracy`, `validation/loss`, `validation/accuracy`,
+        /// `validation/balanced_accuracy` (without `data.validation`: `test/…`), or a metric reported by
+        /// the rules, of which the largest over the phase's layers counts (`block/metric`: of one layer)
+        metric: String = "convergence";
+        /// stop when the metric is this good; one of rules when it is below after the last batch of an
+        /// epoch
+        threshold: Option<f64>;
+        /// stop when the metric has not become better for this many evaluations (`train/…`: epochs); one
+        /// of rules for this many epochs' worth of batches
+        patience: Option<f64>, range 0.0 => f64::INFINITY;
+        /// which way the metric gets better; absent: accuracies up, everything else down
+        #[serde(default)]
+        mode: Option<Direction>;
+        /// smaller gains do not count as better; absent: any gain does, and of a metric of rules also an
+        /// equal value
+        #[serde(default)]
+        min_delta: Option<f64>, range 0.0 => f64::INFINITY;
+    }
 }
 
-/// Which way a metric gets better.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Direction {
-    /// Down.
-    Min,
-    /// Up.
-    Max,
+words! {
+    /// Which way a metric gets better.
+    pub enum Direction {
+        /// Down.
+        Min = "min",
+        /// Up.
+        Max = "max",
+    }
 }
 
-/// Keeping the output of a frozen prefix.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct CachePlan {
-    /// Off recomputes the prefix each epoch.
-    pub enabled: bool,
-    /// Past this many bytes the features go to a memory-mapped file in the run folder.
-    pub memory_limit: u64,
-    /// Precision the features are kept in; `f32` keeps results bit-identical to no cache.
-    pub store: CachePrecision,
+settings! {
+    /// Keeping the output of a frozen prefix.
+    pub struct CachePlan at "phases[].cache" {
+        /// off recomputes the prefix each epoch
+        enabled: bool = true;
+        /// past this the features go to a memory-mapped file in the run folder
+        memory_limit: u64 = 8589934592, unit "bytes";
+        /// precision of the cached features; `exact` keeps results bit-identical to no cache
+        store: CachePrecision = "exact";
+    }
 }
 
-/// Precision of kept features.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum CachePrecision {
-    /// As computed.
-    Exact,
-    /// Half the bytes, eight bits of mantissa.
-    Bf16,
+words! {
+    /// Precision of cached features.
+    pub enum CachePrecision {
+        /// As computed.
+        Exact = "exact",
+        /// Half the bytes, eight bits of mantissa.
+        Bf16 = "bf16",
+    }
 }

@@ -16,6 +16,7 @@ pub mod network;
 pub mod pareto;
 pub mod plan;
 pub mod relax;
+pub mod relaxed;
 mod sample;
 pub mod space;
 pub mod strategy;

@@ -1,12 +1,13 @@
 //! A search as plain data: what a configuration's `search` comes to.
 
-use std::path::PathBuf;
-
 use serde::{Deserialize, Serialize};
 
 use super::pareto::Goal;
+use super::relaxed::{Method, RelaxedPlan};
 use super::space::{CellShape, Hyperparameters, Primitive, Skeleton, Space, sets};
 use super::strategy::{Evolution, Halving, Random, Scene, Strategy};
+use crate::plan::OptimizerPlan;
+use crate::plan::define::{kinds, settings};
 use crate::text::nearest;
 use crate::{Error, Result};
 
@@ -23,6 +24,9 @@ pub struct SearchPlan {
     pub objectives: Vec<Goal>,
     /// How a genotype's values are found.
     pub evaluator: EvaluatorPlan,
+    /// The supernet of a strategy that trains one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub supernet: Option<SupernetPlan>,
     /// What is trained when the search is over.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub final_training: Option<FinalPlan>,
@@ -100,31 +104,98 @@ impl SpacePlan {
     }
 }
 
-/// How genotypes are chosen.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", tag = "kind", deny_unknown_fields)]
-pub enum StrategyPlan {
-    /// Each drawn evenly.
-    Random {
-        /// Genotypes.
-        evaluations: u64,
-    },
-    /// Regularised evolution.
-    Evolution {
-        /// Genotypes.
-        evaluations: u64,
-        /// Genotypes that live at a time.
-        population: u64,
-        /// Of which so many are drawn and the best has a child.
-        sample: u64,
-    },
-    /// Successive halving.
-    Halving {
-        /// Genotypes of the first rung.
-        genotypes: u64,
-        /// One in so many goes on, with so many times the training.
-        keep: u64,
-    },
+kinds! {
+    /// How genotypes are chosen.
+    pub enum StrategyPlan at "search.strategy", "how genotypes are chosen" {
+        /// Each drawn evenly.
+        Random = "random" {
+            /// `random`: genotypes, each drawn evenly
+            evaluations: u64 = 20, range 1.0 => 1e9, source "Li and Talwalkar 2019";
+        }
+        /// Regularised evolution.
+        Evolution = "evolution" {
+            /// `evolution`: genotypes in all, the first population included
+            evaluations: u64 = 100, range 1.0 => 1e9, source "Real et al. 2019";
+            /// `evolution`: genotypes that live at a time; the oldest dies
+            population: u64 = 20, range 1.0 => 1e9, source "Real et al. 2019: 100";
+            /// `evolution`: so many of them are drawn, and the best has a child with one change
+            sample: u64 = 5, range 1.0 => 1e9, source "Real et al. 2019: 25";
+        }
+        /// Successive halving.
+        Halving = "halving" {
+            /// `halving`: genotypes that start, each drawn evenly
+            genotypes: u64 = 27, range 1.0 => 1e9, source "Jamieson and Talwalkar 2016";
+            /// `halving`: one in so many goes on, trained anew with so many times the epochs; the last with all
+            /// that the phases say
+            keep: u64 = 3, range 2.0 => 1e9;
+        }
+        /// One supernet, its architecture parameters by gradients (Liu et al. 2019).
+        Darts = "darts" {
+            /// `darts`: the gradient after a step of the weights, by finite differences; off: at the weights as
+            /// they are
+            second_order: bool = false, source "Liu et al. 2019, equations 7 and 8";
+            /// `darts`: each candidate's weight on its own in place of a softmax over them
+            sigmoid: bool = false, source "Chu et al. 2020, FairDARTS";
+            /// `darts`: epochs in which the weights alone learn
+            warmup_epochs: u64 = 0, unit "epochs", source "Xu et al. 2020, PC-DARTS: 15";
+            /// `darts`: evenly drawn noise on the weights of candidates while the network's weights learn, at most
+            /// so large; 0 is none
+            perturbation: f64 = 0.0, range 0.0 => 1.0, source "Chen and Hsieh 2020, SDARTS-RS";
+            /// `darts`: the architecture stays as it is once the normal cell that would be derived has so many
+            /// skips; absent: never
+            stop_on_skips: Option<u64>, source "Liang et al. 2019, DARTS+: 2";
+        }
+        /// One supernet, of which each step runs one drawn candidate an edge (Dong and Yang 2019).
+        Gdas = "gdas" {
+            /// `gdas`: temperature of the first epoch
+            hot: f64 = 10.0, range 0.001 => 1e6, source "Dong and Yang 2019";
+            /// `gdas`: temperature of the last epoch
+            cold: f64 = 0.1, range 0.001 => 1e6, source "Dong and Yang 2019";
+            /// `gdas`: epochs in which the weights alone learn
+            warmup_epochs: u64 = 0, unit "epochs";
+        }
+    }
+}
+
+settings! {
+    /// A supernet and its training; the defaults are those of DARTS and BioNAS on CIFAR-10.
+    pub struct SupernetPlan at "search.supernet" {
+        /// channels of its first cells; even, and divisible by twice the parts of partial channels
+        channels: usize = 16, range 1.0 => 1_048_576.0, source "Liu et al. 2019";
+        /// its cells
+        cells: usize = 8, range 1.0 => 1000.0, source "Liu et al. 2019";
+        /// passes over the samples of the weights
+        epochs: u64 = 50, range 1.0 => 1e9, source "Liu et al. 2019";
+        /// samples per step, of the weights and of the architecture
+        batch: usize = 64, range 1.0 => 1e9, source "Liu et al. 2019";
+        /// samples that the weights learn from: `train`, or a name in `data.parts`
+        weights: String = "weights";
+        /// samples that the architecture learns from, others than those of the weights
+        architecture: String = "architecture";
+        /// learning rate of the weights in the first epoch
+        lr: f64 = 0.025, range 0.0 => f64::INFINITY, source "Liu et al. 2019";
+        /// where half a cosine takes it
+        lr_floor: f64 = 0.001, range 0.0 => f64::INFINITY, source "Liu et al. 2019";
+        /// of the weights
+        momentum: f64 = 0.9, range 0.0 => 1.0, source "Liu et al. 2019";
+        /// of the weights
+        weight_decay: f64 = 3e-4, range 0.0 => f64::INFINITY, source "Liu et al. 2019";
+        /// norm of all gradients of the weights together, at most; 0 is off
+        clip: f64 = 5.0, range 0.0 => f64::INFINITY, source "Liu et al. 2019";
+        /// learning rate of the architecture, by Adam with β 0.5 and 0.999
+        architecture_lr: f64 = 3e-4, range 0.0 => f64::INFINITY, source "Liu et al. 2019";
+        /// of the architecture, added to its gradient
+        architecture_decay: f64 = 1e-3, range 0.0 => f64::INFINITY, source "Liu et al. 2019";
+        /// one in so many channels passes through the candidates; absent: as the space has it
+        partial: Option<u64>, source "Xu et al. 2020: 4";
+        /// whole edges have weights
+        edge_weights: bool = false, source "Xu et al. 2020, PC-DARTS";
+        /// skips that the derived normal cell has at most; absent: any number
+        max_skips: Option<u64>, source "Chen et al. 2019, P-DARTS: 2";
+        /// candidates keep only their input for the backward pass and run again there: less memory, the same
+        /// bits
+        recompute: bool = true;
+    }
 }
 
 impl StrategyPlan {
@@ -141,19 +212,77 @@ impl StrategyPlan {
                 sample,
             } => Box::new(Evolution::new(scene, evaluations, population, sample)?),
             Self::Halving { genotypes, keep } => Box::new(Halving::new(scene, genotypes, keep)?),
+            Self::Darts { .. } | Self::Gdas { .. } => {
+                return Err(Error::internal("a strategy that trains a supernet"));
+            }
         })
+    }
+
+    /// Whether it trains a supernet and derives a genotype from it.
+    #[must_use]
+    pub fn trains_supernet(&self) -> bool {
+        matches!(self, Self::Darts { .. } | Self::Gdas { .. })
+    }
+
+    /// How a supernet's architecture learns, of a strategy that trains one.
+    #[must_use]
+    pub fn relaxed(&self, supernet: &SupernetPlan) -> Option<RelaxedPlan> {
+        let number = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
+        let base = RelaxedPlan {
+            optimizer: OptimizerPlan::Adam {
+                lr: supernet.architecture_lr,
+                betas: [0.5, 0.999],
+                eps: 1e-8,
+                weight_decay: supernet.architecture_decay,
+                decoupled_decay: 0.0,
+            },
+            edge_weights: supernet.edge_weights,
+            max_skips: supernet.max_skips.map(number),
+            recompute: supernet.recompute,
+            ..RelaxedPlan::darts(&supernet.architecture)
+        };
+        match *self {
+            Self::Darts {
+                second_order,
+                sigmoid,
+                warmup_epochs,
+                perturbation,
+                stop_on_skips,
+            } => Some(RelaxedPlan {
+                method: match second_order {
+                    true => Method::SecondOrder,
+                    false => Method::FirstOrder,
+                },
+                sigmoid,
+                warmup_epochs,
+                perturbation,
+                stop_on_skips: stop_on_skips.map(number),
+                ..base
+            }),
+            Self::Gdas {
+                hot,
+                cold,
+                warmup_epochs,
+            } => Some(RelaxedPlan {
+                method: Method::Gdas { hot, cold },
+                warmup_epochs,
+                ..base
+            }),
+            _ => None,
+        }
     }
 }
 
-/// How the values of a genotype are found.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", tag = "kind", deny_unknown_fields)]
-pub enum EvaluatorPlan {
-    /// Its network is trained as the configuration says.
-    Training,
-    /// They are in a file.
-    Table {
-        /// CSV or JSON.
-        file: PathBuf,
-    },
+kinds! {
+    /// How the values of a genotype are found.
+    pub enum EvaluatorPlan at "search.evaluator", "`training`: the network of a genotype is trained as the configuration says, in a run folder of its own; `table`: its values are read from a file" {
+        /// Its network is trained as the configuration says.
+        Training = "training"
+        /// They are in a file.
+        Table = "table" {
+            /// `table`: CSV or JSON with a column `architecture` (DARTS's text, a string of NAS-Bench-201 or a
+            /// genotype's JSON) and one for each objective
+            file: String;
+        }
+    }
 }

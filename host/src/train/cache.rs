@@ -1,4 +1,4 @@
-//! Kept features: the output of a frozen prefix, computed once per sample.
+//! Cached features: the output of a frozen prefix, computed once per sample.
 //!
 //! A phase whose first blocks are frozen, and that does not augment, sees the
 //! same features every epoch. They are kept in memory, past a limit in a
@@ -198,7 +198,7 @@ fn on_device(t: &Tensor, index: &Tensor, drop: Drop, dtype: DType) -> Result<Ten
     }
 }
 
-/// Kept features by data set; at most one table for each.
+/// Cached features by data set; at most one table for each.
 #[derive(Default)]
 pub struct FeatureCache {
     tables: HashMap<String, Features>,
@@ -239,7 +239,7 @@ impl FeatureCache {
         }
         self.tables
             .get(wanted.set)
-            .ok_or_else(|| Error::internal("kept features vanished"))
+            .ok_or_else(|| Error::internal("cached features vanished"))
     }
 
     /// What is kept of `set`, if it has been through exactly `prefix` blocks.

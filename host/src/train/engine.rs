@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::criterion::Criterion;
 use super::optimizer::Optimizer;
 use crate::data::Answers;
+use crate::data::feed::Samples;
 use crate::nn::{ArchitectureGradients, Clock, Network, Pass};
 use crate::plan::PhasePlan;
 use crate::{Error, Result};
@@ -93,7 +94,8 @@ pub trait Step: Send {
 /// Where kinds of step come from that are not a phase's usual one.
 pub trait Steps: Sync {
     /// The kind of step of `phase` in `segment`, for an engine that is prepared for it and may be
-    /// changed; `None` leaves the usual one.
+    /// changed; `None` leaves the usual one. `samples` gives the samples of a name, as phases have
+    /// them.
     ///
     /// # Errors
     /// What the kind of step refuses.
@@ -102,6 +104,7 @@ pub trait Steps: Sync {
         segment: &str,
         phase: &PhasePlan,
         criterion: &Criterion,
+        samples: &dyn Fn(&str) -> Result<&'s (dyn Samples + 's)>,
         engine: &mut Engine<'_>,
     ) -> Result<Option<Box<dyn Step + 's>>>;
 }

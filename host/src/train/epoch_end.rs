@@ -172,7 +172,7 @@ impl Trainer<'_> {
         // The result is found from the samples themselves, so that it can be found again.
         let like_result = name == "test"
             && features.is_none()
-            && !self.engine.network.is_restless()
+            && !self.engine.network.updates_in_eval()
             && self.has_loss_of_result(plan);
         let loss = &running.criterion.for_evaluation();
         let evaluated = evaluate(

@@ -83,7 +83,7 @@ impl From<SavedScores> for Scores {
     }
 }
 
-/// Evaluates the whole network on `samples`, starting from kept features where
+/// Evaluates the whole network on `samples`, starting from cached features where
 /// there are some. Leaves the network in evaluation mode.
 ///
 /// # Errors
@@ -130,7 +130,7 @@ pub fn evaluate(
 }
 
 /// Calls `see(network, x, from, indices)` for all samples in order, in large batches: `x` is
-/// the input of block `from`, kept features where there are some. The network is in
+/// the input of block `from`, cached features where there are some. The network is in
 /// evaluation mode, and stays so.
 ///
 /// # Errors
@@ -145,9 +145,9 @@ pub fn each_batch(
     network.set_mode(&Mode::default());
     let n = samples.len();
     // A pass that changes the network is not left in the middle.
-    let restless = network.is_restless();
+    let eval_updates = network.updates_in_eval();
     for start in (0..n).step_by(EVALUATION_BATCH) {
-        if !restless {
+        if !eval_updates {
             place.go_on()?;
         }
         let indices: Vec<u32> = (start as u32..(start + EVALUATION_BATCH).min(n) as u32).collect();

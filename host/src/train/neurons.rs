@@ -1,4 +1,4 @@
-//! Classes of neurons (SoftHebb, `engine.py`; softhebb.md 5.2): a dense layer that
+//! Classes of neurons (SoftHebb, `engine.py`): a dense layer that
 //! learned without labels is scored by giving each neuron the class that it wins
 //! most often.
 //!

@@ -47,7 +47,7 @@ enum Feed<'a> {
     Kept(Order),
 }
 
-/// The order of an epoch over kept features.
+/// The order of an epoch over cached features.
 struct Order {
     samples: Vec<u32>,
     /// The same on a GPU, and the answers in this order: copied there once, so
@@ -159,8 +159,11 @@ impl Trainer<'_> {
         }
         self.engine.begin(plan, criterion.clone())?;
         if let Some(steps) = self.steps {
+            let data = self.data;
             let segment = self.segment.name.as_str();
-            if let Some(kind) = steps.kind(segment, plan, &criterion, &mut self.engine)? {
+            let samples = |name: &str| data.get(name);
+            let engine = &mut self.engine;
+            if let Some(kind) = steps.kind(segment, plan, &criterion, &samples, engine)? {
                 self.engine.set_kind(kind);
             }
         }
@@ -353,7 +356,7 @@ impl Trainer<'_> {
                 let features = self
                     .cache
                     .peek(&plan.data, first)
-                    .ok_or_else(|| Error::internal("the kept features are gone"))?;
+                    .ok_or_else(|| Error::internal("the cached features are gone"))?;
                 let dropped = drop.is_some();
                 if let Some((index, answers)) = &order.on_device {
                     let index = index.narrow(0, range.start, range.len())?;

@@ -138,7 +138,7 @@ pub trait Progress: Send {
     fn stop_flag(&self) -> StopFlag {
         StopFlag::new()
     }
-    /// Folder for files that may be deleted when the run ends (kept features).
+    /// Folder for files that may be deleted when the run ends (cached features).
     fn scratch(&self) -> Option<&Path> {
         None
     }

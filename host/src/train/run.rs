@@ -1,5 +1,5 @@
 //! A run: the network through its phases, then the baselines, each a segment
-//! with its own network; checkpoints in between and the way back into them.
+//! with its own network; checkpoints in between, and resume from them.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -13,10 +13,10 @@ use super::classes::{self, ClassScore};
 use super::criterion::Criterion;
 use super::divergence::InitialNorms;
 use super::engine::{Engine, Steps};
+use super::eval_updates::{self, Warning};
 use super::evaluate::{Evaluated, SavedScores, Scores, evaluate};
 use super::phase::Flow;
 use super::progress::Progress;
-use super::restless::{self, Warning};
 use super::sets::Sets;
 use super::state::{Checkpoint, Position, Saved};
 use crate::data::feed::{Samples, TrainData, steps};
@@ -152,7 +152,7 @@ pub fn run(
     let mut warned = false;
     while let Some(segment) = segments.get(position.segment) {
         let mut trainer = open(job, &sets, &place, segment, (position, resume.as_ref()))?;
-        if let Some(w) = restless::warning(&trainer.engine.network).filter(|_| !warned) {
+        if let Some(w) = eval_updates::warning(&trainer.engine.network).filter(|_| !warned) {
             progress.warn(w.code, &w.text, Some(&w.hint));
             warned = true;
         }
@@ -256,7 +256,7 @@ pub fn score(
     warn: &mut dyn FnMut(&Warning),
 ) -> Result<Evaluated> {
     with_trained(job, tensors, |trainer| {
-        restless::warning(&trainer.engine.network)
+        eval_updates::warning(&trainer.engine.network)
             .iter()
             .for_each(warn);
         in_pool(|| {
@@ -394,7 +394,7 @@ impl Trainer<'_> {
             progress.phases_done()?;
         }
         let mut own = named(&self.engine.network, "");
-        if self.engine.network.is_restless() {
+        if self.engine.network.updates_in_eval() {
             // The evaluation below changes them.
             for (_, tensor) in &mut own {
                 *tensor = tensor.copy()?;

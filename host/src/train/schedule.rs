@@ -8,7 +8,7 @@ use crate::{Error, Result};
 /// The optimiser's learning rate at `at` of a phase, from its base rate: that of the warm-up, or
 /// once this is over, of the schedule.
 pub fn phase_rate(phase: &PhasePlan, base: f64, at: &Moment) -> f64 {
-    warmed(&phase.schedule, phase.warmup.as_ref(), base, at)
+    warmed(&phase.schedule, phase.warmup().as_ref(), base, at)
 }
 
 /// What `schedule` makes of the base rate at `at`, or `warmup` until it is over.
@@ -145,10 +145,11 @@ mod tests {
     #[test]
     fn a_warm_up_rises_to_the_rate_and_then_the_schedule_goes_on() {
         let schedule = SchedulePlan::Linear { floor: 0.0 };
-        let with = |warmup| {
+        let with = |warmup_epochs, warmup_steps| {
             PhasePlan {
             schedule: schedule.clone(),
-            warmup,
+            warmup_epochs,
+            warmup_steps,
             ..crate::testing::plan_of(
                 "name = \"n\"\ndata = \"digits\"\n[[blocks]]\nlayer = \"dense\"\nout = \"classes\"\nrule = \"backprop\"",
             )
@@ -157,9 +158,9 @@ mod tests {
         }
         };
         let of = |phase: &PhasePlan, b| phase_rate(phase, 0.5, &Moment::at_batch(b, 10, 20));
-        let plain = with(None);
-        let epochs = with(Some(Warmup::Epochs(5)));
-        let steps = with(Some(Warmup::Steps(25)));
+        let plain = with(0, 0);
+        let epochs = with(5, 0);
+        let steps = with(0, 25);
         for b in 0..200 {
             let by_epoch = match b / 10 {
                 epoch @ 0..5 => 0.5 * (epoch + 1) as f64 / 5.0,

@@ -1,4 +1,4 @@
-//! What a checkpoint holds beside tensors, and the way back.
+//! What a checkpoint holds beside tensors, and how it is restored.
 
 use std::collections::HashMap;
 

@@ -61,7 +61,7 @@ impl GradientStep {
     pub fn of(phase: &PhasePlan, criterion: impl Into<Criterion>) -> Self {
         Self {
             criterion: criterion.into(),
-            rate: Rate::By(phase.schedule.clone(), phase.warmup),
+            rate: Rate::By(phase.schedule.clone(), phase.warmup()),
         }
     }
 
@@ -106,8 +106,7 @@ impl Step for GradientStep {
 
 impl Engine<'_> {
     /// Prepares for the steps of `phase`: which blocks learn, the first of them, the optimiser and
-    /// the kind of step. Layers go on counting their steps; see [`Network::start_phase`](
-    /// crate::nn::Network::start_phase).
+    /// the kind of step. Layers go on counting their steps.
     ///
     /// # Errors
     /// The device has no room for the optimiser.

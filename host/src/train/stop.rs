@@ -1,5 +1,5 @@
 //! When a phase ends before its epochs do: by a metric of the epochs, as early stopping on the
-//! validation loss, or by one that learning rules report (krotov_hebbian.md section 4).
+//! validation loss, or by one that learning rules report (BioPyTorch, `bio_train`).
 
 use serde::{Deserialize, Serialize};
 

@@ -105,7 +105,7 @@ impl Rule for Toy {
     fn forward(&self, c: &RuleCall, s: &[StateTensor], x: &Tensor) -> Result<Forwarded> {
         assert!(
             self.kind != Kind::Blind || !c.learning,
-            "an output nobody reads"
+            "an output that is discarded"
         );
         let mut y = self.map.forward(x, state(s, "weight"))?;
         if let Some(bias) = s.iter().find(|s| s.name == "bias") {

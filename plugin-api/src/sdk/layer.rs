@@ -26,7 +26,7 @@ pub enum LayerKind {
     Conv,
 }
 
-/// What stands outside the image.
+/// How pixels outside the image are filled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PadMode {
     /// Zeros.

@@ -49,7 +49,7 @@ hyperparameters! {
     /// Krotov and Hopfield's rule.
     pub struct Krotov {
         /// `biopytorch` normalises its input and its output uses S(W); `original` is the authors' notebook
-        variant: String = "biopytorch", one_of ["biopytorch", "original"], source "krotov_hebbian.md section 5";
+        variant: String = "biopytorch", one_of ["biopytorch", "original"], source "BioPyTorch biolinear.py; Krotov and Hopfield 2019, notebook";
         /// learning rate where the phase sets no `local_rate`
         lr: f64 = 0.1, range 0.0 => 100.0, source "BioPyTorch biolinear.py, training_step";
         /// Lebesgue exponent p of the weights' norm

@@ -84,7 +84,7 @@ impl File {
         let value = self.json(key)?;
         Ok(value
             .as_f64()
-            .ok_or_else(|| format!("metadata `{key}` is no number: {value}"))?)
+            .ok_or_else(|| format!("metadata `{key}` is not a number: {value}"))?)
     }
     /// A whole number that is not negative.
     ///

@@ -44,7 +44,7 @@ pub(super) fn text(record: &AttackRecord) -> String {
 }
 
 /// One line for `runs show`.
-pub(in crate::cli) fn summary(row: &Row) -> String {
+pub(crate) fn summary(row: &Row) -> String {
     let gradient = match row.attack.gradient {
         Some(Gradient::Rule) => ", the rules' gradient",
         _ => "",

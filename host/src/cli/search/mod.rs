@@ -8,6 +8,7 @@ mod evaluate;
 mod finals;
 mod report;
 mod spent;
+mod supernet;
 mod task;
 
 use std::path::PathBuf;
@@ -24,7 +25,7 @@ use crate::run::search_folder::SearchRecord;
 use crate::run::{ReporterOptions, SearchFolder, StopFlag};
 use crate::search::evaluate::Table;
 use crate::search::plan::EvaluatorPlan;
-use crate::search::strategy::{Scene, Strategy};
+use crate::search::strategy::{Derived, Scene, Strategy};
 use crate::text::print;
 use crate::{Error, ExitCode, Result};
 use check::check;
@@ -79,10 +80,18 @@ pub(super) fn run(args: &SearchArgs, open: Open) -> Result<ExitCode> {
         goals: config.plan.objectives.clone(),
         seed: config.seed,
     };
-    let strategy = config.plan.strategy.strategy(scene.clone())?;
+    // A supernet is trained first; what it derives is evaluated alone.
+    let strategy = match config.plan.supernet {
+        None => Some(config.plan.strategy.strategy(scene.clone())?),
+        Some(_) => None,
+    };
+    let requests = strategy.as_ref().map_or(1, |s| s.requests());
     let (pattern, table) = match &config.plan.evaluator {
         EvaluatorPlan::Training => (Some(check(&config, &*host)?), None),
-        EvaluatorPlan::Table { file } => (None, Some(Table::read(file, &scene.goals)?)),
+        EvaluatorPlan::Table { file } => {
+            let table = Table::read(std::path::Path::new(file), &scene.goals)?;
+            (None, Some(table))
+        }
     };
     let text = to_toml(&config.shown(pattern.as_ref()), false);
     if args.dry_run {
@@ -93,7 +102,7 @@ pub(super) fn run(args: &SearchArgs, open: Open) -> Result<ExitCode> {
             config.space.name,
             config.space.candidates.len(),
             config.space.size_log10(),
-            strategy.requests()
+            requests
         );
         return Ok(ExitCode::Done);
     }
@@ -111,7 +120,7 @@ pub(super) fn run(args: &SearchArgs, open: Open) -> Result<ExitCode> {
         .map(ToString::to_string)
         .collect();
     record.size_log10 = scene.space.size_log10();
-    record.requests = strategy.requests();
+    record.requests = requests;
     record.plugins = host.plugins().iter().map(Into::into).collect();
     let overrides = args.config.overrides();
     let mut folder = SearchFolder::enter(&root, record, &text, &overrides, args.resume)?;
@@ -138,7 +147,7 @@ pub(super) fn run(args: &SearchArgs, open: Open) -> Result<ExitCode> {
         scene,
         command: args.config.training_command(),
     };
-    match search.whole(&mut folder, &*strategy) {
+    match search.whole(&mut folder, strategy.as_deref()) {
         Ok(text) => {
             folder.record_state("finished", None)?;
             print(&text)?;
@@ -159,7 +168,19 @@ pub(super) fn run(args: &SearchArgs, open: Open) -> Result<ExitCode> {
 
 impl Search<'_> {
     /// Searches, writes down what was found, trains what is to be compared; the last screen.
-    fn whole(&self, folder: &mut SearchFolder, strategy: &dyn Strategy) -> Result<String> {
+    fn whole(&self, folder: &mut SearchFolder, sampled: Option<&dyn Strategy>) -> Result<String> {
+        let derived;
+        let strategy = match (sampled, &self.config.plan.supernet) {
+            (Some(sampled), _) => sampled,
+            (None, Some(supernet)) => {
+                let relaxed = self.config.plan.strategy.relaxed(supernet);
+                let relaxed = relaxed.ok_or_else(|| Error::internal("a supernet for nothing"))?;
+                let genotype = self.supernet(folder, (&relaxed, supernet))?;
+                derived = Derived::new("the derived genotype", genotype);
+                &derived
+            }
+            (None, None) => return Err(Error::internal("a search without a strategy")),
+        };
         self.note(&format!(
             "search folder {}: {} of {} evaluations in space `{}` of {} candidates",
             folder.path().display(),

@@ -179,6 +179,7 @@ fn origin(origin: &Origin) -> String {
         Origin::Drawn => "drawn".to_owned(),
         Origin::Child(parent) => format!("child of {parent}"),
         Origin::Kept(from) => format!("kept from {from}"),
+        Origin::Derived => "derived".to_owned(),
     }
 }
 

@@ -10,6 +10,7 @@ use crate::run::{SearchFolder, StopFlag, atomic};
 use crate::search::Genotype;
 use crate::search::evaluate::Table;
 use crate::search::strategy::{Answer, Scene};
+use crate::train::Steps;
 use crate::{Error, ExitCode, Result};
 
 /// A checked search and where it takes place.
@@ -59,19 +60,36 @@ impl Search<'_> {
     /// [`ExitCode::Stopped`] on request; those of the training, but for divergence.
     pub(super) fn train(
         &self,
-        mut resolved: Resolved,
+        resolved: Resolved,
         genotype: &Genotype,
         folder: &Path,
         root: &Path,
+    ) -> Result<()> {
+        std::fs::create_dir_all(folder).map_err(|e| Error::storage_io(folder, &e))?;
+        // Beside the run's configuration, in which it is written out as blocks.
+        let text = genotype.to_json_text();
+        atomic::write(&folder.join("genotype.json"), text.as_bytes())?;
+        match self.run_one(resolved, folder, root, None) {
+            Err(e) if e.code == ExitCode::Diverged => Ok(()),
+            done => done,
+        }
+    }
+
+    /// Carries out `resolved` in `folder` of the search in `root`, or goes on with it.
+    ///
+    /// # Errors
+    /// [`ExitCode::Stopped`] on request; those of the training.
+    pub(super) fn run_one(
+        &self,
+        mut resolved: Resolved,
+        folder: &Path,
+        root: &Path,
+        steps: Option<Rc<dyn Steps>>,
     ) -> Result<()> {
         let name = resolved.plan.name.clone();
         let mut warnings = Warnings::default();
         before_training(&resolved.plan, &*self.host, &mut warnings)?;
         warnings.iter().for_each(|text| resolved.warnings.add(text));
-        std::fs::create_dir_all(folder).map_err(|e| Error::storage_io(folder, &e))?;
-        // Beside the run's configuration, in which it is written out as blocks.
-        let text = genotype.to_json_text();
-        atomic::write(&folder.join("genotype.json"), text.as_bytes())?;
         let ready = Ready {
             resolved,
             host: Rc::clone(&self.host),
@@ -79,7 +97,7 @@ impl Search<'_> {
             root: PathBuf::from(folder),
             again: PathBuf::from(root),
             fresh: false,
-            steps: None,
+            steps,
         };
         let planned = Planned {
             name: name.clone(),
@@ -95,7 +113,6 @@ impl Search<'_> {
                     root.display()
                 ),
             )),
-            Err(e) if e.code == ExitCode::Diverged => Ok(()),
             Err(e) => Err(e.within(format!("`{name}`"))),
         }
     }

@@ -182,6 +182,7 @@ fn search<'a>(part: &str, steps: &[&'a str]) -> Option<(&'static str, &'a str)> 
         ("space", ["params", ..]) => Some(("search.space", "params")),
         ("space", [key]) => Some(("search.space", key)),
         ("strategy", [key]) => Some(("search.strategy", key)),
+        ("supernet", [key]) => Some(("search.supernet", key)),
         ("bounds", [key]) => Some(("search.bounds", key)),
         ("evaluator", [key]) => Some(("search.evaluator", key)),
         ("final", [key]) => Some(("search.final", key)),

@@ -190,6 +190,7 @@ const SEARCHED: &[Reader] = &[
     always("objectives", SEARCH),
     always("bounds", SEARCH),
     always("evaluator", SEARCH),
+    always("supernet", "strategies that train one; refused with others"),
     always("final", "the end of a search"),
 ];
 
@@ -211,6 +212,33 @@ const STRATEGY: &[Reader] = &[
     always("sample", SEARCH),
     always("genotypes", SEARCH),
     always("keep", SEARCH),
+    always("second_order", SEARCH),
+    always("sigmoid", SEARCH),
+    always("warmup_epochs", SEARCH),
+    always("perturbation", SEARCH),
+    always("stop_on_skips", SEARCH),
+    always("hot", SEARCH),
+    always("cold", SEARCH),
+];
+
+const SUPERNET: &[Reader] = &[
+    always("channels", SEARCH),
+    always("cells", SEARCH),
+    always("epochs", SEARCH),
+    always("batch", SEARCH),
+    always("weights", SEARCH),
+    always("architecture", SEARCH),
+    always("lr", SEARCH),
+    always("lr_floor", SEARCH),
+    always("momentum", SEARCH),
+    always("weight_decay", SEARCH),
+    always("clip", SEARCH),
+    always("architecture_lr", SEARCH),
+    always("architecture_decay", SEARCH),
+    always("partial", SEARCH),
+    always("edge_weights", SEARCH),
+    always("max_skips", SEARCH),
+    always("recompute", SEARCH),
 ];
 
 const BOUNDS: &[Reader] = &[
@@ -544,6 +572,7 @@ pub const PLACES: &[Place] = &[
     place("search", SEARCHED),
     place("search.space", SPACE),
     place("search.strategy", STRATEGY),
+    place("search.supernet", SUPERNET),
     place("search.bounds", BOUNDS),
     place("search.evaluator", EVALUATOR),
     place("search.final", FINAL),

@@ -374,7 +374,7 @@ pub(super) fn warm_up_without_end(scene: &Scene<'_>) -> Why {
     let (None, Some(phase)) = (&why, scene.phase) else {
         return Ok(why);
     };
-    match phase.warmup {
+    match phase.warmup() {
         Some(Warmup::Epochs(of)) => because(
             phase.epochs > 0 && of > phase.epochs,
             format!(
@@ -406,7 +406,7 @@ pub(super) fn steps_beyond(scene: &Scene<'_>) -> Why {
     }))
 }
 
-/// Limits of kept features where no features are kept.
+/// Limits of cached features where no features are cached.
 pub(super) fn nothing_kept(scene: &Scene<'_>) -> Why {
     let Some(phase) = scene.phase else {
         return Ok(None);

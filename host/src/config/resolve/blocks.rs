@@ -2,18 +2,17 @@
 
 use config::Value;
 
-use super::changes::{read_drop_path, read_transform};
-use super::tagged;
 use crate::config::check;
 use crate::config::context::{Credit, PlanContext, RuleSchema};
 use crate::config::numbers;
 use crate::config::section::{Section, join};
-use crate::config::settings::{BLOCK, EDGE, NODE, NORM, POOL, RESIDUAL, SIDE};
+use crate::config::settings::{BLOCK, EDGE, NODE, POOL, RESIDUAL, SIDE};
 use crate::config::shown::Shown;
 use crate::config::value::{self, DEFAULT, Table};
+use crate::plan::define::Field;
 use crate::plan::{
-    BlockPlan, EdgePlan, GraphPlan, LayerPlan, MapPlan, NodePlan, NormPlan, ParamValue, PoolPlan,
-    ResidualPlan, SidePlan,
+    BlockPlan, EdgePlan, GraphPlan, LayerPlan, MapPlan, NodePlan, ParamValue, PoolPlan,
+    ResidualPlan, SidePlan, TransformPlan,
 };
 use crate::{Error, Result};
 
@@ -61,21 +60,14 @@ fn block(path: &str, table: Table, context: &dyn PlanContext) -> Result<(BlockPl
     let divide_by_max = s.flag("divide_by_max")?;
     let unit_length = s.flag("unit_length")?;
     let dropout = s.number("dropout")?;
-    let norm = read_norm(&mut s, "norm")?;
-    let norm_inner = read_norm(&mut s, "norm_inner")?;
-    let activation = match s.table("activation")? {
-        None => None,
-        Some(table) => {
-            let (plan, shown) = tagged::activation(&s.at("activation"), table)?;
-            s.show_table("activation", shown);
-            Some(plan)
-        }
-    };
-    let norm_after = read_norm(&mut s, "norm_after")?;
+    let norm = Field::read(&mut s, "norm")?;
+    let norm_inner = Field::read(&mut s, "norm_inner")?;
+    let activation = Field::read(&mut s, "activation")?;
+    let norm_after = Field::read(&mut s, "norm_after")?;
     let pool = read_pool(&mut s)?;
     let residual = read_residual(&mut s, context)?;
     let graph = read_graph(&mut s, context)?;
-    let transform = read_transform(&mut s)?;
+    let transform: Option<TransformPlan> = Field::read(&mut s, "transform")?;
     let side = read_side(&mut s, context)?;
     // Shown only where it is set: it changes no result.
     let recompute = s.opt_flag("recompute")?.unwrap_or(false);
@@ -258,7 +250,7 @@ fn rule(s: &mut Section, context: &dyn PlanContext) -> Result<(String, Params, R
     let missing = s.missing("rule");
     let path = s.at("rule");
     let mut table = s.table("rule")?.ok_or(missing)?;
-    let from = tagged::first_origin(&table);
+    let from = first_origin(&table);
     let Some(name) = table.remove("name") else {
         return Err(
             Error::usage(format!("`{path}.name` is missing (from {from})"))
@@ -304,22 +296,6 @@ pub(super) fn hyperparameters(
         params.insert(key, param);
     }
     Ok((params, shown))
-}
-
-/// The normalisation at `key`.
-fn read_norm(s: &mut Section, key: &str) -> Result<Option<NormPlan>> {
-    let Some(table) = s.table(key)? else {
-        return Ok(None);
-    };
-    let mut n = Section::open(&s.at(key), table, NORM)?;
-    let plan = NormPlan {
-        kind: n.choice("kind")?,
-        affine: n.flag("affine")?,
-        eps: n.number("eps")?,
-        momentum: n.number("momentum")?,
-    };
-    s.show_table(key, n.close());
-    Ok(Some(plan))
 }
 
 fn read_pool(s: &mut Section) -> Result<Option<PoolPlan>> {
@@ -413,7 +389,7 @@ fn read_edges(n: &mut Section, context: &dyn PlanContext) -> Result<Vec<EdgePlan
         let mut e = Section::open(&join(&list, &i.to_string()), table, EDGE)?;
         let source = e.text("source")?;
         let blocks = blocks(&mut e, context)?;
-        let drop_path = read_drop_path(&mut e)?;
+        let drop_path = Field::read(&mut e, "drop_path")?;
         edges.push(EdgePlan {
             drop_path,
             ..EdgePlan::new(source, blocks)
@@ -422,4 +398,14 @@ fn read_edges(n: &mut Section, context: &dyn PlanContext) -> Result<Vec<EdgePlan
     }
     n.show_tables("from", shown);
     Ok(edges)
+}
+
+/// Where the first value of `table` was set.
+fn first_origin(table: &Table) -> String {
+    let mut origins: Vec<String> = table.values().map(value::origin).collect();
+    origins.sort();
+    origins
+        .into_iter()
+        .next()
+        .unwrap_or_else(|| value::DEFAULT.to_owned())
 }

@@ -3,14 +3,12 @@
 //! from block to block, phases.
 
 mod blocks;
-mod changes;
 mod data;
 pub(super) mod expand;
 mod init;
 mod network;
 mod phases;
 mod search;
-mod tagged;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -21,12 +19,13 @@ use super::context::PlanContext;
 use super::plan::{OutputPlan, RunPlan};
 use super::readers::{self, Given};
 use super::section::Section;
-use super::settings::{OUTPUT, TOP};
+use super::settings::TOP;
 use super::shown::{self, Row, Shown};
 use super::value::{self, Table, make};
 use super::{Warnings, check, layers};
 use crate::data::DataPlan;
 use crate::plan::BlockPlan;
+use crate::plan::define::Described;
 use crate::search::Genotype;
 use crate::{Error, Result};
 pub(super) use search::{Read as SearchRead, names_genotype, read as read_search};
@@ -421,15 +420,8 @@ pub(super) fn top(table: &Table) -> Result<Top> {
 
 fn output(top: &mut Section) -> Result<OutputPlan> {
     let table = top.table("output")?.unwrap_or_default();
-    let mut s = Section::open("output", table, OUTPUT)?;
-    let plan = OutputPlan {
-        runs: s.text("runs")?.into(),
-        checkpoint_seconds: s.whole("checkpoint_seconds")?,
-        log_every: s.whole("log_every")?,
-        tensorboard: s.flag("tensorboard")?,
-        best: s.opt_text("best")?,
-        alignment_every: s.whole("alignment_every")?,
-    };
+    let mut s = Section::open("output", table, OutputPlan::SETTINGS)?;
+    let plan = OutputPlan::read_all(&mut s)?;
     top.show_table("output", s.close());
     Ok(plan)
 }

@@ -4,16 +4,15 @@ use config::Value;
 
 use crate::config::check;
 use crate::config::section::Section;
-use crate::config::settings::CELLS;
 use crate::config::shown::Shown;
 use crate::config::value::{self, Table, make};
+use crate::plan::define::Described;
 use crate::plan::{
-    ActivationPlan, BlockPlan, DropPathPlan, EdgePlan, Join, LayerPlan, MapPlan, NodePlan,
-    NormPlan, PoolKind, PoolPlan, TransformPlan,
+    ActivationPlan, BlockPlan, EdgePlan, Join, LayerPlan, MapPlan, NodePlan, NormPlan, PoolKind,
+    PoolPlan, TransformPlan,
 };
 use crate::search::Genotype;
-use crate::search::network::{self, Size, Stem};
-use crate::search::space::RuleScope;
+use crate::search::network::{self, CellsPlan, Size};
 use crate::{Error, Result};
 
 /// `table` with the blocks that its `network` stands for in place of it; whether it had one.
@@ -41,7 +40,7 @@ pub(super) fn with_cells(mut table: Table, genotype: Option<&Genotype>) -> Resul
                 .hint("write `network = { genotype = \"DARTS_V2\" }`"));
         }
     };
-    let mut s = Section::open("network", own, CELLS)?;
+    let mut s = Section::open("network", own, CellsPlan::SETTINGS)?;
     let from = match s.has("genotype") {
         true => s.origin("genotype"),
         false => from,
@@ -53,16 +52,19 @@ pub(super) fn with_cells(mut table: Table, genotype: Option<&Genotype>) -> Resul
         ))
         .hint("leave one of them out"));
     }
-    let (genotype, named) = match genotype {
-        Some(genotype) => (genotype.clone(), genotype.hash()[..8].to_owned()),
+    let (genotype, named, size) = match genotype {
+        Some(genotype) => {
+            let size = CellsPlan::read_size(&mut s)?;
+            (genotype.clone(), genotype.hash()[..8].to_owned(), size)
+        }
         None => {
-            let named = s.text("genotype")?;
-            let genotype = Genotype::open(&named)
+            let cells = CellsPlan::read_all(&mut s)?;
+            let genotype = Genotype::open(&cells.genotype)
                 .map_err(|e| e.within(format!("`network.genotype` (from {from})")))?;
-            (genotype, named)
+            let size = cells.size();
+            (genotype, cells.genotype, size)
         }
     };
-    let size = size(&mut s)?;
     let blocks = network::blocks(&genotype, &size).map_err(|e| e.within("`network`"))?;
     let origin = format!("genotype `{named}`");
     let list: Vec<Value> = blocks.iter().map(|b| written(b, &origin)).collect();
@@ -86,7 +88,7 @@ pub(super) fn size_alone(given: Option<Value>) -> Result<(Size, Vec<(String, Sho
                 .hint("write `network = { channels = 16, cells = 8 }`"));
         }
     };
-    let mut s = Section::open("network", own, CELLS)?;
+    let mut s = Section::open("network", own, CellsPlan::SETTINGS)?;
     if s.has("genotype") {
         let from = s.origin("genotype");
         return Err(Error::usage(format!(
@@ -94,32 +96,8 @@ pub(super) fn size_alone(given: Option<Value>) -> Result<(Size, Vec<(String, Sho
         ))
         .hint("leave it out, or train it with `biorule train`"));
     }
-    let size = size(&mut s)?;
+    let size = CellsPlan::read_size(&mut s)?;
     Ok((size, s.close()))
-}
-
-/// The size that the settings of `s` say.
-fn size(s: &mut Section) -> Result<Size> {
-    let stem: Stem = s.choice("stem")?;
-    let word: String = s.choice("rule_scope")?;
-    let scope = RuleScope::of_word(&word);
-    Ok(Size {
-        channels: s.whole("channels")? as usize,
-        cells: s.whole("cells")? as usize,
-        stem,
-        scope: scope.ok_or_else(|| Error::internal("a rule scope without a meaning"))?,
-        elsewhere: s.opt_text("rule")?,
-        auxiliary: Some(s.number("auxiliary")?).filter(|w| *w > 0.0),
-        drop_path: drop_path(s)?,
-    })
-}
-
-fn drop_path(s: &mut Section) -> Result<Option<DropPathPlan>> {
-    let plan = DropPathPlan {
-        p: s.number("drop_path")?,
-        ramp: s.flag("drop_path_ramp")?,
-    };
-    Ok(Some(plan).filter(|plan| plan.p > 0.0))
 }
 
 /// Entries of a table, all from `from`.

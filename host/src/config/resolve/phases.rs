@@ -4,14 +4,11 @@ use std::collections::BTreeMap;
 
 use config::{Value, ValueKind};
 
-use super::tagged;
 use crate::config::section::{Section, join};
-use crate::config::settings::{CACHE_PLAN, GROUP, PHASE, STOP_RULE};
 use crate::config::shown::Shown;
 use crate::config::value::{self, DEFAULT, Table};
-use crate::plan::{
-    CachePlan, ClassWeights, GradientClip, GroupPlan, PhasePlan, StopPlan, TensorRole, Warmup,
-};
+use crate::plan::define::Described;
+use crate::plan::{GroupPlan, PhasePlan};
 use crate::{Error, Result};
 
 /// Settings of a data set that hold for every phase on it that says nothing else.
@@ -83,37 +80,24 @@ pub(super) fn phases(
     Ok(plans)
 }
 
-type ShownTable = Vec<(String, Shown)>;
-
-fn phase(path: &str, table: Table) -> Result<(PhasePlan, ShownTable)> {
-    let mut s = Section::open(path, table, PHASE)?;
-    let plan = PhasePlan {
-        name: s.text("name")?,
-        blocks: s.texts("blocks")?,
-        drive: s.choice("drive")?,
-        data: s.text("data")?,
-        epochs: s.whole("epochs")?,
-        batch: s.whole("batch")? as usize,
-        shuffle: s.flag("shuffle")?,
-        drop_last: s.flag("drop_last")?,
-        augment: s.flag("augment")?,
-        evaluate_every: s.whole("evaluate_every")?,
-        loss: s.choice("loss")?,
-        class_weights: class_weights(&mut s)?,
-        label_smoothing: s.number("label_smoothing")?,
-        gradient_clip: match s.number_or("gradient_clip")? {
-            (limit, false) => GradientClip::Value(limit),
-            (norm, true) => GradientClip::Norm { norm },
-        },
-        optimizer: required(&mut s, "optimizer", tagged::optimizer)?,
-        groups: groups(&mut s)?,
-        schedule: required(&mut s, "schedule", tagged::schedule)?,
-        warmup: warmup(&mut s)?,
-        local_rate: optional(&mut s, "local_rate", tagged::local_rate)?,
-        stop: optional(&mut s, "stop", stop)?,
-        neuron_labels: s.flag("neuron_labels")?,
-        cache: cache(&mut s)?,
-    };
+fn phase(path: &str, table: Table) -> Result<(PhasePlan, Vec<(String, Shown)>)> {
+    let mut s = Section::open(path, table, PhasePlan::SETTINGS)?;
+    let plan = PhasePlan::read_all(&mut s)?;
+    check_groups(path, &plan.groups)?;
+    if plan.warmup_epochs > 0 && plan.warmup_steps > 0 {
+        return Err(Error::usage(format!(
+            "`{path}.warmup_epochs` is {} and `warmup_steps` {}: there is one warm-up",
+            plan.warmup_epochs, plan.warmup_steps
+        ))
+        .hint("set one of them to 0"));
+    }
+    if let Some(stop) = &plan.stop
+        && stop.threshold.is_none()
+        && stop.patience.is_none()
+    {
+        return Err(Error::usage(format!("`{path}.stop` never stops anything"))
+            .hint("set `threshold`, `patience` or both"));
+    }
     if plan.epochs == 0 && plan.stop.is_none() {
         return Err(
             Error::usage(format!("`{path}.epochs` is 0 and nothing stops the phase"))
@@ -123,119 +107,15 @@ fn phase(path: &str, table: Table) -> Result<(PhasePlan, ShownTable)> {
     Ok((plan, s.close()))
 }
 
-/// Reads the table at `key` with `read`, keeping it to be shown.
-fn optional<T>(
-    s: &mut Section,
-    key: &str,
-    read: impl Fn(&str, Table) -> Result<(T, ShownTable)>,
-) -> Result<Option<T>> {
-    let Some(table) = s.table(key)? else {
-        return Ok(None);
-    };
-    let (plan, shown) = read(&s.at(key), table)?;
-    s.show_table(key, shown);
-    Ok(Some(plan))
-}
-
-fn required<T>(
-    s: &mut Section,
-    key: &str,
-    read: impl Fn(&str, Table) -> Result<(T, ShownTable)>,
-) -> Result<T> {
-    let missing = s.missing(key);
-    optional(s, key, read)?.ok_or(missing)
-}
-
-fn stop(path: &str, table: Table) -> Result<(StopPlan, ShownTable)> {
-    let mut s = Section::open(path, table, STOP_RULE)?;
-    let plan = StopPlan {
-        metric: s.text("metric")?,
-        threshold: s.opt_number("threshold")?,
-        patience: s.opt_number("patience")?,
-        mode: s.opt_choice("mode")?,
-        min_delta: s.opt_number("min_delta")?,
-    };
-    if plan.threshold.is_none() && plan.patience.is_none() {
-        return Err(Error::usage(format!("`{path}` never stops anything"))
-            .hint("set `threshold`, `patience` or both"));
-    }
-    Ok((plan, s.close()))
-}
-
-fn warmup(s: &mut Section) -> Result<Option<Warmup>> {
-    match (s.whole("warmup_epochs")?, s.whole("warmup_steps")?) {
-        (0, 0) => Ok(None),
-        (epochs, 0) => Ok(Some(Warmup::Epochs(epochs))),
-        (0, steps) => Ok(Some(Warmup::Steps(steps))),
-        (epochs, steps) => Err(Error::usage(format!(
-            "`{}` is {epochs} and `warmup_steps` {steps}: there is one warm-up",
-            s.at("warmup_epochs")
+fn check_groups(path: &str, groups: &[GroupPlan]) -> Result<()> {
+    let of_any = |group: &GroupPlan| group.prefixes.is_empty() && group.roles.is_empty();
+    match groups.iter().position(of_any) {
+        None => Ok(()),
+        Some(i) => Err(Error::usage(format!(
+            "`{path}.groups.{i}` says of no tensor that it has it"
         ))
-        .hint("set one of them to 0")),
+        .hint(
+            "set `prefixes`, such as [\"blocks.head.\"], or `roles`, such as [\"bias\", \"norm\"]",
+        )),
     }
-}
-
-fn groups(s: &mut Section) -> Result<Vec<GroupPlan>> {
-    if !s.has("groups") {
-        return Ok(Vec::new());
-    }
-    let list = s.at("groups");
-    let (mut plans, mut shown) = (Vec::new(), Vec::new());
-    for (i, table) in s.tables("groups")?.into_iter().enumerate() {
-        let path = join(&list, &i.to_string());
-        let mut g = Section::open(&path, table, GROUP)?;
-        let plan = GroupPlan {
-            prefixes: g.texts("prefixes")?,
-            roles: roles(&mut g, &path)?,
-            optimizer: required(&mut g, "optimizer", tagged::optimizer)?,
-        };
-        if plan.prefixes.is_empty() && plan.roles.is_empty() {
-            return Err(Error::usage(format!("`{path}` says of no tensor that it has it"))
-                .hint("set `prefixes`, such as [\"blocks.head.\"], or `roles`, such as [\"bias\", \"norm\"]"));
-        }
-        plans.push(plan);
-        shown.push(g.close());
-    }
-    s.show_tables("groups", shown);
-    Ok(plans)
-}
-
-const ROLES: [(&str, TensorRole); 4] = [
-    ("weight", TensorRole::Weight),
-    ("bias", TensorRole::Bias),
-    ("norm", TensorRole::Norm),
-    ("feedback", TensorRole::Feedback),
-];
-
-fn roles(s: &mut Section, path: &str) -> Result<Vec<TensorRole>> {
-    let from = s.origin("roles");
-    let role = |word: &String| {
-        let found = ROLES.iter().find(|(name, _)| name == word);
-        found.map(|(_, role)| *role).ok_or_else(|| {
-            let names = ROLES.map(|(name, _)| name);
-            Error::usage(format!("`{path}.roles` has `{word}` (from {from})"))
-                .hint(format!("one of `{}`", names.join("`, `")))
-        })
-    };
-    s.texts("roles")?.iter().map(role).collect()
-}
-
-fn class_weights(s: &mut Section) -> Result<Option<ClassWeights>> {
-    let weights = s.opt_word_or_numbers("class_weights")?;
-    Ok(weights.map(|weights| match weights {
-        none if none.is_empty() => ClassWeights::Balanced,
-        given => ClassWeights::Given(given),
-    }))
-}
-
-fn cache(s: &mut Section) -> Result<CachePlan> {
-    required(s, "cache", |path, table| {
-        let mut c = Section::open(path, table, CACHE_PLAN)?;
-        let plan = CachePlan {
-            enabled: c.flag("enabled")?,
-            memory_limit: c.whole("memory_limit")?,
-            store: c.choice("store")?,
-        };
-        Ok((plan, c.close()))
-    })
 }

@@ -2,14 +2,17 @@
 
 use config::{Value, ValueKind};
 
-use super::{blocks, network, tagged};
+use super::{blocks, network};
 use crate::config::context::PlanContext;
 use crate::config::section::Section;
 use crate::config::settings::{SEARCH, SEARCH_BOUNDS, SEARCH_FINAL, SEARCH_SPACE};
 use crate::config::shown::Shown;
 use crate::config::value::{self, Table};
+use crate::plan::define::{Described as _, Field as _};
 use crate::search::pareto::{Goal, Objective};
-use crate::search::plan::{EvaluatorPlan, FinalPlan, SearchPlan, SpacePlan};
+use crate::search::plan::{
+    EvaluatorPlan, FinalPlan, SearchPlan, SpacePlan, StrategyPlan, SupernetPlan,
+};
 use crate::search::space::{Hyperparameters, Skeleton};
 use crate::search::{Size, Space};
 use crate::{Error, Result};
@@ -73,13 +76,10 @@ fn section(given: Value) -> Result<Section> {
 pub fn read(given: Value, size: Option<Value>, context: &dyn PlanContext) -> Result<Read> {
     let mut s = section(given)?;
     let (space_plan, space) = space(&mut s, context)?;
-    let strategy = s.table("strategy")?.unwrap_or_default();
-    let (strategy, own) = tagged::strategy(&s.at("strategy"), strategy)?;
-    s.show_table("strategy", own);
-    let evaluator = s.table("evaluator")?.unwrap_or_default();
-    let (evaluator, own) = tagged::evaluator(&s.at("evaluator"), evaluator)?;
-    s.show_table("evaluator", own);
+    let strategy = StrategyPlan::read(&mut s, "strategy")?;
+    let evaluator = EvaluatorPlan::read(&mut s, "evaluator")?;
     let goals = goals(&mut s, &evaluator)?;
+    let supernet = supernet(&mut s, &strategy, &evaluator)?;
     let final_training = final_training(&mut s, &evaluator)?;
     let (size, size_shown) = network::size_alone(size)?;
     let mut shown = Vec::new();
@@ -96,6 +96,7 @@ pub fn read(given: Value, size: Option<Value>, context: &dyn PlanContext) -> Res
             strategy,
             objectives: goals,
             evaluator,
+            supernet,
             final_training,
         },
         space,
@@ -239,6 +240,42 @@ fn goals(s: &mut Section, evaluator: &EvaluatorPlan) -> Result<Vec<Goal>> {
         .hint("leave it out; `biorule attack` measures a network that was trained"));
     }
     Ok(goals)
+}
+
+/// The supernet of a strategy that trains one.
+fn supernet(
+    s: &mut Section,
+    strategy: &StrategyPlan,
+    evaluator: &EvaluatorPlan,
+) -> Result<Option<SupernetPlan>> {
+    let (place, from) = (s.at("supernet"), s.origin("supernet"));
+    let given = s.table("supernet")?;
+    if !strategy.trains_supernet() {
+        return match given {
+            None => Ok(None),
+            Some(_) => Err(Error::usage(format!(
+                "`{place}` (from {from}) has no effect: the strategy trains no supernet"
+            ))
+            .hint("leave it out, or take `strategy = \"darts\"` or `\"gdas\"`")),
+        };
+    }
+    if *evaluator != EvaluatorPlan::Training {
+        return Err(
+            Error::usage("a strategy that trains a supernet reads no table")
+                .hint("leave `search.evaluator` out, or take another strategy"),
+        );
+    }
+    let mut own = Section::open(&place, given.unwrap_or_default(), SupernetPlan::SETTINGS)?;
+    let plan = SupernetPlan::read_all(&mut own)?;
+    if plan.weights == plan.architecture {
+        return Err(Error::usage(format!(
+            "`{place}.weights` and `{place}.architecture` are both `{}`: the architecture would learn from the samples that the weights fit",
+            plan.weights
+        ))
+        .hint("write `data.parts = { weights = \":50%\", architecture = \"50%:\" }`"));
+    }
+    s.show_table("supernet", own.close());
+    Ok(Some(plan))
 }
 
 fn final_training(s: &mut Section, evaluator: &EvaluatorPlan) -> Result<Option<FinalPlan>> {

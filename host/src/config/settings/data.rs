@@ -1,9 +1,11 @@
 //! Settings of data sets, for the reference page. Their type, defaults and
 //! checks are those of [`crate::data::DataPlan`]; a test compares the two.
 
-use super::setting::{Kind, SectionDoc, Setting};
+use super::{Kind, SectionDoc, Setting};
 use crate::data::own;
 use crate::data::registry as data;
+use crate::plan::define::Field;
+use crate::plan::{Padding, PartsOrder, ResizeMethod, Scaling};
 
 /// The settings of `data` and of each entry of `extra_data`.
 pub const DATA_SET: &[Setting] = &[
@@ -35,7 +37,7 @@ pub const DATA_SET: &[Setting] = &[
     .source("ranges as in TensorFlow Datasets"),
     Setting::new(
         "parts_order",
-        Kind::Choice(&["random", "stored"]),
+        PartsOrder::KIND,
         "\"random\"",
         "what `parts` are ranges of: samples in an order drawn under `split_seed`, or as the set stores them (DARTS's halves of CIFAR-10)",
     ),
@@ -71,7 +73,7 @@ pub const DATA_SET: &[Setting] = &[
     ),
     Setting::new(
         "normalize",
-        Kind::Choice(&["unit", "standard", "raw"]),
+        Scaling::KIND,
         "\"unit\"",
         "values to [0, 1]; that and then to mean 0 and deviation 1 of each channel; or as stored",
     ),
@@ -102,7 +104,7 @@ pub const DATA_SET: &[Setting] = &[
     ),
     Setting::new(
         "resize_method",
-        Kind::Choice(&["bilinear", "nearest", "pad"]),
+        ResizeMethod::KIND,
         "\"bilinear\"",
         "how: weighted by distance, the nearest pixel, or zeros around the picture",
     ),
@@ -162,7 +164,7 @@ pub const AUGMENT: &[Setting] = &[
     .unit("pixels"),
     Setting::new(
         "padding",
-        Kind::Choice(&["zero", "reflect"]),
+        Padding::KIND,
         "\"zero\"",
         "what the padding holds",
     ),

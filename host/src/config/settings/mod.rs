@@ -5,14 +5,16 @@
 mod data;
 mod network;
 mod search;
-mod setting;
 mod training;
 
+pub use crate::plan::setting::{Kind, SectionDoc, Setting, base};
 pub use data::*;
 pub use network::*;
 pub use search::*;
-pub use setting::*;
 pub use training::*;
+
+use crate::plan::define::{Described, Field};
+use crate::plan::{OutputPlan, Precision};
 
 /// The settings at the top of a configuration.
 pub const TOP: &[Setting] = &[
@@ -43,7 +45,7 @@ pub const TOP: &[Setting] = &[
     ),
     Setting::new(
         "dtype",
-        Kind::Choice(&["f32", "f64"]),
+        Precision::KIND,
         "\"f32\"",
         "arithmetic of weights and activations",
     ),
@@ -57,7 +59,7 @@ pub const TOP: &[Setting] = &[
         "gpu_memory_share",
         Kind::Number,
         "0.5",
-        "share of the GPU's free memory for data sets and kept features; what does not fit there stays in the machine's memory. Changes no result",
+        "share of the GPU's free memory for data sets and cached features; what does not fit there stays in the machine's memory. Changes no result",
     )
     .range(0.0, 1.0),
     Setting::new(
@@ -147,44 +149,6 @@ pub const TOP: &[Setting] = &[
     ),
 ];
 
-/// The settings of `output`.
-pub const OUTPUT: &[Setting] = &[
-    Setting::new("runs", Kind::Text, "\"runs\"", "parent of run folders"),
-    Setting::new(
-        "checkpoint_seconds",
-        Kind::Whole,
-        "300",
-        "checkpoint at least this often inside an epoch (always at its end); 0 only at epoch ends",
-    )
-    .unit("s"),
-    Setting::new(
-        "log_every",
-        Kind::Whole,
-        "100",
-        "scalars of rules every so many steps; 0 only at epoch ends",
-    )
-    .unit("steps"),
-    Setting::new(
-        "tensorboard",
-        Kind::Flag,
-        "true",
-        "write TensorBoard event files",
-    ),
-    Setting::new(
-        "best",
-        Kind::Text,
-        "",
-        "metric of an epoch that decides which checkpoint is `best.safetensors`, such as `validation/loss` or `validation/balanced_accuracy`; absent: the accuracy on what is evaluated between epochs, or for regression the loss",
-    ),
-    Setting::new(
-        "alignment_every",
-        Kind::Whole,
-        "0",
-        "angle to the true gradient on a held-out batch every so many epochs; 0 never",
-    )
-    .unit("epochs"),
-];
-
 /// Every section, in the order of the reference page.
 #[must_use]
 pub fn sections() -> Vec<SectionDoc> {
@@ -200,7 +164,7 @@ pub fn sections() -> Vec<SectionDoc> {
     all.push(SectionDoc {
         place: "output",
         doc: "What is written, and how often. None of it changes results, so a resumed run may differ here.",
-        settings: OUTPUT,
+        settings: OutputPlan::SETTINGS,
     });
     all
 }

@@ -1,6 +1,10 @@
 //! Settings of blocks: the network.
 
-use super::setting::{Kind, SectionDoc, Setting};
+use super::{Kind, SectionDoc, Setting};
+use crate::plan::define::{Described, Field, Tagged};
+use crate::plan::{
+    ActivationPlan, DropPathPlan, Join, NormPlan, PoolKind, Shortcut, TransformPlan,
+};
 
 /// The settings of one block.
 pub const BLOCK: &[Setting] = &[
@@ -12,7 +16,7 @@ pub const BLOCK: &[Setting] = &[
     ),
     Setting::new(
         "norm",
-        Kind::Table("blocks[].norm"),
+        NormPlan::KIND,
         "",
         "normalisation of the block's input; `\"batch\"` for short",
     ),
@@ -97,19 +101,19 @@ pub const BLOCK: &[Setting] = &[
     ),
     Setting::new(
         "norm_inner",
-        Kind::Table("blocks[].norm"),
+        NormPlan::KIND,
         "",
         "normalisation between layer and activation",
     ),
     Setting::new(
         "activation",
-        Kind::Table("blocks[].activation"),
+        ActivationPlan::KIND,
         "",
         "nonlinearity, such as `\"relu\"` or `\"triangle(0.7)\"`; absent: none",
     ),
     Setting::new(
         "norm_after",
-        Kind::Table("blocks[].norm"),
+        NormPlan::KIND,
         "",
         "normalisation after the activation",
     ),
@@ -121,7 +125,7 @@ pub const BLOCK: &[Setting] = &[
     ),
     Setting::new(
         "transform",
-        Kind::Table("blocks[].transform"),
+        TransformPlan::KIND,
         "",
         "a change of shape in place of a layer: `\"zero\"`, `\"zero 2\"` (every second pixel) or `\"shift 1\"`; absent: none",
     ),
@@ -151,30 +155,11 @@ pub const BLOCK: &[Setting] = &[
     ),
 ];
 
-/// The settings of a normalisation.
-pub const NORM: &[Setting] = &[
-    Setting::new(
-        "kind",
-        Kind::Choice(&["batch"]),
-        "\"batch\"",
-        "batch normalisation",
-    ),
-    Setting::new("affine", Kind::Flag, "false", "learned gain and shift"),
-    Setting::new("eps", Kind::Number, "1e-5", "added to the variance").min(0.0),
-    Setting::new(
-        "momentum",
-        Kind::Number,
-        "0.1",
-        "share of the new batch in the running statistics",
-    )
-    .range(0.0, 1.0),
-];
-
 /// The settings of a pooling.
 pub const POOL: &[Setting] = &[
     Setting::new(
         "kind",
-        Kind::Choice(&["max", "avg"]),
+        PoolKind::KIND,
         "",
         "largest value, or mean",
     ),
@@ -205,7 +190,7 @@ pub const NODE: &[Setting] = &[
     ),
     Setting::new(
         "join",
-        Kind::Choice(&["sum", "concat"]),
+        Join::KIND,
         "\"sum\"",
         "how the edges' values become one: element by element, or along the channels",
     ),
@@ -233,28 +218,10 @@ pub const EDGE: &[Setting] = &[
     ),
     Setting::new(
         "drop_path",
-        Kind::Table("blocks[].graph[].from[].drop_path"),
+        DropPathPlan::KIND,
         "",
         "drops the edge for some samples, in training; a number alone is `p`; absent: never",
     ),
-];
-
-/// The settings of a change of shape.
-pub const TRANSFORM: &[Setting] = &[
-    Setting::new(
-        "kind",
-        Kind::Choice(&["zero", "shift"]),
-        "",
-        "zeros in place of the value, or the map without its first rows and columns",
-    ),
-    Setting::new(
-        "stride",
-        Kind::Whole,
-        "1",
-        "zero: every so many pixels along both axes",
-    )
-    .min(1.0),
-    Setting::new("by", Kind::Whole, "1", "shift: rows and columns left out").min(1.0),
 ];
 
 /// The settings of an auxiliary head.
@@ -275,70 +242,18 @@ pub const SIDE: &[Setting] = &[
     ),
 ];
 
-/// The settings of drop path.
-pub const DROP_PATH: &[Setting] = &[
-    Setting::new(
-        "p",
-        Kind::Number,
-        "",
-        "probability that a sample loses what the edge brings, in training; the others are scaled by 1/(1 − p)",
-    )
-    .range(0.0, 0.999_999)
-    .source("Larsson et al. 2017"),
-    Setting::new(
-        "ramp",
-        Kind::Flag,
-        "true",
-        "the probability grows with the epochs, from 0 to `p`; off: it is `p` from the start",
-    )
-    .source("Liu et al. 2019; BioNAS: off"),
-];
-
 /// The settings of a residual block's inside.
 pub const RESIDUAL: &[Setting] = &[
     Setting::new("blocks", Kind::Tables("blocks[]"), "", "the inner path"),
     Setting::new(
         "shortcut",
-        Kind::Choice(&["identity", "subsample-pad"]),
+        Shortcut::KIND,
         "\"identity\"",
         "how the input joins: unchanged, or every second pixel with zero channels added",
     )
     .source("He et al. 2016, shortcut A"),
 ];
 
-const KIND_ACTIVATION: Setting = Setting::new(
-    "kind",
-    Kind::Choice(&[
-        "triangle", "relu", "repu", "softmax", "exp", "tanh", "sigmoid",
-    ]),
-    "",
-    "which function",
-);
-
-/// Activations without a parameter.
-pub const ACTIVATION_PLAIN: &[Setting] = &[KIND_ACTIVATION];
-/// Activations with an exponent: triangle, repu.
-pub const ACTIVATION_POWER: &[Setting] = &[
-    KIND_ACTIVATION,
-    Setting::new(
-        "power",
-        Kind::Number,
-        "1.0",
-        "exponent of `triangle` (of the part above the mean over channels) and `repu`",
-    )
-    .min(0.0)
-    .source("Journé et al. 2023"),
-];
-/// Activations with a gain: softmax, exp, tanh, sigmoid.
-pub const ACTIVATION_GAIN: &[Setting] = &[
-    KIND_ACTIVATION,
-    Setting::new(
-        "gain",
-        Kind::Number,
-        "1.0",
-        "factor on the input of `softmax`, `exp`, `tanh`, `sigmoid`",
-    ),
-];
 /// A rule: its name; everything else is a hyperparameter of the plugin.
 pub const RULE: &[Setting] = &[Setting::new(
     "name",
@@ -360,17 +275,21 @@ pub(super) fn sections() -> Vec<SectionDoc> {
             "One block. Its steps run in this order, each optional: norm, flatten, divide_by_max, unit_length, dropout, layer, norm_inner, activation, norm_after, pool.",
             BLOCK,
         ),
-        section("blocks[].norm", "Also `norm_inner` and `norm_after`.", NORM),
+        section(
+            "blocks[].norm",
+            "Also `norm_inner` and `norm_after`.",
+            NormPlan::SETTINGS,
+        ),
         section("blocks[].rule", "The learning rule of a layer.", RULE),
         section(
             "blocks[].activation",
             "`triangle(p)` and `repu(p)` take an exponent.",
-            ACTIVATION_POWER,
+            ActivationPlan::settings("triangle"),
         ),
         section(
             "blocks[].activation (gain)",
             "`softmax(g)`, `exp(g)`, `tanh(g)` and `sigmoid(g)` take a gain; `relu` takes nothing.",
-            ACTIVATION_GAIN,
+            ActivationPlan::settings("softmax"),
         ),
         section("blocks[].pool", "Pooling.", POOL),
         section("blocks[].residual", "Inside of a residual block.", RESIDUAL),
@@ -383,9 +302,18 @@ pub(super) fn sections() -> Vec<SectionDoc> {
         section(
             "blocks[].graph[].from[].drop_path",
             "Drop path of an edge.",
-            DROP_PATH,
+            DropPathPlan::SETTINGS,
         ),
-        section("blocks[].transform", "A change of shape.", TRANSFORM),
+        section(
+            "blocks[].transform (zero)",
+            "Zeros in place of the value.",
+            TransformPlan::settings("zero"),
+        ),
+        section(
+            "blocks[].transform (shift)",
+            "The map without its first rows and columns.",
+            TransformPlan::settings("shift"),
+        ),
         section("blocks[].side", "An auxiliary head.", SIDE),
     ]
 }

@@ -1,74 +1,9 @@
 //! Settings of networks made of searched cells, and of the search for them.
 
 use super::{Kind, SectionDoc, Setting};
-
-/// The settings of a network that is made from a genotype.
-pub const CELLS: &[Setting] = &[
-    Setting::new(
-        "genotype",
-        Kind::Text,
-        "",
-        "a genotype's file (JSON, DARTS's text or a string of NAS-Bench-201), the folder of a search, or the name of a published one (`biorule genotype show` lists them); `--genotype` sets it",
-    ),
-    Setting::new(
-        "channels",
-        Kind::Whole,
-        "36",
-        "channels of the first cells, doubled at each reduction; even",
-    )
-    .range(1.0, 1_048_576.0)
-    .source("Liu et al. 2019: 36 on CIFAR-10, 48 on ImageNet, 16 in search"),
-    Setting::new(
-        "cells",
-        Kind::Whole,
-        "20",
-        "cells; those at one and two thirds are reduction cells",
-    )
-    .range(1.0, 1000.0)
-    .source("Liu et al. 2019: 20 on CIFAR-10, 14 on ImageNet, 8 in search"),
-    Setting::new(
-        "stem",
-        Kind::Choice(&["cifar", "imagenet"]),
-        "\"cifar\"",
-        "what images pass first: one convolution to three times `channels`, or three convolutions of stride 2",
-    ),
-    Setting::new(
-        "rule_scope",
-        Kind::Choice(&["ops", "ops+skip", "all"]),
-        "\"ops\"",
-        "which layers learn by the rules of the genotype: those of its operations, also the reduction that `skip_connect@rule` is at stride 2, or these and all others by `rule`; the rest learns by `backprop`",
-    )
-    .source("BioNAS: `ops`"),
-    Setting::new(
-        "rule",
-        Kind::Text,
-        "",
-        "with `rule_scope = \"all\"`: the rule of stem, cell inputs and classifier",
-    ),
-    Setting::new(
-        "auxiliary",
-        Kind::Number,
-        "0.0",
-        "weight of the loss of an auxiliary head behind the cell at two thirds, in training; 0 is none",
-    )
-    .min(0.0)
-    .source("Liu et al. 2019: 0.4"),
-    Setting::new(
-        "drop_path",
-        Kind::Number,
-        "0.0",
-        "probability that a sample loses what an edge of a cell brings, in training; skips that change nothing are spared",
-    )
-    .range(0.0, 0.999_999)
-    .source("Liu et al. 2019: 0.2 on CIFAR-10"),
-    Setting::new(
-        "drop_path_ramp",
-        Kind::Flag,
-        "true",
-        "`drop_path` grows with the epochs from 0; off: it is the same from the start",
-    )
-    .source("Liu et al. 2019; BioNAS: off"),
-];
+use crate::plan::define::{Described, Tagged};
+use crate::search::network::CellsPlan;
+use crate::search::plan::{EvaluatorPlan, StrategyPlan, SupernetPlan};
 
 /// The settings of `search`.
 pub const SEARCH: &[Setting] = &[
@@ -101,6 +36,12 @@ pub const SEARCH: &[Setting] = &[
         Kind::Table("search.evaluator"),
         "\"training\"",
         "where the values of a genotype come from; a word alone is its `kind`",
+    ),
+    Setting::new(
+        "supernet",
+        Kind::Table("search.supernet"),
+        "",
+        "the supernet of `darts` and `gdas`, and its training",
     ),
     Setting::new(
         "final",
@@ -157,72 +98,6 @@ pub const SEARCH_SPACE: &[Setting] = &[
     .range(1.0, 16.0),
 ];
 
-const KIND_STRATEGY: Setting = Setting::new(
-    "kind",
-    Kind::Choice(&["random", "evolution", "halving"]),
-    "\"random\"",
-    "how genotypes are chosen",
-);
-/// Random search.
-pub const STRATEGY_RANDOM: &[Setting] = &[
-    KIND_STRATEGY,
-    Setting::new(
-        "evaluations",
-        Kind::Whole,
-        "20",
-        "`random`: genotypes, each drawn evenly",
-    )
-    .range(1.0, 1e9)
-    .source("Li and Talwalkar 2019"),
-];
-/// Regularised evolution.
-pub const STRATEGY_EVOLUTION: &[Setting] = &[
-    KIND_STRATEGY,
-    Setting::new(
-        "evaluations",
-        Kind::Whole,
-        "100",
-        "`evolution`: genotypes in all, the first population included",
-    )
-    .range(1.0, 1e9)
-    .source("Real et al. 2019"),
-    Setting::new(
-        "population",
-        Kind::Whole,
-        "20",
-        "`evolution`: genotypes that live at a time; the oldest dies",
-    )
-    .range(1.0, 1e9)
-    .source("Real et al. 2019: 100"),
-    Setting::new(
-        "sample",
-        Kind::Whole,
-        "5",
-        "`evolution`: so many of them are drawn, and the best has a child with one change",
-    )
-    .range(1.0, 1e9)
-    .source("Real et al. 2019: 25"),
-];
-/// Successive halving.
-pub const STRATEGY_HALVING: &[Setting] = &[
-    KIND_STRATEGY,
-    Setting::new(
-        "genotypes",
-        Kind::Whole,
-        "27",
-        "`halving`: genotypes that start, each drawn evenly",
-    )
-    .range(1.0, 1e9)
-    .source("Jamieson and Talwalkar 2016"),
-    Setting::new(
-        "keep",
-        Kind::Whole,
-        "3",
-        "`halving`: one in so many goes on, trained anew with so many times the epochs; the last with all that the phases say",
-    )
-    .range(2.0, 1e9),
-];
-
 /// The settings of `search.bounds`.
 pub const SEARCH_BOUNDS: &[Setting] = &[
     Setting::new("accuracy", Kind::Number, "", "least accuracy").range(0.0, 100.0),
@@ -241,25 +116,6 @@ pub const SEARCH_BOUNDS: &[Setting] = &[
         "most products for one sample, forward; a network with more is not trained",
     )
     .min(1.0),
-];
-
-const KIND_EVALUATOR: Setting = Setting::new(
-    "kind",
-    Kind::Choice(&["training", "table"]),
-    "\"training\"",
-    "`training`: the network of a genotype is trained as the configuration says, in a run folder of its own; `table`: its values are read from a file",
-);
-/// Training.
-pub const EVALUATOR_TRAINING: &[Setting] = &[KIND_EVALUATOR];
-/// A table.
-pub const EVALUATOR_TABLE: &[Setting] = &[
-    KIND_EVALUATOR,
-    Setting::new(
-        "file",
-        Kind::Text,
-        "",
-        "`table`: CSV or JSON with a column `architecture` (DARTS's text, a string of NAS-Bench-201 or a genotype's JSON) and one for each objective",
-    ),
 ];
 
 /// The settings of `search.final`.
@@ -298,7 +154,7 @@ pub(super) fn sections() -> Vec<SectionDoc> {
         section(
             "network",
             "A network of cells, in place of `blocks`: it becomes them, and `biorule config show` prints them.",
-            CELLS,
+            CellsPlan::SETTINGS,
         ),
         section(
             "search",
@@ -313,17 +169,32 @@ pub(super) fn sections() -> Vec<SectionDoc> {
         section(
             "search.strategy (random)",
             "Each genotype drawn evenly. Also as a word: `strategy = \"random\"`.",
-            STRATEGY_RANDOM,
+            StrategyPlan::settings("random"),
         ),
         section(
             "search.strategy (evolution)",
             "Regularised evolution: the oldest genotype dies, the best of a sample has a changed copy.",
-            STRATEGY_EVOLUTION,
+            StrategyPlan::settings("evolution"),
         ),
         section(
             "search.strategy (halving)",
             "Successive halving: many genotypes are trained a little, the best part of them longer, and so on.",
-            STRATEGY_HALVING,
+            StrategyPlan::settings("halving"),
+        ),
+        section(
+            "search.strategy (darts)",
+            "A supernet in which every candidate stands on every edge; architecture and weights learn in turn.",
+            StrategyPlan::settings("darts"),
+        ),
+        section(
+            "search.strategy (gdas)",
+            "A supernet of which each step runs one drawn candidate an edge.",
+            StrategyPlan::settings("gdas"),
+        ),
+        section(
+            "search.supernet",
+            "The supernet of `darts` and `gdas`. The genotype that is derived from it is evaluated once, as the rest of the configuration says.",
+            SupernetPlan::SETTINGS,
         ),
         section(
             "search.bounds",
@@ -333,12 +204,12 @@ pub(super) fn sections() -> Vec<SectionDoc> {
         section(
             "search.evaluator (training)",
             "Also as a word: `evaluator = \"training\"`.",
-            EVALUATOR_TRAINING,
+            EvaluatorPlan::settings("training"),
         ),
         section(
             "search.evaluator (table)",
             "Values from a file, for spaces whose every architecture was trained once.",
-            EVALUATOR_TABLE,
+            EvaluatorPlan::settings("table"),
         ),
         section(
             "search.final",

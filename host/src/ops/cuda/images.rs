@@ -1,4 +1,4 @@
-//! Batches from a data set, and from kept features, that stay on the device.
+//! Batches from a data set, and from cached features, that stay on the device.
 
 use candle_core::{DType, Tensor};
 

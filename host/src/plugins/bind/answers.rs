@@ -1,4 +1,4 @@
-//! What a rule returns, and whether it may be believed: shapes, element types,
+//! Validates what the rule returned: shapes, element types,
 //! names and numbers, each complaint with the rule's and the layer's name.
 
 use std::sync::atomic::Ordering;

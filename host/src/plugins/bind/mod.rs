@@ -1,5 +1,5 @@
 //! A plugin's rule, bound to a layer, as the network sees it: what goes in is
-//! `arguments`, what comes back and whether it may be believed is `answers`.
+//! `arguments`, `answers` validates what the rule returned.
 
 mod answers;
 mod arguments;

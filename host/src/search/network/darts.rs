@@ -1,19 +1,17 @@
 //! Networks of normal and reduction cells (Liu et al. 2019).
 
+use super::filling::{Filling, Position};
 use super::size::{Size, Stem};
-use super::wiring::{self, Wiring, edge};
+use super::wiring::{Wiring, edge};
 use crate::Result;
 use crate::plan::{ActivationPlan, BlockPlan, Join, PoolKind, PoolPlan, SidePlan, shapes::INPUT};
-use crate::search::genotype::{Cell, Genotype};
 use crate::search::space::Style;
-use crate::search::space::template::{
-    self, Axis, batch_norm, pool, reduction, relu, relu_conv_norm,
-};
+use crate::search::space::template::{Axis, batch_norm, pool, reduction, relu, relu_conv_norm};
 
 /// Channels of the stem for small images, as a multiple of the cells'.
 const STEM: usize = 3;
 
-pub(super) fn blocks(genotype: &Genotype, size: &Size, style: &Style) -> Result<Vec<BlockPlan>> {
+pub(super) fn blocks(filling: &dyn Filling, size: &Size, style: &Style) -> Result<Vec<BlockPlan>> {
     let c = size.channels;
     let mut all = Vec::new();
     let mut wiring = Wiring::default();
@@ -40,14 +38,14 @@ pub(super) fn blocks(genotype: &Genotype, size: &Size, style: &Style) -> Result<
     for index in 0..size.cells {
         let reduces = size.is_reduction(index);
         channels *= if reduces { 2 } else { 1 };
-        let cell = &genotype.cells[if reduces { "reduce" } else { "normal" }];
         let place = Position {
             index,
+            kind: if reduces { "reduce" } else { "normal" },
             channels,
             reduces,
             halved,
         };
-        let mut output = add_cell(&mut wiring, cell, &place, &before, size, style);
+        let mut output = add_cell(&mut wiring, filling, &place, &before, style);
         if let Some(weight) = size.auxiliary.filter(|_| index == size.auxiliary_cell()) {
             let mut head = BlockPlan::new("aux");
             let blocks = auxiliary(size.stem, style);
@@ -65,22 +63,11 @@ pub(super) fn blocks(genotype: &Genotype, size: &Size, style: &Style) -> Result<
     Ok(all)
 }
 
-/// Where a cell stands.
-struct Position {
-    index: usize,
-    channels: usize,
-    /// It is a reduction cell.
-    reduces: bool,
-    /// The cell before it is: its first input is twice as large as its second.
-    halved: bool,
-}
-
 fn add_cell(
     wiring: &mut Wiring,
-    cell: &Cell,
+    filling: &dyn Filling,
     at: &Position,
     before: &[String; 2],
-    size: &Size,
     style: &Style,
 ) -> String {
     let (i, c) = (at.index, at.channels);
@@ -93,26 +80,7 @@ fn add_cell(
         };
         names.push(wiring.add(name, Join::Sum, vec![edge(source, blocks)]));
     }
-    for node in 2..cell.end() {
-        let own = cell
-            .edges
-            .iter()
-            .enumerate()
-            .filter(|(_, e)| e.node == node);
-        let edges = own.map(|(k, e)| {
-            let stride = if at.reduces && e.from < 2 { 2 } else { 1 };
-            let name = format!("cell{i}-op{k}");
-            let blocks = template::blocks(&e.op, style, &name, c, stride);
-            wiring::dropped(edge(&names[e.from], blocks), size)
-        });
-        let edges = edges.collect();
-        names.push(wiring.add(format!("cell{i}-node{node}"), Join::Sum, edges));
-    }
-    let parts = cell
-        .concat
-        .iter()
-        .map(|node| edge(&names[*node], Vec::new()));
-    wiring.add(format!("cell{i}"), Join::Concat, parts.collect())
+    wiring.fill(filling, at, names)
 }
 
 /// A 3×3 convolution of a stem, normalised with gain and shift, also in a supernet.

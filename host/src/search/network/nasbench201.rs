@@ -2,20 +2,19 @@
 //! them residual blocks that halve the maps, and a linear classifier.
 
 use super::darts::everything;
+use super::filling::{Filling, Position};
 use super::size::Size;
-use super::wiring::{self, Wiring, edge};
+use super::wiring::{Wiring, edge};
 use crate::Result;
 use crate::plan::{ActivationPlan, BlockPlan, Join, PoolKind, shapes::INPUT};
-use crate::search::genotype::{Cell, Genotype};
-use crate::search::space::template::{self, Axis, batch_norm, pool, relu};
-use crate::search::space::{Operation, Style};
+use crate::search::space::Style;
+use crate::search::space::template::{Axis, batch_norm, pool, relu};
 
 const STAGES: usize = 3;
 
-pub(super) fn blocks(genotype: &Genotype, size: &Size, style: &Style) -> Result<Vec<BlockPlan>> {
+pub(super) fn blocks(filling: &dyn Filling, size: &Size, style: &Style) -> Result<Vec<BlockPlan>> {
     let mut stem = conv(style, "stem-conv0", size.channels, Axis::same(3, 1, 1));
     stem.norm_inner = Some(batch_norm(true));
-    let cell = &genotype.cells["cell"];
     let each = size.cells / STAGES;
     let mut wiring = Wiring::default();
     let mut value = INPUT.to_owned();
@@ -31,7 +30,14 @@ pub(super) fn blocks(genotype: &Genotype, size: &Size, style: &Style) -> Result<
                 style,
             );
         }
-        value = add_cell(&mut wiring, cell, index, channels, &value, size, style);
+        let place = Position {
+            index,
+            kind: "cell",
+            channels,
+            reduces: false,
+            halved: false,
+        };
+        value = wiring.fill(filling, &place, vec![value]);
     }
     let mut cells = BlockPlan::new("cells");
     cells.graph = Some(wiring.graph());
@@ -43,42 +49,6 @@ pub(super) fn blocks(genotype: &Genotype, size: &Size, style: &Style) -> Result<
 
 fn conv(style: &Style, name: &str, out: usize, axis: Axis) -> BlockPlan {
     style.square(name.to_owned(), style.outside(), out, axis)
-}
-
-fn add_cell(
-    wiring: &mut Wiring,
-    cell: &Cell,
-    index: usize,
-    channels: usize,
-    input: &str,
-    size: &Size,
-    style: &Style,
-) -> String {
-    let mut names = vec![input.to_owned()];
-    for node in 1..cell.end() {
-        let own: Vec<_> = cell
-            .edges
-            .iter()
-            .enumerate()
-            .filter(|(_, e)| e.node == node)
-            .collect();
-        // Zeros add nothing; only a node that gets nothing else is made of them.
-        let something = own.iter().any(|(_, e)| e.op.operation != Operation::None);
-        let brings =
-            |e: &crate::search::genotype::Edge| !something || e.op.operation != Operation::None;
-        let edges = own.into_iter().filter(|(_, e)| brings(e)).map(|(k, e)| {
-            let name = format!("cell{index}-op{k}");
-            let blocks = template::blocks(&e.op, style, &name, channels, 1);
-            wiring::dropped(edge(&names[e.from], blocks), size)
-        });
-        let edges = edges.collect();
-        names.push(wiring.add(format!("cell{index}-node{node}"), Join::Sum, edges));
-    }
-    let parts = cell
-        .concat
-        .iter()
-        .map(|node| edge(&names[*node], Vec::new()));
-    wiring.add(format!("cell{index}"), Join::Concat, parts.collect())
 }
 
 /// Two 3×3 convolutions, the first of stride 2, beside a mean of 2×2 pixels and a 1×1

@@ -1,20 +1,18 @@
 //! Size and surroundings of a network of cells.
 
-use serde::{Deserialize, Serialize};
-
-use crate::plan::DropPathPlan;
+use crate::plan::define::words;
+use crate::plan::{DropPathPlan, EdgePlan};
 use crate::search::space::{Hyperparameters, RuleScope, Skeleton, Style};
 use crate::{Error, Result};
 
-/// What images pass before the first cell.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Stem {
-    /// One convolution to three times the cells' width; for small images.
-    #[default]
-    Cifar,
-    /// Three convolutions of stride 2; for images of some 224 pixels.
-    ImageNet,
+words! {
+    /// What images pass before the first cell.
+    pub enum Stem = Cifar {
+        /// One convolution to three times the cells' width; for small images.
+        Cifar = "cifar",
+        /// Three convolutions of stride 2; for images of some 224 pixels.
+        ImageNet = "imagenet",
+    }
 }
 
 /// Size and surroundings of a network of cells.
@@ -37,6 +35,12 @@ pub struct Size {
 }
 
 impl Size {
+    /// `edge` with the drop path of the network, which spares what changes nothing.
+    pub(super) fn dropped(&self, mut edge: EdgePlan) -> EdgePlan {
+        edge.drop_path = self.drop_path.filter(|_| !edge.blocks.is_empty());
+        edge
+    }
+
     /// The network of DARTS's final training on CIFAR-10.
     pub const CIFAR: Self = Self::new(36, 20, Stem::Cifar);
     /// The network of DARTS's final training on ImageNet.

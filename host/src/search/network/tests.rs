@@ -79,6 +79,13 @@ fn odd_maps_are_refused_with_sizes_that_work() {
         let hint = e.hint.unwrap_or_default();
         assert!(hint.contains(works), "{side}: {hint}");
     }
+    let size = Size {
+        auxiliary: Some(0.4),
+        ..Size::new(4, 6, Stem::Cifar)
+    };
+    let headed = blocks(&genotype, &size).expect("a network");
+    let e = check_images(&headed, &images(8, 3)).expect_err("too small");
+    assert!(e.text.contains("auxiliary head"), "{}", e.text);
     let large = blocks(&genotype, &Size::new(4, 6, Stem::ImageNet)).expect("a network");
     check_images(&large, &images(224, 3)).expect("even");
     let flat = DataShape {

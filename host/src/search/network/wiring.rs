@@ -1,6 +1,6 @@
 //! A graph put together node by node, without those that nothing reads.
 
-use super::size::Size;
+use super::filling::{Filling, Position};
 use crate::plan::{BlockPlan, EdgePlan, GraphPlan, Join, NodePlan};
 
 /// Nodes of a graph in topological order.
@@ -14,12 +14,6 @@ pub(super) fn edge(source: &str, blocks: Vec<BlockPlan>) -> EdgePlan {
     EdgePlan::new(source, blocks)
 }
 
-/// `edge` with the drop path of a network of `size`, which spares what changes nothing.
-pub(super) fn dropped(mut edge: EdgePlan, size: &Size) -> EdgePlan {
-    edge.drop_path = size.drop_path.filter(|_| !edge.blocks.is_empty());
-    edge
-}
-
 impl Wiring {
     /// Adds a node and gives its name.
     pub(super) fn add(&mut self, name: String, join: Join, from: Vec<EdgePlan>) -> String {
@@ -29,6 +23,23 @@ impl Wiring {
             from,
         });
         name
+    }
+
+    /// Adds the nodes of a cell behind its inputs `names`, and gives the name of its output.
+    pub(super) fn fill(
+        &mut self,
+        filling: &dyn Filling,
+        at: &Position,
+        mut names: Vec<String>,
+    ) -> String {
+        let cell = format!("cell{}", at.index);
+        for node in names.len()..filling.end(at.kind) {
+            let edges = filling.edges(at, node, &names);
+            names.push(self.add(format!("{cell}-node{node}"), Join::Sum, edges));
+        }
+        let output = filling.concat(at.kind);
+        let parts = output.iter().map(|node| edge(&names[*node], Vec::new()));
+        self.add(cell, Join::Concat, parts.collect())
     }
 
     /// The graph whose output is the last node: cells need not read all of their inputs, and what

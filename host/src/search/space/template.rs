@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::operation::Operation;
 use super::primitive::Primitive;
+use crate::plan::define::words;
 use crate::plan::{
     ActivationPlan, BlockPlan, EdgePlan, GraphPlan, Join, LayerPlan, MapPlan, NodePlan, NormKind,
     NormPlan, PadMode, ParamValue, PoolKind, PoolPlan, TransformPlan, shapes::INPUT,
@@ -15,40 +16,16 @@ pub const PLAIN: &str = "backprop";
 /// Hyperparameters of rules, by the rule's name.
 pub type Hyperparameters = BTreeMap<String, BTreeMap<String, ParamValue>>;
 
-/// Which layers of a network the rules of its primitives fill.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum RuleScope {
-    /// The layers of operations that are layers at any stride; all else learns by
-    /// backpropagation, as in the reference.
-    #[default]
-    Ops,
-    /// Those, and the reduction that `skip_connect@rule` is at stride 2.
-    OpsAndSkip,
-    /// Those, and all other layers of the network by one further rule.
-    All,
-}
-
-impl RuleScope {
-    /// As it is written, with what it means.
-    pub const WORDS: [(&'static str, Self); 3] = [
-        ("ops", Self::Ops),
-        ("ops+skip", Self::OpsAndSkip),
-        ("all", Self::All),
-    ];
-
-    /// As it is written.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        let found = Self::WORDS.iter().find(|(_, scope)| *scope == self);
-        found.map_or("", |(word, _)| word)
-    }
-
-    /// From its word.
-    #[must_use]
-    pub fn of_word(word: &str) -> Option<Self> {
-        let found = Self::WORDS.iter().find(|(own, _)| *own == word);
-        found.map(|(_, scope)| *scope)
+words! {
+    /// Which layers of a network the rules of its primitives fill.
+    pub enum RuleScope = Ops {
+        /// The layers of operations that are layers at any stride; all else learns by
+        /// backpropagation, as in the reference.
+        Ops = "ops",
+        /// Those, and the reduction that `skip_connect@rule` is at stride 2.
+        OpsAndSkip = "ops+skip",
+        /// Those, and all other layers of the network by one further rule.
+        All = "all",
     }
 }
 

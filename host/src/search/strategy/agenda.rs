@@ -30,6 +30,8 @@ pub enum Origin {
     Child(u64),
     /// Kept from this request, for a longer training.
     Kept(u64),
+    /// Derived from a supernet.
+    Derived,
 }
 
 /// A request and what came of it.

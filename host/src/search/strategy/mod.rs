@@ -3,11 +3,13 @@
 //! further code, and results may come from other machines.
 
 mod agenda;
+mod derived;
 mod evolution;
 mod halving;
 mod random;
 
 pub use agenda::{Answer, Origin, Request, Scene, Strategy};
+pub use derived::Derived;
 pub use evolution::{Evolution, mutate};
 pub use halving::Halving;
 pub use random::Random;

@@ -242,7 +242,7 @@ impl Phase<'_> {
 
     /// The first block that changes: what stands before it is frozen.
     fn first(&self) -> usize {
-        let restless = |part: &&Part| {
+        let eval_updates = |part: &&Part| {
             matches!(
                 part.kind,
                 PartKind::Layer {
@@ -253,7 +253,7 @@ impl Phase<'_> {
         };
         let mut parts = self.outline.parts.iter();
         parts
-            .find(|part| learns(part, self.phase) || restless(part))
+            .find(|part| learns(part, self.phase) || eval_updates(part))
             .map_or(self.segment.blocks.len(), |part| part.block)
     }
 
@@ -323,7 +323,7 @@ impl Phase<'_> {
         let step = if self.phase.drive == Drive::Local {
             passing(input, active)
         } else {
-            // Kept for the way back, and the error on its way through the widest place.
+            // Kept for the backward pass, and the error at the widest place.
             let kept = active.iter().filter(|part| !part.repeated);
             let kept = kept.map(Part::outputs);
             let widest = active.iter().map(Part::outputs).max().unwrap_or(0);

@@ -1,6 +1,5 @@
 //! Rates that are 0 in every batch: a phase that changes nothing is a wish that does nothing.
 
-use super::Segment;
 use super::subject::learns;
 use crate::Result;
 use crate::data::feed::TrainData;
@@ -10,6 +9,7 @@ use crate::plan::{
     Drive, LocalRatePlan, Moment, OptimizerPlan, ParamValue, PhasePlan, SchedulePlan,
 };
 use crate::plan::{LayerPlan, every_block};
+use crate::train::baseline::Segment;
 use crate::train::schedule;
 
 /// Batches that are looked at one by one, and as many more, spread over the rest.

@@ -61,7 +61,7 @@ fn schedule(f: &File) -> Result<LocalRatePlan> {
             value: body.trim().parse()?,
         });
     }
-    let number = |v: &Value| v.as_f64().ok_or("the rate is no number");
+    let number = |v: &Value| v.as_f64().ok_or("the learning rate is not a number");
     match value.as_array().map(Vec::as_slice) {
         Some([start, end, speed]) => Ok(triple(number(start)?, number(end)?, number(speed)?)),
         _ => Ok(LocalRatePlan::Constant {

@@ -57,10 +57,7 @@ pub(super) const COMPETITION: Recogniser = Recogniser {
     run: |file, checks| {
         for (case, function, parameter) in cases(file)? {
             if !matches!(function.as_str(), "exp" | "softmax") {
-                checks.left_out(
-                    &case,
-                    "no preset competes by it; softhebb.md 1.2 advises against",
-                );
+                checks.left_out(&case, "no preset of SoftHebb competes by it");
                 continue;
             }
             for (dtype, tolerance) in TYPES {
@@ -126,7 +123,7 @@ pub(super) const POOLING: Recogniser = Recogniser {
     run: |file, checks| {
         let specs = file.json("specs")?;
         for spec in specs.as_array().ok_or("`specs` is no list")? {
-            let spec = spec.as_str().ok_or("a spec that is no text")?;
+            let spec = spec.as_str().ok_or("a spec that is not text")?;
             let (kind, [kernel, stride, padding]) = pool(spec)?;
             let window = Window {
                 kernel: [kernel; 2],

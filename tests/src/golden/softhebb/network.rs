@@ -347,7 +347,7 @@ impl<'a> Trace<'a> {
 
     /// The block whose rate the reference displays: it counts from the end where it means
     /// from the start, and takes the first block where that one is not Hebbian
-    /// (softhebb.md 5.4).
+    /// (SoftHebb, `log.py`).
     fn shown(&self, blocks: &[usize]) -> usize {
         let last = blocks.last().copied().unwrap_or(0);
         let shown = (self.blocks.len() - last) % self.blocks.len();
@@ -514,7 +514,7 @@ fn list(value: &Value) -> Result<Vec<usize>> {
     let items = value.as_array().ok_or("no list of blocks")?;
     items
         .iter()
-        .map(|v| Ok(v.as_u64().ok_or("a block that is no number")? as usize))
+        .map(|v| Ok(v.as_u64().ok_or("a block that is not a number")? as usize))
         .collect()
 }
 

@@ -1,4 +1,4 @@
-//! What is said of a setting: key, kind, default, range, unit, one line and source.
+//! A setting: key, kind, default, range, unit, meaning and source.
 
 /// What a setting's value looks like.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -88,6 +88,12 @@ impl Setting {
     pub const fn min(self, low: f64) -> Self {
         self.range(low, f64::INFINITY)
     }
+    /// The same with another default.
+    #[must_use]
+    pub const fn default_of(mut self, default: &'static str) -> Self {
+        self.default = default;
+        self
+    }
     /// The same with a unit.
     #[must_use]
     pub const fn unit(mut self, unit: &'static str) -> Self {
@@ -120,4 +126,32 @@ pub fn base(place: &str) -> &str {
         Some(_) => place,
         None => place.split(" (").next().unwrap_or(place),
     }
+}
+
+/// The setting `key` of `settings`, for a table that has it with another default.
+#[must_use]
+pub const fn setting_of(settings: &[Setting], key: &str) -> Setting {
+    let mut at = 0;
+    while at < settings.len() {
+        if same(settings[at].key, key) {
+            return settings[at];
+        }
+        at += 1;
+    }
+    panic!("no such setting")
+}
+
+const fn same(a: &str, b: &str) -> bool {
+    let (a, b) = (a.as_bytes(), b.as_bytes());
+    if a.len() != b.len() {
+        return false;
+    }
+    let mut at = 0;
+    while at < a.len() {
+        if a[at] != b[at] {
+            return false;
+        }
+        at += 1;
+    }
+    true
 }

@@ -17,7 +17,7 @@ pub struct Warning {
 /// The warning about `network`, where layers of it learn in evaluation.
 #[must_use]
 pub fn warning(network: &Network) -> Option<Warning> {
-    let layers = network.restless();
+    let layers = network.eval_updates();
     let (_, rule) = layers.first()?;
     let named: Vec<String> = layers
         .iter()

@@ -1,0 +1,121 @@
+//! Strategies that train one supernet and derive a genotype from it: DARTS of both orders and GDAS.
+//! A supernet is trained as any network is, by steps of its own kind.
+
+pub mod bilevel;
+mod feed;
+pub mod plan;
+pub mod record;
+pub mod tables;
+pub mod unrolled;
+
+pub use plan::{Method, RelaxedPlan};
+pub use tables::Relaxed;
+
+use bilevel::Bilevel;
+use feed::Feed;
+use record::{OnEpoch, Record};
+use unrolled::Descent;
+
+use super::derive;
+use super::genotype::Genotype;
+use super::network::{self, Size, Supernet};
+use super::space::Space;
+use crate::data::feed::Samples;
+use crate::nn::{Credit, Tables};
+use crate::plan::{BlockPlan, PhasePlan};
+use crate::train::criterion::Criterion;
+use crate::train::step::GradientStep;
+use crate::train::{Architecture, Engine, Step, Steps};
+use crate::{Error, Result};
+
+/// Makes the steps of a supernet's phases.
+pub struct Searcher {
+    /// How it searches.
+    pub plan: RelaxedPlan,
+    /// In which space.
+    pub space: Space,
+    /// Seed of the run.
+    pub seed: u64,
+    /// Who wants the parameters after each epoch.
+    pub on_epoch: Option<Box<OnEpoch>>,
+}
+
+impl Searcher {
+    fn relaxed(&self) -> Relaxed {
+        let relaxation = self.plan.relaxation();
+        Relaxed::new(self.space.clone(), relaxation, self.plan.edge_weights)
+    }
+
+    /// The second order unrolls steps of gradients, which local rules do not have.
+    fn refuse_local(&self, engine: &Engine<'_>) -> Result<()> {
+        for block in engine.network.block_names() {
+            let rules = engine.network.rules_of(&block);
+            if let Some((rule, _)) = rules.iter().find(|(_, credit)| *credit == Credit::Local) {
+                return Err(Error::usage(format!(
+                    "the second order takes no local rules, and `{rule}` is one"
+                ))
+                .hint("take the first order, in which local rules learn with the weights"));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Steps for Searcher {
+    fn kind<'s>(
+        &'s self,
+        _segment: &str,
+        phase: &PhasePlan,
+        criterion: &Criterion,
+        samples: &dyn Fn(&str) -> Result<&'s (dyn Samples + 's)>,
+        engine: &mut Engine<'_>,
+    ) -> Result<Option<Box<dyn Step + 's>>> {
+        let relaxed = self.relaxed();
+        let start = relaxed.start(self.seed);
+        engine.network.set_mixture(&relaxed.mixture(&start))?;
+        let descent = match self.plan.method {
+            Method::SecondOrder => {
+                self.refuse_local(engine)?;
+                Some(Descent::of(&phase.optimizer)?)
+            }
+            _ => None,
+        };
+        let samples = samples(&self.plan.data)?;
+        let from = (self.plan.data.as_str(), phase.batch);
+        Ok(Some(Box::new(Bilevel {
+            plan: &self.plan,
+            architecture: Architecture::new(&start, &self.plan.optimizer)?,
+            relaxed,
+            feed: Feed::new(samples, from, self.seed, phase.augment)?,
+            criterion: criterion.clone(),
+            weights: GradientStep::of(phase, criterion.clone()),
+            descent,
+            seed: self.seed,
+            record: Record {
+                on_epoch: self.on_epoch.as_deref(),
+            },
+            frozen: false,
+        })))
+    }
+}
+
+/// The blocks of the supernet of `plan`.
+///
+/// # Errors
+/// As for [`network::supernet`].
+pub fn blocks(plan: &RelaxedPlan, space: &Space, size: &Size) -> Result<Vec<BlockPlan>> {
+    let what = Supernet {
+        recompute: plan.recompute,
+        edge_weights: plan.edge_weights,
+    };
+    network::supernet(space, size, what)
+}
+
+/// The genotype of the parameters `alphas`.
+///
+/// # Errors
+/// As for [`derive::genotype`].
+pub fn derived(plan: &RelaxedPlan, space: &Space, alphas: &Tables) -> Result<Genotype> {
+    let relaxed = Relaxed::new(space.clone(), plan.relaxation(), plan.edge_weights);
+    derive::genotype(space, &relaxed.strengths(alphas), plan.max_skips)
+}

@@ -1,0 +1,90 @@
+//! A search by relaxation as plain data.
+
+use serde::{Deserialize, Serialize};
+
+use crate::plan::OptimizerPlan;
+use crate::search::relax::Relaxation;
+
+/// How the architecture parameters of a supernet learn.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "kind", deny_unknown_fields)]
+pub enum Method {
+    /// From the loss on their own samples at the present weights (Liu et al. 2019, with ξ = 0).
+    FirstOrder,
+    /// From that loss after a step of the weights (Liu et al. 2019, equations 7 and 8).
+    SecondOrder,
+    /// One candidate drawn for each edge and step (Dong and Yang 2019, GDAS), at a temperature that
+    /// falls evenly over the epochs.
+    Gdas {
+        /// In the first epoch.
+        hot: f64,
+        /// In the last epoch.
+        cold: f64,
+    },
+}
+
+/// A search by relaxation.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RelaxedPlan {
+    /// How architecture parameters learn.
+    pub method: Method,
+    /// Sigmoid in place of softmax (FairDARTS).
+    pub sigmoid: bool,
+    /// What changes the architecture parameters.
+    pub optimizer: OptimizerPlan,
+    /// Name of the samples that they learn from.
+    pub data: String,
+    /// Epochs in which the weights alone learn.
+    pub warmup_epochs: u64,
+    /// Whole edges have weights (PC-DARTS).
+    pub edge_weights: bool,
+    /// Evenly drawn noise on the candidates' weights while the network's weights learn, at most so
+    /// large (Chen and Hsieh 2020, SDARTS-RS); 0 is none.
+    pub perturbation: f64,
+    /// Architecture parameters stay as they are once the derived normal cell has so many skips
+    /// (Liang et al. 2019, DARTS+).
+    pub stop_on_skips: Option<usize>,
+    /// Skips that the derived normal cell has at most.
+    pub max_skips: Option<usize>,
+    /// Candidates keep only their input for the backward pass.
+    pub recompute: bool,
+}
+
+impl RelaxedPlan {
+    /// The optimiser of the architecture in DARTS and BioNAS: Adam at 3e-4, β 0.5 and 0.999, decay
+    /// 1e-3 added to the gradient.
+    pub const ADAM: OptimizerPlan = OptimizerPlan::Adam {
+        lr: 3e-4,
+        betas: [0.5, 0.999],
+        eps: 1e-8,
+        weight_decay: 1e-3,
+        decoupled_decay: 0.0,
+    };
+
+    /// The search of DARTS, first order, on the samples `data`.
+    #[must_use]
+    pub fn darts(data: &str) -> Self {
+        Self {
+            method: Method::FirstOrder,
+            sigmoid: false,
+            optimizer: Self::ADAM,
+            data: data.to_owned(),
+            warmup_epochs: 0,
+            edge_weights: false,
+            perturbation: 0.0,
+            stop_on_skips: None,
+            max_skips: None,
+            recompute: true,
+        }
+    }
+
+    /// How parameters become weights.
+    #[must_use]
+    pub fn relaxation(&self) -> Relaxation {
+        match self.sigmoid {
+            true => Relaxation::Sigmoid,
+            false => Relaxation::Softmax,
+        }
+    }
+}
