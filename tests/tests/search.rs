@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
-use biorule_tests::plugins::{Ran, Run, specimen};
+use biorule_tests::plugins::{Run, specimen};
 use serde_json::Value;
 
 /// A search whose evaluations take a second: two rules, cells of one node.
@@ -565,12 +565,14 @@ fn a_folder_is_for_one_search_at_a_time() {
     }
 }
 
-/// A search whose only rule is that of a plugin in a folder of its own.
-fn of_a_specimen(home: &Home, name: &str, mode: &str) -> Ran {
+#[test]
+fn a_rule_in_a_folder_of_its_own_enters_a_space_by_its_name() {
+    let home = Home::new(SMALL);
+    let said = home.refused(&["--set", "search.space.rules=[\"specimen\"]"], 4);
+    assert!(said.contains("`specimen`"), "{said}");
     let plugins = home.path("plugins");
     std::fs::create_dir_all(&plugins).expect("a folder");
     std::fs::copy(specimen("modes"), plugins.join("libmine.so")).expect("copied");
-    let params = format!("search.space.params={{ specimen = {{ mode = \"{mode}\" }} }}");
     let more = [
         "--plugins",
         "plugins",
@@ -580,34 +582,48 @@ fn of_a_specimen(home: &Home, name: &str, mode: &str) -> Ran {
         "search.space.operations=[\"conv_3x3\"]",
         "--set",
         "search.strategy={ kind = \"random\", evaluations = 2 }",
-        "--set",
-        &params,
     ];
-    home.search(name, &more).finish()
-}
-
-#[test]
-fn a_rule_in_a_folder_of_its_own_enters_a_space_by_its_name() {
-    let home = Home::new(SMALL);
-    let unknown = ["--set", "search.space.rules=[\"specimen\"]"];
-    let said = home.refused(&unknown, 4);
-    assert!(said.contains("specimen"), "{said}");
-    let ran = of_a_specimen(&home, "mine", "good");
+    let ran = home.search("mine", &more).finish();
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
     let genotype = std::fs::read_to_string(home.path("mine/genotype.json")).expect("one");
     assert!(genotype.contains("conv_3x3@specimen"), "{genotype}");
     assert!(ran.stdout.contains("--plugins plugins"), "{}", ran.stdout);
+    // One that breaks its contract ends the search, and is named.
+    let broken: Vec<&str> = more
+        .into_iter()
+        .chain([
+            "--set",
+            "search.space.params={ specimen = { mode = \"nan-forward\" } }",
+        ])
+        .collect();
+    let ran = home.search("broken", &broken).finish();
+    assert_eq!(ran.code, Some(4), "{}", ran.stderr);
+    assert!(ran.stderr.contains("plugins/libmine.so"), "{}", ran.stderr);
+    assert_eq!(json(&home.path("broken/search.json"))["state"], "failed");
 }
 
 #[test]
 fn a_training_that_diverges_is_an_answer() {
     let home = Home::new(SMALL);
-    let ran = of_a_specimen(&home, "nan", "nan-forward");
+    let more = [
+        "--set",
+        "training.gradient.optimizer={ kind = \"sgd\", lr = 1e30 }",
+    ];
+    let ran = home.search("nan", &more).finish();
     assert_eq!(ran.code, Some(5), "{}", ran.stderr);
     let all = evaluations(&home.path("nan"));
-    assert!(
-        all.iter().all(|e| e["values"]["accuracy"].is_null()),
-        "{all:?}"
-    );
+    assert_eq!(all.len(), 5);
+    for one in &all {
+        assert!(one["values"]["accuracy"].is_null(), "{one}");
+        assert!(one["values"]["parameters"].is_number(), "{one}");
+    }
     assert_eq!(json(&home.path("nan/search.json"))["state"], "failed");
+    // It is not tried again.
+    let again = home.search("nan", &more).finish();
+    assert_eq!(again.code, Some(5), "{}", again.stderr);
+    assert!(
+        again.stderr.contains("5 of 5 evaluations were there"),
+        "{}",
+        again.stderr
+    );
 }

@@ -274,6 +274,8 @@ fn changes_kind(base: &Value, key: &str, new: &Table) -> bool {
         new.get(tag).and_then(value::text),
     ) {
         (Some(old), Some(new)) => old != new,
+        // A space without a name is a product, of which one with a name keeps nothing.
+        (None, Some(_)) => key == "space",
         _ => false,
     }
 }

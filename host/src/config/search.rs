@@ -8,7 +8,7 @@ use super::context::PlanContext;
 use super::resolve::{self, Resolved, SearchRead};
 use super::shown::{self, Row, Shown};
 use super::value::{self, Table, make};
-use crate::search::plan::{EvaluatorPlan, SearchPlan};
+use crate::search::plan::{EvaluatorPlan, SearchPlan, StrategyPlan};
 use crate::search::{Genotype, Size, Space};
 use crate::{Error, Result};
 
@@ -152,6 +152,18 @@ pub fn search(mut table: Table, context: &dyn PlanContext) -> Result<SearchConfi
     let mut warnings = Warnings::default();
     if matches!(plan.evaluator, EvaluatorPlan::Table { .. }) {
         idle(&table, &mut warnings);
+    }
+    if let StrategyPlan::Evolution {
+        evaluations,
+        population,
+        ..
+    } = plan.strategy
+        && population >= evaluations
+    {
+        warnings.add(format!(
+            "`search.strategy.population` is {population}, and there are {evaluations} evaluations: all \
+             genotypes are drawn and none has a child"
+        ));
     }
     let mut shown = top.shown;
     shown.extend(own);

@@ -106,7 +106,7 @@ pub struct TrainedRecord {
 pub struct CostRecord {
     /// Requests that were answered.
     pub evaluations: u64,
-    /// Genotypes that were trained or looked up.
+    /// Genotypes that were trained.
     pub trained: u64,
     /// Wall time of training and evaluation.
     pub seconds: f64,

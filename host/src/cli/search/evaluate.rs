@@ -13,10 +13,9 @@ use crate::run::SearchFolder;
 use crate::run::folder;
 use crate::run::search_folder::{EvaluationRecord, Spent};
 use crate::search::drive::drive;
-use crate::search::evaluate::{Evaluator, Table};
+use crate::search::evaluate::Evaluator;
 use crate::search::network::{self, Counts};
 use crate::search::pareto::{Goal, Objective};
-use crate::search::plan::EvaluatorPlan;
 use crate::search::strategy::{Answer, Request, Strategy};
 use crate::search::{Genotype, Size};
 use crate::{Error, Result};
@@ -44,12 +43,12 @@ impl Search<'_> {
         let before = folder.evaluations();
         let mut table;
         let mut training;
-        let evaluator: &mut dyn Evaluator = match (&self.config.plan.evaluator, &self.pattern) {
-            (EvaluatorPlan::Table { file }, _) => {
-                table = Table::read(std::path::Path::new(file), &self.scene.goals)?;
+        let evaluator: &mut dyn Evaluator = match (&self.table, &self.pattern) {
+            (Some(values), _) => {
+                table = values.clone();
                 &mut table
             }
-            (EvaluatorPlan::Training, Some(pattern)) => {
+            (None, Some(pattern)) => {
                 let shape = self.host.dataset(&pattern.plan.data)?;
                 training = Training {
                     search: self,
@@ -61,24 +60,26 @@ impl Search<'_> {
                 };
                 &mut training
             }
-            _ => return Err(Error::internal("a training without a plan")),
+            (None, None) => return Err(Error::internal("a training without a plan")),
         };
         let mut records: Vec<EvaluationRecord> = Vec::new();
         let mut clock = Clock::start(strategy.requests());
         let mut again = 0;
         let answers = drive(strategy, evaluator, Vec::new(), &mut |answer| {
-            let mut record = self.record(answer, left.borrow_mut().take(), &records);
-            let trained = record.1;
-            if record.0.spent.is_none() && record.0.folder.is_none() {
-                record.0.same_as = earlier(&records, &record.0);
+            let (mut record, trained) = self.record(answer, left.borrow_mut().take());
+            if record.folder.is_none() {
+                record.same_as = earlier(&records, &record);
             }
-            records.push(record.0);
-            again += u64::from(!trained);
+            let known = record.same_as.is_some();
+            again += u64::from(!trained && record.folder.is_some());
+            records.push(record);
             clock.tick(trained);
             // What is only read again is written once, at the end.
             if trained {
                 folder.write_evaluations(&records)?;
-                let line = report::line(&self.scene.goals, answer, clock.requests);
+            }
+            if trained || (known && clock.trained > 0) {
+                let line = report::line(&self.scene.goals, answer);
                 self.note(&format!("{line}  {}", clock.left(answer.request.number)));
             }
             self.go_on(folder)?;
@@ -99,12 +100,7 @@ impl Search<'_> {
     }
 
     /// The record of `answer`, and whether it was trained now.
-    fn record(
-        &self,
-        answer: &Answer,
-        left: Option<Left>,
-        records: &[EvaluationRecord],
-    ) -> (EvaluationRecord, bool) {
+    fn record(&self, answer: &Answer, left: Option<Left>) -> (EvaluationRecord, bool) {
         let left = left.unwrap_or_default();
         let request = &answer.request;
         let values = self.scene.goals.iter().zip(&answer.values);
@@ -112,7 +108,6 @@ impl Search<'_> {
             let value = Some(*v).filter(|v| v.is_finite());
             (goal.objective.name().to_owned(), value)
         });
-        debug_assert_eq!(records.len() as u64, request.number);
         let record = EvaluationRecord {
             number: request.number,
             origin: request.origin.clone(),
@@ -166,11 +161,12 @@ impl Clock {
         let spent = self.start.elapsed().saturating_sub(self.idle);
         let one = spent.as_secs_f64() / f64::from(self.trained.max(1));
         let left = self.requests.saturating_sub(number + 1) as f64 * one;
-        match left {
-            left if left < 90.0 => format!("{left:.0} s left"),
-            left if left < 5400.0 => format!("{:.0} min left", left / 60.0),
-            left => format!("{:.1} h left", left / 3600.0),
-        }
+        let left = match left {
+            left if left < 90.0 => format!("{left:.0} s"),
+            left if left < 5400.0 => format!("{:.0} min", left / 60.0),
+            left => format!("{:.1} h", left / 3600.0),
+        };
+        format!("({} of {}, {left} left)", number + 1, self.requests)
     }
 }
 

@@ -23,6 +23,7 @@ use crate::config::shown::to_toml;
 use crate::run::folder::{self, Resume};
 use crate::run::search_folder::SearchRecord;
 use crate::run::{ReporterOptions, SearchFolder, StopFlag};
+use crate::search::evaluate::Table;
 use crate::search::plan::EvaluatorPlan;
 use crate::search::strategy::{Derived, Scene, Strategy};
 use crate::text::print;
@@ -85,9 +86,12 @@ pub(super) fn run(args: &SearchArgs, open: Open) -> Result<ExitCode> {
         Some(_) => None,
     };
     let requests = strategy.as_ref().map_or(1, |s| s.requests());
-    let pattern = match config.plan.evaluator {
-        EvaluatorPlan::Training => Some(check(&config, &*host)?),
-        EvaluatorPlan::Table { .. } => None,
+    let (pattern, table) = match &config.plan.evaluator {
+        EvaluatorPlan::Training => (Some(check(&config, &*host)?), None),
+        EvaluatorPlan::Table { file } => {
+            let table = Table::read(std::path::Path::new(file), &scene.goals)?;
+            (None, Some(table))
+        }
     };
     let text = to_toml(&config.shown(pattern.as_ref()), false);
     if args.dry_run {
@@ -127,6 +131,7 @@ pub(super) fn run(args: &SearchArgs, open: Open) -> Result<ExitCode> {
         config: &config,
         host: host.into(),
         pattern,
+        table,
         overrides,
         options: Options {
             reporter: ReporterOptions {

@@ -110,21 +110,25 @@ pub(super) fn write(folder: &mut SearchFolder, found: &Found, scene: &Scene) -> 
     }
     let front = front(scene, &found.answers);
     folder.write_file("front.csv", &front_csv(scene, &found.answers, &front)?)?;
-    let best = winner(scene, &found.answers)?;
-    let second = runner_up(scene, &found.answers, best);
-    let lead = second.and_then(|second| {
+    // What a supernet gives was not evaluated.
+    let best = match found.answers.is_empty() {
+        true => None,
+        false => Some(winner(scene, &found.answers)?),
+    };
+    let second = best.and_then(|best| runner_up(scene, &found.answers, best));
+    let lead = best.zip(second).and_then(|(best, second)| {
         let goal = scene.goals.first()?;
         let (a, b) = (best.values.first()?, second.values.first()?);
         let lead = goal.upward(*a) - goal.upward(*b);
         lead.is_finite().then_some((lead, second.request.number))
     });
-    let values = scene.goals.iter().zip(&best.values);
+    let values = scene.goals.iter().zip(best.map_or(&[][..], |b| &b.values));
     let values: BTreeMap<String, Option<f64>> = values
         .map(|(g, v)| (g.objective.name().to_owned(), Some(*v)))
         .collect();
     folder.record.found = Some(FoundRecord {
         hash: genotype.hash(),
-        number: Some(best.request.number),
+        number: best.map(|b| b.request.number),
         values,
         lead,
         front: front.iter().map(|i| *i as u64).collect(),
@@ -179,21 +183,15 @@ fn origin(origin: &Origin) -> String {
     }
 }
 
-/// The line that says that an evaluation is done.
-pub(super) fn line(goals: &[Goal], answer: &Answer, requests: u64) -> String {
+/// The line that says that an evaluation is done, which begins as the name of its folder.
+pub(super) fn line(goals: &[Goal], answer: &Answer) -> String {
     let request = &answer.request;
-    let mut text = format!(
-        "[{:3}/{requests}] {} {:<14}",
-        request.number + 1,
-        &request.genotype.hash()[..8],
-        origin(&request.origin)
-    );
+    let hash = &request.genotype.hash()[..8];
+    let from = origin(&request.origin);
+    let mut text = format!("{:04}-{hash}  {from:<14}", request.number);
     for (goal, value) in goals.iter().zip(&answer.values) {
-        text.push_str(&format!(
-            "  {} {}",
-            goal.objective,
-            shown(goal.objective, *value)
-        ));
+        let value = shown(goal.objective, *value);
+        text.push_str(&format!("  {} {value}", goal.objective));
     }
     text
 }
@@ -227,10 +225,17 @@ pub(super) fn screen(folder: &SearchFolder, found: &Found, scene: &Scene, comman
         let goal = scene.goals.first().map(|g| g.objective);
         if let (Some((lead, second)), Some(goal)) = (found.lead, goal) {
             let ahead = match goal {
-                Objective::Accuracy | Objective::Robustness if lead <= 1.0 => {
-                    format!("{:.2} points of {goal}", 100.0 * lead)
+                Objective::Accuracy | Objective::Robustness => {
+                    // Tables may have per cents.
+                    let own = found.values.get(goal.name()).copied().flatten();
+                    let unit = if own.is_some_and(|v| v > 1.0) {
+                        1.0
+                    } else {
+                        100.0
+                    };
+                    format!("{:.2} points of {goal}", unit * lead)
                 }
-                _ => format!("{lead} {goal}"),
+                Objective::Parameters | Objective::MultiplyAdds => format!("{lead} {goal}"),
             };
             text.push_str(&format!(
                 "winner: evaluation {}, {ahead} ahead of evaluation {second}\n",

@@ -8,6 +8,7 @@ use super::super::experiments::{self, Options, Planned, Ready};
 use crate::config::{Resolved, SearchConfig, Warnings, before_training};
 use crate::run::{SearchFolder, StopFlag, atomic};
 use crate::search::Genotype;
+use crate::search::evaluate::Table;
 use crate::search::strategy::{Answer, Scene};
 use crate::train::Steps;
 use crate::{Error, ExitCode, Result};
@@ -18,6 +19,8 @@ pub(super) struct Search<'a> {
     pub(super) host: Rc<dyn Host>,
     /// How the network of one of its genotypes is trained; of a search in a table there is none.
     pub(super) pattern: Option<Resolved>,
+    /// The values of a search in a table.
+    pub(super) table: Option<Table>,
     pub(super) overrides: Vec<String>,
     pub(super) options: Options,
     pub(super) quiet: bool,

@@ -20,6 +20,7 @@ use crate::{Error, ExitCode, Result};
 const ARCHITECTURE: &str = "architecture";
 
 /// Values of every architecture of a file.
+#[derive(Clone, Debug)]
 pub struct Table {
     name: String,
     /// Values of the goals by the genotype's hash.
