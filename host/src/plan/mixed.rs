@@ -56,6 +56,17 @@ pub struct DropPathPlan {
     pub ramp: bool,
 }
 
+impl DropPathPlan {
+    /// The probability in epoch `epoch` (from 0) of `epochs`.
+    #[must_use]
+    pub fn at(&self, epoch: u64, epochs: u64) -> f64 {
+        match self.ramp {
+            true => self.p * epoch as f64 / epochs.max(1) as f64,
+            false => self.p,
+        }
+    }
+}
+
 /// A block that has no layer and changes what it is given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "kind", deny_unknown_fields)]

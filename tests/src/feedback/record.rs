@@ -33,7 +33,12 @@ pub struct Tape {
     pub heard: BTreeMap<String, Heard>,
     /// Tensors to put in the place of what `forward` kept, by block and name.
     pub kept: BTreeMap<(String, String), Tensor>,
+    /// The same, of what is drawn anew at each pass.
+    pub drawn: Option<Drawn>,
 }
+
+/// A tensor by block, name and number of the pass, in the shape of that which it replaces.
+pub type Drawn = Arc<dyn Fn(&str, &str, u64, &Tensor) -> Option<Tensor> + Send + Sync>;
 
 /// A [`RuleSource`] around another one.
 pub struct Recorder<'a> {
@@ -92,6 +97,10 @@ impl Rule for Listener {
         for (name, kept) in &mut out.kept {
             if let Some(golden) = tape.kept.get(&(self.block.clone(), name.clone())) {
                 *kept = golden.to_device(x.device())?;
+            }
+            let drawn = tape.drawn.as_ref();
+            if let Some(drawn) = drawn.and_then(|d| d(&self.block, name, call.pass, kept)) {
+                *kept = drawn;
             }
         }
         let heard = Heard {

@@ -3,6 +3,7 @@
 
 pub mod bilevel;
 mod feed;
+pub mod fitness;
 pub mod plan;
 pub mod record;
 pub mod tables;
