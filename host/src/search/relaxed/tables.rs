@@ -232,10 +232,7 @@ mod tests {
         let relaxed = relaxed(false);
         let alphas = relaxed.start(5);
         let (mixture, draws) = relaxed.drawn(&alphas, 1.0, 7, 11);
-        assert_eq!((&mixture, &draws), {
-            let again = relaxed.drawn(&alphas, 1.0, 7, 11);
-            (&again.0.clone(), &again.1.clone())
-        });
+        assert_eq!((mixture.clone(), draws), relaxed.drawn(&alphas, 1.0, 7, 11));
         assert_ne!(mixture, relaxed.drawn(&alphas, 1.0, 7, 12).0);
         for row in mixture.tables.values().flatten() {
             assert_eq!(row.iter().sum::<f64>(), 1.0);
