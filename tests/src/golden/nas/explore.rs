@@ -30,9 +30,7 @@ fn run(file: &File, checks: &mut Checks) -> Result<()> {
     let is_input = |name: &str| {
         ["x", "y", "warm.x"].contains(&name) || (name.starts_with("alpha.") || name.ends_with(".v"))
     };
-    compare_all(file, checks, &is_input, &|dtype, recompute| {
-        outcome(file, dtype, recompute)
-    })
+    compare_all(file, checks, &is_input, &|dtype, _| outcome(file, dtype))
 }
 
 const KINDS: [&str; 2] = ["normal", "reduce"];
@@ -73,12 +71,12 @@ fn tables(space: &Space, numbers: &[f64]) -> Tables {
         .collect()
 }
 
-/// A supernet of the recipe that has seen one training batch.
-fn warmed(file: &File, space: &Space, (dtype, recompute): (DType, bool)) -> Result<Network> {
+/// A supernet of the recipe, in training mode.
+fn supernet(file: &File, space: &Space, dtype: DType) -> Result<Network> {
     assert_eq!(space.partial, file.count("k")?);
     let size = Size::new(file.count("C")?, file.count("layers")?, Stem::Cifar);
     let what = Supernet {
-        recompute,
+        recompute: true,
         edge_weights: false,
     };
     let blocks = network::supernet(space, &size, what)?;
@@ -95,10 +93,10 @@ fn warmed(file: &File, space: &Space, (dtype, recompute): (DType, bool)) -> Resu
     Ok(network)
 }
 
-fn outcome(file: &File, dtype: DType, recompute: bool) -> Result<Outcome<'_>> {
+fn outcome(file: &File, dtype: DType) -> Result<Outcome<'_>> {
     let space = space(&file.json("space")?)?;
     let relaxed = Relaxed::new(space.clone(), Relaxation::Softmax, false);
-    let mut network = warmed(file, &space, (dtype, recompute))?;
+    let mut network = supernet(file, &space, dtype)?;
     let alphas = [file.values("alpha.normal")?, file.values("alpha.reduce")?].concat();
     let alphas = tables(&space, &alphas);
     let now = relaxed.mixture(&alphas);
@@ -110,6 +108,7 @@ fn outcome(file: &File, dtype: DType, recompute: bool) -> Result<Outcome<'_>> {
     let answers = Answers::Classes(file.tensor("y")?.to_dtype(DType::U32)?);
     let batch = (&x, &answers);
     let mut out = Outcome::new(file, dtype);
+    out.recomputes = false;
     let base = measure(&mut network, &now.tables, batch)?;
     out.tensor("base.logits", &base.logits);
     out.numbers("base.acc", vec![base.accuracy])?;

@@ -2,7 +2,7 @@
 //! are the recipe's.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use biorule::config::BlockPlan;
 use biorule::nn::build::Placement;
@@ -12,7 +12,7 @@ use candle_core::{DType, Tensor};
 
 use super::recipe::{self, Kind};
 use crate::Result;
-use crate::feedback::record::{Drawn, Recorder, locked};
+use crate::feedback::record::{Drawn, Recorder, Tape, locked};
 use crate::plugins::registry;
 
 /// Names in a network whose mixed edges have these candidates, all behind one prefix.
@@ -97,6 +97,17 @@ impl Names {
         dtype: DType,
         stored: &dyn Fn(&str) -> Option<Tensor>,
     ) -> Result<Network> {
+        Ok(self.recorded(blocks, dims, dtype, stored)?.0)
+    }
+
+    /// [`Names::network`], and what is heard of its layers.
+    pub(super) fn recorded(
+        &self,
+        blocks: &[BlockPlan],
+        dims: &[usize],
+        dtype: DType,
+        stored: &dyn Fn(&str) -> Option<Tensor>,
+    ) -> Result<(Network, Arc<Mutex<Tape>>)> {
         let recorder = Recorder::new(registry());
         let names = self.clone();
         let drawn: Drawn = Arc::new(move |block, name, pass, like| {
@@ -131,7 +142,7 @@ impl Names {
             all.insert(slot.name.clone(), value);
         }
         network.load(&|name| all.get(name).cloned())?;
-        Ok(network)
+        Ok((network, recorder.tape()))
     }
 }
 

@@ -111,6 +111,7 @@ fn outcome(file: &File, dtype: DType) -> Result<Outcome<'_>> {
         dropped: false,
     };
     let mut out = Outcome::new(file, dtype);
+    out.recomputes = false;
     let learns = network.tensors().into_iter().filter(|t| t.learns);
     let trainable: usize = learns.map(|t| t.tensor.elem_count()).sum();
     out.numbers("n_trainable", vec![trainable as f64])?;

@@ -2,13 +2,13 @@
 //! that of the weights, by the step that a search makes and by the passes that it is made of.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use biorule::config::{
     CachePlan, CachePrecision, Drive, GradientClip, Loss, OptimizerPlan, PhasePlan, SchedulePlan,
 };
 use biorule::data::Answers;
-use biorule::data::feed::{Batch, Batches, EpochSpec, Samples, TrainData};
+use biorule::data::feed::{Samples, TrainData};
 use biorule::nn::{Mode, Network, Pass, Tables, Wants};
 use biorule::search::derive;
 use biorule::search::network::{self, Size, Stem, Supernet};
@@ -22,10 +22,12 @@ use biorule::train::{Architecture, Engine, StepInput, Steps};
 use candle_core::{DType, Device, Tensor};
 use serde_json::json;
 
+use super::given::Given;
 use super::maths::space;
 use super::names::Names;
 use super::{Outcome, compare_all};
 use crate::Result;
+use crate::feedback::record::{Tape, Zeros, locked};
 use crate::golden::{Checks, File, Recogniser};
 use crate::numbers::values;
 
@@ -91,7 +93,7 @@ impl<'a> Case<'a> {
         })
     }
 
-    fn network(&self) -> Result<Network> {
+    fn network(&self) -> Result<(Network, Arc<Mutex<Tape>>)> {
         let size = Size::new(
             self.file.count("C")?,
             self.file.count("layers")?,
@@ -104,7 +106,7 @@ impl<'a> Case<'a> {
         let blocks = network::supernet(&self.space, &size, what)?;
         let side = self.file.count("HW")?;
         self.names
-            .network(&blocks, &[3, side, side], self.dtype, &|_| None)
+            .recorded(&blocks, &[3, side, side], self.dtype, &|_| None)
     }
 
     fn alphas(&self, prefix: &str) -> Result<Tables> {
@@ -165,7 +167,8 @@ impl<'a> Case<'a> {
     /// Losses and gradients of each pass, which a step does not tell.
     fn passes(&self, out: &mut Outcome<'_>) -> Result<()> {
         let criterion = Criterion::from(Loss::CrossEntropy);
-        let network = self.network()?;
+        let (network, tape) = self.network()?;
+        locked(&tape).zeros = Some(Zeros::new());
         let phase = self.phase(&network);
         let mut engine = Engine::new(network);
         engine.begin(&phase, criterion.clone())?;
@@ -198,6 +201,7 @@ impl<'a> Case<'a> {
             out.numbers("arch.loss_valid", vec![loss])?;
             (passed.architecture.sums(&mixture)?, 1)
         };
+        out.zeros = locked(&tape).zeros.take().unwrap_or_default();
         let mut architecture = Architecture::new(&alphas, &RelaxedPlan::ADAM)?;
         let rate = architecture.base_rate();
         architecture.step(&self.relaxed.gradient(&mixture, &by_weight), rate)?;
@@ -288,7 +292,7 @@ impl<'a> Case<'a> {
             data: &data,
             on_epoch: None,
         };
-        let network = self.network()?;
+        let (network, _) = self.network()?;
         let phase = self.phase(&network);
         let mut engine = Engine::new(network);
         engine.begin(&phase, criterion.clone())?;
@@ -307,7 +311,7 @@ impl<'a> Case<'a> {
         let state = json!({"steps": 0, "frozen": false});
         engine.load(0, &state, &|name| saved.get(name).cloned())?;
         engine.step(&train)?;
-        self.after(out, engine, &alphas, &train, &criterion)
+        self.after(out, engine, (&train, &valid), &criterion)
     }
 
     /// What a step leaves behind.
@@ -315,8 +319,7 @@ impl<'a> Case<'a> {
         &self,
         out: &mut Outcome<'_>,
         mut engine: Engine<'_>,
-        before: &Tables,
-        train: &StepInput,
+        (train, valid): (&StepInput, &StepInput),
         criterion: &Criterion,
     ) -> Result<()> {
         let OptimizerPlan::Adam {
@@ -327,6 +330,7 @@ impl<'a> Case<'a> {
         else {
             return Err("the architecture has another optimiser".into());
         };
+        let before = self.alphas("alpha")?;
         let all: BTreeMap<String, Tensor> = engine.tensors().into_iter().collect();
         let mut alphas = Tables::new();
         for kind in KINDS {
@@ -366,7 +370,7 @@ impl<'a> Case<'a> {
         engine.network.set_mode(&Mode::default());
         let y = engine
             .network
-            .forward_all(&mut Pass::inference(), &train.x)?;
+            .forward_all(&mut Pass::inference(), &valid.x)?;
         out.tensor("after.logits_eval_mode", &y);
         Ok(())
     }
@@ -382,48 +386,4 @@ fn input_block(name: &str) -> Option<(usize, usize)> {
 /// The sum of the squares of all elements.
 pub(super) fn squares(t: &Tensor) -> Result<f64> {
     Ok(values(t)?.iter().map(|v| v * v).sum())
-}
-
-/// A batch as a set of samples that are always in the same order.
-struct Given {
-    x: Tensor,
-    answers: Answers,
-}
-
-impl Samples for Given {
-    fn len(&self) -> usize {
-        self.answers.len()
-    }
-    fn dims(&self) -> Vec<usize> {
-        self.x.dims()[1..].to_vec()
-    }
-    fn outputs(&self) -> usize {
-        10
-    }
-    fn classes(&self) -> bool {
-        true
-    }
-    fn augments(&self) -> bool {
-        false
-    }
-    fn order(&self, _: u64, _: u64, _: bool) -> Vec<u32> {
-        (0..self.len() as u32).collect()
-    }
-    fn read(&self, indices: &[u32]) -> biorule::Result<Batch> {
-        let index = Tensor::new(indices, &Device::Cpu)?;
-        Ok(Batch {
-            x: self.x.index_select(&index, 0)?,
-            answers: self.answers.at(&index)?,
-        })
-    }
-    fn answers(&self, indices: &[u32]) -> biorule::Result<Answers> {
-        Ok(self.read(indices)?.answers)
-    }
-    fn epoch(&self, spec: &EpochSpec) -> biorule::Result<Batches<'_>> {
-        let order = self.order(spec.seed, spec.epoch, spec.shuffle);
-        let (spec, n) = (spec.clone(), self.len());
-        Ok(Box::new(
-            (spec.start..spec.steps(n)).map(move |i| self.read(&order[spec.range(i, n)])),
-        ))
-    }
 }
