@@ -6,6 +6,7 @@
 //! and 1e-5 at least, is the tolerance.
 
 mod explore;
+mod given;
 mod maths;
 mod mixed;
 mod names;

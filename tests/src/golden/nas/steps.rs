@@ -8,7 +8,7 @@ use biorule::config::{
     CachePlan, CachePrecision, Drive, GradientClip, Loss, OptimizerPlan, PhasePlan, SchedulePlan,
 };
 use biorule::data::Answers;
-use biorule::data::feed::{Batch, Batches, EpochSpec, Samples, TrainData};
+use biorule::data::feed::{Samples, TrainData};
 use biorule::nn::{Mode, Network, Pass, Tables, Wants};
 use biorule::search::derive;
 use biorule::search::network::{self, Size, Stem, Supernet};
@@ -22,6 +22,7 @@ use biorule::train::{Architecture, Engine, StepInput, Steps};
 use candle_core::{DType, Device, Tensor};
 use serde_json::json;
 
+use super::given::Given;
 use super::maths::space;
 use super::names::Names;
 use super::{Outcome, compare_all};
@@ -386,48 +387,4 @@ fn input_block(name: &str) -> Option<(usize, usize)> {
 /// The sum of the squares of all elements.
 pub(super) fn squares(t: &Tensor) -> Result<f64> {
     Ok(values(t)?.iter().map(|v| v * v).sum())
-}
-
-/// A batch as a set of samples that are always in the same order.
-struct Given {
-    x: Tensor,
-    answers: Answers,
-}
-
-impl Samples for Given {
-    fn len(&self) -> usize {
-        self.answers.len()
-    }
-    fn dims(&self) -> Vec<usize> {
-        self.x.dims()[1..].to_vec()
-    }
-    fn outputs(&self) -> usize {
-        10
-    }
-    fn classes(&self) -> bool {
-        true
-    }
-    fn augments(&self) -> bool {
-        false
-    }
-    fn order(&self, _: u64, _: u64, _: bool) -> Vec<u32> {
-        (0..self.len() as u32).collect()
-    }
-    fn read(&self, indices: &[u32]) -> biorule::Result<Batch> {
-        let index = Tensor::new(indices, &Device::Cpu)?;
-        Ok(Batch {
-            x: self.x.index_select(&index, 0)?,
-            answers: self.answers.at(&index)?,
-        })
-    }
-    fn answers(&self, indices: &[u32]) -> biorule::Result<Answers> {
-        Ok(self.read(indices)?.answers)
-    }
-    fn epoch(&self, spec: &EpochSpec) -> biorule::Result<Batches<'_>> {
-        let order = self.order(spec.seed, spec.epoch, spec.shuffle);
-        let (spec, n) = (spec.clone(), self.len());
-        Ok(Box::new(
-            (spec.start..spec.steps(n)).map(move |i| self.read(&order[spec.range(i, n)])),
-        ))
-    }
 }
