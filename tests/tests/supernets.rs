@@ -33,7 +33,7 @@ rules = ["feedback-alignment/brsf", "backprop"]
 [search.supernet]
 channels = 4
 cells = 3
-epochs = 3
+epochs = 6
 batch = 16
 architecture_lr = 0.05
 
@@ -107,9 +107,9 @@ fn a_supernet_killed_on_its_way_derives_what_one_left_alone_derives() {
         let more = ["--set", set.as_str()];
         home.done("whole", &more);
         let whole = left(&home.path("whole"));
-        assert_eq!(whole.0.lines().count(), 3, "{strategy}");
+        assert_eq!(whole.0.lines().count(), 6, "{strategy}");
         let mut kills = 0;
-        for wait in [1500, 700, 1100, 400, 1900, 900] {
+        for wait in [350, 500, 650, 450, 800, 550] {
             let mut child = home
                 .search("killed", &more)
                 .command()
@@ -149,6 +149,7 @@ fn a_supernet_killed_on_its_way_derives_what_one_left_alone_derives() {
             "{strategy}: weights after {kills} kills"
         );
         println!("{strategy}: {kills} kills");
+        assert!(kills >= 2, "{strategy}: too short to be killed");
     }
 }
 
