@@ -102,7 +102,8 @@ fn rules_of_plugins_enter_a_space_by_name_alone() {
     for entry in registry.rules() {
         for operation in &operations {
             let one = [operation.clone()];
-            let Ok(space) = Space::product(Skeleton::Darts, &one, &[entry.name.clone()]) else {
+            let rule = std::slice::from_ref(&entry.name);
+            let Ok(space) = Space::product(Skeleton::Darts, &one, rule) else {
                 continue;
             };
             match serve::check(&space, &Style::default(), 8, registry, DType::F32) {

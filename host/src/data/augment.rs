@@ -1,8 +1,6 @@
 //! Writing one sample as floats: scaled, and for training moved, mirrored and
 //! noised and cut out by its own random stream.
 
-use std::ops::Range;
-
 use rand_chacha::ChaCha8Rng;
 
 use super::dataset::{Dataset, Shape, Values};
@@ -45,7 +43,7 @@ pub(crate) fn write(
         }
     }
     if augment.cutout > 0 {
-        let [rows, cols] = shift.hole(augment.cutout, shape);
+        let [rows, cols] = augment.hole(shift.cut, [shape.height, shape.width]);
         for plane in out.chunks_exact_mut(shape.plane()) {
             let lines = plane.chunks_exact_mut(shape.width);
             lines
@@ -105,7 +103,7 @@ impl Shift {
         let mirror = augment.flip > 0.0 && unit(rng) < augment.flip;
         let mut corner = |size| match augment.cutout {
             0 => 0,
-            side => below(rng, size) as isize - (side / 2) as isize,
+            _ => augment.corner(below(rng, size)),
         };
         let cut = [corner(shape.height), corner(shape.width)];
         Self {
@@ -114,16 +112,6 @@ impl Shift {
             mirror,
             cut,
         }
-    }
-
-    /// Rows and columns that are cut out of an image of `shape`.
-    fn hole(&self, side: usize, shape: Shape) -> [Range<usize>; 2] {
-        let within = |from: isize, size: usize| {
-            let end = from.saturating_add_unsigned(side).max(0) as usize;
-            from.max(0) as usize..end.min(size)
-        };
-        let [row, column] = self.cut;
-        [within(row, shape.height), within(column, shape.width)]
     }
 
     /// The shift that [`write`] gives sample `index` under the same key.

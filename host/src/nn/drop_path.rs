@@ -29,17 +29,9 @@ impl DropPath {
         }
     }
 
-    /// The probability at this time.
-    fn probability(&self, pass: &Pass) -> f64 {
-        match self.plan.ramp {
-            true => self.plan.p * pass.clock.epoch as f64 / pass.clock.epochs.max(1) as f64,
-            false => self.plan.p,
-        }
-    }
-
     /// Factors of the samples, `[B, 1, …]` like `x`; `None` where none is dropped.
     fn mask(&self, pass: &Pass, x: &Tensor) -> Result<Option<Tensor>> {
-        let p = self.probability(pass);
+        let p = self.plan.at(pass.clock.epoch, pass.clock.epochs);
         if !self.training || p <= 0.0 {
             return Ok(None);
         }

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::Range;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -76,6 +77,24 @@ impl Augment {
     /// Whether pixels change place.
     pub fn moves(&self) -> bool {
         self.flip > 0.0 || self.crop > 0
+    }
+
+    /// First row or column, which may be outside, of the square that is cut out around pixel
+    /// `centre`.
+    #[must_use]
+    pub fn corner(&self, centre: usize) -> isize {
+        centre as isize - (self.cutout / 2) as isize
+    }
+
+    /// Rows and columns of an image of `size` that the square with this `corner` cuts out.
+    #[must_use]
+    pub fn hole(&self, corner: [isize; 2], size: [usize; 2]) -> [Range<usize>; 2] {
+        let within = |from: isize, size: usize| {
+            let end = from.saturating_add_unsigned(self.cutout).max(0) as usize;
+            from.max(0) as usize..end.min(size)
+        };
+        let ([row, column], [height, width]) = (corner, size);
+        [within(row, height), within(column, width)]
     }
 }
 

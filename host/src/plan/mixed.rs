@@ -29,6 +29,17 @@ settings! {
 
 impl Copy for DropPathPlan {}
 
+impl DropPathPlan {
+    /// The probability in epoch `epoch` (from 0) of `epochs`.
+    #[must_use]
+    pub fn at(&self, epoch: u64, epochs: u64) -> f64 {
+        match self.ramp {
+            true => self.p * epoch as f64 / epochs.max(1) as f64,
+            false => self.p,
+        }
+    }
+}
+
 kinds! {
     /// A block that has no layer and changes what it is given.
     pub enum TransformPlan at "blocks[].transform", "zeros in place of the value, or the map without its first rows and columns" {

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::pareto::Goal;
-use super::relaxed::{Method, RelaxedPlan};
+use super::relaxed::{ExplorePlan, Method, RelaxedPlan};
 use super::space::{CellShape, Hyperparameters, Primitive, Skeleton, Space, sets};
 use super::strategy::{Evolution, Halving, Random, Scene, Strategy};
 use crate::plan::OptimizerPlan;
@@ -154,6 +154,27 @@ kinds! {
             /// `gdas`: epochs in which the weights alone learn
             warmup_epochs: u64 = 0, unit "epochs";
         }
+        /// One supernet, whose architecture steps towards what CMA-ES finds before each epoch (Cai et al. 2024,
+        /// EG-NAS).
+        Eg = "eg" {
+            /// `eg`: rounds before each epoch, of which the most accurate winner counts
+            rounds: u64 = 3, range 1.0 => 1e6, source "EG-NAS: 3 on CIFAR-10, 5 on ImageNet";
+            /// `eg`: individuals of a generation
+            individuals: usize = 50, range 4.0 => 1e6, source "EG-NAS";
+            /// `eg`: generations of a round
+            generations: u64 = 3, range 1.0 => 1e6, source "EG-NAS `iterations`";
+            /// `eg`: factor on the similarity to the present architecture, in the fitness
+            similarity: f64 = 0.4, range 0.0 => 1e6, source "EG-NAS";
+            /// `eg`: length of the step of the architecture towards the winner
+            step_size: f64 = 0.1, range 0.0 => 1e6, source "EG-NAS";
+            /// `eg`: share of the former direction in it
+            direction_momentum: f64 = 0.0, range 0.0 => 1.0, source "EG-NAS `pop_momentum`";
+            /// `eg`: individuals are scored with running statistics, which are those of another mixture, in place
+            /// of the batch's
+            running_statistics: bool = false, source "EG-NAS: on";
+            /// `eg`: epochs in which the weights alone learn
+            warmup_epochs: u64 = 15, unit "epochs", source "EG-NAS: 15";
+        }
     }
 }
 
@@ -212,7 +233,7 @@ impl StrategyPlan {
                 sample,
             } => Box::new(Evolution::new(scene, evaluations, population, sample)?),
             Self::Halving { genotypes, keep } => Box::new(Halving::new(scene, genotypes, keep)?),
-            Self::Darts { .. } | Self::Gdas { .. } => {
+            Self::Darts { .. } | Self::Gdas { .. } | Self::Eg { .. } => {
                 return Err(Error::internal("a strategy that trains a supernet"));
             }
         })
@@ -221,7 +242,10 @@ impl StrategyPlan {
     /// Whether it trains a supernet and derives a genotype from it.
     #[must_use]
     pub fn trains_supernet(&self) -> bool {
-        matches!(self, Self::Darts { .. } | Self::Gdas { .. })
+        matches!(
+            self,
+            Self::Darts { .. } | Self::Gdas { .. } | Self::Eg { .. }
+        )
     }
 
     /// How a supernet's architecture learns, of a strategy that trains one.
@@ -265,6 +289,28 @@ impl StrategyPlan {
                 warmup_epochs,
             } => Some(RelaxedPlan {
                 method: Method::Gdas { hot, cold },
+                warmup_epochs,
+                ..base
+            }),
+            Self::Eg {
+                rounds,
+                individuals,
+                generations,
+                similarity,
+                step_size,
+                direction_momentum,
+                running_statistics,
+                warmup_epochs,
+            } => Some(RelaxedPlan {
+                method: Method::Explore(ExplorePlan {
+                    rounds,
+                    population: individuals,
+                    generations,
+                    similarity,
+                    step_size,
+                    momentum: direction_momentum,
+                    running_statistics,
+                }),
                 warmup_epochs,
                 ..base
             }),

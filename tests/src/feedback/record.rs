@@ -3,6 +3,7 @@
 //! of those that a rule drew.
 
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use biorule::Result;
@@ -33,7 +34,18 @@ pub struct Tape {
     pub heard: BTreeMap<String, Heard>,
     /// Tensors to put in the place of what `forward` kept, by block and name.
     pub kept: BTreeMap<(String, String), Tensor>,
+    /// The same, of what is drawn anew at each pass.
+    pub drawn: Option<Drawn>,
+    /// Which elements of a layer's input are 0 in training, as a hash, by block and number of the
+    /// pass; kept where it is asked for.
+    pub zeros: Option<Zeros>,
 }
+
+/// Hashes of where inputs are 0, by block and number of the pass.
+pub type Zeros = BTreeMap<(String, u64), u64>;
+
+/// A tensor by block, name and number of the pass, in the shape of that which it replaces.
+pub type Drawn = Arc<dyn Fn(&str, &str, u64, &Tensor) -> Option<Tensor> + Send + Sync>;
 
 /// A [`RuleSource`] around another one.
 pub struct Recorder<'a> {
@@ -70,6 +82,15 @@ impl RuleSource for Recorder<'_> {
     }
 }
 
+/// A hash of which elements of `x` are 0.
+fn where_zero(x: &Tensor) -> Result<u64> {
+    let values = x.flatten_all()?.to_dtype(DType::F64)?.to_vec1::<f64>()?;
+    let mut hasher = DefaultHasher::new();
+    let zeros: Vec<bool> = values.iter().map(|v| *v == 0.0).collect();
+    zeros.hash(&mut hasher);
+    Ok(hasher.finish())
+}
+
 struct Listener {
     inner: Box<dyn Rule>,
     block: String,
@@ -93,6 +114,14 @@ impl Rule for Listener {
             if let Some(golden) = tape.kept.get(&(self.block.clone(), name.clone())) {
                 *kept = golden.to_device(x.device())?;
             }
+            let drawn = tape.drawn.as_ref();
+            if let Some(drawn) = drawn.and_then(|d| d(&self.block, name, call.pass, kept)) {
+                *kept = drawn;
+            }
+        }
+        if let Some(zeros) = tape.zeros.as_mut().filter(|_| call.training) {
+            let place = (self.block.clone(), call.pass);
+            zeros.insert(place, where_zero(x)?);
         }
         let heard = Heard {
             x: Some(x.to_device(&Device::Cpu)?),

@@ -17,6 +17,7 @@ use biorule::nn::build::Placement;
 use biorule::nn::{Clock, InputShape, Mode, Network, Pass};
 use candle_core::{DType, Device, Tensor};
 
+use super::nas::recipe::unit;
 use super::{Checks, File, Recogniser, Tolerance};
 use crate::Result;
 use crate::network::{batch_norm, block, layer, layer_block, relu};
@@ -30,19 +31,6 @@ pub fn recognisers() -> Vec<Recogniser> {
         understands: |file| file.has("fgsm.8_255") && file.has("tpgd") && file.has("apgd"),
         run,
     }]
-}
-
-/// Numbers in [0, 1) of a tensor called `name`: FNV-1a of the name, then SplitMix64.
-fn unit(name: &str, n: usize) -> Vec<f64> {
-    let fnv = |h: u64, b: u8| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3);
-    let start = name.bytes().fold(0xcbf2_9ce4_8422_2325, fnv);
-    let one = |i: u64| {
-        let mut z = start.wrapping_add((i + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((z ^ (z >> 31)) >> 11) as f64 / (1u64 << 53) as f64
-    };
-    (0..n as u64).map(one).collect()
 }
 
 /// `centre + reach·(2u − 1)`, rounded to `f32`.

@@ -37,6 +37,7 @@ use task::Search;
 Examples:
   biorule search configs/search/digits.toml
   biorule search configs/search/digits.toml --run-dir here
+  biorule search configs/search/digits-darts.toml
   biorule search configs/search/digits.toml --set search.strategy=random --seed 3
   biorule search configs/search/digits.toml --dry-run
   biorule train configs/search/digits.toml --genotype here

@@ -217,6 +217,13 @@ const STRATEGY: &[Reader] = &[
     always("warmup_epochs", SEARCH),
     always("perturbation", SEARCH),
     always("stop_on_skips", SEARCH),
+    always("rounds", SEARCH),
+    always("individuals", SEARCH),
+    always("generations", SEARCH),
+    always("similarity", SEARCH),
+    always("step_size", SEARCH),
+    always("direction_momentum", SEARCH),
+    always("running_statistics", SEARCH),
     always("hot", SEARCH),
     always("cold", SEARCH),
 ];

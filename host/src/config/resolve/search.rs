@@ -256,7 +256,7 @@ fn supernet(
             Some(_) => Err(Error::usage(format!(
                 "`{place}` (from {from}) has no effect: the strategy trains no supernet"
             ))
-            .hint("leave it out, or take `strategy = \"darts\"` or `\"gdas\"`")),
+            .hint("leave it out, or take `strategy = \"darts\"`, `\"gdas\"` or `\"eg\"`")),
         };
     }
     if *evaluator != EvaluatorPlan::Training {

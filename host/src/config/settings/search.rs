@@ -41,7 +41,7 @@ pub const SEARCH: &[Setting] = &[
         "supernet",
         Kind::Table("search.supernet"),
         "",
-        "the supernet of `darts` and `gdas`, and its training",
+        "the supernet of `darts`, `gdas` and `eg`, and its training",
     ),
     Setting::new(
         "final",
@@ -192,8 +192,13 @@ pub(super) fn sections() -> Vec<SectionDoc> {
             StrategyPlan::settings("gdas"),
         ),
         section(
+            "search.strategy (eg)",
+            "A supernet whose architecture steps towards what an evolution strategy finds before each epoch; its own optimiser has no part in it.",
+            StrategyPlan::settings("eg"),
+        ),
+        section(
             "search.supernet",
-            "The supernet of `darts` and `gdas`. The genotype that is derived from it is evaluated once, as the rest of the configuration says.",
+            "The supernet of `darts`, `gdas` and `eg`. The genotype that is derived from it is evaluated once, as the rest of the configuration says.",
             SupernetPlan::SETTINGS,
         ),
         section(

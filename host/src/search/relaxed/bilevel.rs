@@ -84,6 +84,7 @@ impl Bilevel<'_> {
                 let by_weight = found.gradient(eta);
                 (self.relaxed.gradient(&mixture, &by_weight), 4)
             }
+            Method::Explore(_) => return Err(Error::internal("an exploration has no gradient")),
         };
         is_finite(&gradient)?;
         let rate = self.architecture.base_rate();

@@ -2,16 +2,19 @@
 //! A supernet is trained as any network is, by steps of its own kind.
 
 pub mod bilevel;
+pub mod explore;
 mod feed;
+pub mod fitness;
 pub mod plan;
 pub mod record;
 pub mod tables;
 pub mod unrolled;
 
-pub use plan::{Method, RelaxedPlan};
+pub use plan::{ExplorePlan, Method, RelaxedPlan};
 pub use tables::Relaxed;
 
 use bilevel::Bilevel;
+use explore::Exploration;
 use feed::Feed;
 use record::{OnEpoch, Record};
 use unrolled::Descent;
@@ -82,6 +85,24 @@ impl Steps for Searcher {
         };
         let samples = samples(&self.plan.data)?;
         let from = (self.plan.data.as_str(), phase.batch);
+        let record = Record {
+            on_epoch: self.on_epoch.as_deref(),
+        };
+        if let Method::Explore(plan) = &self.plan.method {
+            return Ok(Some(Box::new(Exploration {
+                plan,
+                warmup_epochs: self.plan.warmup_epochs,
+                alphas: start,
+                relaxed,
+                previous: None,
+                feed: Feed::new(samples, from, self.seed, phase.augment)?,
+                criterion: criterion.clone(),
+                weights: GradientStep::of(phase, criterion.clone()),
+                seed: self.seed,
+                record,
+                under_way: Default::default(),
+            })));
+        }
         Ok(Some(Box::new(Bilevel {
             plan: &self.plan,
             architecture: Architecture::new(&start, &self.plan.optimizer)?,
@@ -91,9 +112,7 @@ impl Steps for Searcher {
             weights: GradientStep::of(phase, criterion.clone()),
             descent,
             seed: self.seed,
-            record: Record {
-                on_epoch: self.on_epoch.as_deref(),
-            },
+            record,
             frozen: false,
         })))
     }

@@ -21,6 +21,28 @@ pub enum Method {
         /// In the last epoch.
         cold: f64,
     },
+    /// Steps towards what an evolution strategy finds before each epoch (Cai et al. 2024, EG-NAS).
+    Explore(ExplorePlan),
+}
+
+/// How an evolution strategy explores the neighbourhood of the architecture.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExplorePlan {
+    /// Rounds before an epoch; the one whose winner is most accurate counts.
+    pub rounds: u64,
+    /// Individuals of a generation.
+    pub population: usize,
+    /// Generations of a round.
+    pub generations: u64,
+    /// Factor on the similarity in the fitness.
+    pub similarity: f64,
+    /// Length of the step of the architecture.
+    pub step_size: f64,
+    /// Share of the former direction in it.
+    pub momentum: f64,
+    /// Norms use their running statistics, those of another mixture, in place of the batch's.
+    pub running_statistics: bool,
 }
 
 /// A search by relaxation.

@@ -85,7 +85,7 @@ fn cma(file: &File, checks: &mut Checks) -> Result<()> {
 }
 
 /// The space whose candidates these names are, in this order.
-fn space(names: &Value) -> Result<Space> {
+pub(super) fn space(names: &Value) -> Result<Space> {
     let names = names.as_array().ok_or("a list of primitives")?;
     let names: Vec<&str> = names.iter().filter_map(Value::as_str).collect();
     let mut space = sets::named(match names.len() {
