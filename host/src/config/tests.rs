@@ -508,14 +508,16 @@ fn every_shipped_configuration_resolves() {
                 files: vec![path.clone()],
                 ..Sources::default()
             };
-            let plan = resolve(&sources, &Offline)
-                .unwrap_or_else(|e| panic!("{}: {e}", path.display()))
-                .plan;
-            assert!(
-                names.insert(plan.name.clone()),
-                "two are named {}",
-                plan.name
-            );
+            let table = merge(&sources).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+            let name = match is_search(&table) {
+                true => search(table, &Offline).and_then(|found| {
+                    found.pattern(&Offline)?;
+                    Ok(found.name)
+                }),
+                false => resolve_table(table, &Offline).map(|resolved| resolved.plan.name),
+            };
+            let name = name.unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+            assert!(names.insert(name.clone()), "two are named {name}");
         }
     }
     assert!(names.len() > 40, "{names:?}");
