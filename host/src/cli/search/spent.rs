@@ -22,7 +22,6 @@ impl Meter {
     }
 
     /// Seconds of all processors and most memory in MiB since the start, as far as this system says.
-    #[expect(clippy::type_complexity, reason = "used in one place")]
     pub(super) fn stop(&mut self) -> Option<(Option<f64>, Option<f64>)> {
         let since = cpu_time().zip(self.cpu);
         let cpu = since.map(|(now, then)| now.saturating_sub(then).as_secs_f64());

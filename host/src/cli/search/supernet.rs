@@ -2,7 +2,7 @@
 //! strategy, so that it goes on after any interruption as any run does. After each epoch the
 //! architecture parameters are written down; the genotype is derived from the last.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::rc::Rc;
 
 use serde::{Deserialize, Serialize};
@@ -139,7 +139,7 @@ fn space_of(space: &Space, plan: &SupernetPlan) -> Result<Space> {
 
 /// Writes the line of `epoch` behind those of the epochs before; a line that a killed run wrote for
 /// it is replaced.
-fn append(file: &PathBuf, epoch: u64, alphas: &Tables) -> Result<()> {
+fn append(file: &Path, epoch: u64, alphas: &Tables) -> Result<()> {
     let mut lines = match file.exists() {
         true => read(file)?,
         false => Vec::new(),

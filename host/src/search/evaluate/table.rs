@@ -257,7 +257,7 @@ mod tests {
             ("[{\"accuracy\": 1}]".to_owned(), "item 0"),
             ("[{]".to_owned(), "line 1, column 3"),
         ] {
-            let e = table(&text, &goals).err().expect(says);
+            let e = table(&text, &goals).expect_err(says);
             assert!(e.text.contains(says), "{says}: {}", e.text);
         }
     }
