@@ -124,14 +124,20 @@ pub fn count() -> usize {
     rayon::current_num_threads()
 }
 
-fn build(count: usize) -> std::result::Result<(), rayon::ThreadPoolBuildError> {
+fn build(count: usize) -> std::result::Result<(), String> {
     rayon::ThreadPoolBuilder::new()
         .num_threads(count)
         .start_handler(|_| enter())
-        .build_global()?;
-    // Candle's pool has no such handler.
-    candle_core::utils::barrier_pool().execute(|_| enter());
-    Ok(())
+        .build_global()
+        .map_err(|e| e.to_string())?;
+    // Candle's pool has no such handler, and panics where the system gives it no thread.
+    let told = std::panic::take_hook();
+    std::panic::set_hook(Box::new(|_| {}));
+    let made = std::panic::catch_unwind(|| {
+        candle_core::utils::barrier_pool().execute(|_| enter());
+    });
+    std::panic::set_hook(told);
+    made.map_err(|_| "the system gives no more threads or no memory for them".to_owned())
 }
 
 /// Makes this thread ready to compute, and the pools where [`start`] did not: for
