@@ -105,55 +105,39 @@ fn a_supernet_killed_on_its_way_derives_what_one_left_alone_derives() {
         let home = Home::new();
         let set = format!("search.strategy={strategy}");
         let more = ["--set", set.as_str()];
-        let began = Instant::now();
         home.done("whole", &more);
-        let took = began.elapsed();
         let whole = left(&home.path("whole"));
         assert_eq!(whole.0.lines().count(), 6, "{strategy}");
-        let mut kills = 0;
-        // By parts of what the whole takes, so that some is left to be killed on any machine.
-        for part in [0.3, 0.35, 0.4, 0.3] {
-            let mut child = home
-                .search("killed", &more)
-                .command()
-                .stdout(Stdio::null())
-                .stderr(Stdio::null())
-                .spawn()
-                .expect("started");
-            let started = Instant::now();
-            let ended = loop {
-                if child.try_wait().expect("a child").is_some() {
-                    break true;
-                }
-                if started.elapsed() > took.mul_f64(part) {
-                    break false;
-                }
-                std::thread::sleep(Duration::from_millis(5));
-            };
-            if ended {
-                break;
-            }
-            child.kill().expect("killed");
-            child.wait().expect("a child");
-            kills += 1;
+        for epochs in [1, 3, 4] {
+            kill_after(home.search("killed", &more), &home.path("killed"), epochs);
         }
         home.done("killed", &more);
         let killed = left(&home.path("killed"));
-        assert_eq!(
-            whole.0, killed.0,
-            "{strategy}: parameters after {kills} kills"
-        );
-        assert_eq!(
-            whole.1, killed.1,
-            "{strategy}: genotype after {kills} kills"
-        );
-        assert!(
-            whole.2 == killed.2,
-            "{strategy}: weights after {kills} kills"
-        );
-        println!("{strategy}: {kills} kills");
-        assert!(kills >= 2, "{strategy}: too short to be killed");
+        assert_eq!(whole.0, killed.0, "{strategy}: parameters");
+        assert_eq!(whole.1, killed.1, "{strategy}: genotype");
+        assert!(whole.2 == killed.2, "{strategy}: weights differ");
     }
+}
+
+/// Starts a search and kills it once its supernet has learned for so many epochs.
+fn kill_after(run: Run, folder: &Path, epochs: usize) {
+    let mut child = run
+        .command()
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("started");
+    let file = folder.join("alphas.jsonl");
+    let lines = || std::fs::read_to_string(&file).map_or(0, |text| text.lines().count());
+    let until = Instant::now() + Duration::from_secs(120);
+    while lines() < epochs {
+        let ended = child.try_wait().expect("a child");
+        assert_eq!(ended, None, "it ended before epoch {epochs}");
+        assert!(Instant::now() < until, "no epoch {epochs} in two minutes");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    child.kill().expect("killed before it was over");
+    child.wait().expect("a child");
 }
 
 #[test]
