@@ -129,7 +129,10 @@ impl Architecture {
 }
 
 /// Rows as a tensor, `[rows, columns]`.
-fn table(rows: &[Vec<f64>]) -> Result<Tensor> {
+///
+/// # Errors
+/// An internal error where rows differ in length.
+pub fn table(rows: &[Vec<f64>]) -> Result<Tensor> {
     let columns = rows.first().map_or(0, Vec::len);
     if rows.iter().any(|row| row.len() != columns) {
         return Err(Error::internal("a table with rows of several lengths"));

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::{DType, Tensor};
 use serde_json::{Value, json};
 
 use super::feed::Feed;
@@ -16,6 +16,7 @@ use crate::nn::{Clock, Mixture, Pass, Tables};
 use crate::search::cma::CmaEs;
 use crate::search::draw::{Draw, Purpose};
 use crate::search::relax::softmax;
+use crate::train::architecture::table;
 use crate::train::criterion::Criterion;
 use crate::train::step::GradientStep;
 use crate::train::{Engine, Step, StepInput};
@@ -62,8 +63,7 @@ impl Exploration<'_> {
         (epoch, round): (u64, u64),
     ) -> Result<(f64, Tables)> {
         let now = self.relaxed.mixture(&self.alphas);
-        let (_, accuracy) = self.score(engine, batch, &now)?;
-        let at_least = accuracy;
+        let (_, at_least) = self.score(engine, batch, &now)?;
         let mut mean = flat(&now.tables);
         let number = epoch * self.plan.rounds + round;
         let mut draw = Draw::new(Purpose::Noise, self.seed, number, 0);
@@ -76,7 +76,7 @@ impl Exploration<'_> {
             for sample in &samples {
                 let individual = like(&now.tables, sample);
                 let mixture = Mixture {
-                    tables: by_row(&individual, softmax),
+                    tables: fitness::rows(&individual, softmax),
                 };
                 let (loss, accuracy) = self.score(engine, batch, &mixture)?;
                 let near = fitness::similarity(&now.tables, &individual);
@@ -139,32 +139,22 @@ fn like(tables: &Tables, numbers: &[f64]) -> Tables {
     out
 }
 
-fn by_row(tables: &Tables, f: impl Fn(&[f64]) -> Vec<f64>) -> Tables {
-    let table = |(name, rows): (&String, &Vec<Vec<f64>>)| {
-        (name.clone(), rows.iter().map(|row| f(row)).collect())
-    };
-    tables.iter().map(table).collect()
-}
-
 fn stored(prefix: &str, tables: &Tables, out: &mut Vec<(String, Tensor)>) -> Result<()> {
     for (name, rows) in tables {
-        let columns = rows.first().map_or(0, Vec::len);
-        let values = rows.concat();
-        let tensor = Tensor::from_vec(values, (rows.len(), columns), &Device::Cpu)?;
-        out.push((format!("{prefix}.{name}"), tensor));
+        out.push((format!("{prefix}.{name}"), table(rows)?));
     }
     Ok(())
 }
 
 fn found(prefix: &str, like: &Tables, find: &dyn Fn(&str) -> Option<Tensor>) -> Result<Tables> {
-    let table = |name: &String| {
+    let read = |name: &String| {
         let name_in_file = format!("{prefix}.{name}");
         let tensor = find(&name_in_file).ok_or_else(|| {
             Error::usage(format!("the checkpoint has no tensor `{name_in_file}`"))
         })?;
         Ok((name.clone(), tensor.to_dtype(DType::F64)?.to_vec2::<f64>()?))
     };
-    like.keys().map(table).collect()
+    like.keys().map(read).collect()
 }
 
 impl Step for Exploration<'_> {

@@ -91,7 +91,8 @@ fn norm(row: &[f64]) -> f64 {
     row.iter().map(|v| v * v).sum::<f64>().sqrt()
 }
 
-fn rows(tables: &Tables, f: impl Fn(&[f64]) -> Vec<f64>) -> Tables {
+/// What `f` makes of each row.
+pub(super) fn rows(tables: &Tables, f: impl Fn(&[f64]) -> Vec<f64>) -> Tables {
     let one = |(kind, rows): (&String, &Vec<Vec<f64>>)| {
         (kind.clone(), rows.iter().map(|row| f(row)).collect())
     };
