@@ -10,7 +10,7 @@ use shown::Display;
 pub(super) use shown::summary;
 
 use super::eval::{BEST, locate};
-use super::options::ConfigArgs;
+use super::options::RunConfigArgs;
 use super::{Assault, Open};
 use crate::attack::corrupt::Corruption;
 use crate::attack::method::{Strength, Wishes};
@@ -112,21 +112,8 @@ pub struct AttackArgs {
     #[arg(long, default_value = "0", value_parser = config::whole_text)]
     seed: u64,
 
-    /// Set one value of the run's configuration, such as `data.root=…`
-    #[arg(long = "set", value_name = "PATH=VALUE")]
-    sets: Vec<String>,
-
-    /// `auto`, `cpu`, `cuda` or `cuda:N`
-    #[arg(long)]
-    device: Option<String>,
-
-    /// Threads of kernels; absent: as the run's configuration says. Changes no result
-    #[arg(long, value_name = "N")]
-    threads: Option<u32>,
-
-    /// Folder with rule plugins, searched first; may be given more than once
-    #[arg(long = "plugins", value_name = "DIR")]
-    plugins: Vec<PathBuf>,
+    #[command(flatten)]
+    run: RunConfigArgs,
 
     /// Write the result as this file instead of one below `attacks/` of the run's folder
     #[arg(short, long, value_name = "FILE")]
@@ -350,21 +337,7 @@ pub(super) fn run(args: &AttackArgs, open: Open) -> Result<ExitCode> {
         }
     }
     let (file, checkpoint) = locate(&args.path, args.best)?;
-    let flags = ConfigArgs {
-        files: vec![file.clone()],
-        sets: args.sets.clone(),
-        device: args.device.clone(),
-        threads: args.threads,
-        plugins: args.plugins.clone(),
-        ..ConfigArgs::default()
-    };
-    let (table, host) = flags.open(open)?;
-    let mut resolved = config::resolve_table(table, &*host)?;
-    // What the run's own file asks for was said when it was trained.
-    resolved
-        .warnings
-        .retain(|text| !text.contains("(from file `"));
-    flags.warn(&mut resolved);
+    let (resolved, host) = args.run.open(file.clone(), open)?;
     let stop = StopFlag::new();
     stop.on_signals_saying(
         "stopping after these samples; the same command goes on with the attacks that are left",

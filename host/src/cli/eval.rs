@@ -5,9 +5,8 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::json;
 
-use super::options::ConfigArgs;
+use super::options::RunConfigArgs;
 use super::{Evaluation, EvaluationResult, Open};
-use crate::config;
 use crate::run::summary;
 use crate::text::{print, print_json, table};
 use crate::{Error, Result};
@@ -32,21 +31,8 @@ pub struct EvalArgs {
     #[arg(long, default_value = "test")]
     split: String,
 
-    /// Set one value of the run's configuration, such as `data.root=…`
-    #[arg(long = "set", value_name = "PATH=VALUE")]
-    sets: Vec<String>,
-
-    /// `auto`, `cpu`, `cuda` or `cuda:N`
-    #[arg(long)]
-    device: Option<String>,
-
-    /// Threads of kernels; absent: as the run's configuration says. Changes no result
-    #[arg(long, value_name = "N")]
-    threads: Option<u32>,
-
-    /// Folder with rule plugins, searched first; may be given more than once
-    #[arg(long = "plugins", value_name = "DIR")]
-    plugins: Vec<PathBuf>,
+    #[command(flatten)]
+    run: RunConfigArgs,
 
     /// Each class on its own, also where there are more than 20
     #[arg(long)]
@@ -63,21 +49,7 @@ pub(super) fn run(args: &EvalArgs, open: Open) -> Result<()> {
     if args.best && checkpoint == args.path {
         super::warn::warn_once("`--best` has no effect: a file is named, and that is evaluated");
     }
-    let flags = ConfigArgs {
-        files: vec![file],
-        sets: args.sets.clone(),
-        device: args.device.clone(),
-        threads: args.threads,
-        plugins: args.plugins.clone(),
-        ..ConfigArgs::default()
-    };
-    let (table, host) = flags.open(open)?;
-    let mut resolved = config::resolve_table(table, &*host)?;
-    // What the run's own file asks for was said when it was trained.
-    resolved
-        .warnings
-        .retain(|text| !text.contains("(from file `"));
-    flags.warn(&mut resolved);
+    let (resolved, host) = args.run.open(file, open)?;
     let what = Evaluation {
         best: checkpoint.file_name().is_some_and(|name| name == BEST),
         checkpoint,

@@ -54,6 +54,51 @@ pub struct ConfigArgs {
     pub plugins: Vec<PathBuf>,
 }
 
+/// What may be changed of the configuration of a run that has ended.
+#[derive(Args, Clone, Debug)]
+pub struct RunConfigArgs {
+    /// Set one value of the run's configuration, such as `data.root=…`
+    #[arg(long = "set", value_name = "PATH=VALUE")]
+    sets: Vec<String>,
+
+    /// `auto`, `cpu`, `cuda` or `cuda:N`
+    #[arg(long)]
+    device: Option<String>,
+
+    /// Threads of kernels; absent: as the run's configuration says. Changes no result
+    #[arg(long, value_name = "N")]
+    threads: Option<u32>,
+
+    /// Folder with rule plugins, searched first; may be given more than once
+    #[arg(long = "plugins", value_name = "DIR")]
+    plugins: Vec<PathBuf>,
+}
+
+impl RunConfigArgs {
+    /// The plan of the run whose configuration is `file`, with these flags, and the plugins.
+    ///
+    /// # Errors
+    /// Those of reading any configuration.
+    pub fn open(&self, file: PathBuf, open: Open) -> Result<(Resolved, Box<dyn Host>)> {
+        let flags = ConfigArgs {
+            files: vec![file],
+            sets: self.sets.clone(),
+            device: self.device.clone(),
+            threads: self.threads,
+            plugins: self.plugins.clone(),
+            ..ConfigArgs::default()
+        };
+        let (table, host) = flags.open(open)?;
+        let mut resolved = config::resolve_table(table, &*host)?;
+        // What the run's own file asks for was said when it was trained.
+        resolved
+            .warnings
+            .retain(|text| !text.contains("(from file `"));
+        flags.warn(&mut resolved);
+        Ok((resolved, host))
+    }
+}
+
 impl ConfigArgs {
     /// The sources these flags and this process's environment name.
     #[must_use]
