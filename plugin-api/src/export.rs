@@ -41,10 +41,23 @@ macro_rules! export_rules {
                     None => glue::guard(|| Err($crate::sdk::RuleError::unsupported("no such rule"))),
                 }
             }
+            extern "C" fn unread(
+                rule: u32,
+                instance: *const ::std::ffi::c_void,
+            ) -> RawResult<RVec<RString>> {
+                type Ask = fn(*const ::std::ffi::c_void) -> RawResult<RVec<RString>>;
+                let all: &[Ask] = &[$(glue::unread::<$rule>),+];
+                match all.get(rule as usize) {
+                    Some(ask) => ask(instance),
+                    None => glue::guard(|| Err($crate::sdk::RuleError::unsupported("no such rule"))),
+                }
+            }
             extern "C" fn get_extension(id: RStr<'_>) -> *const ::std::ffi::c_void {
                 static LEAST_BATCH: LeastBatch = LeastBatch { ask: least_batch };
+                static UNREAD: Unread = Unread { ask: unread };
                 match id.as_str() {
                     LeastBatch::ID => (&raw const LEAST_BATCH).cast(),
+                    Unread::ID => (&raw const UNREAD).cast(),
                     _ => ::std::ptr::null(),
                 }
             }
@@ -94,6 +107,10 @@ macro_rules! export_root_module {
 /// or choices, unit, one line of documentation and source. Checks, `biorule rules
 /// describe` and `docs/rules.md` come from it.
 ///
+/// `read_if |rule, layer| …` says when the rule reads a hyperparameter, from the others and from its
+/// [`LayerSpec`](crate::sdk::LayerSpec); without it, always. A user who sets one that is not read is
+/// warned before training.
+///
 /// ```
 /// # use biorule_plugin_api::prelude::*;
 /// hyperparameters! {
@@ -103,6 +120,8 @@ macro_rules! export_root_module {
 ///         lr: f64 = 0.01, range 0.0 => 1.0, source "my paper, eq. 1";
 ///         /// how the rate falls
 ///         decay: String = "linear", one_of ["linear", "none"], source "my paper, section 2";
+///         /// speed of the fall
+///         speed: f64 = 2.0, range 0.0 => 10.0, read_if |rule, _layer| rule.decay == "linear", source "my paper, section 2";
 ///         /// rank of the punished unit
 ///         rank: i64 = 2, range 2 => 1000, unit "position", source "my paper, eq. 3";
 ///         /// whether the bias learns
@@ -121,6 +140,7 @@ macro_rules! hyperparameters {
                 $(, range $lo:expr => $hi:expr)?
                 $(, one_of [$($choice:literal),+ $(,)?])?
                 $(, unit $unit:literal)?
+                $(, read_if |$rule:ident, $layer:ident| $read:expr)?
                 , source $source:literal;
             )*
         }
@@ -147,6 +167,17 @@ macro_rules! hyperparameters {
                     $(.one_of(&[$($choice),+]))?
                     $(.unit($unit))?
                 ),* ]
+            }
+            #[allow(unused_variables, unused_mut)]
+            fn unread(&self, layer: &$crate::sdk::LayerSpec) -> ::std::vec::Vec<&'static str> {
+                let mut names = ::std::vec::Vec::new();
+                $( $(
+                    let ($rule, $layer) = (self, layer);
+                    if !($read) {
+                        names.push(stringify!($field));
+                    }
+                )? )*
+                names
             }
             #[allow(unused_variables)]
             fn assign(&mut self, name: &str, value: &$crate::sdk::ParamValue) -> $crate::sdk::Result<()> {

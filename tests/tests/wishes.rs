@@ -183,7 +183,7 @@ fn what_nothing_reads_is_warned_about() -> Result<()> {
     let home = home.path();
     let mut untold = Vec::new();
     let rule = "rule={name=\"krotov\",delta=0.3}";
-    let cases: [(&[&str], &str); 11] = [
+    let cases: [(&[&str], &str); 15] = [
         (&[rule], "`rule` (from `--set rule`) has no effect"),
         (
             &["extra_data.more={set=\"digits\"}"],
@@ -219,6 +219,22 @@ fn what_nothing_reads_is_warned_about() -> Result<()> {
         ),
         (&["blocks.hidden.rule.lr=0"], "`blocks.hidden.rule.lr` is 0"),
         (
+            &["blocks.hidden.rule={name=\"softhebb\",speed=3}"],
+            "`blocks.hidden.rule.speed` (from `--set blocks.hidden.rule`) has no effect: `softhebb`",
+        ),
+        (
+            &["blocks.hidden.rule={name=\"softhebb\",competition=\"hard\",t_invert=3}"],
+            "`blocks.hidden.rule.t_invert` (from `--set blocks.hidden.rule`) has no effect",
+        ),
+        (
+            &["blocks.readout.rule={name=\"backprop\",scale_w=2}"],
+            "`blocks.readout.rule.scale_w` (from `--set blocks.readout.rule`) has no effect",
+        ),
+        (
+            &["blocks.hidden.rule={name=\"krotov\",bias_output=\"powered\"}"],
+            "`blocks.hidden.rule.bias_output` (from `--set blocks.hidden.rule`) has no effect",
+        ),
+        (
             &[
                 "data={set=\"sine\"}",
                 "data.stratify=true",
@@ -246,6 +262,9 @@ fn what_nothing_reads_is_warned_about() -> Result<()> {
         &["data.limit_train=1297", "data.limit_test=500"][..],
         &["data.stratify=true"],
         &["training.local.local_rate=\"0.1/(1+b)\""],
+        &["blocks.hidden.rule={name=\"softhebb\",rate=\"exp\",speed=3}"],
+        &["blocks.hidden.rule={name=\"softhebb\",speed=7}"],
+        &["blocks.readout.rule={name=\"backprop\",init=\"uniform\",scale_w=2}"],
         &["training.gradient.schedule=\"max(0, 1-epoch)\""],
     ] {
         let ran = looked_at(home, sets);

@@ -11,11 +11,13 @@ use candle_core::DType;
 use crate::attack::{self, Event};
 use crate::config::{
     DataShape, EpochMetric, ParamKind, ParamSchema, ParamValue, PlanContext, PluginInfo, Precision,
-    RuleMetrics, RuleSchema, RunPlan,
+    RuleMetrics, RuleSchema, RunPlan, UnreadParams,
 };
 use crate::data::{Data, DataPlan, Opened};
 use crate::device::memory::{self, Room};
 use crate::device::{DeviceChoice, Placement};
+use crate::nn::outline::PartKind;
+use crate::nn::{InputShape, Outline};
 use crate::plugins::{Registry, RuleEntry};
 use crate::run::identity::{DataRecord, DeviceRecord};
 use crate::run::{
@@ -170,6 +172,27 @@ impl PlanContext for App {
     }
     fn has_classes(&self, plan: &DataPlan) -> Result<Option<bool>> {
         Ok(Some(plan.survey()?.has_classes))
+    }
+    fn unread(&self, plan: &RunPlan) -> Vec<UnreadParams> {
+        let Ok(Some(data)) = self.dataset(&plan.data) else {
+            return Vec::new();
+        };
+        let input = InputShape {
+            dims: data.sample,
+            outputs: data.classes,
+        };
+        // A network that cannot be built is refused by the checks that follow.
+        let outline = Outline::of(&plan.blocks, &input, &self.registry, DType::F32);
+        let parts = outline.unwrap_or_default().parts.into_iter();
+        let layers = parts.filter_map(|mut part| match part.kind {
+            PartKind::Layer { rule, unread, .. } => Some(UnreadParams {
+                block: part.names.pop().unwrap_or_default(),
+                rule,
+                params: unread,
+            }),
+            _ => None,
+        });
+        layers.collect()
     }
     fn rule_metrics(&self, plan: &RunPlan) -> Result<Option<RuleMetrics>> {
         let Some(data) = self.dataset(&plan.data)? else {

@@ -69,6 +69,17 @@ pub struct ParamSchema {
     pub source: String,
 }
 
+/// A layer, and what its rule does not read there because of other hyperparameters or of the layer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnreadParams {
+    /// The block that the layer is in.
+    pub block: String,
+    /// The rule.
+    pub rule: String,
+    /// Names of the hyperparameters.
+    pub params: Vec<String>,
+}
+
 /// What a hyperparameter's value looks like.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ParamKind {
@@ -122,6 +133,12 @@ pub trait PlanContext {
     fn has_classes(&self, plan: &DataPlan) -> Result<Option<bool>> {
         let _ = plan;
         Ok(None)
+    }
+
+    /// The hyperparameters that rules do not read in their layers; empty where no rule can be asked.
+    fn unread(&self, plan: &RunPlan) -> Vec<UnreadParams> {
+        let _ = plan;
+        Vec::new()
     }
 
     /// The metrics that the rules of each block report, found by asking them; `None` where no

@@ -26,7 +26,9 @@ mod warnings;
 
 pub use crate::plan::{self, shapes, *};
 pub use before_training::before_training;
-pub use context::{Credit, ParamKind, ParamSchema, PlanContext, PluginInfo, RuleSchema};
+pub use context::{
+    Credit, ParamKind, ParamSchema, PlanContext, PluginInfo, RuleSchema, UnreadParams,
+};
 pub use layers::{ENVIRONMENT, Sources, meant_variable, merge};
 pub use numbers::whole_text;
 pub use offline::{Offline, dataset_shape};

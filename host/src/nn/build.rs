@@ -460,6 +460,7 @@ impl Builder<'_> {
                 local: facts.learns_locally(),
                 error_driven: facts.credit != Credit::Local,
                 in_evaluation: facts.learns_in_evaluation,
+                unread: rule.unread(),
             };
             self.note(kind, dims, rule.outline()?, facts.least_batch);
             if let Some(part) = self.outline.as_mut().and_then(|o| o.parts.last_mut()) {

@@ -50,6 +50,8 @@ pub enum PartKind {
         error_driven: bool,
         /// It may change in evaluation too.
         in_evaluation: bool,
+        /// Hyperparameters that it does not read.
+        unread: Vec<String>,
     },
     /// Anything that holds nothing.
     Transform,

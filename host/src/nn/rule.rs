@@ -252,6 +252,11 @@ pub trait Rule: Send + Sync {
         Ok(Vec::new())
     }
 
+    /// Hyperparameters that it does not read, because of the others or of its layer.
+    fn unread(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Fresh state from `seed`; the same numbers on every device.
     ///
     /// # Errors

@@ -87,6 +87,15 @@ pub fn least_batch<R: LearningRule>(this: *const c_void) -> RawResult<u64> {
     })
 }
 
+/// Hyperparameters that a bound rule of type `R` does not read.
+pub fn unread<R: LearningRule>(this: *const c_void) -> RawResult<RVec<RString>> {
+    guard(|| {
+        let bound = bound::<R>(this);
+        let names = bound.rule.unread(&bound.layer);
+        Ok(names.into_iter().map(RString::from).collect())
+    })
+}
+
 /// The rule's presentation, for the plugin's `rules`.
 pub fn info<R: LearningRule>() -> RawRuleInfo {
     R::info().to_raw(R::schema())

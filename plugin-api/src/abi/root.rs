@@ -388,6 +388,22 @@ impl LeastBatch {
     pub const ID: &'static str = "least-batch/1";
 }
 
+/// The extension `unread/1`: the hyperparameters that a bound rule does not read, because of others
+/// or of its layer.
+///
+/// `get_extension(Unread::ID)` gives a pointer to one that lives as long as the library. A plugin
+/// without it reads all of them, as far as the host knows.
+#[repr(C)]
+pub struct Unread {
+    /// Takes the number of the rule, as `create` does, and the `data` of its instance.
+    pub ask: extern "C" fn(u32, *const c_void) -> RawResult<RVec<RString>>,
+}
+
+impl Unread {
+    /// Its name and revision.
+    pub const ID: &'static str = "unread/1";
+}
+
 abi_struct! {
     /// A rule bound to a layer.
     #[derive(StableAbi, Clone, Copy, Debug)]

@@ -2,7 +2,7 @@
 
 use crate::abi::root::{RawParamSpec, RawParamValue, param};
 use crate::abi::types::Code;
-use crate::sdk::{Result, RuleError};
+use crate::sdk::{LayerSpec, Result, RuleError};
 
 /// A hyperparameter's value.
 #[derive(Clone, Debug, PartialEq)]
@@ -218,6 +218,11 @@ pub trait Hyperparameters: Sized {
     fn default_values() -> Self;
     /// What there is to set.
     fn schema() -> Vec<ParamSpec>;
+    /// The hyperparameters that nothing reads on `layer`, with the values of the others.
+    fn unread(&self, layer: &LayerSpec) -> Vec<&'static str> {
+        let _ = layer;
+        Vec::new()
+    }
     /// Sets one value.
     ///
     /// # Errors

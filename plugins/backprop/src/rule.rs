@@ -21,7 +21,7 @@ hyperparameters! {
         /// LeCun's truncated normal, uniform in ±scale, or normal of variance scale/fan_in
         init: String = "torch", one_of ["torch", "xavier", "kaiming", "he", "lecun", "uniform", "variance_scaling"], source "PyTorch nn.Linear; BioTorch layers; bioflax model.py";
         /// scale of `uniform` and `variance_scaling`
-        scale_w: f64 = 1.0, range 0.0 => 1e6, source "bioflax run_train.py, scale_w";
+        scale_w: f64 = 1.0, range 0.0 => 1e6, read_if |rule, _layer| Draw::is_scaled(&rule.init), source "bioflax run_train.py, scale_w";
     }
 }
 

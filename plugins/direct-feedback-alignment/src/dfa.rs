@@ -26,15 +26,15 @@ hyperparameters! {
         /// (`kaiming` of BioTorch, also called `torch`), He's normal, or bioflax's three
         init: String = "xavier", one_of ["xavier", "kaiming", "torch", "he", "lecun", "uniform", "variance_scaling"], source "BioTorch layer_config.options.init; bioflax run_train.py, initializer";
         /// scale of the weights for `uniform` (half-width) and `variance_scaling` (variance times fan_in)
-        scale_w: f64 = 1.0, range 0.0 => 1e6, source "bioflax run_train.py, scale_w";
+        scale_w: f64 = 1.0, range 0.0 => 1e6, read_if |rule, _layer| Draw::is_scaled(&rule.init), source "bioflax run_train.py, scale_w";
         /// the same for the feedback
-        scale_b: f64 = 1.0, range 0.0 => 1e6, source "bioflax run_train.py, scale_b";
+        scale_b: f64 = 1.0, range 0.0 => 1e6, read_if |rule, _layer| Draw::is_scaled(&rule.init), source "bioflax run_train.py, scale_b";
         /// feedback weight of a convolution: a kernel over the error at each position, or one number for each input value
-        layout: String = "kernel", one_of ["kernel", "full"], source "BioTorch dfa layers; Nøkland 2016, eq. 7";
+        layout: String = "kernel", one_of ["kernel", "full"], read_if |_rule, layer| layer.kind == LayerKind::Conv, source "BioTorch dfa layers; Nøkland 2016, eq. 7";
         /// hold the feedback weight, or draw it again at each step: always, never, or by `store_limit`
         store: String = "auto", one_of ["auto", "always", "never"], source "ours";
         /// largest feedback weight that `auto` holds
-        store_limit: i64 = 4_194_304, range 0 => 1e15, unit "values", source "ours";
+        store_limit: i64 = 4_194_304, range 0 => 1e15, unit "values", read_if |rule, _layer| rule.store == "auto", source "ours";
     }
 }
 

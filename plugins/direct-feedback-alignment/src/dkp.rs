@@ -26,11 +26,11 @@ hyperparameters! {
         /// initial weights and feedback, as for direct feedback alignment
         init: String = "kaiming", one_of ["xavier", "kaiming", "torch", "he", "lecun", "uniform", "variance_scaling"], source "webstah/dkp-gist utils.py, kaiming_uniform_";
         /// scale of the weights for `uniform` (half-width) and `variance_scaling` (variance times fan_in)
-        scale_w: f64 = 1.0, range 0.0 => 1e6, source "bioflax run_train.py, scale_w";
+        scale_w: f64 = 1.0, range 0.0 => 1e6, read_if |rule, _layer| Draw::is_scaled(&rule.init), source "bioflax run_train.py, scale_w";
         /// the same for the feedback
-        scale_b: f64 = 1.0, range 0.0 => 1e6, source "bioflax run_train.py, scale_b";
+        scale_b: f64 = 1.0, range 0.0 => 1e6, read_if |rule, _layer| Draw::is_scaled(&rule.init), source "bioflax run_train.py, scale_b";
         /// feedback weight of a convolution: a kernel over the error at each position, or one number for each input value
-        layout: String = "full", one_of ["kernel", "full"], source "webstah/dkp-gist utils.py, DFATrainingHook; BioTorch dfa layers";
+        layout: String = "full", one_of ["kernel", "full"], read_if |_rule, layer| layer.kind == LayerKind::Conv, source "webstah/dkp-gist utils.py, DFATrainingHook; BioTorch dfa layers";
     }
 }
 

@@ -30,9 +30,9 @@ macro_rules! family {
                 /// (`kaiming` of BioTorch, also called `torch`), He's normal, or bioflax's three
                 init: String = "xavier", one_of ["xavier", "kaiming", "torch", "he", "lecun", "uniform", "variance_scaling"], source "BioTorch layer_config.options.init; bioflax run_train.py, initializer";
                 /// scale of the weights for `uniform` (half-width) and `variance_scaling` (variance times fan_in)
-                scale_w: f64 = 1.0, range 0.0 => 1e6, source "bioflax run_train.py, scale_w";
+                scale_w: f64 = 1.0, range 0.0 => 1e6, read_if |rule, _layer| biorule_feedback_parts::Draw::is_scaled(&rule.init), source "bioflax run_train.py, scale_w";
                 /// the same for the feedback
-                scale_b: f64 = 1.0, range 0.0 => 1e6, source "bioflax run_train.py, scale_b";
+                scale_b: f64 = 1.0, range 0.0 => 1e6, read_if |rule, _layer| biorule_feedback_parts::Draw::is_scaled(&rule.init), source "bioflax run_train.py, scale_b";
                 /// limit of each element of dx, dW and db; 0 is none
                 gradient_clip: f64 = 0.0, range 0.0 => 1e6, source "BioTorch layer_config.options.gradient_clip, where on means 1";
                 /// keep the norm of the weight at its first value, by rescaling it before each forward pass

@@ -62,6 +62,11 @@ impl Draw {
         Ok(Self { family, scale })
     }
 
+    /// Whether the distribution called `name` has a scale of its own.
+    pub fn is_scaled(name: &str) -> bool {
+        matches!(name, "uniform" | "variance_scaling")
+    }
+
     /// For a tensor of this shape.
     pub fn initial(self, shape: &[usize]) -> Init {
         let std = self.deviation(shape);

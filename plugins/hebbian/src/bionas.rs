@@ -47,21 +47,21 @@ hyperparameters! {
         /// `faithful` is the reference with its defects, learning in evaluation among them; `corrected` obeys the flags below; `plain` is the layer without the rule
         mode: String = "faithful", one_of ["faithful", "corrected", "plain"], source "BioNAS README, HebbianConv";
         /// step size where the phase sets no `local_rate`; 0 takes the mode's: 1e-4 faithful, 1e-2 corrected
-        hebbian_scale: f64 = 0.0, range 0.0 => 1e6, source "BioNAS README, HebbianConv";
+        hebbian_scale: f64 = 0.0, range 0.0 => 1e6, read_if |rule, _layer| rule.mode != "plain", source "BioNAS README, HebbianConv";
         /// limit of the size of a weight
-        clamp: f64 = 1.0, range 0.0 => 1e9, source "BioNAS README, HebbianConv";
+        clamp: f64 = 1.0, range 0.0 => 1e9, read_if |rule, _layer| rule.mode != "plain", source "BioNAS README, HebbianConv";
         /// corrected: the sum read as the weight lies, or with its memory scrambled as in the reference
-        layout: String = "transposed", one_of ["transposed", "scrambled"], source "BioNAS README, HebbianConv (no transpose)";
+        layout: String = "transposed", one_of ["transposed", "scrambled"], read_if |rule, _layer| rule.mode == "corrected", source "BioNAS README, HebbianConv (no transpose)";
         /// corrected: mean or sum over samples and places
-        reduce: String = "mean", one_of ["mean", "sum"], source "BioNAS README, HebbianConv (a sum)";
+        reduce: String = "mean", one_of ["mean", "sum"], read_if |rule, _layer| rule.mode == "corrected", source "BioNAS README, HebbianConv (a sum)";
         /// corrected: learning starts from the initial weight or from zeros
-        init: String = "conv", one_of ["conv", "zeros"], source "BioNAS README, HebbianConv (zeros)";
+        init: String = "conv", one_of ["conv", "zeros"], read_if |rule, _layer| rule.mode == "corrected", source "BioNAS README, HebbianConv (zeros)";
         /// corrected: forward passes in evaluation update too
-        update_in_eval: bool = false, source "BioNAS README, HebbianConv (updates in eval)";
+        update_in_eval: bool = false, read_if |rule, _layer| rule.mode == "corrected", source "BioNAS README, HebbianConv (updates in eval)";
         /// corrected: the optimiser moves the weight as well
-        optimizer_owns_weight: bool = false, source "BioNAS README, HebbianConv (a parameter)";
+        optimizer_owns_weight: bool = false, read_if |rule, _layer| rule.mode == "corrected", source "BioNAS README, HebbianConv (a parameter)";
         /// corrected: Oja's decay, rows kept at length 1, or none
-        decay: String = "none", one_of ["none", "oja", "unit"], source "Oja 1982";
+        decay: String = "none", one_of ["none", "oja", "unit"], read_if |rule, _layer| rule.mode == "corrected", source "Oja 1982";
     }
 }
 

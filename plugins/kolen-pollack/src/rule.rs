@@ -30,9 +30,9 @@ hyperparameters! {
         /// Glorot's uniform, uniform in ±1/√fan_in with the bias (`kaiming` of BioTorch, also called `torch`), or He's normal
         init: String = "lecun", one_of ["lecun", "uniform", "variance_scaling", "xavier", "kaiming", "torch", "he"], source "bioflax run_train.py, initializer";
         /// scale of the weights for `uniform` (half-width) and `variance_scaling` (variance times fan_in)
-        scale_w: f64 = 1.0, range 0.0 => 1e6, source "bioflax run_train.py, scale_w";
+        scale_w: f64 = 1.0, range 0.0 => 1e6, read_if |rule, _layer| Draw::is_scaled(&rule.init), source "bioflax run_train.py, scale_w";
         /// the same for the feedback
-        scale_b: f64 = 1.0, range 0.0 => 1e6, source "bioflax run_train.py, scale_b";
+        scale_b: f64 = 1.0, range 0.0 => 1e6, read_if |rule, _layer| Draw::is_scaled(&rule.init), source "bioflax run_train.py, scale_b";
     }
 }
 

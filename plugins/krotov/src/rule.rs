@@ -61,9 +61,9 @@ hyperparameters! {
         /// what the update is divided by: the maximum of the layer, of each filter, or as the variant has it
         normaliser: String = "auto", one_of ["auto", "layer", "filter"], source "BioPyTorch biolinear.py and bioconv2d.py";
         /// bias in the output: as it is, or through S as in learning
-        bias_output: String = "plain", one_of ["plain", "powered"], source "BioPyTorch biolinear.py, forward";
+        bias_output: String = "plain", one_of ["plain", "powered"], read_if |_rule, layer| layer.has_bias(), source "BioPyTorch biolinear.py, forward";
         /// with a bias, convergence of the weights before the step or after it
-        bias_convergence: String = "before", one_of ["before", "after"], source "BioPyTorch biolinear.py, training_step";
+        bias_convergence: String = "before", one_of ["before", "after"], read_if |_rule, layer| layer.has_bias(), source "BioPyTorch biolinear.py, training_step";
         /// competition by plain operations, fused in the host's kernel, or fused where there is one
         path: String = "auto", one_of ["auto", "ops", "fused"], source "ours";
     }

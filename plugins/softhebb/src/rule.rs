@@ -66,19 +66,19 @@ hyperparameters! {
         /// how the rate changes: with each unit's radius, or one rate that falls or stays
         rate: String = "adaptive", one_of ["adaptive", "linear", "exp", "constant"], source "Journé 2023, section 3.3; SoftHebb layer.py";
         /// exponent of the radius-dependent rate
-        power_lr: f64 = 0.75, range 0.0 => 10.0, source "SoftHebb layer.py: 0.75 convolution, 0.2 dense; presets 0.5";
+        power_lr: f64 = 0.75, range 0.0 => 10.0, read_if |rule, _layer| rule.rate == "adaptive", source "SoftHebb layer.py: 0.75 convolution, 0.2 dense; presets 0.5";
         /// speed of the exponential decay
-        speed: f64 = 7.0, range 0.000001 => 1000.0, source "SoftHebb layer.py: 7 convolution, 0.4 dense";
+        speed: f64 = 7.0, range 0.000001 => 1000.0, read_if |rule, _layer| rule.rate == "exp", source "SoftHebb layer.py: 7 convolution, 0.4 dense";
         /// the exponential decay ends at lr divided by this
-        lr_div: f64 = 96.0, range 1.0 => 1000000000.0, source "SoftHebb layer.py: 96 convolution, 100 dense";
+        lr_div: f64 = 96.0, range 1.0 => 1000000000.0, read_if |rule, _layer| rule.rate == "exp", source "SoftHebb layer.py: 96 convolution, 100 dense";
         /// inverse temperature of the soft competitions
-        t_invert: f64 = 96.0, range 0.000001 => 1000000.0, source "SoftHebb layer.py: 96 convolution, 10 dense; presets 0.25 to 12";
+        t_invert: f64 = 96.0, range 0.000001 => 1000000.0, read_if |rule, _layer| rule.kind().soft(), source "SoftHebb layer.py: 96 convolution, 10 dense; presets 0.25 to 12";
         /// weight of the punished unit in the Krotov competitions; nothing in soft-krotov mode 0
-        delta: f64 = 2.0, range 0.0 => 1000.0, source "SoftHebb layer.py: 2 convolution, 0.1 dense";
+        delta: f64 = 2.0, range 0.0 => 1000.0, read_if |rule, _layer| rule.kind().ranks(rule.krotov_mode), source "SoftHebb layer.py: 2 convolution, 0.1 dense";
         /// rank of the punished unit, 1 for the winner; nothing in soft-krotov mode 0
-        ranking_param: i64 = 3, range 1 => 100000, unit "position", source "SoftHebb layer.py";
+        ranking_param: i64 = 3, range 1 => 100000, unit "position", read_if |rule, _layer| rule.kind().ranks(rule.krotov_mode), source "SoftHebb layer.py";
         /// soft-krotov: 0 all but the winner negative, 1 the unit of rank r times −δ, 2 that unit −δ
-        krotov_mode: i64 = 0, range 0 => 2, source "SoftHebb hebbconv.py; 1 and 2 out of reach there";
+        krotov_mode: i64 = 0, range 0 => 2, read_if |rule, _layer| rule.kind() == Kind::SoftKrotov, source "SoftHebb hebbconv.py; 1 and 2 out of reach there";
         /// order p of effective weights and radii
         lebesgue_p: i64 = 2, range 2 => 64, source "Krotov and Hopfield 2019, eq. 1; SoftHebb hebbconv.py";
         /// convolutions: u becomes max(0, u − mean over channels) before anything else uses it
@@ -88,7 +88,7 @@ hyperparameters! {
         /// initial weights: normal behind a normalisation and uniform from 0 elsewhere (auto), or one of the two
         weight_init: String = "auto", one_of ["auto", "normal", "positive"], source "SoftHebb layer.py, hebbconv.py";
         /// added to the initial weights of dense layers
-        weight_init_offset: f64 = 0.0, range -1000.0 => 1000.0, source "SoftHebb hebblinear.py";
+        weight_init_offset: f64 = 0.0, range -1000.0 => 1000.0, read_if |_rule, layer| layer.kind == LayerKind::Dense, source "SoftHebb hebblinear.py";
         /// units that learn, counted from the first; 0 for all
         nb_train: i64 = 0, range 0 => 1000000000, unit "units", source "SoftHebb hebbconv.py";
         /// whether Σ y of each unit before the change of sign is counted over the epoch, which costs a second competition where the sign matters

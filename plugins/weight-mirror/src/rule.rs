@@ -27,9 +27,9 @@ hyperparameters! {
         /// initial weights and feedback, as for the other feedback rules
         init: String = "xavier", one_of ["xavier", "kaiming", "torch", "he", "lecun", "uniform", "variance_scaling"], source "BioTorch layer_config.options.init; bioflax run_train.py, initializer";
         /// scale of the weights for `uniform` (half-width) and `variance_scaling` (variance times fan_in)
-        scale_w: f64 = 1.0, range 0.0 => 1e6, source "bioflax run_train.py, scale_w";
+        scale_w: f64 = 1.0, range 0.0 => 1e6, read_if |rule, _layer| Draw::is_scaled(&rule.init), source "bioflax run_train.py, scale_w";
         /// the same for the feedback
-        scale_b: f64 = 1.0, range 0.0 => 1e6, source "bioflax run_train.py, scale_b";
+        scale_b: f64 = 1.0, range 0.0 => 1e6, read_if |rule, _layer| Draw::is_scaled(&rule.init), source "bioflax run_train.py, scale_b";
         /// rate of the mirror
         lr: f64 = 0.05, range 0.0 => 1e3, source "Akrout et al. 2019, eq. 7, η_B; value ours";
         /// share of the feedback that is lost at each step

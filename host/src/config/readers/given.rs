@@ -39,6 +39,14 @@ impl Given {
         }
     }
 
+    /// Whether the block called `name` has a rule of its own.
+    pub(super) fn names_rule(&self, name: &str) -> bool {
+        self.leaves.iter().any(|leaf| {
+            let of_block = |pair: &[String]| pair[0] == name && pair[1] == "rule";
+            leaf.steps[0] == "blocks" && leaf.steps.windows(2).any(of_block)
+        })
+    }
+
     /// Those that ask for something: set by a user, and not what holds anyway.
     pub(super) fn wishes(&self) -> impl Iterator<Item = &Leaf> {
         self.leaves.iter().filter(|leaf| leaf.is_wish())

@@ -82,9 +82,11 @@ impl<'a> Scene<'a> {
                     .map(|why| (whole(), why)));
             }
             // Hyperparameters of the shared rule go with it.
-            ["rule", _, ..] => {
-                let why = unread::rule_for_nobody(&self)?;
-                return Ok(why.map(|why| ("rule".to_owned(), why)));
+            ["rule", key, ..] => {
+                if let Some(why) = unread::rule_for_nobody(&self)? {
+                    return Ok(Some(("rule".to_owned(), why)));
+                }
+                unread::unread_hyperparameter(&self, key, &leaf.value)?
             }
             ["extra_data", name, ..] => {
                 if !plan.phases.iter().any(|phase| phase.data == name) {
@@ -159,8 +161,15 @@ impl<'a> Scene<'a> {
         let Some((place, key)) = locate(&steps) else {
             return Ok(None);
         };
-        if place == "blocks[].rule" && key == "lr" && self.block.is_some() {
-            return unread::replaced_rate(self);
+        if place == "blocks[].rule" && self.block.is_some() {
+            let why = match key {
+                "lr" => unread::replaced_rate(self)?,
+                _ => None,
+            };
+            return match why {
+                Some(why) => Ok(Some(why)),
+                None => unread::unread_hyperparameter(self, key, &leaf.value),
+            };
         }
         // What a phase has, `training.local` and `training.gradient` have too.
         let place = match place {

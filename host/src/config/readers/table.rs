@@ -318,7 +318,7 @@ const NORM: &[Reader] = &[
 
 const RULE: &[Reader] = &[always(
     "name",
-    "the layer; the other keys are read by the rule, its `lr` where no `local_rate` takes its place",
+    "the layer; the other keys are read by the rule, its `lr` where no `local_rate` takes its place, others where its mode and its layer ask for them (`rules describe`)",
 )];
 
 const ACTIVATION: &[Reader] = &[

@@ -1,5 +1,7 @@
 //! The conditions under which nothing reads a setting, each with its reason and what to do.
 
+use config::{Value, ValueKind};
+
 use super::super::context::Credit;
 use super::super::plan::{
     BlockPlan, Drive, MapPlan, PhasePlan, PoolKind, RunPlan, SchedulePlan, Warmup,
@@ -7,8 +9,9 @@ use super::super::plan::{
 use super::super::resolve::expand::Source;
 use super::reader::Scene;
 use crate::Result;
-use crate::config::Warnings;
+use crate::config::{Warnings, value};
 use crate::data::DataPlan;
+use crate::plan::ParamValue;
 use crate::plan::rates::softhebb_thresholds;
 use crate::plan::{PartsOrder, every_block};
 
@@ -270,6 +273,61 @@ pub(super) fn replaced_rate(scene: &Scene<'_>) -> Why {
         phases.iter().all(|p| p.local_rate.is_some()),
         "every phase that trains this block sets `local_rate`, which takes its place",
     )
+}
+
+/// A hyperparameter that the rule of the block, or of every layer with the shared rule, does not
+/// read because of others or of the layer.
+pub(super) fn unread_hyperparameter(scene: &Scene<'_>, key: &str, value: &Value) -> Why {
+    if key == "name" {
+        return Ok(None);
+    }
+    let layers = every_block(&scene.plan.blocks);
+    let shared = |block: &BlockPlan| !scene.given.names_rule(&block.name);
+    let mut asked = layers
+        .into_iter()
+        .filter(|block| block.layer.is_some())
+        .filter(|block| {
+            scene
+                .block
+                .map_or_else(|| shared(block), |b| b.name == block.name)
+        })
+        .peekable();
+    let Some(rule) = asked.peek().and_then(|b| b.layer.as_ref()).map(|l| &l.rule) else {
+        return Ok(None);
+    };
+    let schema = scene.context.rule(rule)?;
+    let param = schema.params.iter().flatten().find(|p| p.name == key);
+    let default = param.and_then(|p| p.default.as_ref());
+    if default.is_some_and(|default| is_same(value, default)) {
+        return Ok(None);
+    }
+    let unread = scene.context.unread(scene.plan);
+    let skips = |block: &BlockPlan| {
+        let here = unread.iter().filter(|layer| layer.block == block.name);
+        here.flat_map(|layer| &layer.params).any(|name| name == key)
+    };
+    if !asked.all(skips) {
+        return Ok(None);
+    }
+    let layer = match scene.block {
+        Some(_) => "this layer",
+        None => "any layer",
+    };
+    let doc = param.map(|p| format!(" ({})", p.doc)).unwrap_or_default();
+    because(
+        true,
+        format!("`{rule}` with its other hyperparameters does not read it in {layer}{doc}"),
+    )
+}
+
+/// Whether `value` is what a hyperparameter has anyway.
+fn is_same(value: &Value, default: &ParamValue) -> bool {
+    match default {
+        ParamValue::Bool(want) => matches!(value.kind, ValueKind::Boolean(b) if b == *want),
+        ParamValue::Int(want) => value::number(value) == Some(*want as f64),
+        ParamValue::Float(want) => value::number(value) == Some(*want),
+        ParamValue::Text(want) => value::text(value).as_deref() == Some(want),
+    }
 }
 
 // Phases.

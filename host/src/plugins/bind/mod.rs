@@ -30,6 +30,8 @@ pub struct BoundRule {
     layer: LayerShape,
     plugin: Arc<Plugin>,
     facts: RuleFacts,
+    /// Number of the rule in its plugin.
+    number: u32,
     /// Largest size of a hyperparameter that is a number.
     largest_param: f64,
     calls: AtomicU64,
@@ -82,6 +84,7 @@ impl BoundRule {
             layer: layer.clone(),
             plugin: entry.plugin.clone(),
             facts,
+            number: entry.number,
             largest_param: largest(params.iter().map(|(_, value)| value)),
             calls: AtomicU64::new(0),
             leaked: AtomicU64::new(0),
@@ -152,6 +155,20 @@ impl Rule for BoundRule {
     }
     fn facts(&self) -> RuleFacts {
         self.facts
+    }
+
+    fn unread(&self) -> Vec<String> {
+        let found = (self.plugin.module.get_extension())(RStr::from_str(Unread::ID));
+        if found.is_null() {
+            return Vec::new();
+        }
+        // SAFETY: under this name and revision a plugin gives an `Unread` that is never freed.
+        let extension = unsafe { &*found.cast::<Unread>() };
+        let answer = (extension.ask)(self.number, self.instance.data).into_result();
+        answer.map_or_else(
+            |_| Vec::new(),
+            |names| names.into_iter().map(Into::into).collect(),
+        )
     }
 
     fn outline(&self) -> Result<Vec<StateOutline>> {
