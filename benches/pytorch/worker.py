@@ -27,6 +27,7 @@ import maps  # noqa: F401  registers its cases
 import modules  # noqa: F401
 import networks  # noqa: F401
 import rules  # noqa: F401
+import supernets  # noqa: F401
 
 
 def synchronize():

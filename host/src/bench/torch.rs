@@ -37,6 +37,10 @@ const SCRIPTS: &[(&str, &str)] = &[
         include_str!("../../../benches/pytorch/networks.py"),
     ),
     (
+        "supernets.py",
+        include_str!("../../../benches/pytorch/supernets.py"),
+    ),
+    (
         "protocol.py",
         include_str!("../../../benches/pytorch/protocol.py"),
     ),

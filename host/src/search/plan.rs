@@ -6,8 +6,8 @@ use super::pareto::Goal;
 use super::relaxed::{ExplorePlan, Method, RelaxedPlan};
 use super::space::{CellShape, Hyperparameters, Primitive, Skeleton, Space, sets};
 use super::strategy::{Evolution, Halving, Random, Scene, Strategy};
-use crate::plan::OptimizerPlan;
 use crate::plan::define::{kinds, settings};
+use crate::plan::{GradientClip, OptimizerPlan, PhasePlan, SchedulePlan};
 use crate::text::nearest;
 use crate::{Error, Result};
 
@@ -216,6 +216,29 @@ settings! {
         /// candidates keep only their input for the backward pass and run again there: less memory, the same
         /// bits
         recompute: bool = true;
+    }
+}
+
+impl SupernetPlan {
+    /// Makes `phase` the training of the supernet's weights; its blocks and what drives it stay.
+    pub fn train(&self, phase: &mut PhasePlan) {
+        phase.name = "supernet".to_owned();
+        phase.data.clone_from(&self.weights);
+        (phase.epochs, phase.batch) = (self.epochs, self.batch);
+        phase.optimizer = OptimizerPlan::Sgd {
+            lr: self.lr,
+            momentum: self.momentum,
+            weight_decay: self.weight_decay,
+            decoupled_decay: 0.0,
+        };
+        phase.groups = Vec::new();
+        phase.schedule = SchedulePlan::Cosine {
+            floor: self.lr_floor,
+        };
+        phase.gradient_clip = GradientClip::Norm { norm: self.clip };
+        (phase.warmup_epochs, phase.warmup_steps) = (0, 0);
+        (phase.stop, phase.class_weights) = (None, None);
+        phase.label_smoothing = 0.0;
     }
 }
 

@@ -5,6 +5,7 @@ mod maps;
 mod modules;
 mod optimizers;
 mod steps;
+mod supernets;
 
 use super::case::Case;
 
@@ -22,7 +23,9 @@ pub fn kernels() -> Vec<Case> {
 /// Rows of `bench step`: whole training steps of networks with real plugins.
 #[must_use]
 pub fn steps() -> Vec<Case> {
-    steps::cases()
+    let mut cases = steps::cases();
+    cases.extend(supernets::cases());
+    cases
 }
 
 #[cfg(test)]
@@ -62,6 +65,8 @@ mod tests {
             "bp-step-b10",
             "bp-step-b64",
             "lenet-step-b128",
+            "supernet-step-darts-c16-b16",
+            "supernet-step-bionas22-c16-b16-kept",
         ] {
             assert!(unique.contains(name), "{name}");
         }

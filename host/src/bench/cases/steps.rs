@@ -195,9 +195,9 @@ impl Net {
 }
 
 /// The loaded rules, with data of any shape.
-struct Shaped<'a> {
-    app: &'a App,
-    shape: &'a DataShape,
+pub(super) struct Shaped<'a> {
+    pub(super) app: &'a App,
+    pub(super) shape: &'a DataShape,
 }
 
 impl PlanContext for Shaped<'_> {

@@ -12,7 +12,7 @@ use biorule_plugin_api::sdk::Credit;
 
 use crate::config::Resolved;
 use crate::nn::Tables;
-use crate::plan::{Drive, GradientClip, OptimizerPlan, SchedulePlan};
+use crate::plan::Drive;
 use crate::run::{SearchFolder, atomic, folder};
 use crate::search::plan::SupernetPlan;
 use crate::search::relaxed::{self, RelaxedPlan, Searcher};
@@ -98,25 +98,9 @@ impl Search<'_> {
         let run = &mut resolved.plan;
         let last = run.phases.pop();
         let mut phase = last.ok_or_else(|| Error::internal("a training without phases"))?;
-        phase.name = "supernet".to_owned();
         phase.blocks = blocks.iter().map(|block| block.name.clone()).collect();
         phase.drive = if local { Drive::Both } else { Drive::Gradient };
-        phase.data.clone_from(&plan.weights);
-        (phase.epochs, phase.batch) = (plan.epochs, plan.batch);
-        phase.optimizer = OptimizerPlan::Sgd {
-            lr: plan.lr,
-            momentum: plan.momentum,
-            weight_decay: plan.weight_decay,
-            decoupled_decay: 0.0,
-        };
-        phase.groups = Vec::new();
-        phase.schedule = SchedulePlan::Cosine {
-            floor: plan.lr_floor,
-        };
-        phase.gradient_clip = GradientClip::Norm { norm: plan.clip };
-        (phase.warmup_epochs, phase.warmup_steps) = (0, 0);
-        (phase.stop, phase.class_weights) = (None, None);
-        phase.label_smoothing = 0.0;
+        plan.train(&mut phase);
         run.phases = vec![phase];
         run.blocks = blocks;
         run.baselines = Vec::new();
