@@ -8,6 +8,7 @@ use super::context::PlanContext;
 use super::resolve::{self, Resolved, SearchRead};
 use super::shown::{self, Row, Shown};
 use super::value::{self, Table, make};
+use crate::search::evaluate::proxy;
 use crate::search::plan::{EvaluatorPlan, SearchPlan, StrategyPlan};
 use crate::search::{Genotype, Size, Space};
 use crate::{Error, Result};
@@ -83,7 +84,7 @@ impl SearchConfig {
     pub fn pattern(&self, context: &dyn PlanContext) -> Result<Option<Resolved>> {
         match self.plan.evaluator {
             EvaluatorPlan::Table { .. } => Ok(None),
-            EvaluatorPlan::Training => self
+            _ => self
                 .evaluation(&self.space.random(self.seed, 0), &self.name, context)
                 .map(Some),
         }
@@ -152,6 +153,11 @@ pub fn search(mut table: Table, context: &dyn PlanContext) -> Result<SearchConfi
     let mut warnings = Warnings::default();
     if matches!(plan.evaluator, EvaluatorPlan::Table { .. }) {
         idle(&table, &mut warnings);
+    }
+    if let EvaluatorPlan::Proxy { .. } = plan.evaluator
+        && let Some(text) = proxy::sees(&space)?
+    {
+        warnings.add(text);
     }
     if let StrategyPlan::Evolution {
         evaluations,

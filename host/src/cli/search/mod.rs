@@ -6,7 +6,10 @@
 mod check;
 mod evaluate;
 mod finals;
+mod inside;
+mod rank;
 mod report;
+mod score;
 mod spent;
 mod supernet;
 mod task;
@@ -29,6 +32,7 @@ use crate::search::strategy::{Derived, Scene, Strategy};
 use crate::text::print;
 use crate::{Error, ExitCode, Result};
 use check::check;
+use inside::Inside;
 use task::Search;
 
 /// Looks for a genotype.
@@ -88,11 +92,15 @@ pub(super) fn run(args: &SearchArgs, open: Open) -> Result<ExitCode> {
     };
     let requests = strategy.as_ref().map_or(1, |s| s.requests());
     let (pattern, table) = match &config.plan.evaluator {
-        EvaluatorPlan::Training => (Some(check(&config, &*host)?), None),
         EvaluatorPlan::Table { file } => {
             let table = Table::read(std::path::Path::new(file), &scene.goals)?;
             (None, Some(table))
         }
+        _ => (Some(check(&config, &*host)?), None),
+    };
+    let inside = match (config.plan.supernet_run(), &pattern) {
+        (Some(run), Some(pattern)) => Some(Inside::look(run, &config, pattern, &*host)?),
+        _ => None,
     };
     let text = to_toml(&config.shown(pattern.as_ref()), false);
     if args.dry_run {
@@ -133,6 +141,7 @@ pub(super) fn run(args: &SearchArgs, open: Open) -> Result<ExitCode> {
         host: host.into(),
         pattern,
         table,
+        inside,
         overrides,
         options: Options {
             reporter: ReporterOptions {
@@ -197,6 +206,11 @@ impl Search<'_> {
             record.trained = trained;
         }
         folder.write()?;
-        Ok(report::screen(folder, &found, &self.scene, &self.command))
+        let ranked = match &self.config.plan.rank {
+            Some(plan) => format!("{}\n", self.rank(folder, &found, plan)?),
+            None => String::new(),
+        };
+        let screen = report::screen(folder, &found, &self.scene, &self.command);
+        Ok(format!("{ranked}{screen}"))
     }
 }

@@ -170,6 +170,7 @@ fn shown(objective: Objective, value: f64) -> String {
         // Tables may have per cents.
         Objective::Accuracy | Objective::Robustness => format!("{value:.2} %"),
         Objective::Parameters | Objective::MultiplyAdds => grouped(value as u64),
+        Objective::Score => format!("{value:.4}"),
     }
 }
 
@@ -180,6 +181,7 @@ fn origin(origin: &Origin) -> String {
         Origin::Child(parent) => format!("child of {parent}"),
         Origin::Kept(from) => format!("kept from {from}"),
         Origin::Derived => "derived".to_owned(),
+        Origin::Listed => "listed".to_owned(),
     }
 }
 
@@ -236,6 +238,7 @@ pub(super) fn screen(folder: &SearchFolder, found: &Found, scene: &Scene, comman
                     format!("{:.2} points of {goal}", unit * lead)
                 }
                 Objective::Parameters | Objective::MultiplyAdds => format!("{lead} {goal}"),
+                Objective::Score => format!("{lead:.4} of {goal}"),
             };
             text.push_str(&format!(
                 "winner: evaluation {}, {ahead} ahead of evaluation {second}\n",
