@@ -7,6 +7,7 @@ mod check;
 mod evaluate;
 mod finals;
 mod inside;
+mod ledger;
 mod rank;
 mod report;
 mod score;
@@ -33,6 +34,7 @@ use crate::text::print;
 use crate::{Error, ExitCode, Result};
 use check::check;
 use inside::Inside;
+use ledger::Ledger;
 use task::Search;
 
 /// Looks for a genotype.
@@ -157,7 +159,8 @@ pub(super) fn run(args: &SearchArgs, open: Open) -> Result<ExitCode> {
         scene,
         command: args.config.training_command(),
     };
-    match search.whole(&mut folder, strategy.as_deref()) {
+    let ledger = Ledger::start(folder.path(), folder.record.starts)?;
+    match search.whole(&mut folder, strategy.as_deref(), &ledger) {
         Ok(text) => {
             folder.record_state("finished", None)?;
             print(&text)?;
@@ -178,7 +181,12 @@ pub(super) fn run(args: &SearchArgs, open: Open) -> Result<ExitCode> {
 
 impl Search<'_> {
     /// Searches, writes down what was found, trains what is to be compared; the last screen.
-    fn whole(&self, folder: &mut SearchFolder, sampled: Option<&dyn Strategy>) -> Result<String> {
+    fn whole(
+        &self,
+        folder: &mut SearchFolder,
+        sampled: Option<&dyn Strategy>,
+        ledger: &Ledger,
+    ) -> Result<String> {
         let derived;
         let strategy = match (sampled, &self.config.plan.supernet) {
             (Some(sampled), _) => sampled,
@@ -205,11 +213,20 @@ impl Search<'_> {
         if let Some(record) = &mut folder.record.found {
             record.trained = trained;
         }
-        folder.write()?;
         let ranked = match &self.config.plan.rank {
             Some(plan) => format!("{}\n", self.rank(folder, &found, plan)?),
             None => String::new(),
         };
+        let cost = &mut folder.record.cost;
+        for process in ledger.all()? {
+            let of = (
+                process.seconds,
+                process.cpu_seconds,
+                process.peak_memory_mib,
+            );
+            cost.add_process(of);
+        }
+        folder.write()?;
         let screen = report::screen(folder, &found, &self.scene, &self.command);
         Ok(format!("{ranked}{screen}"))
     }

@@ -264,15 +264,21 @@ pub(super) fn screen(folder: &SearchFolder, found: &Found, scene: &Scene, comman
         cost.evaluations, cost.trained
     ));
     if cost.trained > 0 {
-        let cpu = cost.cpu_seconds;
-        let cpu = cpu.map_or(String::new(), |s| format!(", {s:.1} s of processors"));
         text.push_str(&format!(
-            "; {:.1} s{cpu}, {:.3e} multiply-adds",
+            ", {:.1} s and {:.3e} multiply-adds in their epochs",
             cost.seconds, cost.multiply_adds
         ));
-        if let Some(peak) = cost.peak_memory_mib {
-            text.push_str(&format!(", {peak:.0} MiB at most"));
-        }
+    }
+    let processes = match cost.processes {
+        1 => "one process".to_owned(),
+        n => format!("{n} processes"),
+    };
+    text.push_str(&format!("; {processes}, {:.1} s", cost.process_seconds));
+    if let Some(seconds) = cost.cpu_seconds {
+        text.push_str(&format!(", {seconds:.1} s of processors"));
+    }
+    if let Some(peak) = cost.peak_memory_mib {
+        text.push_str(&format!(", {peak:.0} MiB at most"));
     }
     let root = folder.path().display();
     text.push_str(&format!("\ngenotype: {root}/genotype.json\n"));

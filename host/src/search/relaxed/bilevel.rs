@@ -240,6 +240,9 @@ impl Step for Bilevel<'_> {
     ) -> Result<()> {
         engine.network.set_mixture(&self.for_evaluation()?)?;
         let alphas = self.architecture.values()?;
+        if let Some(weight) = self.relaxed.auxiliary() {
+            metrics.insert("search/auxiliary_skip".into(), weight);
+        }
         let skips = (self.record).epoch(engine.clock.epoch, &self.relaxed, &alphas, metrics)?;
         self.frozen |= self.plan.stop_on_skips.is_some_and(|most| skips >= most);
         Ok(())
