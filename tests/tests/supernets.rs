@@ -147,6 +147,12 @@ fn kill_after(run: Run, folder: &Path, epochs: usize) {
 fn kept_and_recomputed_candidates_learn_the_same() {
     let home = Home::new();
     home.done("again", &[]);
+    // The saved configuration is the search, with the parts that its supernet learns from.
+    let saved = home.path("again/config.toml");
+    let saved = saved.to_str().expect("a path");
+    let ran = Run::new(["search", saved, "--run-dir", "again", "-q"]).dir(home.0.path());
+    let ran = ran.finish();
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
     home.done("kept", &["--set", "search.supernet.recompute=false"]);
     let (again, kept) = (left(&home.path("again")), left(&home.path("kept")));
     assert_eq!(again.0, kept.0);

@@ -99,8 +99,40 @@ impl SearchConfig {
             let own: Vec<&str> = self.shown.iter().map(|(key, _)| key.as_str()).collect();
             let rest = evaluation.shown.iter();
             let rest = rest.filter(|(key, _)| key != "blocks" && !own.contains(&key.as_str()));
-            let rest: Vec<_> = rest.cloned().collect();
+            let rest = rest.map(|(key, shown)| match (key.as_str(), shown) {
+                ("data", Shown::Table(data)) => (key.clone(), Shown::Table(self.with_parts(data))),
+                _ => (key.clone(), shown.clone()),
+            });
+            let rest: Vec<_> = rest.collect();
             all.splice(0..0, rest);
+        }
+        all
+    }
+
+    /// `data` of an evaluation with the parts that a supernet learns from.
+    fn with_parts(&self, data: &[(String, Shown)]) -> Vec<(String, Shown)> {
+        let mut all = data.to_vec();
+        let Some(ValueKind::Table(given)) = self.base.get("data").map(|v| &v.kind) else {
+            return all;
+        };
+        if self.plan.supernet.is_none() {
+            return all;
+        }
+        let leaf = |v: &config::Value| {
+            let text = value::text(v).unwrap_or_default().to_owned();
+            Shown::Leaf(toml::Value::String(text), value::origin(v))
+        };
+        let mut put = |key: &str, shown: Shown| {
+            all.retain(|(own, _)| own != key);
+            all.push((key.to_owned(), shown));
+        };
+        if let Some(ValueKind::Table(parts)) = given.get("parts").map(|v| &v.kind) {
+            let mut ranges: Vec<_> = parts.iter().map(|(n, v)| (n.clone(), leaf(v))).collect();
+            ranges.sort_by(|a, b| a.0.cmp(&b.0));
+            put("parts", Shown::Table(ranges));
+        }
+        if let Some(order) = given.get("parts_order") {
+            put("parts_order", leaf(order));
         }
         all
     }

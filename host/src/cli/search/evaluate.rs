@@ -9,40 +9,18 @@ use super::report;
 use super::score::{Scored, Scores};
 use super::spent::{self, Meter};
 use super::task::{Found, Search};
+use super::values::{Left, counts, over, values};
 use crate::config::{DataShape, Resolved};
 use crate::run::SearchFolder;
 use crate::run::folder;
 use crate::run::search_folder::{EvaluationRecord, Spent};
 use crate::search::drive::drive;
 use crate::search::evaluate::Evaluator;
-use crate::search::network::{self, Counts};
-use crate::search::pareto::{Goal, Objective};
 use crate::search::strategy::{Answer, Request, Strategy};
-use crate::search::{Genotype, Size};
 use crate::{Error, Result};
 
 /// Evaluations without training are written down and told so often.
 const TELL_EVERY: Duration = Duration::from_secs(2);
-
-/// What an evaluation left beside its values.
-#[derive(Default)]
-pub(super) struct Left {
-    folder: Option<String>,
-    note: Option<String>,
-    spent: Option<Spent>,
-    /// It was evaluated now and not found evaluated.
-    now: bool,
-}
-
-impl Left {
-    /// Of an evaluation that has no folder.
-    pub(super) fn bare(now: bool) -> Self {
-        Self {
-            now,
-            ..Self::default()
-        }
-    }
-}
 
 impl Search<'_> {
     /// Answers the strategy until it asks for nothing more. What was answered before is read from
@@ -297,45 +275,6 @@ impl Training<'_> {
 /// The name of a request's run, and of its folder below `evaluations`.
 fn run_name(request: &Request) -> String {
     format!("{:04}-{}", request.number, &request.genotype.hash()[..8])
-}
-
-/// What the network of a genotype holds and costs.
-pub(super) fn counts(genotype: &Genotype, size: &Size, data: &DataShape) -> Result<Counts> {
-    Counts::of(&network::blocks(genotype, size)?, data)
-}
-
-/// What is left of a genotype whose network is larger than a goal allows: it is not evaluated.
-pub(super) fn over(goals: &[Goal], counts: &Counts, now: bool) -> Option<Left> {
-    let goal = goals.iter().find(|g| is_over(g, counts))?;
-    Some(Left {
-        note: Some(format!(
-            "not trained: it misses the bound on `{}`",
-            goal.objective
-        )),
-        now,
-        ..Left::default()
-    })
-}
-
-/// Whether a network is larger than a goal allows.
-fn is_over(goal: &Goal, counts: &Counts) -> bool {
-    let value = match goal.objective {
-        Objective::Parameters => counts.parameters,
-        Objective::MultiplyAdds => counts.multiply_adds,
-        Objective::Accuracy | Objective::Robustness | Objective::Score => return false,
-    };
-    goal.missed(value as f64) > 0.0
-}
-
-/// A value for each goal; `accuracy` is the score where a proxy evaluates.
-pub(super) fn values(goals: &[Goal], accuracy: f64, counts: &Counts) -> Vec<f64> {
-    let value = |goal: &Goal| match goal.objective {
-        Objective::Accuracy | Objective::Score => accuracy,
-        Objective::Robustness => f64::NAN,
-        Objective::Parameters => counts.parameters as f64,
-        Objective::MultiplyAdds => counts.multiply_adds as f64,
-    };
-    goals.iter().map(value).collect()
 }
 
 /// The held-out accuracy at the end of the run in `folder`, which has ended; `None` where it

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest as _, Sha256};
 
 use super::super::Host;
-use super::supernet;
+use super::training;
 use crate::config::{self, DataPlan, Resolved, SearchConfig, Sources};
 use crate::nn::Tables;
 use crate::run::identity::RunRecord;
@@ -69,8 +69,8 @@ impl Inside {
         }
         same_space(config, &theirs)?;
         same_surroundings(config, &theirs)?;
-        let space = supernet::space_of(&theirs.space, supernet)?;
-        let mut resolved = supernet::supernet_run(&theirs, host, &space, &relaxed, supernet)?;
+        let space = training::space_of(&theirs.space, supernet)?;
+        let mut resolved = training::supernet_run(&theirs, host, &space, &relaxed, supernet)?;
         let (own, plan) = (&pattern.plan, &mut resolved.plan);
         same_data(&own.data, &plan.data)?;
         // The files are where this search finds them.
@@ -130,7 +130,7 @@ impl Inside {
     /// # Errors
     /// As for [`Self::accuracy`].
     pub(super) fn mixed(&self, statistics: Statistics, host: &dyn Host) -> Result<f64> {
-        let alphas: Tables = supernet::last_alphas(&self.root)?;
+        let alphas: Tables = training::last_alphas(&self.root)?;
         let relaxed = Relaxed::of(&self.relaxed, &self.origin.space);
         let mixture = relaxed.mixture(&alphas);
         self.with(host, |supernet| supernet.accuracy(&mixture, statistics))

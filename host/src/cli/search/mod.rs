@@ -14,6 +14,8 @@ mod score;
 mod spent;
 mod supernet;
 mod task;
+mod training;
+mod values;
 
 use std::path::PathBuf;
 

@@ -2,9 +2,9 @@
 
 use serde::Serialize;
 
-use super::evaluate::counts;
 use super::score::Scores;
 use super::task::{Found, Search};
+use super::values::counts;
 use crate::run::SearchFolder;
 use crate::run::search_folder::EvaluationRecord;
 use crate::search::evaluate::Statistics;

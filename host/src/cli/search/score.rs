@@ -10,8 +10,8 @@ use std::rc::Rc;
 
 use serde::{Deserialize, Serialize};
 
-use super::evaluate::{Left, counts, over, values};
 use super::task::Search;
+use super::values::{Left, counts, over, values};
 use crate::config::DataShape;
 use crate::run::search_folder::EvaluationRecord;
 use crate::search::Genotype;
