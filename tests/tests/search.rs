@@ -187,8 +187,8 @@ fn a_search_killed_on_its_way_finds_what_one_left_alone_finds() {
     home.search("pieces", &[]).stdout();
     same(&whole, &pieces);
     // Two that were killed, one that was stopped and this one are all counted.
-    let text = std::fs::read_to_string(pieces.join("processes.jsonl")).expect("processes");
-    let lines = text.lines().map(serde_json::from_str);
+    let written = std::fs::read_to_string(pieces.join("processes.jsonl")).expect("processes");
+    let lines = written.lines().map(serde_json::from_str);
     let lines: Vec<Value> = lines.map(|l| l.expect("JSON")).collect();
     let starts: Vec<u64> = lines.iter().filter_map(|l| l["start"].as_u64()).collect();
     assert_eq!(starts, [1, 2, 3, 4]);

@@ -16,7 +16,7 @@ device = "cpu"
 [data]
 set = "digits"
 validation = 300
-limit_train = 600
+limit_train = 900
 limit_test = 32
 
 [network]
@@ -43,12 +43,12 @@ weights = ":50%"
 architecture = "50%:"
 
 [search]
-strategy = { kind = "gdas", warmup_epochs = 3 }
+strategy = { kind = "gdas", warmup_epochs = 40 }
 
 [search.supernet]
 channels = 4
 cells = 3
-epochs = 3
+epochs = 40
 batch = 32
 lr = 0.1
 "#;
@@ -339,7 +339,7 @@ fn genotypes_are_evaluated_inside_a_trained_supernet_and_ranked_against_training
             "`data.validation` is 300.0 there",
         ),
         (vec!["data.split_seed=4"], "`data.split_seed`"),
-        (vec!["data.limit_train=500"], "`data.limit_train`"),
+        (vec!["data.limit_train=800"], "`data.limit_train`"),
         (vec!["data.normalize=\"standard\""], "`data.normalize`"),
     ] {
         let all: Vec<&str> = [fresh.as_str(), random].into_iter().chain(sets).collect();

@@ -74,7 +74,7 @@ impl Search<'_> {
             let resolved = supernet_run(self.config, &*self.host, &space, relaxed, plan)?;
             self.note(&format!(
                 "supernet: {} epochs of {} cells of {} channels, {} candidates an edge",
-                plan.epochs,
+                resolved.plan.phases.first().map_or(0, |phase| phase.epochs),
                 plan.cells,
                 plan.channels,
                 space.candidates.len()

@@ -109,7 +109,7 @@ impl Exploration<'_> {
         let now = self.relaxed.mixture(&self.alphas);
         let (_, at_least) = self.score(engine, batch, &now)?;
         let mut mean = flat(&now.tables);
-        let number = epoch * self.plan.rounds + round;
+        let number = epoch * self.rounds() + round;
         let mut draw = Draw::new(Purpose::Noise, self.seed, number, 0);
         mean.iter_mut().for_each(|m| *m += NOISE * draw.normal());
         let released = self.plan.released;

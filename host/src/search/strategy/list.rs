@@ -18,8 +18,11 @@ impl Listed {
     /// # Errors
     /// Usage error with the place of what is no genotype, or none of the scene's space.
     pub fn read(scene: &Scene, file: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(file)
-            .map_err(|e| Error::io(ExitCode::Usage, file, &e).within("`search.strategy.file`"))?;
+        let text = std::fs::read_to_string(file).map_err(|e| {
+            Error::io(ExitCode::Usage, file, &e)
+                .within("`search.strategy.file`")
+                .hint("`biorule genotype random --count 20 -o FILE` writes one")
+        })?;
         Self::of(scene, &text).map_err(|e| e.within(format!("`{}`", file.display())))
     }
 
