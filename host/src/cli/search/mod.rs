@@ -47,6 +47,8 @@ Examples:
   biorule search configs/search/digits.toml --run-dir here
   biorule search configs/search/digits-darts.toml
   biorule search configs/search/digits.toml --set search.strategy=random --seed 3
+  biorule search configs/search/digits-synflow.toml
+  biorule search configs/search/digits-rank.toml --set search.rank.supernet=D/supernet
   biorule search configs/search/digits.toml --dry-run
   biorule train configs/search/digits.toml --genotype here
 
