@@ -113,10 +113,10 @@ def candidate(primitive, edge, channels, stride):
         half = kernel // 2
         deep = lambda n, s: Conv(f"{name}-conv{n}", rule, c, c, kernel, s, half, 1, c)
         point = lambda n: Conv(f"{name}-conv{n}", rule, c, c, 1)
-        first = (nn.ReLU(), deep(1, stride), point(2), norm())
-        return nn.Sequential(*first, nn.ReLU(), deep(5, 1), point(6), norm())
-    deep = Conv(f"{name}-conv1", rule, c, c, kernel, stride, kernel - 1, 2, c)
-    return nn.Sequential(nn.ReLU(), deep, Conv(f"{name}-conv2", rule, c, c, 1), norm())
+        first = (nn.ReLU(), deep(0, stride), point(1), norm())
+        return nn.Sequential(*first, nn.ReLU(), deep(2, 1), point(3), norm())
+    deep = Conv(f"{name}-conv0", rule, c, c, kernel, stride, kernel - 1, 2, c)
+    return nn.Sequential(nn.ReLU(), deep, Conv(f"{name}-conv1", rule, c, c, 1), norm())
 
 
 class Cell(nn.Module):

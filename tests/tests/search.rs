@@ -186,6 +186,24 @@ fn a_search_killed_on_its_way_finds_what_one_left_alone_finds() {
     assert_eq!(json(&pieces.join("search.json"))["state"], "stopped");
     home.search("pieces", &[]).stdout();
     same(&whole, &pieces);
+    // Two that were killed, one that was stopped and this one are all counted.
+    let written = std::fs::read_to_string(pieces.join("processes.jsonl")).expect("processes");
+    let lines = written.lines().map(serde_json::from_str);
+    let lines: Vec<Value> = lines.map(|l| l.expect("JSON")).collect();
+    let starts: Vec<u64> = lines.iter().filter_map(|l| l["start"].as_u64()).collect();
+    assert_eq!(starts, [1, 2, 3, 4]);
+    let cost = &json(&pieces.join("search.json"))["cost"];
+    assert_eq!(cost["processes"], 4);
+    for (key, of) in [
+        ("process_seconds", "seconds"),
+        ("cpu_seconds", "cpu_seconds"),
+    ] {
+        let all: f64 = lines.iter().filter_map(|l| l[of].as_f64()).sum();
+        let shown = cost[key].as_f64().unwrap_or(0.0);
+        assert!((shown - all).abs() < 1.0, "{key}: {shown} {all}");
+        let last = lines[3][of].as_f64().unwrap_or(0.0);
+        assert!(shown >= last, "{key}: {shown} {last}");
+    }
     // Finished, it says the same again and trains nothing.
     let before = weights(&pieces);
     let again = home.search("pieces", &["-q"]).stdout();

@@ -1,13 +1,14 @@
 //! What the commands need from plugins and trainer, so that the command line
 //! can be read and tested without either.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::attack::{Event, Report as Robustness, Spec};
-use crate::config::{PlanContext, PluginInfo, RuleSchema, RunPlan};
+use crate::config::{DataShape, PlanContext, PluginInfo, RuleSchema, RunPlan};
 use crate::run::identity::{DataRecord, DeviceRecord};
 use crate::run::{BestRecord, ClassRecord, Metrics, Outcome, Reporter, RunFolder, StopFlag};
-use crate::search::{Size, Space};
+use crate::search::evaluate::OneShot;
+use crate::search::{Genotype, Size, Space};
 use crate::train::Steps;
 use crate::train::longer::Began;
 use crate::train::preflight::Report;
@@ -100,6 +101,31 @@ pub trait Host: PlanContext {
     fn serves(&self, space: &Space, size: &Size, plan: &RunPlan) -> Result<()> {
         let _ = (space, size, plan);
         Ok(())
+    }
+
+    /// What `synflow` says of the network of `genotype` at its first weights under `seed`; see
+    /// [`crate::search::evaluate::proxy`].
+    ///
+    /// # Errors
+    /// Usage error for what is no network; plugin error without backpropagation.
+    fn synflow(
+        &self,
+        genotype: &Genotype,
+        size: &Size,
+        data: &DataShape,
+        seed: u64,
+    ) -> Result<f64> {
+        let _ = (genotype, size, data, seed);
+        Err(Error::plugin("no plugins are loaded"))
+    }
+
+    /// The supernet of `plan` with the weights in `checkpoint`, beside the data of `plan`.
+    ///
+    /// # Errors
+    /// Data error for an unreadable checkpoint or set.
+    fn one_shot(&self, plan: &RunPlan, checkpoint: &Path) -> Result<OneShot> {
+        let _ = (plan, checkpoint);
+        Err(Error::plugin("no plugins are loaded"))
     }
 
     /// Trains `plan`, whose one seed is its only one, in `folder`; `steps` are kinds of step in

@@ -23,8 +23,9 @@ use crate::run::identity::{DataRecord, DeviceRecord};
 use crate::run::{
     BestRecord, Bridge, CheckpointStore, ClassRecord, Outcome, Reporter, RunFolder, StopFlag,
 };
+use crate::search::evaluate::{OneShot, proxy};
 use crate::search::space::serve;
-use crate::search::{Size, Space};
+use crate::search::{Genotype, Size, Space};
 use crate::threads::in_pool;
 use crate::train::longer::Began;
 use crate::train::preflight::{self, Report, Subject};
@@ -259,6 +260,35 @@ impl Host for App {
             Precision::F64 => DType::F64,
         };
         serve::check(space, &style, size.channels, &self.registry, dtype)
+    }
+
+    fn synflow(
+        &self,
+        genotype: &Genotype,
+        size: &Size,
+        data: &DataShape,
+        seed: u64,
+    ) -> Result<f64> {
+        in_pool(|| proxy::synflow(genotype, size, data, &self.registry, seed))
+    }
+
+    fn one_shot(&self, plan: &RunPlan, checkpoint: &Path) -> Result<OneShot> {
+        let (sets, data_bytes) = self.sets(plan)?;
+        let data = sets.for_training();
+        preflight::fits(&self.subject(plan, &data, data_bytes)?)?;
+        let held = CheckpointStore::load(checkpoint)?;
+        let job = Job {
+            plan,
+            seed: plan.seeds.first().copied().unwrap_or(0),
+            rules: &self.registry,
+            data: &data,
+            device: self.placement(plan)?.device,
+            steps: None,
+        };
+        let (mut network, _) = train::trained(&job, &held.tensors)
+            .map_err(|e| e.within(format_args!("`{}`", checkpoint.display())))?;
+        network.hold_still();
+        Ok(OneShot::new(network, data))
     }
 
     fn release(&self) {

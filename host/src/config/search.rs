@@ -8,6 +8,7 @@ use super::context::PlanContext;
 use super::resolve::{self, Resolved, SearchRead};
 use super::shown::{self, Row, Shown};
 use super::value::{self, Table, make};
+use crate::search::evaluate::proxy;
 use crate::search::plan::{EvaluatorPlan, SearchPlan, StrategyPlan};
 use crate::search::{Genotype, Size, Space};
 use crate::{Error, Result};
@@ -83,7 +84,7 @@ impl SearchConfig {
     pub fn pattern(&self, context: &dyn PlanContext) -> Result<Option<Resolved>> {
         match self.plan.evaluator {
             EvaluatorPlan::Table { .. } => Ok(None),
-            EvaluatorPlan::Training => self
+            _ => self
                 .evaluation(&self.space.random(self.seed, 0), &self.name, context)
                 .map(Some),
         }
@@ -98,8 +99,40 @@ impl SearchConfig {
             let own: Vec<&str> = self.shown.iter().map(|(key, _)| key.as_str()).collect();
             let rest = evaluation.shown.iter();
             let rest = rest.filter(|(key, _)| key != "blocks" && !own.contains(&key.as_str()));
-            let rest: Vec<_> = rest.cloned().collect();
+            let rest = rest.map(|(key, shown)| match (key.as_str(), shown) {
+                ("data", Shown::Table(data)) => (key.clone(), Shown::Table(self.with_parts(data))),
+                _ => (key.clone(), shown.clone()),
+            });
+            let rest: Vec<_> = rest.collect();
             all.splice(0..0, rest);
+        }
+        all
+    }
+
+    /// `data` of an evaluation with the parts that a supernet learns from.
+    fn with_parts(&self, data: &[(String, Shown)]) -> Vec<(String, Shown)> {
+        let mut all = data.to_vec();
+        let Some(ValueKind::Table(given)) = self.base.get("data").map(|v| &v.kind) else {
+            return all;
+        };
+        if self.plan.supernet.is_none() {
+            return all;
+        }
+        let leaf = |v: &config::Value| {
+            let text = value::text(v).unwrap_or_default().to_owned();
+            Shown::Leaf(toml::Value::String(text), value::origin(v))
+        };
+        let mut put = |key: &str, shown: Shown| {
+            all.retain(|(own, _)| own != key);
+            all.push((key.to_owned(), shown));
+        };
+        if let Some(ValueKind::Table(parts)) = given.get("parts").map(|v| &v.kind) {
+            let mut ranges: Vec<_> = parts.iter().map(|(n, v)| (n.clone(), leaf(v))).collect();
+            ranges.sort_by(|a, b| a.0.cmp(&b.0));
+            put("parts", Shown::Table(ranges));
+        }
+        if let Some(order) = given.get("parts_order") {
+            put("parts_order", leaf(order));
         }
         all
     }
@@ -152,6 +185,11 @@ pub fn search(mut table: Table, context: &dyn PlanContext) -> Result<SearchConfi
     let mut warnings = Warnings::default();
     if matches!(plan.evaluator, EvaluatorPlan::Table { .. }) {
         idle(&table, &mut warnings);
+    }
+    if let EvaluatorPlan::Proxy { .. } = plan.evaluator
+        && let Some(text) = proxy::sees(&space)?
+    {
+        warnings.add(text);
     }
     if let StrategyPlan::Evolution {
         evaluations,

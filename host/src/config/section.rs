@@ -74,6 +74,11 @@ impl Section {
             .map_or_else(|| DEFAULT.to_owned(), value::origin)
     }
 
+    /// Takes `value` for `key` where that is not set, in place of its default.
+    pub fn set_default(&mut self, key: &str, value: Value) {
+        self.table.entry(key.to_owned()).or_insert(value);
+    }
+
     fn setting(&self, key: &str) -> Result<&'static Setting> {
         let found = self.settings.iter().find(|s| s.key == key);
         found.ok_or_else(|| Error::internal(format!("setting `{}` is not listed", self.at(key))))

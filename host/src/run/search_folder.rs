@@ -108,13 +108,20 @@ pub struct CostRecord {
     pub evaluations: u64,
     /// Genotypes that were trained.
     pub trained: u64,
-    /// Wall time of training and evaluation.
+    /// Wall time of the epochs of evaluations.
     pub seconds: f64,
-    /// Time of all processors; that of processes that were killed is not known.
+    /// Processes that searched, those that were stopped or killed among them.
+    #[serde(default)]
+    pub processes: u64,
+    /// Their wall time, with all that they trained.
+    #[serde(default)]
+    pub process_seconds: f64,
+    /// Their time of all processors, where the system tells it; of one that was killed until it wrote
+    /// it down last.
     pub cpu_seconds: Option<f64>,
     /// Products that trainings executed: three for each of a forward pass of one sample.
     pub multiply_adds: f64,
-    /// Most memory of the process in an evaluation, MiB.
+    /// Most memory of one of them, MiB.
     pub peak_memory_mib: Option<f64>,
 }
 
@@ -168,10 +175,21 @@ impl CostRecord {
         self.trained += 1;
         self.seconds += spent.seconds;
         self.multiply_adds += spent.multiply_adds;
-        if let Some(seconds) = spent.cpu_seconds {
-            *self.cpu_seconds.get_or_insert(0.0) += seconds;
+        self.see_peak(spent.peak_memory_mib);
+    }
+
+    /// Takes a process in: wall time, time of processors, most memory.
+    pub fn add_process(&mut self, (seconds, cpu, peak): (f64, Option<f64>, Option<f64>)) {
+        self.processes += 1;
+        self.process_seconds += seconds;
+        if let Some(cpu) = cpu {
+            *self.cpu_seconds.get_or_insert(0.0) += cpu;
         }
-        if let Some(peak) = spent.peak_memory_mib {
+        self.see_peak(peak);
+    }
+
+    fn see_peak(&mut self, peak: Option<f64>) {
+        if let Some(peak) = peak {
             let most = self.peak_memory_mib.get_or_insert(0.0);
             *most = most.max(peak);
         }

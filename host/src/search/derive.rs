@@ -2,7 +2,7 @@
 //! edges of each node (Liu et al. 2019), few enough skips (Chen et al. 2019, P-DARTS), or what
 //! hurts most when it is taken away (Wang et al. 2021, DARTS-PT).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::draw::{Draw, Purpose};
 use super::genotype::{Cell, Edge, Genotype};
@@ -181,14 +181,29 @@ pub enum Question {
 pub struct Perturbed {
     /// The candidate of each row that was decided on, by kind of cell.
     pub fixed: BTreeMap<&'static str, BTreeMap<usize, usize>>,
-    /// Rows that stay, by kind of cell; filled in once all candidates are decided on.
-    pub kept: BTreeMap<&'static str, Vec<usize>>,
+    /// Rows that were left out, by kind of cell.
+    pub dropped: BTreeMap<&'static str, BTreeSet<usize>>,
+    /// Decisions made, each on one row or node of all kinds of cells.
+    pub decisions: u64,
+}
+
+/// Decisions of a derivation by perturbation: one for each row, then one for each node that does not
+/// keep all of its edges.
+#[must_use]
+pub fn decisions(space: &Space) -> u64 {
+    space.edges() as u64 + choosing_nodes(space).count() as u64
+}
+
+/// Nodes that keep a part of their edges.
+fn choosing_nodes(space: &Space) -> impl Iterator<Item = usize> + '_ {
+    let nodes = space.cell.inputs..space.cell.inputs + space.cell.nodes;
+    nodes.filter(|node| space.cell.degree(*node) < *node)
 }
 
 /// Derivation by perturbation as a function of the answers so far, so that it goes on after an
-/// interruption without further state. First the rows are decided on, in an order drawn from
-/// `seed`: the candidate whose absence costs most accuracy stays. Then at each node the edges
-/// stay whose absence costs most.
+/// interruption without further state. First the rows are decided on, one of each kind of cell in turn,
+/// in an order drawn from `seed` for each kind: the candidate whose absence costs most accuracy stays.
+/// Then at each node the edges stay whose absence costs most.
 ///
 /// Gives what is decided, and the next question; without one the derivation is done.
 ///
@@ -206,55 +221,45 @@ pub fn perturbation(
     let open: Vec<usize> = (0..space.candidates.len())
         .filter(|k| space.derives(*k))
         .collect();
-    for place in
-        Draw::new(Purpose::Order, seed, 0, 0).choose(kinds.len() * rows, kinds.len() * rows)
-    {
-        let (kind, row) = (kinds[place / rows], place % rows);
-        let mut without = Vec::new();
-        for candidate in &open {
-            let Some(answer) = answers.next() else {
-                let candidate = *candidate;
-                return Ok((
-                    known,
-                    Some(Question::Without {
+    let order = |kind: usize| Draw::new(Purpose::Order, seed, kind as u64, 0).choose(rows, rows);
+    let orders: Vec<Vec<usize>> = (0..kinds.len()).map(order).collect();
+    for turn in 0..rows {
+        for (kind, order) in kinds.iter().zip(&orders) {
+            let row = order[turn];
+            let mut without = Vec::new();
+            for candidate in open.iter().copied() {
+                let Some(answer) = answers.next() else {
+                    let question = Question::Without {
                         kind,
                         row,
                         candidate,
-                    }),
-                ));
-            };
-            without.push(-answer);
+                    };
+                    return Ok((known, Some(question)));
+                };
+                without.push(-answer);
+            }
+            let worst = largest(&without).ok_or_else(|| Error::internal("an empty space"))?;
+            let fixed = known.fixed.entry(kind).or_default();
+            fixed.insert(row, open[worst]);
         }
-        let worst = largest(&without).ok_or_else(|| Error::internal("an empty space"))?;
-        known
-            .fixed
-            .entry(kind)
-            .or_default()
-            .insert(row, open[worst]);
+        known.decisions += 1;
     }
     let places = space.cell.places();
-    for kind in kinds {
-        let mut kept = Vec::new();
-        for node in space.cell.inputs..space.cell.inputs + space.cell.nodes {
-            let own: Vec<usize> = (0..rows).filter(|r| places[*r].node == node).collect();
-            let degree = space.cell.degree(node);
-            if degree == own.len() {
-                kept.extend(own);
-                continue;
-            }
+    for node in choosing_nodes(space) {
+        for kind in kinds {
             let mut costs = Vec::new();
-            for row in own {
+            for row in (0..rows).filter(|r| places[*r].node == node) {
                 let Some(answer) = answers.next() else {
                     return Ok((known, Some(Question::WithoutEdge { kind, row })));
                 };
                 costs.push((answer, row));
             }
             costs.sort_by(|a, b| a.0.total_cmp(&b.0));
-            let mut stay: Vec<usize> = costs[..degree].iter().map(|(_, row)| *row).collect();
-            stay.sort_unstable();
-            kept.extend(stay);
+            let leave = costs.split_off(space.cell.degree(node));
+            let dropped = known.dropped.entry(kind).or_default();
+            dropped.extend(leave.into_iter().map(|(_, row)| row));
         }
-        known.kept.insert(kind, kept);
+        known.decisions += 1;
     }
     match answers.next() {
         Some(_) => Err(Error::internal("more answers than questions")),
@@ -270,16 +275,22 @@ impl Perturbed {
     pub fn genotype(&self, space: &Space) -> Result<Genotype> {
         let places = space.cell.places();
         let mut cells = BTreeMap::new();
+        let undecided = || Error::internal("the derivation is not finished");
+        if self.decisions < decisions(space) {
+            return Err(undecided());
+        }
         for kind in space.skeleton.cells() {
-            let undecided = || Error::internal("the derivation is not finished");
-            let (fixed, kept) = (self.fixed.get(kind), self.kept.get(kind));
-            let (fixed, kept) = fixed.zip(kept).ok_or_else(undecided)?;
+            let fixed = self.fixed.get(kind).ok_or_else(undecided)?;
+            let dropped = self.dropped.get(kind);
             let mut edges = Vec::new();
-            for row in kept {
-                let candidate = *fixed.get(row).ok_or_else(undecided)?;
+            for (row, place) in places.iter().enumerate() {
+                if dropped.is_some_and(|rows| rows.contains(&row)) {
+                    continue;
+                }
+                let candidate = *fixed.get(&row).ok_or_else(undecided)?;
                 edges.push(Edge {
-                    node: places[*row].node,
-                    from: places[*row].from,
+                    node: place.node,
+                    from: place.from,
                     op: space.candidates[candidate].clone(),
                 });
             }
@@ -401,5 +412,54 @@ mod tests {
             answers.push(0.0);
             assert!(perturbation(&space, 4, &answers).is_err());
         }
+    }
+
+    #[test]
+    fn rows_of_both_cells_are_decided_on_in_turn_in_orders_of_their_own() {
+        let space = sets::named("darts").expect("a space");
+        assert_eq!(decisions(&space), 14 + 3);
+        let asked = |seed: u64| {
+            let (mut answers, mut rows) = (Vec::new(), Vec::new());
+            while let (known, Some(question)) =
+                perturbation(&space, seed, &answers).expect("a question")
+            {
+                match question {
+                    Question::Without { kind, row, .. } => {
+                        // Both kinds of one turn come before the next.
+                        assert_eq!(known.decisions as usize, answers.len() / 14);
+                        rows.push((kind, row));
+                    }
+                    Question::WithoutEdge { .. } => assert!(known.decisions >= 14),
+                }
+                // All the same: the first candidate stays, and the earlier edges.
+                answers.push(0.5);
+            }
+            let found = perturbation(&space, seed, &answers).expect("done").0;
+            let found = found.genotype(&space).expect("a genotype");
+            for cell in found.cells.values() {
+                let ends: Vec<_> = cell.edges.iter().map(|e| (e.from, e.node)).collect();
+                assert_eq!(
+                    ends,
+                    (2..6).flat_map(|n| [(0, n), (1, n)]).collect::<Vec<_>>()
+                );
+                assert!(cell.edges.iter().all(|e| e.op == space.candidates[1]));
+            }
+            rows.dedup();
+            rows
+        };
+        let (one, other) = (asked(4), asked(5));
+        assert_eq!(one, asked(4));
+        assert_ne!(one, other);
+        for pair in one.chunks(2) {
+            assert_eq!((pair[0].0, pair[1].0), ("normal", "reduce"));
+        }
+        let of = |kind: &str| -> Vec<usize> {
+            let own = one.iter().filter(|(k, _)| *k == kind);
+            own.map(|(_, row)| *row).collect()
+        };
+        assert_ne!(of("normal"), of("reduce"));
+        let mut all = of("reduce");
+        all.sort_unstable();
+        assert_eq!(all, (0..14).collect::<Vec<_>>());
     }
 }

@@ -15,6 +15,7 @@ pub mod genotype;
 pub mod network;
 pub mod pareto;
 pub mod plan;
+pub mod rank;
 pub mod relax;
 pub mod relaxed;
 mod sample;

@@ -20,14 +20,17 @@ pub enum Objective {
     Parameters,
     /// Products for one sample, forward.
     MultiplyAdds,
+    /// What the proxy of an evaluator says.
+    Score,
 }
 
 /// All objectives with their names, units and directions.
-const ALL: [(Objective, &str, Direction); 4] = [
+const ALL: [(Objective, &str, Direction); 5] = [
     (Objective::Accuracy, "accuracy", Direction::Max),
     (Objective::Robustness, "robustness", Direction::Max),
     (Objective::Parameters, "parameters", Direction::Min),
     (Objective::MultiplyAdds, "multiply_adds", Direction::Min),
+    (Objective::Score, "score", Direction::Max),
 ];
 
 impl Objective {

@@ -2,11 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::evaluate::{Proxy, Statistics};
 use super::pareto::Goal;
-use super::relaxed::{ExplorePlan, Method, RelaxedPlan};
+use super::rank::{By, RankPlan};
+use super::relaxed::{ExplorePlan, Method, PerturbPlan, RelaxedPlan};
 use super::space::{CellShape, Hyperparameters, Primitive, Skeleton, Space, sets};
-use super::strategy::{Evolution, Halving, Random, Scene, Strategy};
-use crate::plan::define::{kinds, settings};
+use super::strategy::{Evolution, Halving, Listed, Random, Scene, Strategy};
+use crate::plan::define::{kinds, settings, words};
 use crate::plan::{GradientClip, OptimizerPlan, PhasePlan, SchedulePlan};
 use crate::text::nearest;
 use crate::{Error, Result};
@@ -30,6 +32,21 @@ pub struct SearchPlan {
     /// What is trained when the search is over.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub final_training: Option<FinalPlan>,
+    /// What the accuracies after training are compared with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rank: Option<RankPlan>,
+}
+
+impl SearchPlan {
+    /// The trained supernet that values come from, where some do.
+    #[must_use]
+    pub fn supernet_run(&self) -> Option<&str> {
+        match (&self.evaluator, &self.rank) {
+            (EvaluatorPlan::Supernet { run, .. }, _) => Some(run),
+            (_, Some(rank)) => rank.supernet.as_deref(),
+            _ => None,
+        }
+    }
 }
 
 /// Trainings after a search, to be compared on the test set.
@@ -104,6 +121,26 @@ impl SpacePlan {
     }
 }
 
+words! {
+    /// Which candidate of an edge is derived from a supernet.
+    pub enum Discretise = Largest {
+        /// That of the largest weight.
+        Largest = "largest",
+        /// That whose absence costs most accuracy.
+        Perturbation = "perturbation",
+    }
+}
+
+words! {
+    /// Which EG-NAS.
+    pub enum Variant = Intended {
+        /// Rounds, generations and deviations as the paper means them.
+        Intended = "intended",
+        /// What the released program for CIFAR-10 computes.
+        Released = "released",
+    }
+}
+
 kinds! {
     /// How genotypes are chosen.
     pub enum StrategyPlan at "search.strategy", "how genotypes are chosen" {
@@ -129,6 +166,12 @@ kinds! {
             /// that the phases say
             keep: u64 = 3, range 2.0 => 1e9;
         }
+        /// Those of a file.
+        List = "list" {
+            /// `list`: genotypes of the space, the JSON of one a line, as `biorule genotype random --count` writes
+            /// them, or a list of them
+            file: String;
+        }
         /// One supernet, its architecture parameters by gradients (Liu et al. 2019).
         Darts = "darts" {
             /// `darts`: the gradient after a step of the weights, by finite differences; off: at the weights as
@@ -141,6 +184,11 @@ kinds! {
             /// `darts`: evenly drawn noise on the weights of candidates while the network's weights learn, at most
             /// so large; 0 is none
             perturbation: f64 = 0.0, range 0.0 => 1.0, source "Chen and Hsieh 2020, SDARTS-RS";
+            /// `darts`: weight of an identity beside the mixture of each edge in the first epoch, which falls evenly to
+            /// 0 at the end; 0 is none
+            auxiliary_skip: f64 = 0.0, range 0.0 => 1e6, source "Chu et al. 2021, DARTS-: 1";
+            /// `darts`: factor on a loss that draws weights of candidates to 0 or 1, with `sigmoid`; 0 is none
+            zero_one: f64 = 0.0, range 0.0 => 1e6, source "Chu et al. 2020, FairDARTS: 10";
             /// `darts`: the architecture stays as it is once the normal cell that would be derived has so many
             /// skips; absent: never
             stop_on_skips: Option<u64>, source "Liang et al. 2019, DARTS+: 2";
@@ -157,6 +205,8 @@ kinds! {
         /// One supernet, whose architecture steps towards what CMA-ES finds before each epoch (Cai et al. 2024,
         /// EG-NAS).
         Eg = "eg" {
+            /// `eg`: as the paper means it, or as its released program for CIFAR-10 does it (`docs/search.md`)
+            variant: Variant = "intended";
             /// `eg`: rounds before each epoch, of which the most accurate winner counts
             rounds: u64 = 3, range 1.0 => 1e6, source "EG-NAS: 3 on CIFAR-10, 5 on ImageNet";
             /// `eg`: individuals of a generation
@@ -211,6 +261,11 @@ settings! {
         partial: Option<u64>, source "Xu et al. 2020: 4";
         /// whole edges have weights
         edge_weights: bool = false, source "Xu et al. 2020, PC-DARTS";
+        /// which candidate of an edge is derived: that of the largest weight, or that whose absence costs the
+        /// supernet most accuracy on the samples of the architecture, edge by edge, once all epochs are over
+        discretise: Discretise = "largest", source "Wang et al. 2021, DARTS-PT";
+        /// with `discretise = "perturbation"`: epochs between two decisions, at a tenth of `lr`
+        tune_epochs: u64 = 5, range 0.0 => 1e9, source "Wang et al. 2021";
         /// skips that the derived normal cell has at most; absent: any number
         max_skips: Option<u64>, source "Chen et al. 2019, P-DARTS: 2";
         /// candidates keep only their input for the backward pass and run again there: less memory, the same
@@ -249,6 +304,7 @@ impl StrategyPlan {
     /// Usage error for a budget of nothing.
     pub fn strategy(&self, scene: Scene) -> Result<Box<dyn Strategy>> {
         Ok(match *self {
+            Self::List { ref file } => Box::new(Listed::read(&scene, file.as_ref())?),
             Self::Random { evaluations } => Box::new(Random::new(scene, evaluations)?),
             Self::Evolution {
                 evaluations,
@@ -284,6 +340,12 @@ impl StrategyPlan {
                 decoupled_decay: 0.0,
             },
             edge_weights: supernet.edge_weights,
+            perturb: (supernet.discretise == Discretise::Perturbation).then_some(PerturbPlan {
+                after: supernet.epochs,
+                tune: supernet.tune_epochs,
+                lr: supernet.lr / 10.0,
+                lr_floor: supernet.lr_floor.min(supernet.lr / 10.0),
+            }),
             max_skips: supernet.max_skips.map(number),
             recompute: supernet.recompute,
             ..RelaxedPlan::darts(&supernet.architecture)
@@ -294,6 +356,8 @@ impl StrategyPlan {
                 sigmoid,
                 warmup_epochs,
                 perturbation,
+                auxiliary_skip,
+                zero_one,
                 stop_on_skips,
             } => Some(RelaxedPlan {
                 method: match second_order {
@@ -303,6 +367,8 @@ impl StrategyPlan {
                 sigmoid,
                 warmup_epochs,
                 perturbation,
+                auxiliary_skip,
+                zero_one,
                 stop_on_skips: stop_on_skips.map(number),
                 ..base
             }),
@@ -316,6 +382,7 @@ impl StrategyPlan {
                 ..base
             }),
             Self::Eg {
+                variant,
                 rounds,
                 individuals,
                 generations,
@@ -333,6 +400,7 @@ impl StrategyPlan {
                     step_size,
                     momentum: direction_momentum,
                     running_statistics,
+                    released: variant == Variant::Released,
                 }),
                 warmup_epochs,
                 ..base
@@ -344,7 +412,7 @@ impl StrategyPlan {
 
 kinds! {
     /// How the values of a genotype are found.
-    pub enum EvaluatorPlan at "search.evaluator", "`training`: the network of a genotype is trained as the configuration says, in a run folder of its own; `table`: its values are read from a file" {
+    pub enum EvaluatorPlan at "search.evaluator", "`training`: the network of a genotype is trained as the configuration says, in a run folder of its own; `table`: its values are read from a file; `proxy`: they are found without training; `supernet`: its accuracy inside a trained supernet" {
         /// Its network is trained as the configuration says.
         Training = "training"
         /// They are in a file.
@@ -353,5 +421,51 @@ kinds! {
             /// genotype's JSON) and one for each objective
             file: String;
         }
+        /// They are found without training.
+        Proxy = "proxy" {
+            /// `proxy`: the objective `score`, more of which is taken for better: `synflow` (weights by their absolute
+            /// values, an input of ones), `parameters` or `multiply_adds`
+            of: Proxy = "synflow", source "Abdelfattah et al. 2021";
+        }
+        /// Its accuracy inside a trained supernet.
+        Supernet = "supernet" {
+            /// `supernet`: the folder `supernet` of a search by `darts`, `gdas` or `eg` in the same space, on the same
+            /// data
+            run: String;
+            /// `supernet`: norms take the statistics of each batch (`fresh`), or the running ones of all candidates
+            /// mixed (`stale`)
+            statistics: Statistics = "fresh";
+        }
+    }
+}
+
+impl EvaluatorPlan {
+    /// The value that costs no training, where it is one.
+    #[must_use]
+    pub fn by(&self) -> Option<By> {
+        match self {
+            Self::Training | Self::Table { .. } => None,
+            Self::Proxy { of } => Some(match of {
+                Proxy::Synflow => By::Synflow,
+                Proxy::Parameters => By::Parameters,
+                Proxy::MultiplyAdds => By::MultiplyAdds,
+            }),
+            Self::Supernet { statistics, .. } => Some(match statistics {
+                Statistics::Fresh => By::SupernetFresh,
+                Statistics::Stale => By::SupernetStale,
+            }),
+        }
+    }
+
+    /// Whether a network is trained for each genotype.
+    #[must_use]
+    pub fn trains(&self) -> bool {
+        matches!(self, Self::Training)
+    }
+
+    /// Whether there is a network of each genotype, trained or not.
+    #[must_use]
+    pub fn has_network(&self) -> bool {
+        !matches!(self, Self::Table { .. })
     }
 }

@@ -53,6 +53,16 @@ pub trait Step: Send {
         Ok(false)
     }
 
+    /// Does a piece of what comes after the last epoch of a phase, as [`Step::prepare`] does before
+    /// each.
+    ///
+    /// # Errors
+    /// As for [`Step::step`].
+    fn conclude(&mut self, engine: &mut Engine<'_>) -> Result<bool> {
+        let _ = engine;
+        Ok(false)
+    }
+
     /// An epoch has ended; what is to be reported of it goes into `metrics`.
     ///
     /// # Errors
@@ -177,6 +187,14 @@ impl<'a> Engine<'a> {
     /// As for [`Step::prepare`].
     pub fn prepare(&mut self) -> Result<bool> {
         self.by_kind(|kind, engine| kind.prepare(engine))
+    }
+
+    /// See [`Step::conclude`].
+    ///
+    /// # Errors
+    /// As for [`Step::conclude`].
+    pub fn conclude(&mut self) -> Result<bool> {
+        self.by_kind(|kind, engine| kind.conclude(engine))
     }
 
     /// See [`Step::end_epoch`].

@@ -6,6 +6,7 @@ use candle_core::{Device, Tensor};
 
 use super::cache::Wanted;
 use super::criterion::Criterion;
+use super::engine::Engine;
 use super::meter::Meter;
 use super::progress::{PhaseEvent, Progress, StepEvent};
 use super::run::{Resume, Trainer};
@@ -101,6 +102,30 @@ impl Trainer<'_> {
             }
             self.end_epoch(plan, &mut running, progress)?;
             if progress.should_stop() {
+                return Ok(Flow::Stopped);
+            }
+        }
+        self.engine.network.set_mode(&Self::mode(plan));
+        self.pieces(plan, &running, progress, &|engine| engine.conclude())
+    }
+
+    /// Does what comes before or after an epoch, piece by piece.
+    fn pieces(
+        &mut self,
+        plan: &PhasePlan,
+        running: &Running,
+        progress: &mut dyn Progress,
+        piece: &dyn Fn(&mut Engine<'_>) -> Result<bool>,
+    ) -> Result<Flow> {
+        self.engine.clock = self.clock(plan, self.position.step, running.steps, running.samples);
+        while piece(&mut self.engine)? {
+            self.current = None;
+            self.position.prepared += 1;
+            let stop = progress.should_stop();
+            if stop || progress.checkpoint_due() {
+                self.checkpoint(running, progress, false)?;
+            }
+            if stop {
                 return Ok(Flow::Stopped);
             }
         }
@@ -286,15 +311,11 @@ impl Trainer<'_> {
             Feed::Loader(samples.epoch(&spec)?)
         };
         self.engine.clock = self.clock(plan, self.position.step, running.steps, running.samples);
-        while self.position.batch == 0 && self.engine.prepare()? {
-            self.position.prepared += 1;
-            let stop = progress.should_stop();
-            if stop || progress.checkpoint_due() {
-                self.checkpoint(running, progress, false)?;
-            }
-            if stop {
-                return Ok(Flow::Stopped);
-            }
+        if self.position.batch == 0
+            && let Flow::Stopped =
+                self.pieces(plan, running, progress, &|engine| engine.prepare())?
+        {
+            return Ok(Flow::Stopped);
         }
         while self.position.batch < running.steps {
             let clock = self.clock(plan, self.position.step, running.steps, running.samples);

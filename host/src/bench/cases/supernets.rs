@@ -138,6 +138,7 @@ epochs = 1
             space: search.space.clone(),
             seed: 0,
             on_epoch: None,
+            on_answer: None,
         }));
         let validation: &'static OneBatch = Box::leak(Box::new(OneBatch::new(bench, 3, batch)?));
         let mut engine = Engine::new(network(bench, &blocks)?);

@@ -2,6 +2,7 @@
 
 use super::super::{Host, warn};
 use crate::config::{Resolved, SearchConfig, Warnings, before_training};
+use crate::search::plan::EvaluatorPlan;
 use crate::{Error, Result};
 
 /// Looks at all that can be known before a genotype is evaluated: every candidate in a network whose
@@ -21,7 +22,10 @@ pub(super) fn check(config: &SearchConfig, host: &dyn Host) -> Result<Resolved> 
             (Err(e), Some(_)) => return Err(within(e)),
         };
         if pattern.is_none() {
-            decides(&one)?;
+            // Without an accuracy there is nothing to hold back for.
+            if !matches!(config.plan.evaluator, EvaluatorPlan::Proxy { .. }) {
+                decides(&one)?;
+            }
             host.device(&one.plan)?;
             host.serves(&config.space, &config.size, &one.plan)?;
             before_training(&one.plan, host, &mut warnings)?;

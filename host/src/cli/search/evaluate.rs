@@ -3,32 +3,24 @@
 use std::cell::RefCell;
 use std::path::Path;
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::report;
+use super::score::{Scored, Scores};
 use super::spent::{self, Meter};
 use super::task::{Found, Search};
+use super::values::{Left, counts, over, values};
 use crate::config::{DataShape, Resolved};
 use crate::run::SearchFolder;
 use crate::run::folder;
 use crate::run::search_folder::{EvaluationRecord, Spent};
 use crate::search::drive::drive;
 use crate::search::evaluate::Evaluator;
-use crate::search::network::{self, Counts};
-use crate::search::pareto::{Goal, Objective};
 use crate::search::strategy::{Answer, Request, Strategy};
-use crate::search::{Genotype, Size};
 use crate::{Error, Result};
 
-/// What an evaluation left beside its values.
-#[derive(Default)]
-struct Left {
-    folder: Option<String>,
-    note: Option<String>,
-    spent: Option<Spent>,
-    /// It was trained now and not found trained.
-    now: bool,
-}
+/// Evaluations without training are written down and told so often.
+const TELL_EVERY: Duration = Duration::from_secs(2);
 
 impl Search<'_> {
     /// Answers the strategy until it asks for nothing more. What was answered before is read from
@@ -41,8 +33,7 @@ impl Search<'_> {
         let left = Rc::new(RefCell::new(None));
         let root = folder.path().to_owned();
         let before = folder.evaluations();
-        let mut table;
-        let mut training;
+        let (mut table, mut training, mut scored);
         let evaluator: &mut dyn Evaluator = match (&self.table, &self.pattern) {
             (Some(values), _) => {
                 table = values.clone();
@@ -50,21 +41,40 @@ impl Search<'_> {
             }
             (None, Some(pattern)) => {
                 let shape = self.host.dataset(&pattern.plan.data)?;
-                training = Training {
-                    search: self,
-                    pattern,
-                    root: &root,
-                    shape: shape.ok_or_else(|| Error::internal("data without a shape"))?,
-                    before: &before,
-                    left: Rc::clone(&left),
-                };
-                &mut training
+                let shape = shape.ok_or_else(|| Error::internal("data without a shape"))?;
+                match self.config.plan.evaluator.by() {
+                    Some(by) => {
+                        scored = Scored {
+                            search: self,
+                            by,
+                            scores: Scores::read(&root),
+                            shape,
+                            before: &before,
+                            left: Rc::clone(&left),
+                        };
+                        &mut scored
+                    }
+                    None => {
+                        training = Training {
+                            search: self,
+                            pattern,
+                            root: &root,
+                            shape,
+                            before: &before,
+                            left: Rc::clone(&left),
+                        };
+                        &mut training
+                    }
+                }
             }
             (None, None) => return Err(Error::internal("a training without a plan")),
         };
         let mut records: Vec<EvaluationRecord> = Vec::new();
         let mut clock = Clock::start(strategy.requests());
         let mut again = 0;
+        // What costs no training comes fast.
+        let trains = self.config.plan.evaluator.trains();
+        let mut told = Instant::now();
         let answers = drive(strategy, evaluator, Vec::new(), &mut |answer| {
             let (mut record, trained) = self.record(answer, left.borrow_mut().take());
             if record.folder.is_none() {
@@ -74,11 +84,15 @@ impl Search<'_> {
             again += u64::from(!trained && record.folder.is_some());
             records.push(record);
             clock.tick(trained);
+            let due = trains || told.elapsed() > TELL_EVERY;
+            if due {
+                told = Instant::now();
+            }
             // What is only read again is written once, at the end.
-            if trained {
+            if trained && due {
                 folder.write_evaluations(&records)?;
             }
-            if trained || (known && clock.trained > 0) {
+            if due && (trained || (known && clock.trained > 0)) {
                 let line = report::line(&self.scene.goals, answer);
                 self.note(&format!("{line}  {}", clock.left(answer.request.number)));
             }
@@ -92,11 +106,29 @@ impl Search<'_> {
             ));
         }
         folder.write_evaluations(&records)?;
+        self.warn_of_equal_scores(&answers);
         records.iter().for_each(|r| folder.record.cost.add(r));
         let winner = report::winner(&self.scene, &answers)?;
         let mut genotype = winner.request.genotype.clone();
         genotype.name.clone_from(&self.config.name);
         Ok(Found { genotype, answers })
+    }
+
+    /// Warns where a proxy has said the same of genotypes that differ.
+    fn warn_of_equal_scores(&self, answers: &[Answer]) {
+        let first = |a: &Answer| a.values.first().map(|v| v.to_bits());
+        let Some((one, others)) = answers.split_first() else {
+            return;
+        };
+        let hash = one.request.genotype.hash();
+        let differ = others.iter().any(|a| a.request.genotype.hash() != hash);
+        let same = others.iter().all(|a| first(a) == first(one));
+        if self.config.plan.evaluator.by().is_some() && differ && same {
+            super::super::warn::warn_once(&format!(
+                "all {} genotypes have the same value: the first that was asked for wins by its place alone",
+                answers.len()
+            ));
+        }
     }
 
     /// The record of `answer`, and whether it was trained now.
@@ -184,13 +216,9 @@ impl Evaluator for Training<'_> {
     fn evaluate(&mut self, request: &Request) -> Result<Vec<f64>> {
         let counts = counts(&request.genotype, &self.search.config.size, &self.shape)?;
         let goals = &self.search.scene.goals;
-        if let Some(goal) = goals.iter().find(|g| is_over(g, &counts)) {
-            let note = format!("not trained: it misses the bound on `{}`", goal.objective);
-            *self.left.borrow_mut() = Some(Left {
-                note: Some(note),
-                now: !self.before.iter().any(|r| r.number == request.number),
-                ..Left::default()
-            });
+        let is_new = !self.before.iter().any(|r| r.number == request.number);
+        if let Some(left) = over(goals, &counts, is_new) {
+            *self.left.borrow_mut() = Some(left);
             return Ok(values(goals, f64::NAN, &counts));
         }
         let name = run_name(request);
@@ -247,32 +275,6 @@ impl Training<'_> {
 /// The name of a request's run, and of its folder below `evaluations`.
 fn run_name(request: &Request) -> String {
     format!("{:04}-{}", request.number, &request.genotype.hash()[..8])
-}
-
-/// What the network of a genotype holds and costs.
-pub(super) fn counts(genotype: &Genotype, size: &Size, data: &DataShape) -> Result<Counts> {
-    Counts::of(&network::blocks(genotype, size)?, data)
-}
-
-/// Whether a network is larger than a goal allows.
-fn is_over(goal: &Goal, counts: &Counts) -> bool {
-    let value = match goal.objective {
-        Objective::Parameters => counts.parameters,
-        Objective::MultiplyAdds => counts.multiply_adds,
-        Objective::Accuracy | Objective::Robustness => return false,
-    };
-    goal.missed(value as f64) > 0.0
-}
-
-/// A value for each goal.
-fn values(goals: &[Goal], accuracy: f64, counts: &Counts) -> Vec<f64> {
-    let value = |goal: &Goal| match goal.objective {
-        Objective::Accuracy => accuracy,
-        Objective::Robustness => f64::NAN,
-        Objective::Parameters => counts.parameters as f64,
-        Objective::MultiplyAdds => counts.multiply_adds as f64,
-    };
-    goals.iter().map(value).collect()
 }
 
 /// The held-out accuracy at the end of the run in `folder`, which has ended; `None` where it

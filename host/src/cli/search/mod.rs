@@ -6,10 +6,16 @@
 mod check;
 mod evaluate;
 mod finals;
+mod inside;
+mod ledger;
+mod rank;
 mod report;
+mod score;
 mod spent;
 mod supernet;
 mod task;
+mod training;
+mod values;
 
 use std::path::PathBuf;
 
@@ -29,6 +35,8 @@ use crate::search::strategy::{Derived, Scene, Strategy};
 use crate::text::print;
 use crate::{Error, ExitCode, Result};
 use check::check;
+use inside::Inside;
+use ledger::Ledger;
 use task::Search;
 
 /// Looks for a genotype.
@@ -39,6 +47,8 @@ Examples:
   biorule search configs/search/digits.toml --run-dir here
   biorule search configs/search/digits-darts.toml
   biorule search configs/search/digits.toml --set search.strategy=random --seed 3
+  biorule search configs/search/digits-synflow.toml
+  biorule search configs/search/digits-rank.toml --set search.rank.supernet=D/supernet
   biorule search configs/search/digits.toml --dry-run
   biorule train configs/search/digits.toml --genotype here
 
@@ -88,11 +98,15 @@ pub(super) fn run(args: &SearchArgs, open: Open) -> Result<ExitCode> {
     };
     let requests = strategy.as_ref().map_or(1, |s| s.requests());
     let (pattern, table) = match &config.plan.evaluator {
-        EvaluatorPlan::Training => (Some(check(&config, &*host)?), None),
         EvaluatorPlan::Table { file } => {
             let table = Table::read(std::path::Path::new(file), &scene.goals)?;
             (None, Some(table))
         }
+        _ => (Some(check(&config, &*host)?), None),
+    };
+    let inside = match (config.plan.supernet_run(), &pattern) {
+        (Some(run), Some(pattern)) => Some(Inside::look(run, &config, pattern, &*host)?),
+        _ => None,
     };
     let text = to_toml(&config.shown(pattern.as_ref()), false);
     if args.dry_run {
@@ -133,6 +147,7 @@ pub(super) fn run(args: &SearchArgs, open: Open) -> Result<ExitCode> {
         host: host.into(),
         pattern,
         table,
+        inside,
         overrides,
         options: Options {
             reporter: ReporterOptions {
@@ -148,7 +163,8 @@ pub(super) fn run(args: &SearchArgs, open: Open) -> Result<ExitCode> {
         scene,
         command: args.config.training_command(),
     };
-    match search.whole(&mut folder, strategy.as_deref()) {
+    let ledger = Ledger::start(folder.path(), folder.record.starts)?;
+    match search.whole(&mut folder, strategy.as_deref(), &ledger) {
         Ok(text) => {
             folder.record_state("finished", None)?;
             print(&text)?;
@@ -169,7 +185,12 @@ pub(super) fn run(args: &SearchArgs, open: Open) -> Result<ExitCode> {
 
 impl Search<'_> {
     /// Searches, writes down what was found, trains what is to be compared; the last screen.
-    fn whole(&self, folder: &mut SearchFolder, sampled: Option<&dyn Strategy>) -> Result<String> {
+    fn whole(
+        &self,
+        folder: &mut SearchFolder,
+        sampled: Option<&dyn Strategy>,
+        ledger: &Ledger,
+    ) -> Result<String> {
         let derived;
         let strategy = match (sampled, &self.config.plan.supernet) {
             (Some(sampled), _) => sampled,
@@ -196,7 +217,21 @@ impl Search<'_> {
         if let Some(record) = &mut folder.record.found {
             record.trained = trained;
         }
+        let ranked = match &self.config.plan.rank {
+            Some(plan) => format!("{}\n", self.rank(folder, &found, plan)?),
+            None => String::new(),
+        };
+        let cost = &mut folder.record.cost;
+        for process in ledger.all()? {
+            let of = (
+                process.seconds,
+                process.cpu_seconds,
+                process.peak_memory_mib,
+            );
+            cost.add_process(of);
+        }
         folder.write()?;
-        Ok(report::screen(folder, &found, &self.scene, &self.command))
+        let screen = report::screen(folder, &found, &self.scene, &self.command);
+        Ok(format!("{ranked}{screen}"))
     }
 }

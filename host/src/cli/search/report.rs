@@ -170,6 +170,7 @@ fn shown(objective: Objective, value: f64) -> String {
         // Tables may have per cents.
         Objective::Accuracy | Objective::Robustness => format!("{value:.2} %"),
         Objective::Parameters | Objective::MultiplyAdds => grouped(value as u64),
+        Objective::Score => format!("{value:.4}"),
     }
 }
 
@@ -180,6 +181,7 @@ fn origin(origin: &Origin) -> String {
         Origin::Child(parent) => format!("child of {parent}"),
         Origin::Kept(from) => format!("kept from {from}"),
         Origin::Derived => "derived".to_owned(),
+        Origin::Listed => "listed".to_owned(),
     }
 }
 
@@ -236,6 +238,7 @@ pub(super) fn screen(folder: &SearchFolder, found: &Found, scene: &Scene, comman
                     format!("{:.2} points of {goal}", unit * lead)
                 }
                 Objective::Parameters | Objective::MultiplyAdds => format!("{lead} {goal}"),
+                Objective::Score => format!("{lead:.4} of {goal}"),
             };
             text.push_str(&format!(
                 "winner: evaluation {}, {ahead} ahead of evaluation {second}\n",
@@ -261,15 +264,21 @@ pub(super) fn screen(folder: &SearchFolder, found: &Found, scene: &Scene, comman
         cost.evaluations, cost.trained
     ));
     if cost.trained > 0 {
-        let cpu = cost.cpu_seconds;
-        let cpu = cpu.map_or(String::new(), |s| format!(", {s:.1} s of processors"));
         text.push_str(&format!(
-            "; {:.1} s{cpu}, {:.3e} multiply-adds",
+            ", {:.1} s and {:.3e} multiply-adds in their epochs",
             cost.seconds, cost.multiply_adds
         ));
-        if let Some(peak) = cost.peak_memory_mib {
-            text.push_str(&format!(", {peak:.0} MiB at most"));
-        }
+    }
+    let processes = match cost.processes {
+        1 => "one process".to_owned(),
+        n => format!("{n} processes"),
+    };
+    text.push_str(&format!("; {processes}, {:.1} s", cost.process_seconds));
+    if let Some(seconds) = cost.cpu_seconds {
+        text.push_str(&format!(", {seconds:.1} s of processors"));
+    }
+    if let Some(peak) = cost.peak_memory_mib {
+        text.push_str(&format!(", {peak:.0} MiB at most"));
     }
     let root = folder.path().display();
     text.push_str(&format!("\ngenotype: {root}/genotype.json\n"));

@@ -31,7 +31,7 @@ impl Meter {
 }
 
 /// Time that all threads of this process have computed, its children not among them.
-fn cpu_time() -> Option<Duration> {
+pub(super) fn cpu_time() -> Option<Duration> {
     let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
     ticks(&stat).map(|ticks| Duration::from_millis(ticks * 10))
 }

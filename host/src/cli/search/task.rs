@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use super::super::Host;
 use super::super::experiments::{self, Options, Planned, Ready};
+use super::inside::Inside;
 use crate::config::{Resolved, SearchConfig, Warnings, before_training};
 use crate::run::{SearchFolder, StopFlag, atomic};
 use crate::search::Genotype;
@@ -21,6 +22,8 @@ pub(super) struct Search<'a> {
     pub(super) pattern: Option<Resolved>,
     /// The values of a search in a table.
     pub(super) table: Option<Table>,
+    /// The supernet that genotypes are evaluated inside of, or compared with.
+    pub(super) inside: Option<Inside>,
     pub(super) overrides: Vec<String>,
     pub(super) options: Options,
     pub(super) quiet: bool,

@@ -194,6 +194,7 @@ fn search<'a>(part: &str, steps: &[&'a str]) -> Option<(&'static str, &'a str)> 
         ("bounds", [key]) => Some(("search.bounds", key)),
         ("evaluator", [key]) => Some(("search.evaluator", key)),
         ("final", [key]) => Some(("search.final", key)),
+        ("rank", [key]) => Some(("search.rank", key)),
         _ => None,
     }
 }

@@ -192,6 +192,7 @@ const SEARCHED: &[Reader] = &[
     always("evaluator", SEARCH),
     always("supernet", "strategies that train one; refused with others"),
     always("final", "the end of a search"),
+    always("rank", "the end of a search"),
 ];
 
 const SPACE: &[Reader] = &[
@@ -212,11 +213,15 @@ const STRATEGY: &[Reader] = &[
     always("sample", SEARCH),
     always("genotypes", SEARCH),
     always("keep", SEARCH),
+    always("file", SEARCH),
     always("second_order", SEARCH),
     always("sigmoid", SEARCH),
     always("warmup_epochs", SEARCH),
     always("perturbation", SEARCH),
     always("stop_on_skips", SEARCH),
+    always("auxiliary_skip", SEARCH),
+    always("zero_one", SEARCH),
+    always("variant", SEARCH),
     always("rounds", SEARCH),
     always("individuals", SEARCH),
     always("generations", SEARCH),
@@ -245,6 +250,8 @@ const SUPERNET: &[Reader] = &[
     always("partial", SEARCH),
     always("edge_weights", SEARCH),
     always("max_skips", SEARCH),
+    always("discretise", SEARCH),
+    always("tune_epochs", "`discretise = \"perturbation\"`"),
     always("recompute", SEARCH),
 ];
 
@@ -258,6 +265,14 @@ const BOUNDS: &[Reader] = &[
 const EVALUATOR: &[Reader] = &[
     always("kind", SEARCH),
     always("file", "`kind = \"table\"`; refused without"),
+    always("of", "`kind = \"proxy\"`; refused without"),
+    always("run", "`kind = \"supernet\"`; refused without"),
+    always("statistics", "`kind = \"supernet\"`; refused without"),
+];
+
+const RANK: &[Reader] = &[
+    always("by", "the end of a search"),
+    always("supernet", "values inside a supernet; refused without"),
 ];
 
 const FINAL: &[Reader] = &[
@@ -583,6 +598,7 @@ pub const PLACES: &[Place] = &[
     place("search.bounds", BOUNDS),
     place("search.evaluator", EVALUATOR),
     place("search.final", FINAL),
+    place("search.rank", RANK),
     place("training", TRAINING),
     place("training.local", LOCAL),
     place("training.gradient", GRADIENT),

@@ -7,12 +7,14 @@ use crate::config::context::PlanContext;
 use crate::config::section::Section;
 use crate::config::settings::{SEARCH, SEARCH_BOUNDS, SEARCH_FINAL, SEARCH_SPACE};
 use crate::config::shown::Shown;
-use crate::config::value::{self, Table};
+use crate::config::value::{self, DEFAULT, Table, make};
 use crate::plan::define::{Described as _, Field as _};
+use crate::search::evaluate::proxy;
 use crate::search::pareto::{Goal, Objective};
 use crate::search::plan::{
-    EvaluatorPlan, FinalPlan, SearchPlan, SpacePlan, StrategyPlan, SupernetPlan,
+    Discretise, EvaluatorPlan, FinalPlan, SearchPlan, SpacePlan, StrategyPlan, SupernetPlan,
 };
+use crate::search::rank::RankPlan;
 use crate::search::space::{Hyperparameters, Skeleton};
 use crate::search::{Size, Space};
 use crate::{Error, Result};
@@ -78,13 +80,15 @@ pub fn read(given: Value, size: Option<Value>, context: &dyn PlanContext) -> Res
     let (space_plan, space) = space(&mut s, context)?;
     let strategy = StrategyPlan::read(&mut s, "strategy")?;
     let evaluator = EvaluatorPlan::read(&mut s, "evaluator")?;
+    asks_alike(&s, &strategy, &evaluator, &space)?;
     let goals = goals(&mut s, &evaluator)?;
     let supernet = supernet(&mut s, &strategy, &evaluator)?;
     let final_training = final_training(&mut s, &evaluator)?;
+    let rank = rank(&mut s, &strategy, &evaluator)?;
     let (size, size_shown) = network::size_alone(size)?;
     let mut shown = Vec::new();
     // Of a table there is no network.
-    if evaluator == EvaluatorPlan::Training {
+    if evaluator.has_network() {
         size.check(space.skeleton)
             .map_err(|e| e.within("`network`"))?;
         shown.push(("network".to_owned(), Shown::Table(size_shown)));
@@ -98,6 +102,7 @@ pub fn read(given: Value, size: Option<Value>, context: &dyn PlanContext) -> Res
             evaluator,
             supernet,
             final_training,
+            rank,
         },
         space,
         size,
@@ -194,6 +199,10 @@ fn params(own: &mut Section, context: &dyn PlanContext) -> Result<Hyperparameter
 
 /// The objectives with their bounds.
 fn goals(s: &mut Section, evaluator: &EvaluatorPlan) -> Result<Vec<Goal>> {
+    if let EvaluatorPlan::Proxy { .. } = evaluator {
+        let score = vec![make(Objective::Score.name(), DEFAULT)];
+        s.set_default("objectives", make(score, DEFAULT));
+    }
     let (place, from) = (s.at("objectives"), s.origin("objectives"));
     let words = s.texts("objectives")?;
     let mut goals: Vec<Goal> = Vec::new();
@@ -232,7 +241,30 @@ fn goals(s: &mut Section, evaluator: &EvaluatorPlan) -> Result<Vec<Goal>> {
         }
         s.show_table("bounds", bounds.close());
     }
-    let trains = *evaluator == EvaluatorPlan::Training;
+    let trains = evaluator.has_network();
+    let is_proxy = matches!(evaluator, EvaluatorPlan::Proxy { .. });
+    let wrong = goals.iter().find(|g| match g.objective {
+        Objective::Score => !is_proxy,
+        Objective::Accuracy => is_proxy,
+        _ => false,
+    });
+    if let Some(goal) = wrong {
+        let (what, hint) = match is_proxy {
+            true => (
+                "is not known where nothing is trained",
+                "take `score`, which is what the proxy says; `search.final` trains the winner",
+            ),
+            false => (
+                "is what a proxy says",
+                "set `evaluator = { kind = \"proxy\", of = \"synflow\" }`, or take `accuracy`",
+            ),
+        };
+        return Err(Error::usage(format!(
+            "the objective `{}` {what} (`{place}` from {from})",
+            goal.objective
+        ))
+        .hint(hint));
+    }
     if trains && goals.iter().any(|g| g.objective == Objective::Robustness) {
         return Err(Error::usage(
             "the objective `robustness` is read from tables alone: evaluations attack no network",
@@ -259,11 +291,11 @@ fn supernet(
             .hint("leave it out, or take `strategy = \"darts\"`, `\"gdas\"` or `\"eg\"`")),
         };
     }
-    if *evaluator != EvaluatorPlan::Training {
-        return Err(
-            Error::usage("a strategy that trains a supernet reads no table")
-                .hint("leave `search.evaluator` out, or take another strategy"),
-        );
+    if !evaluator.trains() {
+        return Err(Error::usage(
+            "a strategy that trains a supernet evaluates what it derives by training it, and `search.evaluator` says otherwise",
+        )
+        .hint("leave `search.evaluator` out, or take another strategy"));
     }
     let mut own = Section::open(&place, given.unwrap_or_default(), SupernetPlan::SETTINGS)?;
     let plan = SupernetPlan::read_all(&mut own)?;
@@ -274,7 +306,100 @@ fn supernet(
         ))
         .hint("write `data.parts = { weights = \":50%\", architecture = \"50%:\" }`"));
     }
+    if plan.discretise == Discretise::Perturbation && plan.max_skips.is_some() {
+        return Err(Error::usage(format!(
+            "`{place}.max_skips` has no meaning with `discretise = \"perturbation\"`, which does not look at the weights of candidates"
+        ))
+        .hint("leave one of them out"));
+    }
+    if let StrategyPlan::Darts {
+        sigmoid: false,
+        zero_one,
+        ..
+    } = strategy
+        && *zero_one > 0.0
+    {
+        return Err(Error::usage(format!(
+            "`{}.zero_one` is {zero_one}, and without `sigmoid` weights of candidates cannot all be near 0 or 1",
+            s.at("strategy")
+        ))
+        .hint("set `sigmoid = true`, as FairDARTS has it"));
+    }
     s.show_table("supernet", own.close());
+    Ok(Some(plan))
+}
+
+/// Refuses a strategy whose questions an evaluator cannot tell apart.
+fn asks_alike(
+    s: &Section,
+    strategy: &StrategyPlan,
+    evaluator: &EvaluatorPlan,
+    space: &Space,
+) -> Result<()> {
+    let untrained = evaluator.has_network() && !evaluator.trains();
+    if untrained && matches!(strategy, StrategyPlan::Halving { .. }) {
+        return Err(Error::usage(format!(
+            "`{}` trains what it keeps longer, and `{}` trains nothing",
+            s.at("strategy"),
+            s.at("evaluator")
+        ))
+        .hint("take `strategy = \"random\"`, `\"list\"` or `\"evolution\"`"));
+    }
+    match evaluator {
+        EvaluatorPlan::Proxy { .. } => proxy::sees(space).map(|_| ()),
+        _ => Ok(()),
+    }
+}
+
+/// What the accuracies after training are compared with.
+fn rank(
+    s: &mut Section,
+    strategy: &StrategyPlan,
+    evaluator: &EvaluatorPlan,
+) -> Result<Option<RankPlan>> {
+    let (place, from) = (s.at("rank"), s.origin("rank"));
+    let Some(table) = s.table("rank")? else {
+        return Ok(None);
+    };
+    if !evaluator.trains() || strategy.trains_supernet() {
+        return Err(Error::usage(format!(
+            "`{place}` (from {from}) compares genotypes by their accuracies after training, and this search has at most one"
+        ))
+        .hint("take `evaluator = \"training\"` and `strategy = \"random\"` or `\"list\"`"));
+    }
+    let mut own = Section::open(&place, table, RankPlan::SETTINGS)?;
+    let from = own.origin("supernet");
+    let plan = RankPlan::read_all(&mut own)?;
+    for (i, by) in plan.by.iter().enumerate() {
+        if plan.by[..i].contains(by) {
+            return Err(
+                Error::usage(format!("`{place}.by` has `{}` twice", by.word()))
+                    .hint("name each once"),
+            );
+        }
+    }
+    let inside = plan.by.iter().find(|by| by.is_of_supernet());
+    match (inside, &plan.supernet) {
+        _ if plan.by.is_empty() => {
+            return Err(Error::usage(format!("`{place}.by` is empty"))
+                .hint("name one at least: `by = [\"synflow\"]`"));
+        }
+        (Some(by), None) => {
+            return Err(Error::usage(format!(
+                "`{place}.by` has `{}`, and no `{place}.supernet` is named",
+                by.word()
+            ))
+            .hint("set `search.rank.supernet = \"DIR/supernet\"`, or `by` without it"));
+        }
+        (None, Some(run)) => {
+            return Err(Error::usage(format!(
+                "`{place}.supernet = \"{run}\"` (from {from}) has no effect: `by` names no value inside of it"
+            ))
+            .hint("leave it out, or add `supernet-fresh`"));
+        }
+        _ => {}
+    }
+    s.show_table("rank", own.close());
     Ok(Some(plan))
 }
 
@@ -283,7 +408,7 @@ fn final_training(s: &mut Section, evaluator: &EvaluatorPlan) -> Result<Option<F
     let Some(table) = s.table("final")? else {
         return Ok(None);
     };
-    if *evaluator != EvaluatorPlan::Training {
+    if !evaluator.has_network() {
         return Err(Error::usage(format!(
             "`{}` (from {from}) trains networks, and the values of this search are read from a table",
             s.at("final")

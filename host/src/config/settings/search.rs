@@ -4,6 +4,7 @@ use super::{Kind, SectionDoc, Setting};
 use crate::plan::define::{Described, Tagged};
 use crate::search::network::CellsPlan;
 use crate::search::plan::{EvaluatorPlan, StrategyPlan, SupernetPlan};
+use crate::search::rank::RankPlan;
 
 /// The settings of `search`.
 pub const SEARCH: &[Setting] = &[
@@ -23,7 +24,7 @@ pub const SEARCH: &[Setting] = &[
         "objectives",
         Kind::Texts,
         "[\"accuracy\"]",
-        "what is asked of a genotype: `accuracy` (on the validation part, never on the test set), `robustness` (of a table), `parameters`, `multiply_adds` (of a forward pass of one sample); the first decides which one wins, and none that misses a bound wins before one that keeps all; the non-dominated set is of all of them",
+        "what is asked of a genotype: `accuracy` (on the validation part, never on the test set), `robustness` (of a table), `parameters`, `multiply_adds` (of a forward pass of one sample), `score` (of a proxy, and with one the default); the first decides which one wins, and none that misses a bound wins before one that keeps all; the non-dominated set is of all of them",
     ),
     Setting::new(
         "bounds",
@@ -48,6 +49,12 @@ pub const SEARCH: &[Setting] = &[
         Kind::Table("search.final"),
         "",
         "what is trained when the search is over, to be compared on the test set; absent: nothing",
+    ),
+    Setting::new(
+        "rank",
+        Kind::Table("search.rank"),
+        "",
+        "values without training that are compared with the accuracies after it when the search is over; absent: none",
     ),
 ];
 
@@ -182,6 +189,11 @@ pub(super) fn sections() -> Vec<SectionDoc> {
             StrategyPlan::settings("halving"),
         ),
         section(
+            "search.strategy (list)",
+            "The genotypes of a file.",
+            StrategyPlan::settings("list"),
+        ),
+        section(
             "search.strategy (darts)",
             "A supernet in which every candidate stands on every edge; architecture and weights learn in turn.",
             StrategyPlan::settings("darts"),
@@ -215,6 +227,21 @@ pub(super) fn sections() -> Vec<SectionDoc> {
             "search.evaluator (table)",
             "Values from a file, for spaces whose every architecture was trained once.",
             EvaluatorPlan::settings("table"),
+        ),
+        section(
+            "search.evaluator (proxy)",
+            "Nothing is trained; `search.final` trains the winner.",
+            EvaluatorPlan::settings("proxy"),
+        ),
+        section(
+            "search.evaluator (supernet)",
+            "Genotypes inside a supernet that an earlier search has trained; nothing else is trained.",
+            EvaluatorPlan::settings("supernet"),
+        ),
+        section(
+            "search.rank",
+            "How far values that cost no training rank genotypes as their accuracies after training do.",
+            RankPlan::SETTINGS,
         ),
         section(
             "search.final",

@@ -1,7 +1,11 @@
 //! What a genotype is worth: a value for each goal of a search.
 
+pub mod one_shot;
+pub mod proxy;
 pub mod table;
 
+pub use one_shot::{OneShot, Statistics};
+pub use proxy::Proxy;
 pub use table::Table;
 
 use super::strategy::Request;

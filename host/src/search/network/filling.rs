@@ -4,7 +4,10 @@
 use super::size::Size;
 use crate::plan::{CandidatePlan, EdgePlan, MixedPlan, RowPlan};
 use crate::search::genotype::{Edge, Genotype};
-use crate::search::space::{Operation, Space, Style, template};
+use crate::search::space::{Operation, Primitive, Space, Style, template};
+
+/// The name of the identity beside a mixture, behind the candidates.
+const AUXILIARY_SKIP: &str = "auxiliary-skip";
 
 /// Where a cell stands.
 pub(super) struct Position {
@@ -79,6 +82,8 @@ pub(super) struct Everything<'a> {
     pub(super) style: &'a Style,
     /// Candidates keep only their input for the backward pass.
     pub(super) recompute: bool,
+    /// An identity with a weight of its own stands beside the mixture of each edge.
+    pub(super) auxiliary_skip: bool,
     /// Edges have a weight of their own, in a table beside that of the candidates.
     pub(super) edge_weights: bool,
 }
@@ -100,7 +105,7 @@ impl Filling for Everything<'_> {
             let stride = at.stride(place.from, self.space.cell.inputs);
             // Tensors, and so their first values, go by the primitive and not by its position: one
             // more candidate changes no other.
-            let candidate = |primitive: &crate::search::space::Primitive| {
+            let candidate = |primitive: &Primitive| {
                 let name = primitive.to_string();
                 let part = name.replace(['@', '/'], "-");
                 let part = format!("cell{}-edge{row}-{part}", at.index);
@@ -109,10 +114,19 @@ impl Filling for Everything<'_> {
                     name,
                 }
             };
+            let mut candidates: Vec<_> = self.space.candidates.iter().map(candidate).collect();
+            if self.auxiliary_skip {
+                let part = format!("cell{}-edge{row}-{AUXILIARY_SKIP}", at.index);
+                let skip = Primitive::plain(Operation::Skip);
+                candidates.push(CandidatePlan {
+                    blocks: template::blocks(&skip, self.style, &part, channels, stride),
+                    name: AUXILIARY_SKIP.to_owned(),
+                });
+            }
             let mixed = MixedPlan {
                 table: at.kind.to_owned(),
                 row,
-                candidates: self.space.candidates.iter().map(candidate).collect(),
+                candidates,
                 recompute: self.recompute,
             };
             EdgePlan {

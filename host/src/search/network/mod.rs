@@ -46,6 +46,9 @@ pub struct Supernet {
     pub recompute: bool,
     /// Whole edges have weights (PC-DARTS), in a table beside that of their candidates.
     pub edge_weights: bool,
+    /// Beside the mixture of each edge stands an identity (at stride 2 a factorised reduction), whose
+    /// weight comes behind those of the candidates (Chu et al. 2021, DARTS-).
+    pub auxiliary_skip: bool,
 }
 
 /// The network of `space` in which every candidate stands on every edge, weighted by the tables of
@@ -59,7 +62,8 @@ pub fn supernet(space: &Space, size: &Size, what: Supernet) -> Result<Vec<BlockP
     size.check(space.skeleton)?;
     // Only reductions in cells have strides, and split what they are given in two.
     let halves = space.skeleton == Skeleton::Darts
-        && (space.candidates.iter()).any(|p| p.operation == Operation::Skip);
+        && (what.auxiliary_skip
+            || (space.candidates.iter()).any(|p| p.operation == Operation::Skip));
     let divisor = space.partial * if halves { 2 } else { 1 };
     if !size.channels.is_multiple_of(divisor) {
         let below = size.channels / divisor * divisor;
@@ -81,6 +85,7 @@ pub fn supernet(space: &Space, size: &Size, what: Supernet) -> Result<Vec<BlockP
         style: &style,
         recompute: what.recompute,
         edge_weights: what.edge_weights,
+        auxiliary_skip: what.auxiliary_skip,
     };
     around(space.skeleton, &filling, size, &style)
 }

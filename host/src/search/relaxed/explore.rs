@@ -9,10 +9,11 @@ use serde_json::{Value, json};
 
 use super::feed::Feed;
 use super::fitness;
+use super::perturb::Perturbation;
 use super::plan::ExplorePlan;
 use super::record::Record;
 use super::tables::Relaxed;
-use crate::nn::{Clock, Mixture, Pass, Tables};
+use crate::nn::{Clock, Mixture, Mode, Pass, Tables};
 use crate::search::cma::CmaEs;
 use crate::search::draw::{Draw, Purpose};
 use crate::search::relax::softmax;
@@ -40,7 +41,14 @@ pub struct Exploration<'a> {
     pub(super) seed: u64,
     pub(super) record: Record<'a>,
     pub(super) under_way: UnderWay,
+    /// In which the supernet learns.
+    pub(super) mode: Mode,
+    /// Derives by perturbation once all epochs are over.
+    pub(super) perturbed: Option<Perturbation<'a>>,
 }
+
+/// The seed of the released program's evolution strategy, which it makes anew in every round.
+const RELEASED_SEED: u64 = 1;
 
 /// Where the exploration of an epoch stands.
 #[derive(Clone, Debug, Default)]
@@ -54,9 +62,45 @@ pub(super) struct UnderWay {
 }
 
 impl Exploration<'_> {
+    /// One question of a derivation by perturbation, where one is due.
+    fn piece(&mut self, engine: &mut Engine<'_>) -> Result<bool> {
+        let Some(perturbed) = &mut self.perturbed else {
+            return Ok(false);
+        };
+        let answered = perturbed.piece(engine, &mut self.relaxed, &self.alphas)?;
+        engine
+            .network
+            .set_mixture(&self.relaxed.mixture(&self.alphas))?;
+        Ok(answered)
+    }
+
+    /// Rounds before an epoch; those of the released program are one and the same.
+    fn rounds(&self) -> u64 {
+        if self.plan.released {
+            1
+        } else {
+            self.plan.rounds
+        }
+    }
+
     /// One round: generations of CMA-ES on `batch`. The best individual's weights of candidates,
     /// with their accuracy.
     fn round(
+        &self,
+        engine: &mut Engine<'_>,
+        batch: &StepInput,
+        at: (u64, u64),
+    ) -> Result<(f64, Tables)> {
+        let running = self.plan.running_statistics || self.plan.released;
+        if running {
+            engine.network.set_mode(&Mode::default());
+        }
+        let found = self.explored(engine, batch, at);
+        engine.network.set_mode(&self.mode);
+        found
+    }
+
+    fn explored(
         &self,
         engine: &mut Engine<'_>,
         batch: &StepInput,
@@ -65,18 +109,28 @@ impl Exploration<'_> {
         let now = self.relaxed.mixture(&self.alphas);
         let (_, at_least) = self.score(engine, batch, &now)?;
         let mut mean = flat(&now.tables);
-        let number = epoch * self.plan.rounds + round;
+        let number = epoch * self.rounds() + round;
         let mut draw = Draw::new(Purpose::Noise, self.seed, number, 0);
         mean.iter_mut().for_each(|m| *m += NOISE * draw.normal());
-        let mut cma = CmaEs::new(&mean, fitness::sigma(epoch), self.plan.population)?;
+        let released = self.plan.released;
+        // The released program passes the epoch 0 whatever the epoch is.
+        let deviation = fitness::sigma(if released { 0 } else { epoch });
+        let (generations, key) = match released {
+            true => (1, (RELEASED_SEED, 0)),
+            false => (self.plan.generations, (self.seed, number)),
+        };
+        let mut cma = CmaEs::new(&mean, deviation, self.plan.population)?;
         let mut best: Option<(f64, f64, Tables)> = None;
-        for _ in 0..self.plan.generations {
-            let samples = cma.ask_all(self.seed, number)?;
+        for _ in 0..generations {
+            let samples = cma.ask_all(key.0, key.1)?;
             let mut values = Vec::with_capacity(samples.len());
             for sample in &samples {
                 let individual = like(&now.tables, sample);
                 let mixture = Mixture {
-                    tables: fitness::rows(&individual, softmax),
+                    tables: match released {
+                        true => fitness::weights(&individual),
+                        false => fitness::rows(&individual, softmax),
+                    },
                 };
                 let (loss, accuracy) = self.score(engine, batch, &mixture)?;
                 let near = fitness::similarity(&now.tables, &individual);
@@ -90,7 +144,10 @@ impl Exploration<'_> {
             cma.tell(&samples, &values)?;
         }
         let best = best.ok_or_else(|| Error::internal("a round without individuals"))?;
-        Ok((best.1, best.2))
+        match released {
+            true => Ok((best.1, fitness::again(&best.2))),
+            false => Ok((best.1, best.2)),
+        }
     }
 
     /// Mean loss and accuracy of the supernet under `mixture`.
@@ -101,13 +158,8 @@ impl Exploration<'_> {
         mixture: &Mixture,
     ) -> Result<(f64, f64)> {
         engine.network.set_mixture(mixture)?;
-        // Running statistics are those of another mixture.
-        let mut pass = match self.plan.running_statistics {
-            true => Pass::inference(),
-            false => Pass::forward_only(engine.clock.clone()),
-        };
-        // Rules that learn in evaluation do not learn from what is only tried.
-        pass.in_evaluation = false;
+        // Norms go by the mode; rules that learn in evaluation do not learn from what is only tried.
+        let mut pass = Pass::forward_only(engine.clock.clone());
         let blocks = engine.first..engine.network.len();
         let y = engine.network.forward(&mut pass, &batch.x, blocks)?;
         let scored = self.criterion.score(&y.flatten_from(1)?, &batch.answers)?;
@@ -160,6 +212,11 @@ fn found(prefix: &str, like: &Tables, find: &dyn Fn(&str) -> Option<Tensor>) -> 
 impl Step for Exploration<'_> {
     fn prepare(&mut self, engine: &mut Engine<'_>) -> Result<bool> {
         let epoch = engine.clock.epoch;
+        if let Some(perturbed) = &self.perturbed
+            && perturbed.plan.is_tuning(epoch)
+        {
+            return self.piece(engine);
+        }
         if epoch < self.warmup_epochs {
             return Ok(false);
         }
@@ -169,7 +226,7 @@ impl Step for Exploration<'_> {
                 ..UnderWay::default()
             };
         }
-        if self.under_way.rounds == self.plan.rounds {
+        if self.under_way.rounds == self.rounds() {
             return Ok(false);
         }
         let batch = self.feed.at(epoch, &engine.network)?;
@@ -179,7 +236,7 @@ impl Step for Exploration<'_> {
         if self.under_way.best.as_ref().is_none_or(better) {
             self.under_way.best = Some(found);
         }
-        if self.under_way.rounds == self.plan.rounds
+        if self.under_way.rounds == self.rounds()
             && let Some((_, direction)) = self.under_way.best.take()
         {
             let before = self.previous.as_ref();
@@ -193,12 +250,30 @@ impl Step for Exploration<'_> {
         Ok(true)
     }
 
+    fn conclude(&mut self, engine: &mut Engine<'_>) -> Result<bool> {
+        self.piece(engine)
+    }
+
     fn step(&mut self, engine: &mut Engine<'_>, batch: &StepInput) -> Result<Option<Tensor>> {
+        let Some(plan) = self.perturbed.as_ref().map(|p| p.plan) else {
+            return self.weights.step(engine, batch);
+        };
+        engine.clock = plan.before(&engine.clock);
+        if plan.is_tuning(engine.clock.epoch) {
+            let rate = plan.rate(&engine.clock, self.relaxed.space());
+            return GradientStep::at_rate(self.criterion.clone(), rate).step(engine, batch);
+        }
         self.weights.step(engine, batch)
     }
 
     fn rate(&self, engine: &Engine<'_>, clock: &Clock) -> Option<f64> {
-        self.weights.rate(engine, clock)
+        match self.perturbed.as_ref().map(|p| p.plan) {
+            Some(plan) if plan.is_tuning(clock.epoch) => {
+                Some(plan.rate(clock, self.relaxed.space()))
+            }
+            Some(plan) => self.weights.rate(engine, &plan.before(clock)),
+            None => self.weights.rate(engine, clock),
+        }
     }
 
     fn end_epoch(
@@ -232,6 +307,7 @@ impl Step for Exploration<'_> {
             "epoch": self.under_way.epoch,
             "rounds": self.under_way.rounds,
             "best": best.map(|(accuracy, _)| accuracy.to_bits()),
+            "answers": self.perturbed.as_ref().map(Perturbation::state),
         })
     }
 
@@ -262,6 +338,9 @@ impl Step for Exploration<'_> {
             rounds: state["rounds"].as_u64().unwrap_or(0),
             best,
         };
+        if let Some(perturbed) = &mut self.perturbed {
+            perturbed.load(&state["answers"], &mut self.relaxed)?;
+        }
         engine
             .network
             .set_mixture(&self.relaxed.mixture(&self.alphas))

@@ -5,17 +5,19 @@ pub mod bilevel;
 pub mod explore;
 mod feed;
 pub mod fitness;
+pub mod perturb;
 pub mod plan;
 pub mod record;
 pub mod tables;
 pub mod unrolled;
 
-pub use plan::{ExplorePlan, Method, RelaxedPlan};
+pub use plan::{ExplorePlan, Method, PerturbPlan, RelaxedPlan};
 pub use tables::Relaxed;
 
 use bilevel::Bilevel;
 use explore::Exploration;
 use feed::Feed;
+use perturb::{OnAnswer, Perturbation};
 use record::{OnEpoch, Record};
 use unrolled::Descent;
 
@@ -24,7 +26,7 @@ use super::genotype::Genotype;
 use super::network::{self, Size, Supernet};
 use super::space::Space;
 use crate::data::feed::Samples;
-use crate::nn::{Credit, Tables};
+use crate::nn::{Credit, Mode, Tables};
 use crate::plan::{BlockPlan, PhasePlan};
 use crate::train::criterion::Criterion;
 use crate::train::step::GradientStep;
@@ -41,14 +43,11 @@ pub struct Searcher {
     pub seed: u64,
     /// Who wants the parameters after each epoch.
     pub on_epoch: Option<Box<OnEpoch>>,
+    /// Who wants the answers of a derivation by perturbation.
+    pub on_answer: Option<Box<OnAnswer>>,
 }
 
 impl Searcher {
-    fn relaxed(&self) -> Relaxed {
-        let relaxation = self.plan.relaxation();
-        Relaxed::new(self.space.clone(), relaxation, self.plan.edge_weights)
-    }
-
     /// The second order unrolls steps of gradients, which local rules do not have.
     fn refuse_local(&self, engine: &Engine<'_>) -> Result<()> {
         for block in engine.network.block_names() {
@@ -73,7 +72,8 @@ impl Steps for Searcher {
         samples: &dyn Fn(&str) -> Result<&'s (dyn Samples + 's)>,
         engine: &mut Engine<'_>,
     ) -> Result<Option<Box<dyn Step + 's>>> {
-        let relaxed = self.relaxed();
+        let mut relaxed = Relaxed::of(&self.plan, &self.space);
+        relaxed.set_auxiliary(self.plan.auxiliary_skip);
         let start = relaxed.start(self.seed);
         engine.network.set_mixture(&relaxed.mixture(&start))?;
         let descent = match self.plan.method {
@@ -88,6 +88,13 @@ impl Steps for Searcher {
         let record = Record {
             on_epoch: self.on_epoch.as_deref(),
         };
+        let perturbed = self.plan.perturb.map(|plan| Perturbation {
+            plan,
+            seed: self.seed,
+            samples,
+            answers: Vec::new(),
+            on_answer: self.on_answer.as_deref(),
+        });
         if let Method::Explore(plan) = &self.plan.method {
             return Ok(Some(Box::new(Exploration {
                 plan,
@@ -101,6 +108,11 @@ impl Steps for Searcher {
                 seed: self.seed,
                 record,
                 under_way: Default::default(),
+                mode: Mode {
+                    blocks: phase.blocks.clone(),
+                    drive: Some(phase.drive),
+                },
+                perturbed,
             })));
         }
         Ok(Some(Box::new(Bilevel {
@@ -114,6 +126,7 @@ impl Steps for Searcher {
             seed: self.seed,
             record,
             frozen: false,
+            perturbed,
         })))
     }
 }
@@ -126,6 +139,7 @@ pub fn blocks(plan: &RelaxedPlan, space: &Space, size: &Size) -> Result<Vec<Bloc
     let what = Supernet {
         recompute: plan.recompute,
         edge_weights: plan.edge_weights,
+        auxiliary_skip: plan.auxiliary_skip > 0.0,
     };
     network::supernet(space, size, what)
 }
@@ -135,6 +149,6 @@ pub fn blocks(plan: &RelaxedPlan, space: &Space, size: &Size) -> Result<Vec<Bloc
 /// # Errors
 /// As for [`derive::genotype`].
 pub fn derived(plan: &RelaxedPlan, space: &Space, alphas: &Tables) -> Result<Genotype> {
-    let relaxed = Relaxed::new(space.clone(), plan.relaxation(), plan.edge_weights);
+    let relaxed = Relaxed::of(plan, space);
     derive::genotype(space, &relaxed.strengths(alphas), plan.max_skips)
 }

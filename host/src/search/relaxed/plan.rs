@@ -43,6 +43,25 @@ pub struct ExplorePlan {
     pub momentum: f64,
     /// Norms use their running statistics, those of another mixture, in place of the batch's.
     pub running_statistics: bool,
+    /// As the released program does it for CIFAR-10: all rounds are one, of one generation whose
+    /// numbers are the same before each epoch, from the deviation 1; individuals have rows of length 1,
+    /// the winner goes through the softmax twice, and norms use running statistics.
+    #[serde(default)]
+    pub released: bool,
+}
+
+/// Derivation by perturbation, once the supernet has learned (Wang et al. 2021).
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PerturbPlan {
+    /// Epochs before the first decision.
+    pub after: u64,
+    /// Epochs between two decisions.
+    pub tune: u64,
+    /// Learning rate of the weights in the first of them, from which half a cosine falls.
+    pub lr: f64,
+    /// Where it falls to.
+    pub lr_floor: f64,
 }
 
 /// A search by relaxation.
@@ -64,6 +83,16 @@ pub struct RelaxedPlan {
     /// Evenly drawn noise on the candidates' weights while the network's weights learn, at most so
     /// large (Chen and Hsieh 2020, SDARTS-RS); 0 is none.
     pub perturbation: f64,
+    /// Weight of an identity beside the mixture of each edge in the first epoch, which falls evenly to 0
+    /// (Chu et al. 2021, DARTS-); 0 is none.
+    #[serde(default)]
+    pub auxiliary_skip: f64,
+    /// Factor on FairDARTS's zero-one loss; 0 is none.
+    #[serde(default)]
+    pub zero_one: f64,
+    /// How a genotype is derived by perturbation; `None`: from the weights of candidates.
+    #[serde(default)]
+    pub perturb: Option<PerturbPlan>,
     /// Architecture parameters stay as they are once the derived normal cell has so many skips
     /// (Liang et al. 2019, DARTS+).
     pub stop_on_skips: Option<usize>,
@@ -95,6 +124,9 @@ impl RelaxedPlan {
             warmup_epochs: 0,
             edge_weights: false,
             perturbation: 0.0,
+            auxiliary_skip: 0.0,
+            zero_one: 0.0,
+            perturb: None,
             stop_on_skips: None,
             max_skips: None,
             recompute: true,

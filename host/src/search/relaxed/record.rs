@@ -43,6 +43,10 @@ impl Record<'_> {
             let rows = &strengths[*kind];
             for row in rows {
                 let sum: f64 = row.iter().sum();
+                // An edge that was left out has no mixture.
+                if sum == 0.0 {
+                    continue;
+                }
                 let shares: Vec<f64> = row.iter().map(|p| p / sum).collect();
                 entropies += entropy(&shares);
                 rows_in_all += 1.0;
@@ -66,7 +70,10 @@ impl Record<'_> {
             let lead = chosen.iter().map(|c| c.lead).fold(f64::INFINITY, f64::min);
             metrics.insert(format!("search/lead/{kind}"), lead);
         }
-        metrics.insert("search/entropy".into(), entropies / rows_in_all);
+        metrics.insert(
+            "search/entropy".into(),
+            entropies / f64::max(rows_in_all, 1.0),
+        );
         metrics.extend(
             mass.into_iter()
                 .map(|(name, sum)| (name, sum / rows_in_all)),

@@ -3,7 +3,9 @@
 //! candidate; with edge weights (Xu et al. 2020, PC-DARTS) a further table with a number for each
 //! place.
 
+use super::plan::RelaxedPlan;
 use crate::nn::{Mixture, Tables};
+use crate::search::derive::Perturbed;
 use crate::search::draw::{Draw, Purpose};
 use crate::search::network::edge_table;
 use crate::search::relax::{Drawn, Relaxation, softmax, softmax_product};
@@ -18,6 +20,10 @@ pub struct Relaxed {
     space: Space,
     relaxation: Relaxation,
     edge_weights: bool,
+    /// Weight of the identity beside the mixture of each edge, where there is one.
+    auxiliary: Option<f64>,
+    /// What of the cells no longer depends on parameters.
+    decided: Perturbed,
 }
 
 impl Relaxed {
@@ -28,7 +34,61 @@ impl Relaxed {
             space,
             relaxation,
             edge_weights,
+            auxiliary: None,
+            decided: Perturbed::default(),
         }
+    }
+
+    /// Those of a search by `plan` in `space`, at its end: the identity beside mixtures has no weight.
+    #[must_use]
+    pub fn of(plan: &RelaxedPlan, space: &Space) -> Self {
+        Self {
+            auxiliary: (plan.auxiliary_skip > 0.0).then_some(0.0),
+            ..Self::new(space.clone(), plan.relaxation(), plan.edge_weights)
+        }
+    }
+
+    /// Gives the identity beside mixtures, where there is one, the weight `weight`.
+    pub fn set_auxiliary(&mut self, weight: f64) {
+        self.auxiliary = self.auxiliary.map(|_| weight);
+    }
+
+    /// The weight of the identity beside mixtures.
+    #[must_use]
+    pub fn auxiliary(&self) -> Option<f64> {
+        self.auxiliary
+    }
+
+    /// Takes over what was decided: its edges run one candidate with weight 1, or none.
+    pub fn decide(&mut self, decided: Perturbed) {
+        self.decided = decided;
+    }
+
+    /// The weights of row `row` of cell `kind` that was decided on.
+    fn decided(&self, kind: &str, row: usize) -> Option<Vec<f64>> {
+        let stays = *self.decided.fixed.get(kind)?.get(&row)?;
+        let dropped = self.decided.dropped.get(kind);
+        let mut weights = vec![0.0; self.space.candidates.len()];
+        if !dropped.is_some_and(|rows| rows.contains(&row)) {
+            weights[stays] = 1.0;
+        }
+        Some(weights)
+    }
+
+    /// `tables` with the weight of the identity at the end of each row of candidates.
+    fn with_auxiliary(&self, mut tables: Tables) -> Mixture {
+        if let Some(weight) = self.auxiliary {
+            for kind in self.space.skeleton.cells() {
+                let rows = tables.get_mut(*kind).into_iter().flatten();
+                rows.for_each(|row| row.push(weight));
+            }
+        }
+        Mixture { tables }
+    }
+
+    /// The numbers of `row` that belong to candidates.
+    fn own<'a>(&self, row: &'a [f64]) -> &'a [f64] {
+        &row[..row.len().min(self.space.candidates.len())]
     }
 
     /// The space.
@@ -60,14 +120,22 @@ impl Relaxed {
     /// The weights that `alphas` stand for.
     #[must_use]
     pub fn mixture(&self, alphas: &Tables) -> Mixture {
+        self.with_auxiliary(self.weights(alphas))
+    }
+
+    /// Those of candidates and edges alone.
+    fn weights(&self, alphas: &Tables) -> Tables {
         let mut tables = Tables::new();
         for kind in self.space.skeleton.cells() {
-            let rows = alphas[*kind].iter();
-            let rows = rows.map(|alpha| self.relaxation.weights(alpha));
+            let rows = alphas[*kind].iter().enumerate();
+            let rows = rows.map(|(row, alpha)| {
+                let decided = self.decided(kind, row);
+                decided.unwrap_or_else(|| self.relaxation.weights(alpha))
+            });
             tables.insert((*kind).to_owned(), rows.collect());
             self.edges(kind, &mut tables, alphas, |betas, _| softmax(betas));
         }
-        Mixture { tables }
+        tables
     }
 
     /// The derivatives by the parameters from those by the weights `mixture`.
@@ -76,7 +144,7 @@ impl Relaxed {
         let mut out = Tables::new();
         for kind in self.space.skeleton.cells() {
             let rows = mixture.tables[*kind].iter().zip(&by_weight[*kind]);
-            let rows = rows.map(|(p, g)| self.relaxation.product(p, g));
+            let rows = rows.map(|(p, g)| self.relaxation.product(self.own(p), self.own(g)));
             out.insert((*kind).to_owned(), rows.collect());
             self.edge_gradient(kind, &mut out, mixture, by_weight);
         }
@@ -101,15 +169,17 @@ impl Relaxed {
                 Drawn::new(alpha, &noise, temperature)
             });
             let rows: Vec<Drawn> = rows.collect();
-            let one = |d: &Drawn| {
+            let one = |(row, d): (usize, &Drawn)| {
                 let chosen = |k| if k == d.chosen { 1.0 } else { 0.0 };
-                (0..d.soft.len()).map(chosen).collect()
+                let decided = self.decided(kind, row);
+                decided.unwrap_or_else(|| (0..d.soft.len()).map(chosen).collect())
             };
-            tables.insert((*kind).to_owned(), rows.iter().map(one).collect());
+            let weights = rows.iter().enumerate().map(one).collect();
+            tables.insert((*kind).to_owned(), weights);
             self.edges(kind, &mut tables, alphas, |betas, _| softmax(betas));
             draws.push(rows);
         }
-        (Mixture { tables }, draws)
+        (self.with_auxiliary(tables), draws)
     }
 
     /// The derivatives by the parameters from those by the weights of `draws`.
@@ -117,8 +187,11 @@ impl Relaxed {
     pub fn drawn_gradient(&self, draws: &Draws, mixture: &Mixture, by_weight: &Tables) -> Tables {
         let mut out = Tables::new();
         for (kind, drawn) in self.space.skeleton.cells().iter().zip(draws) {
-            let rows = drawn.iter().zip(&by_weight[*kind]);
-            let rows = rows.map(|(d, g)| d.product(g));
+            let rows = drawn.iter().zip(&by_weight[*kind]).enumerate();
+            let rows = rows.map(|(row, (d, g))| match self.decided(kind, row) {
+                Some(_) => vec![0.0; d.soft.len()],
+                None => d.product(self.own(g)),
+            });
             out.insert((*kind).to_owned(), rows.collect());
             self.edge_gradient(kind, &mut out, mixture, by_weight);
         }
@@ -160,7 +233,7 @@ impl Relaxed {
     /// The weights by which a genotype is derived: a candidate's, times that of its edge.
     #[must_use]
     pub fn strengths(&self, alphas: &Tables) -> Tables {
-        let mut tables = self.mixture(alphas).tables;
+        let mut tables = self.weights(alphas);
         for kind in self.space.skeleton.cells() {
             if let Some(edges) = tables.remove(&edge_table(kind)) {
                 let rows = tables.get_mut(*kind).into_iter().flatten();
@@ -225,6 +298,57 @@ mod tests {
             let slope = (at(1e-6) - at(-1e-6)) / 2e-6;
             assert!((ours[table][row][k] - slope).abs() < 1e-8, "{table} {row}");
         }
+    }
+
+    #[test]
+    fn what_is_decided_no_longer_depends_on_parameters() {
+        use crate::search::derive::{Question, perturbation};
+        let mut relaxed = relaxed(false);
+        relaxed.auxiliary = Some(0.5);
+        let alphas = relaxed.start(5);
+        let free = relaxed.mixture(&alphas);
+        // Worse without candidate 3 everywhere, and without the first edges.
+        let mut answers = Vec::new();
+        let space = sets::named("darts").expect("a space");
+        loop {
+            let (known, question) = perturbation(&space, 1, &answers).expect("a question");
+            relaxed.decide(known);
+            answers.push(match question {
+                Some(Question::Without { candidate: 3, .. }) => 0.1,
+                Some(Question::WithoutEdge { row, .. }) => row as f64 / 100.0,
+                Some(_) => 0.9,
+                None => break,
+            });
+            if answers.len() == 14 {
+                // One row of each kind.
+                let now = relaxed.mixture(&alphas);
+                let differ = |kind: &str| {
+                    let rows = free.tables[kind].iter().zip(&now.tables[kind]);
+                    rows.filter(|(a, b)| a != b).count()
+                };
+                assert_eq!(differ("normal") + differ("reduce"), 1);
+            }
+        }
+        let mixture = relaxed.mixture(&alphas);
+        let (drawn, draws) = relaxed.drawn(&alphas, 1.0, 7, 11);
+        assert_eq!(mixture, drawn);
+        let rows = &mixture.tables["normal"];
+        let kept: Vec<usize> = (0..14).filter(|r| rows[*r][3] == 1.0).collect();
+        assert_eq!(kept, [0, 1, 2, 3, 5, 6, 9, 10]);
+        for row in rows {
+            assert_eq!((row.len(), row[8]), (9, 0.5));
+            assert!(row[..8].iter().sum::<f64>() <= 1.0);
+        }
+        let ones = mixture.tables.clone();
+        for gradient in [
+            relaxed.gradient(&mixture, &ones),
+            relaxed.drawn_gradient(&draws, &mixture, &ones),
+        ] {
+            let all = gradient.values().flatten();
+            assert!(all.clone().all(|row| row.len() == 8));
+            assert!(all.flatten().all(|g| *g == 0.0));
+        }
+        assert_eq!(relaxed.strengths(&alphas)["normal"][0].len(), 8);
     }
 
     #[test]

@@ -32,6 +32,8 @@ pub enum Origin {
     Kept(u64),
     /// Derived from a supernet.
     Derived,
+    /// Named in a list.
+    Listed,
 }
 
 /// A request and what came of it.

@@ -6,10 +6,12 @@ mod agenda;
 mod derived;
 mod evolution;
 mod halving;
+mod list;
 mod random;
 
 pub use agenda::{Answer, Origin, Request, Scene, Strategy};
 pub use derived::Derived;
 pub use evolution::{Evolution, mutate};
 pub use halving::Halving;
+pub use list::Listed;
 pub use random::Random;

@@ -78,6 +78,7 @@ fn supernet(file: &File, space: &Space, dtype: DType) -> Result<Network> {
     let what = Supernet {
         recompute: true,
         edge_weights: false,
+        auxiliary_skip: false,
     };
     let blocks = network::supernet(space, &size, what)?;
     let names = Names {

@@ -102,6 +102,7 @@ impl<'a> Case<'a> {
         let what = Supernet {
             recompute: self.recompute,
             edge_weights: false,
+            auxiliary_skip: false,
         };
         let blocks = network::supernet(&self.space, &size, what)?;
         let side = self.file.count("HW")?;
@@ -291,6 +292,7 @@ impl<'a> Case<'a> {
             space: self.space.clone(),
             seed: 1,
             on_epoch: None,
+            on_answer: None,
         };
         let (network, _) = self.network()?;
         let phase = self.phase(&network);
