@@ -276,6 +276,14 @@ impl Bases {
                 0 => extreme(random),
                 _ => Value::Table(toml::Table::from_iter([(key.to_owned(), extreme(random))])),
             },
+            Kind::Fraction => match random.below(3) {
+                0 => extreme(random),
+                1 => Value::String(self.word(random)),
+                _ => {
+                    const FRACTIONS: &[&str] = &["8/255", "1/0", "/", "-1/3", "1e9/2", "0/0"];
+                    Value::String((*random.pick(FRACTIONS).unwrap_or(&"1/2")).to_owned())
+                }
+            },
             Kind::Labels => {
                 let n = random.below(4);
                 let one = |random: &mut Random| match random.below(2) {

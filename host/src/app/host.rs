@@ -102,6 +102,15 @@ pub trait Host: PlanContext {
         Ok(())
     }
 
+    /// Refuses samples of the part `split` that no attack can change.
+    ///
+    /// # Errors
+    /// Usage error for values that are no pixels, regression, and a part that is not there.
+    fn attackable(&self, plan: &RunPlan, split: &str) -> Result<()> {
+        let _ = (plan, split);
+        Ok(())
+    }
+
     /// Trains `plan`, whose one seed is its only one, in `folder`; `steps` are kinds of step in
     /// place of a phase's usual one, such as those of a supernet.
     ///

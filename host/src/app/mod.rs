@@ -238,6 +238,14 @@ impl Host for App {
         serve::check(space, &style, size.channels, &self.registry, dtype)
     }
 
+    fn attackable(&self, plan: &RunPlan, split: &str) -> Result<()> {
+        let mut plain = plan.clone();
+        plain.data.whiten = None;
+        let (sets, _) = self.sets(&plain)?;
+        let pixels = sets.main().pixels(split, None)?;
+        pixels.map(drop).ok_or_else(|| no_split(split))
+    }
+
     fn release(&self) {
         let mut opened = self.data.lock().unwrap_or_else(PoisonError::into_inner);
         opened.clear();

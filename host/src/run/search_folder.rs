@@ -112,7 +112,7 @@ pub struct CostRecord {
     pub seconds: f64,
     /// Time of all processors; that of processes that were killed is not known.
     pub cpu_seconds: Option<f64>,
-    /// Products that trainings executed: three for each of a forward pass of one sample.
+    /// Products that trainings executed, three for each of a forward pass of one sample, and attacks.
     pub multiply_adds: f64,
     /// Most memory of the process in an evaluation, MiB.
     pub peak_memory_mib: Option<f64>,
@@ -154,7 +154,7 @@ pub struct Spent {
     pub seconds: f64,
     /// Time of all processors, where one process trained it.
     pub cpu_seconds: Option<f64>,
-    /// Products that its training executed.
+    /// Products that its training and the attack on it executed.
     pub multiply_adds: f64,
     /// Most memory of the process, MiB.
     pub peak_memory_mib: Option<f64>,

@@ -17,6 +17,7 @@ pub mod pareto;
 pub mod plan;
 pub mod relax;
 pub mod relaxed;
+pub mod robustness;
 mod sample;
 pub mod space;
 pub mod strategy;

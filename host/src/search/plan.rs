@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::pareto::Goal;
 use super::relaxed::{ExplorePlan, Method, RelaxedPlan};
+use super::robustness::RobustnessPlan;
 use super::space::{CellShape, Hyperparameters, Primitive, Skeleton, Space, sets};
 use super::strategy::{Evolution, Halving, Random, Scene, Strategy};
 use crate::plan::OptimizerPlan;
@@ -24,6 +25,9 @@ pub struct SearchPlan {
     pub objectives: Vec<Goal>,
     /// How a genotype's values are found.
     pub evaluator: EvaluatorPlan,
+    /// How the objective `robustness` is measured, where networks are trained for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub robustness: Option<RobustnessPlan>,
     /// The supernet of a strategy that trains one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub supernet: Option<SupernetPlan>,

@@ -1,6 +1,7 @@
 //! What is looked at before a search begins.
 
 use super::super::{Host, warn};
+use super::robust;
 use crate::config::{Resolved, SearchConfig, Warnings, before_training};
 use crate::{Error, Result};
 
@@ -24,6 +25,7 @@ pub(super) fn check(config: &SearchConfig, host: &dyn Host) -> Result<Resolved> 
             decides(&one)?;
             host.device(&one.plan)?;
             host.serves(&config.space, &config.size, &one.plan)?;
+            robust::check(config, &one, host)?;
             before_training(&one.plan, host, &mut warnings)?;
             warn(one.warnings.iter());
             warn(warnings.iter());

@@ -191,7 +191,7 @@ impl Evaluator for Training<'_> {
                 now: !self.before.iter().any(|r| r.number == request.number),
                 ..Left::default()
             });
-            return Ok(values(goals, f64::NAN, &counts));
+            return Ok(values(goals, (f64::NAN, f64::NAN), &counts));
         }
         let name = run_name(request);
         let place = format!("evaluations/{name}");
@@ -202,13 +202,20 @@ impl Evaluator for Training<'_> {
             now = true;
             self.train(request, &name, &folder)?;
         }
-        if let Some(used) = meter.stop().filter(|_| now) {
-            spent = Some(used);
-        }
         let (accuracy, note) = match accuracy(&folder)? {
             Some(accuracy) => (accuracy, None),
             None => (f64::NAN, Some("the training diverged".to_owned())),
         };
+        let robust = match &self.search.config.plan.robustness {
+            Some(plan) if accuracy.is_finite() => {
+                let run = (name.as_str(), folder.as_path(), self.root);
+                Some(self.search.robustness(plan, request, run)?)
+            }
+            _ => None,
+        };
+        if let Some(used) = meter.stop().filter(|_| now) {
+            spent = Some(used);
+        }
         let earlier = self.before.iter().find(|r| r.number == request.number);
         let known = earlier.filter(|_| !now).and_then(|r| r.spent);
         let history = spent::History::read(&folder)?;
@@ -224,12 +231,15 @@ impl Evaluator for Training<'_> {
             spent: Some(Spent {
                 seconds: history.seconds,
                 cpu_seconds,
-                multiply_adds: 3.0 * counts.multiply_adds as f64 * history.samples(phases) as f64,
+                multiply_adds: counts.multiply_adds as f64
+                    * (3.0 * history.samples(phases) as f64
+                        + robust.as_ref().map_or(0.0, |r| r.passes)),
                 peak_memory_mib,
             }),
             now,
         });
-        Ok(values(goals, accuracy, &counts))
+        let robust = robust.map_or(f64::NAN, |r| r.accuracy);
+        Ok(values(goals, (accuracy, robust), &counts))
     }
 }
 
@@ -265,10 +275,10 @@ fn is_over(goal: &Goal, counts: &Counts) -> bool {
 }
 
 /// A value for each goal.
-fn values(goals: &[Goal], accuracy: f64, counts: &Counts) -> Vec<f64> {
+fn values(goals: &[Goal], (accuracy, robust): (f64, f64), counts: &Counts) -> Vec<f64> {
     let value = |goal: &Goal| match goal.objective {
         Objective::Accuracy => accuracy,
-        Objective::Robustness => f64::NAN,
+        Objective::Robustness => robust,
         Objective::Parameters => counts.parameters as f64,
         Objective::MultiplyAdds => counts.multiply_adds as f64,
     };

@@ -7,6 +7,7 @@ mod check;
 mod evaluate;
 mod finals;
 mod report;
+mod robust;
 mod spent;
 mod supernet;
 mod task;

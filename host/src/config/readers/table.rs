@@ -190,6 +190,7 @@ const SEARCHED: &[Reader] = &[
     always("objectives", SEARCH),
     always("bounds", SEARCH),
     always("evaluator", SEARCH),
+    always("robustness", "the objective `robustness`; refused without"),
     always("supernet", "strategies that train one; refused with others"),
     always("final", "the end of a search"),
 ];
@@ -250,9 +251,20 @@ const SUPERNET: &[Reader] = &[
 
 const BOUNDS: &[Reader] = &[
     always("accuracy", SEARCH),
-    always("robustness", "`evaluator = \"table\"`; refused without"),
+    always("robustness", SEARCH),
     always("parameters", SEARCH),
     always("multiply_adds", SEARCH),
+];
+
+const ROBUSTNESS: &[Reader] = &[
+    always("method", SEARCH),
+    always("strength", SEARCH),
+    always("norm", "`method` other than `tpgd`; refused with it"),
+    always("steps", "`method` other than `fgsm`; refused with it"),
+    always("step_size", "`method = \"pgd\"` and `\"tpgd\"`; refused without"),
+    always("random_start", "`method = \"pgd\"`; refused without"),
+    always("gradient", SEARCH),
+    always("images", SEARCH),
 ];
 
 const EVALUATOR: &[Reader] = &[
@@ -582,6 +594,7 @@ pub const PLACES: &[Place] = &[
     place("search.supernet", SUPERNET),
     place("search.bounds", BOUNDS),
     place("search.evaluator", EVALUATOR),
+    place("search.robustness", ROBUSTNESS),
     place("search.final", FINAL),
     place("training", TRAINING),
     place("training.local", LOCAL),

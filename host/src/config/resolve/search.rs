@@ -13,6 +13,7 @@ use crate::search::pareto::{Goal, Objective};
 use crate::search::plan::{
     EvaluatorPlan, FinalPlan, SearchPlan, SpacePlan, StrategyPlan, SupernetPlan,
 };
+use crate::search::robustness::RobustnessPlan;
 use crate::search::space::{Hyperparameters, Skeleton};
 use crate::search::{Size, Space};
 use crate::{Error, Result};
@@ -78,7 +79,8 @@ pub fn read(given: Value, size: Option<Value>, context: &dyn PlanContext) -> Res
     let (space_plan, space) = space(&mut s, context)?;
     let strategy = StrategyPlan::read(&mut s, "strategy")?;
     let evaluator = EvaluatorPlan::read(&mut s, "evaluator")?;
-    let goals = goals(&mut s, &evaluator)?;
+    let goals = goals(&mut s)?;
+    let robustness = robustness(&mut s, &goals, &evaluator)?;
     let supernet = supernet(&mut s, &strategy, &evaluator)?;
     let final_training = final_training(&mut s, &evaluator)?;
     let (size, size_shown) = network::size_alone(size)?;
@@ -96,6 +98,7 @@ pub fn read(given: Value, size: Option<Value>, context: &dyn PlanContext) -> Res
             strategy,
             objectives: goals,
             evaluator,
+            robustness,
             supernet,
             final_training,
         },
@@ -193,7 +196,7 @@ fn params(own: &mut Section, context: &dyn PlanContext) -> Result<Hyperparameter
 }
 
 /// The objectives with their bounds.
-fn goals(s: &mut Section, evaluator: &EvaluatorPlan) -> Result<Vec<Goal>> {
+fn goals(s: &mut Section) -> Result<Vec<Goal>> {
     let (place, from) = (s.at("objectives"), s.origin("objectives"));
     let words = s.texts("objectives")?;
     let mut goals: Vec<Goal> = Vec::new();
@@ -232,14 +235,44 @@ fn goals(s: &mut Section, evaluator: &EvaluatorPlan) -> Result<Vec<Goal>> {
         }
         s.show_table("bounds", bounds.close());
     }
-    let trains = *evaluator == EvaluatorPlan::Training;
-    if trains && goals.iter().any(|g| g.objective == Objective::Robustness) {
-        return Err(Error::usage(
-            "the objective `robustness` is read from tables alone: evaluations attack no network",
-        )
-        .hint("leave it out; `biorule attack` measures a network that was trained"));
-    }
     Ok(goals)
+}
+
+/// How the objective `robustness` is measured, where it is one and networks are trained.
+fn robustness(
+    s: &mut Section,
+    goals: &[Goal],
+    evaluator: &EvaluatorPlan,
+) -> Result<Option<RobustnessPlan>> {
+    let (place, from) = (s.at("robustness"), s.origin("robustness"));
+    let given = s.table("robustness")?;
+    let asked = goals.iter().any(|g| g.objective == Objective::Robustness);
+    let trains = *evaluator == EvaluatorPlan::Training;
+    if !asked || !trains {
+        let why = match trains {
+            true => "`robustness` is no objective and has no bound",
+            false => "the values of this search are read from a table",
+        };
+        return match given {
+            None => Ok(None),
+            Some(_) => Err(Error::usage(format!(
+                "`{place}` (from {from}) has no effect: {why}"
+            ))
+            .hint("leave it out, or add `robustness` to `search.objectives` of a search that trains")),
+        };
+    }
+    let mut table = given.unwrap_or_default();
+    // Typed on a command line the word `true` is a switch.
+    if let Some(slope) = table.get_mut("gradient")
+        && slope.kind == ValueKind::Boolean(true)
+    {
+        slope.kind = ValueKind::String("true".to_owned());
+    }
+    let mut own = Section::open(&place, table, RobustnessPlan::SETTINGS)?;
+    let plan = RobustnessPlan::read_all(&mut own)?;
+    plan.check(&place)?;
+    s.show_table("robustness", own.close());
+    Ok(Some(plan))
 }
 
 /// The supernet of a strategy that trains one.
