@@ -50,12 +50,24 @@ impl SearchConfig {
         context: &dyn PlanContext,
     ) -> Result<Resolved> {
         let mut table = self.base.clone();
-        // The parts are those of a supernet.
+        // The parts are those of a supernet, but for the one that decides.
         if self.plan.supernet.is_some()
             && let Some(ValueKind::Table(data)) = table.get_mut("data").map(|v| &mut v.kind)
         {
-            data.remove("parts");
-            data.remove("parts_order");
+            let decides = data.get("validation_part").and_then(value::text);
+            match decides.map(str::to_owned) {
+                None => {
+                    data.remove("parts");
+                    data.remove("parts_order");
+                }
+                Some(name) => {
+                    if let Some(ValueKind::Table(parts)) =
+                        data.get_mut("parts").map(|v| &mut v.kind)
+                    {
+                        parts.retain(|part, _| *part == name);
+                    }
+                }
+            }
         }
         table.insert("name".to_owned(), make(name, "`biorule search`"));
         resolve::resolve_cells(table, genotype, context)
@@ -165,6 +177,14 @@ pub fn search(mut table: Table, context: &dyn PlanContext) -> Result<SearchConfi
              genotypes are drawn and none has a child"
         ));
     }
+    if let Some(supernet) = &plan.supernet
+        && decides(&table).as_deref() == Some(supernet.architecture.as_str())
+    {
+        warnings.add(format!(
+            "`data.validation_part` is `{0}`, from which the architecture learns too, as in the released code of DARTS and BioNAS: the accuracy that decides is not that of samples held back, and is too good",
+            supernet.architecture
+        ));
+    }
     let mut shown = top.shown;
     shown.extend(own);
     Ok(SearchConfig {
@@ -178,6 +198,14 @@ pub fn search(mut table: Table, context: &dyn PlanContext) -> Result<SearchConfi
         shown,
         base: table,
     })
+}
+
+/// The part of the data that decides, where one is named.
+fn decides(table: &Table) -> Option<String> {
+    match &table.get("data")?.kind {
+        ValueKind::Table(data) => value::text(data.get("validation_part")?).map(str::to_owned),
+        _ => None,
+    }
 }
 
 /// Warns about what a search in a table does not read.

@@ -44,11 +44,11 @@ pub(super) fn check(config: &SearchConfig, host: &dyn Host) -> Result<Resolved> 
 
 /// Refuses an evaluation after which nothing is known that may decide: never is that the test set.
 fn decides(one: &Resolved) -> Result<()> {
-    if one.plan.data.validation <= 0.0 {
+    if !one.plan.data.holds_back() {
         return Err(Error::usage(
             "`data.validation` is 0: a search decides by held-out samples, and never by the test set",
         )
-        .hint("set `data.validation = 0.2`"));
+        .hint("set `data.validation = 0.2`, or name one of `data.parts` in `data.validation_part`"));
     }
     match one.plan.phases.last() {
         Some(last) if last.evaluate_every == 0 => Err(Error::usage(format!(

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::super::eval::locate;
 use super::super::{Assault, Host};
 use super::task::{Search, stopped};
-use crate::attack::method::{Pgd, StepSize, Wishes};
+use crate::attack::method::{Pgd, Wishes};
 use crate::attack::{Attack, Gradient, Method, Norm, Spec};
 use crate::config::{Credit, Resolved, SearchConfig};
 use crate::run::attacks::AttackRecord;
@@ -151,6 +151,7 @@ fn passes(method: &Method) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::attack::method::StepSize;
 
     #[test]
     fn what_is_left_out_is_what_the_field_takes() {

@@ -69,6 +69,12 @@ const DATA: &[Reader] = &[
     Reader::only("root", LOAD, "the set lies on disk", why::root_of_memory),
     always("validation", LOAD),
     Reader::only(
+        "validation_part",
+        LOAD,
+        "in `data`; refused beside `validation`",
+        why::parts_of_extra,
+    ),
+    Reader::only(
         "parts",
         LOAD,
         "in `data`; a phase has the part as its `data`",
@@ -261,7 +267,10 @@ const ROBUSTNESS: &[Reader] = &[
     always("strength", SEARCH),
     always("norm", "`method` other than `tpgd`; refused with it"),
     always("steps", "`method` other than `fgsm`; refused with it"),
-    always("step_size", "`method = \"pgd\"` and `\"tpgd\"`; refused without"),
+    always(
+        "step_size",
+        "`method = \"pgd\"` and `\"tpgd\"`; refused without",
+    ),
     always("random_start", "`method = \"pgd\"`; refused without"),
     always("gradient", SEARCH),
     always("images", SEARCH),
