@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use crate::attack::{Event, Report as Robustness, Spec};
+use crate::attack::{Event, Protocol, Report as Robustness, Spec};
 use crate::config::{PlanContext, PluginInfo, RuleSchema, RunPlan};
 use crate::run::identity::{DataRecord, DeviceRecord};
 use crate::run::{BestRecord, ClassRecord, Metrics, Outcome, Reporter, RunFolder, StopFlag};
@@ -52,6 +52,8 @@ pub struct Assault {
     pub limit: Option<usize>,
     /// The attacks.
     pub spec: Spec,
+    /// The published protocol that they are of: what the network sees is attacked in place of pixels.
+    pub protocol: Option<Protocol>,
     /// Asked to stop, the attack ends after the samples at hand.
     pub stop: StopFlag,
 }

@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use biorule_plugin_api::sdk::{ParamSpec, ParamValue as SdkValue};
 use candle_core::DType;
 
-use crate::attack::{self, Event};
+use crate::attack::{self, Event, Protocol};
 use crate::config::{
     DataShape, EpochMetric, ParamKind, ParamSchema, ParamValue, PlanContext, PluginInfo, Precision,
     RuleMetrics, RuleSchema, RunPlan,
@@ -347,6 +347,10 @@ impl Host for App {
         let pixels = sets.main().pixels(&what.split, plan.data.whiten)?;
         let pixels = pixels.ok_or_else(|| no_split(&what.split))?;
         let pixels = pixels.limited(what.limit)?;
+        let pixels = match what.protocol {
+            Some(Protocol::BionasReleased) => pixels.as_seen(),
+            None => pixels,
+        };
         let data = sets.for_training();
         preflight::fits(&self.subject(&plain, &data, data_bytes)?)?;
         let checkpoint = CheckpointStore::load(&what.checkpoint)?;

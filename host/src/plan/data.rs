@@ -112,7 +112,6 @@ pub struct DataPlan {
     pub validation: f64,
     /// Name of a part that is held back for validation in place of samples drawn for it; `train` is
     /// what the part leaves. Default: none.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub validation_part: Option<String>,
     /// Parts of the training samples (those that `limit_train` and `validation` leave), by name: a
     /// phase takes one in place of all, architecture search learns weights and architecture from

@@ -112,6 +112,7 @@ impl Search<'_> {
                     seed,
                     batch: BATCH,
                 },
+                protocol: None,
                 stop: self.stop.clone(),
             };
             let report = self.host.attack(&resolved.plan, &what, &mut |_| {});

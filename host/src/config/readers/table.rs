@@ -179,7 +179,7 @@ const CELLS: &[Reader] = &[
     always("cells", NETWORK),
     always("stem", NETWORK),
     always("rule_scope", NETWORK),
-    always("rule", "`rule_scope = \"all\"`; refused without"),
+    always("rule", "`rule_scope` `all` or `one`; refused without"),
     always("auxiliary", STEP),
     always("drop_path", STEP),
     Reader::only(
