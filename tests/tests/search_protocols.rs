@@ -325,6 +325,26 @@ fn the_half_that_the_architecture_learned_from_may_decide_and_is_said() {
             .next()
             .is_some_and(|h| h.contains("validation/accuracy"))
     );
+    // What the supernet took is part of the cost: six passes a sample, one of them again.
+    let cost = &json(&home.path("h/search.json"))["cost"];
+    let n = |value: &Value| value.as_f64().expect("a number");
+    assert!(n(&cost["supernet"]["multiply_adds"]) > 0.0, "{cost}");
+    assert!(
+        n(&cost["multiply_adds"]) > n(&cost["supernet"]["multiply_adds"]),
+        "{cost}"
+    );
+    assert!(n(&cost["peak_memory_mib"]) > 0.0, "{cost}");
+    let again = home.search("h", &["-q"]).stdout();
+    assert!(again.contains("a supernet ("), "{again}");
+    let kept = &json(&home.path("h/search.json"))["cost"];
+    assert_eq!(kept["supernet"], cost["supernet"]);
+    // The saved configuration is the whole search.
+    let saved = home.path("h/config.toml");
+    let saved = saved.to_str().expect("a path");
+    let ran = Run::new(["search", saved, "--run-dir", "h", "-q"])
+        .dir(home.folder.path())
+        .finish();
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
     // A third part is held back in earnest.
     let thirds =
         "data.parts={ weights = \":1/3\", architecture = \"1/3:2/3\", selection = \"2/3:\" }";

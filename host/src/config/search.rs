@@ -50,27 +50,15 @@ impl SearchConfig {
         context: &dyn PlanContext,
     ) -> Result<Resolved> {
         let mut table = self.base.clone();
-        // The parts are those of a supernet, but for the one that decides.
-        if self.plan.supernet.is_some()
-            && let Some(ValueKind::Table(data)) = table.get_mut("data").map(|v| &mut v.kind)
-        {
-            let decides = data.get("validation_part").and_then(value::text);
-            match decides.map(str::to_owned) {
-                None => {
-                    data.remove("parts");
-                    data.remove("parts_order");
-                }
-                Some(name) => {
-                    if let Some(ValueKind::Table(parts)) =
-                        data.get_mut("parts").map(|v| &mut v.kind)
-                    {
-                        parts.retain(|part, _| *part == name);
-                    }
-                }
-            }
-        }
         table.insert("name".to_owned(), make(name, "`biorule search`"));
-        resolve::resolve_cells(table, genotype, context)
+        let mut resolved = resolve::resolve_cells(table, genotype, context)?;
+        if self.plan.supernet.is_some() {
+            // The supernet takes them.
+            resolved
+                .warnings
+                .retain(|text| !text.starts_with("`data.parts"));
+        }
+        Ok(resolved)
     }
 
     /// The data and everything else of the training of a supernet but for its network and its phase,

@@ -191,7 +191,7 @@ impl Evaluator for Training<'_> {
                 now: !self.before.iter().any(|r| r.number == request.number),
                 ..Left::default()
             });
-            return Ok(values(goals, (f64::NAN, f64::NAN), &counts));
+            return Ok(values(goals, f64::NAN, &counts));
         }
         let name = run_name(request);
         let place = format!("evaluations/{name}");
@@ -238,8 +238,9 @@ impl Evaluator for Training<'_> {
             }),
             now,
         });
-        let robust = robust.map_or(f64::NAN, |r| r.accuracy);
-        Ok(values(goals, (accuracy, robust), &counts))
+        let mut found = values(goals, accuracy, &counts);
+        super::robust::put(goals, &mut found, robust);
+        Ok(found)
     }
 }
 
@@ -275,10 +276,10 @@ fn is_over(goal: &Goal, counts: &Counts) -> bool {
 }
 
 /// A value for each goal.
-fn values(goals: &[Goal], (accuracy, robust): (f64, f64), counts: &Counts) -> Vec<f64> {
+fn values(goals: &[Goal], accuracy: f64, counts: &Counts) -> Vec<f64> {
     let value = |goal: &Goal| match goal.objective {
         Objective::Accuracy => accuracy,
-        Objective::Robustness => robust,
+        Objective::Robustness => f64::NAN,
         Objective::Parameters => counts.parameters as f64,
         Objective::MultiplyAdds => counts.multiply_adds as f64,
     };

@@ -10,6 +10,7 @@ use crate::attack::method::{Pgd, Wishes};
 use crate::attack::{Attack, Gradient, Method, Norm, Spec};
 use crate::config::{Credit, Resolved, SearchConfig};
 use crate::run::attacks::AttackRecord;
+use crate::search::pareto::{Goal, Objective};
 use crate::search::robustness::{Ball, RobustnessPlan, Slope};
 use crate::search::strategy::Request;
 use crate::{Error, ExitCode, Result};
@@ -66,6 +67,15 @@ pub(super) fn check(search: &SearchConfig, one: &Resolved, host: &dyn Host) -> R
         }
     }
     host.attackable(&one.plan, SPLIT).map_err(within)
+}
+
+/// Puts what an attack gave among `values`, one for each goal.
+pub(super) fn put(goals: &[Goal], values: &mut [f64], robust: Option<Robust>) {
+    for (goal, value) in goals.iter().zip(values) {
+        if goal.objective == Objective::Robustness {
+            *value = robust.as_ref().map_or(f64::NAN, |r| r.accuracy);
+        }
+    }
 }
 
 /// What an attack gave.
