@@ -517,7 +517,7 @@ fn what_cannot_be_searched_is_refused_before_anything_runs() {
             2,
             "twice",
         ),
-        (&["search.objectives=[\"robustness\"]"], 2, "robustness"),
+        (&["search.robustness=pgd"], 2, "is no objective"),
         (&["search.bounds.parametres=5"], 2, "`parameters`"),
         (&["search.evaluator=tabel"], 2, "`table`"),
         (&["search.evaluator={ kind = \"table\" }"], 2, "file"),

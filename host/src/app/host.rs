@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::attack::{Event, Report as Robustness, Spec};
+use crate::attack::{Event, Protocol, Report as Robustness, Spec};
 use crate::config::{DataShape, PlanContext, PluginInfo, RuleSchema, RunPlan};
 use crate::run::identity::{DataRecord, DeviceRecord};
 use crate::run::{BestRecord, ClassRecord, Metrics, Outcome, Reporter, RunFolder, StopFlag};
@@ -53,6 +53,8 @@ pub struct Assault {
     pub limit: Option<usize>,
     /// The attacks.
     pub spec: Spec,
+    /// The published protocol that they are of: what the network sees is attacked in place of pixels.
+    pub protocol: Option<Protocol>,
     /// Asked to stop, the attack ends after the samples at hand.
     pub stop: StopFlag,
 }
@@ -126,6 +128,15 @@ pub trait Host: PlanContext {
     fn one_shot(&self, plan: &RunPlan, checkpoint: &Path) -> Result<OneShot> {
         let _ = (plan, checkpoint);
         Err(Error::plugin("no plugins are loaded"))
+    }
+
+    /// Refuses samples of the part `split` that no attack can change.
+    ///
+    /// # Errors
+    /// Usage error for values that are no pixels, regression, and a part that is not there.
+    fn attackable(&self, plan: &RunPlan, split: &str) -> Result<()> {
+        let _ = (plan, split);
+        Ok(())
     }
 
     /// Trains `plan`, whose one seed is its only one, in `folder`; `steps` are kinds of step in

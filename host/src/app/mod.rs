@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use biorule_plugin_api::sdk::{ParamSpec, ParamValue as SdkValue};
 use candle_core::DType;
 
-use crate::attack::{self, Event};
+use crate::attack::{self, Event, Protocol};
 use crate::config::{
     DataShape, EpochMetric, ParamKind, ParamSchema, ParamValue, PlanContext, PluginInfo, Precision,
     RuleMetrics, RuleSchema, RunPlan, UnreadParams,
@@ -291,6 +291,14 @@ impl Host for App {
         Ok(OneShot::new(network, data))
     }
 
+    fn attackable(&self, plan: &RunPlan, split: &str) -> Result<()> {
+        let mut plain = plan.clone();
+        plain.data.whiten = None;
+        let (sets, _) = self.sets(&plain)?;
+        let pixels = sets.main().pixels(split, None)?;
+        pixels.map(drop).ok_or_else(|| no_split(split))
+    }
+
     fn release(&self) {
         let mut opened = self.data.lock().unwrap_or_else(PoisonError::into_inner);
         opened.clear();
@@ -392,6 +400,10 @@ impl Host for App {
         let pixels = sets.main().pixels(&what.split, plan.data.whiten)?;
         let pixels = pixels.ok_or_else(|| no_split(&what.split))?;
         let pixels = pixels.limited(what.limit)?;
+        let pixels = match what.protocol {
+            Some(Protocol::BionasReleased) => pixels.as_seen(),
+            None => pixels,
+        };
         let data = sets.for_training();
         preflight::fits(&self.subject(&plain, &data, data_bytes)?)?;
         let checkpoint = CheckpointStore::load(&what.checkpoint)?;

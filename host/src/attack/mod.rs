@@ -19,6 +19,7 @@
 //! | `square`, `one_pixel` | attacks that only see outputs |
 //! | `corrupt` | noise, blur, weather, colour, compression |
 //! | `perturb` | each method on a batch |
+//! | `protocol` | published lists of attacks with their faults |
 //! | `robust` | accuracies over a part of a data set |
 
 mod apgd;
@@ -30,6 +31,7 @@ pub mod loss;
 pub mod method;
 mod one_pixel;
 mod perturb;
+pub mod protocol;
 mod robust;
 mod square;
 pub mod target;
@@ -39,6 +41,7 @@ pub use ball::Norm;
 pub use draw::{Keyed, Noise};
 pub use method::{Attack, Method};
 pub use perturb::perturb;
+pub use protocol::Protocol;
 pub use robust::{Event, Report, Row, Spec, robust_accuracy};
 pub use target::{Gradient, Target};
 pub use victims::Victims;

@@ -14,7 +14,7 @@ use super::options::RunConfigArgs;
 use super::{Assault, Open};
 use crate::attack::corrupt::Corruption;
 use crate::attack::method::{Strength, Wishes};
-use crate::attack::{Attack, Event, Gradient, Method, Norm, Row, Spec};
+use crate::attack::{Attack, Event, Gradient, Method, Norm, Protocol, Row, Spec};
 use crate::config;
 use crate::run::StopFlag;
 use crate::run::attacks::AttackRecord;
@@ -29,6 +29,7 @@ Examples:
   biorule attack runs/fa --attack pgd --gradient true,rule
   biorule attack runs/bp --attack pgd --norm l2 --epsilon 0.5,1
   biorule attack runs/bp --attack corruptions --severity 1,3,5 --json
+  biorule attack runs/bionas --protocol bionas-released
 
 docs/attacks.md says what each attack does.")]
 pub struct AttackArgs {
@@ -45,14 +46,14 @@ pub struct AttackArgs {
     split: String,
 
     /// fgsm, pgd, tpgd, apgd, apgd-dlr, square, one-pixel, noise, or a corruption of CIFAR-10-C
-    /// such as `fog`; `corruptions` is all of these
-    #[arg(
-        long = "attack",
-        value_name = "NAMES",
-        value_delimiter = ',',
-        default_value = "fgsm,pgd"
-    )]
+    /// such as `fog`; `corruptions` is all of these. Absent: fgsm,pgd
+    #[arg(long = "attack", value_name = "NAMES", value_delimiter = ',')]
     attacks: Vec<String>,
+
+    /// A published list of attacks with its faults, to compare with published figures:
+    /// `bionas-released`; `--attack` picks some of it
+    #[arg(long, value_name = "NAME")]
+    protocol: Option<String>,
 
     /// Radii of the ball in pixel values from 0 to 1, as numbers or fractions; absent: 2/255, 4/255
     /// and 8/255, with `--norm l2` 0.25, 0.5 and 1
@@ -153,6 +154,45 @@ fn fraction(text: &str) -> std::result::Result<f64, String> {
 }
 
 impl AttackArgs {
+    /// The attacks of the protocol, where one is named.
+    fn of_protocol(&self) -> Result<Option<(Protocol, Vec<Attack>)>> {
+        let Some(name) = &self.protocol else {
+            return Ok(None);
+        };
+        let protocol = Protocol::named(name)?;
+        let fixed = [
+            ("--epsilon", !self.epsilon.is_empty()),
+            ("--norm", self.norm.is_some()),
+            ("--steps", self.steps.is_some()),
+            ("--step-size", self.step_size.is_some()),
+            ("--no-random-start", self.no_random_start),
+            ("--queries", self.queries.is_some()),
+            ("--pixels", !self.pixels.is_empty()),
+            ("--population", self.population.is_some()),
+            ("--sigma", !self.sigma.is_empty()),
+            ("--severity", !self.severity.is_empty()),
+        ];
+        if let Some((flag, _)) = fixed.iter().find(|(_, given)| *given) {
+            return Err(Error::usage(format!(
+                "`{flag}` has no meaning beside `--protocol {}`, which says how strong its attacks are",
+                protocol.name()
+            ))
+            .hint("leave one of them out"));
+        }
+        // As in its program, whose automatic differentiation goes through the rules' feedback.
+        let slope = match self.gradient[..] {
+            [] => Gradient::Rule,
+            [one] => gradient(one),
+            _ => {
+                return Err(Error::usage(
+                    "`--gradient` lists two, and a protocol has one",
+                ));
+            }
+        };
+        let names: Vec<String> = self.attacks.iter().map(|n| n.trim().to_owned()).collect();
+        Ok(Some((protocol, protocol.attacks(&names, slope)?)))
+    }
+
     /// Every method at every strength and gradient, in the order of the flags.
     fn list(&self) -> Result<Vec<Attack>> {
         let wishes = Wishes {
@@ -167,7 +207,12 @@ impl AttackArgs {
             population: self.population,
         };
         let mut methods: Vec<Method> = Vec::new();
-        for name in self.attacks.iter().map(|n| n.trim()) {
+        let usual = ["fgsm".to_owned(), "pgd".to_owned()];
+        let names = match &self.attacks[..] {
+            [] => &usual[..],
+            names => names,
+        };
+        for name in names.iter().map(|n| n.trim()) {
             match name {
                 "corruptions" => {
                     methods.extend(Corruption::ALL.map(|kind| Method::Corruption { kind }))
@@ -327,7 +372,10 @@ fn gradient(given: GradientArg) -> Gradient {
 
 /// Runs the command.
 pub(super) fn run(args: &AttackArgs, open: Open) -> Result<ExitCode> {
-    let attacks = args.list()?;
+    let (protocol, attacks) = match args.of_protocol()? {
+        Some((protocol, attacks)) => (Some(protocol), attacks),
+        None => (None, args.list()?),
+    };
     for (flag, n) in [
         ("--batch-size", Some(args.batch_size)),
         ("--limit", args.limit),
@@ -343,7 +391,9 @@ pub(super) fn run(args: &AttackArgs, open: Open) -> Result<ExitCode> {
         "stopping after these samples; the same command goes on with the attacks that are left",
     )?;
     let limit = args.limit.map(|n| n as usize);
-    let mut record = AttackRecord::new(&checkpoint, (&args.split, limit), args.seed, &attacks)?;
+    let limit = limit.or(protocol.map(Protocol::samples));
+    let mut record = AttackRecord::new(&checkpoint, (&args.split, limit), args.seed, &attacks)?
+        .with_protocol(protocol);
     let folder = file.parent().unwrap_or(Path::new("."));
     let path = match &args.output {
         Some(path) => path.clone(),
@@ -365,6 +415,7 @@ pub(super) fn run(args: &AttackArgs, open: Open) -> Result<ExitCode> {
             seed: args.seed,
             batch: args.batch_size as usize,
         },
+        protocol,
         stop,
     };
     let mut display = Display::new(args.quiet, &left);

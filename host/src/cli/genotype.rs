@@ -117,10 +117,10 @@ struct SizeArgs {
     /// `cifar` or `imagenet`, as `network.stem`
     #[arg(long, default_value = "cifar", value_parser = PossibleValuesParser::new(Stem::WORDS))]
     stem: String,
-    /// `ops`, `ops+skip` or `all`, as `network.rule_scope`
+    /// `ops`, `ops+skip`, `all` or `one`, as `network.rule_scope`
     #[arg(long, default_value = "ops", value_parser = PossibleValuesParser::new(RuleScope::WORDS))]
     rule_scope: String,
-    /// With `--rule-scope all` the rule of all other layers
+    /// With `--rule-scope all` the rule of all other layers, with `one` of all layers
     #[arg(long)]
     rule: Option<String>,
 }

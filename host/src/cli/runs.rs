@@ -198,7 +198,14 @@ fn show(args: &ShowArgs) -> Result<()> {
     }
     for (_, record) in attacks::of_run(&args.run) {
         for row in &record.rows {
-            lines.push(format!("attack    {}", super::attack::summary(row)));
+            let mut text = super::attack::summary(row);
+            if let (Some(protocol), Some(printed)) = (&record.protocol, record.printed(row)) {
+                text.push_str(&format!(
+                    ", protocol {protocol}, which prints {:.2} %",
+                    100.0 * printed
+                ));
+            }
+            lines.push(format!("attack    {text}"));
         }
     }
     print(&(lines.join("\n") + "\n"))

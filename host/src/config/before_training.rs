@@ -30,7 +30,7 @@ pub fn before_training(
 ) -> Result<()> {
     let facts = Facts {
         plan,
-        validation: plan.data.validation > 0.0,
+        validation: plan.data.holds_back(),
         classes: context.has_classes(&plan.data)?.unwrap_or(true),
     };
     for phase in &plan.phases {

@@ -10,7 +10,7 @@ use super::numbers;
 use super::plan::{BlockPlan, Drive, MapPlan, ParamValue, PhasePlan, RunPlan};
 use super::section::unknown_among;
 use super::value;
-use super::{Warnings, endless, section, shapes};
+use super::{Warnings, endless, section, shapes, unmoved};
 use crate::data::DataPlan;
 use crate::plan::DataShape;
 use crate::plan::every_block;
@@ -25,6 +25,7 @@ pub fn plan(plan: &RunPlan, context: &dyn PlanContext, warnings: &mut Warnings) 
     let names = block_names(&plan.blocks)?;
     one_loss(plan, warnings);
     phases(plan, &names, context)?;
+    unmoved::plan(plan, context, warnings)?;
     endless::plan(plan, context)?;
     two_classes(&plan.data)?;
     part_names(plan)?;

@@ -40,6 +40,9 @@ impl Reader for Section {
     fn formula(&mut self, key: &str) -> Result<Option<Formula>> {
         self.opt_formula(key)
     }
+    fn fraction(&mut self, key: &str) -> Result<Option<f64>> {
+        self.opt_fraction(key)
+    }
     fn words(&mut self, key: &str, words: &[&str]) -> Result<Option<Vec<String>>> {
         self.opt_words(key, words)
     }

@@ -21,6 +21,7 @@ mod section;
 pub mod settings;
 mod shorthand;
 pub mod shown;
+mod unmoved;
 mod value;
 mod warnings;
 

@@ -36,11 +36,21 @@ fn all_presets_resolve() {
         } else {
             vec![preset.name]
         };
-        // Network and data of different shapes cannot be judged together.
         let sources = Sources {
             presets,
             ..Sources::default()
         };
+        let table = merge(&sources).unwrap();
+        if crate::config::is_search(&table) {
+            let search = crate::config::search(table, &Offline).unwrap();
+            assert!(
+                search.pattern(&Offline).unwrap().is_some(),
+                "{:?}",
+                sources.presets
+            );
+            continue;
+        }
+        // Network and data of different shapes cannot be judged together.
         if let Err(e) = resolve(&sources, &Offline) {
             assert!(
                 data && e.text.contains("samples of"),

@@ -70,6 +70,7 @@ fn value(setting: &Setting) -> String {
         Kind::Numbers => "numbers".to_owned(),
         Kind::Texts => "list of texts".to_owned(),
         Kind::Formula => "number, formula".to_owned(),
+        Kind::Fraction => "number, fraction `\"8/255\"`".to_owned(),
         Kind::Labels => "list of labels or names".to_owned(),
         Kind::Described => String::new(),
         Kind::WordOrNumbers(word) => format!("`{word}`, numbers"),

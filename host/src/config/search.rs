@@ -51,15 +51,15 @@ impl SearchConfig {
         context: &dyn PlanContext,
     ) -> Result<Resolved> {
         let mut table = self.base.clone();
-        // The parts are those of a supernet.
-        if self.plan.supernet.is_some()
-            && let Some(ValueKind::Table(data)) = table.get_mut("data").map(|v| &mut v.kind)
-        {
-            data.remove("parts");
-            data.remove("parts_order");
-        }
         table.insert("name".to_owned(), make(name, "`biorule search`"));
-        resolve::resolve_cells(table, genotype, context)
+        let mut resolved = resolve::resolve_cells(table, genotype, context)?;
+        if self.plan.supernet.is_some() {
+            // The supernet takes them.
+            resolved
+                .warnings
+                .retain(|text| !text.starts_with("`data.parts"));
+        }
+        Ok(resolved)
     }
 
     /// The data and everything else of the training of a supernet but for its network and its phase,
@@ -203,6 +203,14 @@ pub fn search(mut table: Table, context: &dyn PlanContext) -> Result<SearchConfi
              genotypes are drawn and none has a child"
         ));
     }
+    if let Some(supernet) = &plan.supernet
+        && decides(&table).as_deref() == Some(supernet.architecture.as_str())
+    {
+        warnings.add(format!(
+            "`data.validation_part` is `{0}`, from which the architecture learns too, as in the released code of DARTS and BioNAS: the accuracy that decides is not that of samples held back, and is too good",
+            supernet.architecture
+        ));
+    }
     let mut shown = top.shown;
     shown.extend(own);
     Ok(SearchConfig {
@@ -216,6 +224,14 @@ pub fn search(mut table: Table, context: &dyn PlanContext) -> Result<SearchConfi
         shown,
         base: table,
     })
+}
+
+/// The part of the data that decides, where one is named.
+fn decides(table: &Table) -> Option<String> {
+    match &table.get("data")?.kind {
+        ValueKind::Table(data) => value::text(data.get("validation_part")?).map(str::to_owned),
+        _ => None,
+    }
 }
 
 /// Warns about what a search in a table does not read.

@@ -460,6 +460,27 @@ impl Section {
         read.map_err(|e| e.within(format!("`{path}` (from {from})")))
     }
 
+    /// A number, where set; also as a fraction such as `8/255`, which is shown as it is written.
+    ///
+    /// # Errors
+    /// Usage error where it is something else, or out of range.
+    pub fn opt_fraction(&mut self, key: &str) -> Result<Option<f64>> {
+        let from = self.origin(key);
+        let x = self.read(key, "a number or a fraction such as `8/255`", |v| {
+            if let Some(x) = value::number(v) {
+                return x.is_finite().then_some((x, toml::Value::Float(x)));
+            }
+            let text = value::text(v)?;
+            let (a, b) = text.split_once('/')?;
+            let number = |t: &str| t.trim().parse::<f64>().ok();
+            let x = number(a)? / number(b)?;
+            x.is_finite()
+                .then(|| (x, toml::Value::String(text.to_owned())))
+        })?;
+        x.map_or(Ok(()), |x| self.in_range(key, x, &from))?;
+        Ok(x)
+    }
+
     /// A list of whole numbers, which has to be there.
     ///
     /// # Errors

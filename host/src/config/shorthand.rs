@@ -16,6 +16,7 @@ pub fn tag(key: &str) -> Option<&'static str> {
         "activation" | "pool" | "transform" | "optimizer" | "schedule" | "local_rate"
         | "strategy" | "evaluator" => Some("kind"),
         "data" => Some("set"),
+        "robustness" => Some("method"),
         _ => None,
     }
 }
@@ -68,7 +69,7 @@ pub fn expand(key: &str, path: &str, value: Value) -> Result<Option<Table>> {
             true => one("kind", value),
             false => Ok(Some(by_formula("value", value, &from))),
         },
-        ("rule" | "data" | "space", ValueKind::String(_)) => {
+        ("rule" | "data" | "space" | "robustness", ValueKind::String(_)) => {
             let tag = tag(key).unwrap_or("name");
             one(tag, value)
         }

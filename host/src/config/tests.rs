@@ -267,6 +267,76 @@ fn training_and_phases_exclude_each_other() {
     assert!(e.hint.unwrap().contains("training"));
 }
 
+/// A block that is a graph with a local rule on one edge and backpropagation on the other.
+const CELL: &str = r#"
+    [[blocks]]
+    name = "cell"
+    [[blocks.graph]]
+    name = "sum"
+    from = [
+        { source = "input", blocks = [{ layer = "conv", kernel = 3, padding = "same", out = 2, rule = "softhebb" }] },
+        { source = "input", blocks = [{ layer = "conv", kernel = 3, padding = "same", out = 2, rule = "backprop" }] },
+    ]
+    [[blocks]]
+    name = "classifier"
+    layer = "dense"
+    out = "classes"
+    rule = "backprop"
+"#;
+
+#[test]
+fn local_and_error_driven_rules_of_one_block_learn_together() {
+    let plan = Case::new(CELL).resolve().expect("a plan").plan;
+    let phases: Vec<_> = plan
+        .phases
+        .iter()
+        .map(|p| (p.blocks.len(), p.drive))
+        .collect();
+    assert_eq!(phases, [(2, Drive::Both)]);
+    for mode in ["successive", "consecutive", "end-to-end"] {
+        let e = Case::new(CELL)
+            .set(&format!("training.mode={mode}"))
+            .error();
+        assert!(
+            e.text.contains("`cell` mixes local and error-driven"),
+            "{e}"
+        );
+        assert!(e.hint.expect("a hint").contains("`simultaneous`"));
+    }
+    let given = Case::new(CELL).set("training.mode=simultaneous");
+    assert_eq!(given.resolve().expect("a plan").plan.phases, plan.phases);
+}
+
+#[test]
+fn a_layer_that_no_phase_moves_is_said() {
+    let phase = |drive: &str| {
+        format!(
+            "{CELL}\n[[phases]]\nname = \"p\"\nblocks = [\"cell\", \"classifier\"]\ndrive = \"{drive}\"\n"
+        )
+    };
+    let warned = |text: &str| {
+        let resolved = Case::new(text).resolve().expect("a plan");
+        let said: Vec<String> = resolved.warnings.iter().map(str::to_owned).collect();
+        said.into_iter()
+            .filter(|w| w.contains("no phase moves"))
+            .collect::<Vec<_>>()
+    };
+    let said = warned(&phase("gradient"));
+    assert!(
+        matches!(&said[..], [one] if one.contains("`cell`") && one.contains("`softhebb`")),
+        "{said:?}"
+    );
+    let said = warned(&phase("local"));
+    assert!(
+        said.iter()
+            .any(|w| w.contains("`cell`") && w.contains("`backprop`")),
+        "{said:?}"
+    );
+    assert!(said.iter().any(|w| w.contains("`classifier`")), "{said:?}");
+    assert_eq!(warned(&phase("both")), [""; 0]);
+    assert_eq!(warned(NET), [""; 0]);
+}
+
 #[test]
 fn modes_make_their_phases() {
     let phases = |mode: &str| {

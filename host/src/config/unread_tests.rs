@@ -452,8 +452,12 @@ fn shipped_configurations_have_no_idle_settings() {
                 continue;
             }
             let text = std::fs::read_to_string(&path).unwrap();
-            if text.contains("[search]") {
-                let table = value::parse(&format!("name = \"n\"\n{text}"), "file `x`").unwrap();
+            let table = merge(&Sources {
+                files: vec![path.clone()],
+                ..Sources::default()
+            });
+            let table = table.unwrap();
+            if crate::config::is_search(&table) {
                 let search = crate::config::search(table, &Offline).unwrap();
                 let pattern = search.pattern(&Offline).unwrap();
                 assert!(pattern.is_none_or(|p| p.warnings == Warnings::default()));

@@ -141,6 +141,8 @@ pub struct Pixels {
     samples: Subset,
     white: f32,
     space: PixelSpace,
+    /// What [`Pixels::read`] gives has gone this way already.
+    behind: Option<PixelSpace>,
 }
 
 impl Data {
@@ -179,6 +181,7 @@ impl Data {
             samples: samples.clone(),
             white,
             space: PixelSpace::of(&dims, &self.normalizer, whitening),
+            behind: None,
         };
         pixels.in_range(name)?;
         Ok(Some(pixels))
@@ -252,6 +255,19 @@ impl Pixels {
         &self.space
     }
 
+    /// The same samples as a network sees them, scaled and whitened, in place of pixels: what some
+    /// published programs attack as if they were pictures.
+    #[must_use]
+    pub fn as_seen(self) -> Self {
+        let plain = PixelSpace::plain(&self.dims());
+        let behind = Some(self.space);
+        Self {
+            space: plain,
+            behind,
+            ..self
+        }
+    }
+
     /// Only the first `limit` samples.
     ///
     /// # Errors
@@ -287,7 +303,11 @@ impl Pixels {
         }
         let labels = picked.iter().map(|at| set.labels()[*at as usize]).collect();
         let dims = [vec![picked.len()], self.dims()].concat();
-        Ok((Tensor::from_vec(values, dims, &Device::Cpu)?, labels))
+        let values = Tensor::from_vec(values, dims, &Device::Cpu)?;
+        match &self.behind {
+            None => Ok((values, labels)),
+            Some(space) => Ok((space.prepare(&values)?, labels)),
+        }
     }
 }
 
@@ -295,6 +315,32 @@ impl Pixels {
 mod tests {
     use super::*;
     use crate::data::{DataPlan, Scaling};
+
+    #[test]
+    fn what_a_network_sees_can_stand_for_the_pixels() {
+        let plan = DataPlan {
+            normalize: Scaling::Standard,
+            ..DataPlan::default()
+        };
+        let data = plan.open().expect("embedded digits");
+        let pixels = data.pixels("test", None).expect("pixels").expect("a part");
+        let (x, labels) = pixels.read(3..9).expect("read");
+        let seen = pixels.space().prepare(&x).expect("prepared");
+        let theirs = pixels.clone().as_seen().limited(Some(20)).expect("limited");
+        let (y, same) = theirs.read(3..9).expect("read");
+        assert_eq!((bits(&y), same), (bits(&seen), labels));
+        // Nothing more happens to it on the way to the network.
+        assert_eq!(
+            bits(&theirs.space().prepare(&y).expect("prepared")),
+            bits(&seen)
+        );
+        assert!(
+            y.min_all()
+                .and_then(|m| m.to_scalar::<f32>())
+                .expect("a value")
+                < 0.0
+        );
+    }
 
     fn bits(t: &Tensor) -> Vec<u32> {
         let values = t.flatten_all().and_then(|t| t.to_vec1::<f32>());

@@ -68,6 +68,9 @@ impl DataPlan {
                 format!("must be a whole number from 1 on, not {}", self.validation),
             );
         }
+        if let Some(name) = &self.validation_part {
+            self.check_part(name)?;
+        }
         if !(0.0..=1.0).contains(&self.augment.flip) {
             return refuse(
                 "augment.flip",
@@ -122,6 +125,28 @@ impl DataPlan {
                 return Err(Error::usage(format!("`data.classes` lists {class} twice"))
                     .hint("list each class once"));
             }
+        }
+        Ok(())
+    }
+
+    /// Refuses a validation part that is none.
+    fn check_part(&self, name: &str) -> Result<()> {
+        if self.validation > 0.0 {
+            return Err(Error::usage(format!(
+                "`data.validation` is {} and `data.validation_part` is `{name}`: both say what is held back",
+                self.validation
+            ))
+            .hint("leave one of them out"));
+        }
+        if !self.parts.contains_key(name) {
+            let e = Error::usage(format!(
+                "`data.validation_part` is `{name}`, and `data.parts` has no such part"
+            ));
+            let near = crate::text::nearest(name, self.parts.keys().map(String::as_str));
+            return Err(match near {
+                Some(near) => e.hint(format!("did you mean `{near}`?")),
+                None => e.hint(format!("`data.parts.{name} = \"50%:\"` is the second half")),
+            });
         }
         Ok(())
     }
@@ -207,8 +232,16 @@ impl DataPlan {
             seed: self.split_seed,
             by_class: self.stratify,
         };
-        let (train, validation) = everything.divide(self.limit_train, self.validation, choice)?;
+        let (mut train, mut validation) =
+            everything.divide(self.limit_train, self.validation, choice)?;
         let parts = train.parts(&self.parts, self.parts_order, self.split_seed)?;
+        if let Some(name) = &self.validation_part
+            && let Some(held) = parts.get(name)
+        {
+            let (left, held) = train.without(held);
+            apart(&parts, name, &held)?;
+            (train, validation) = (left, Some(held));
+        }
         let test = test.limited(self.limit_test, choice);
         if train.is_empty() || test.is_empty() {
             return Err(Error::usage(format!(
@@ -347,6 +380,20 @@ impl DataPlan {
             .hint("half the image size is usual, 16 for 32x32"));
         }
         Ok(())
+    }
+}
+
+/// Refuses parts that share samples with `held`, the part `name`: what is learned from them would not
+/// be measured on others.
+fn apart(parts: &BTreeMap<String, Vec<u32>>, name: &str, held: &Subset) -> Result<()> {
+    let held: std::collections::BTreeSet<u32> = held.indices().iter().copied().collect();
+    let mut others = parts.iter().filter(|(other, _)| *other != name);
+    match others.find(|(_, at)| at.iter().any(|i| held.contains(i))) {
+        None => Ok(()),
+        Some((other, _)) => Err(Error::usage(format!(
+            "`data.parts.{other}` has samples of `{name}`, which `data.validation_part` holds back"
+        ))
+        .hint("let the ranges have nothing in common, such as `:50%` and `50%:`")),
     }
 }
 

@@ -55,6 +55,15 @@ impl Subset {
             indices: indices.into(),
         }
     }
+    /// These without `held`, positions in the dataset, and those.
+    pub(super) fn without(&self, held: &[u32]) -> (Self, Self) {
+        let out: std::collections::BTreeSet<u32> = held.iter().copied().collect();
+        let left = self.indices.iter().copied().filter(|i| !out.contains(i));
+        (
+            self.with_indices(left.collect()),
+            self.with_indices(held.to_vec()),
+        )
+    }
     /// The dataset they are from.
     pub fn dataset(&self) -> &Arc<Dataset> {
         &self.dataset

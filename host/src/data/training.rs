@@ -275,6 +275,52 @@ mod tests {
     }
 
     #[test]
+    fn a_part_that_is_held_back_is_in_nothing_else() {
+        let range = |text: &str| text.parse::<PartRange>().expect("a range");
+        let plan = |weights: &str| DataPlan {
+            limit_train: Some(1000),
+            validation_part: Some("architecture".to_owned()),
+            parts_order: crate::plan::PartsOrder::Stored,
+            parts: BTreeMap::from([
+                ("weights".to_owned(), range(weights)),
+                ("architecture".to_owned(), range("50%:")),
+            ]),
+            whiten: Some(0.1),
+            ..DataPlan::default()
+        };
+        let data = plan(":50%").open().expect("embedded digits");
+        let held = data.validation.as_ref().expect("a part");
+        assert_eq!((data.train.len(), held.len()), (500, 500));
+        let mut train = data.train.indices().to_vec();
+        train.sort_unstable();
+        assert_eq!(train, data.part("weights").expect("a part").indices());
+        assert_eq!(
+            held.indices(),
+            data.part("architecture").expect("a part").indices()
+        );
+        assert!(train.last() < held.indices().first());
+        let e = plan(":60%").open().expect_err("they overlap");
+        assert!(
+            e.text
+                .contains("`data.parts.weights` has samples of `architecture`"),
+            "{e}"
+        );
+        let mut other = plan(":50%");
+        other.validation_part = Some("architectures".to_owned());
+        let e = other.open().expect_err("no such part");
+        assert!(e.hint.unwrap_or_default().contains("`architecture`"));
+        other = plan(":50%");
+        other.validation = 0.1;
+        assert!(
+            other
+                .open()
+                .expect_err("two ways")
+                .text
+                .contains("both say")
+        );
+    }
+
+    #[test]
     fn loaded_batches_are_what_reading_by_index_gives() {
         let plan = DataPlan {
             validation: 0.2,

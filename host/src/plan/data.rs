@@ -110,6 +110,9 @@ pub struct DataPlan {
     /// Part of the training samples kept for validation: below 1 a fraction
     /// (rounded down), else a number of samples. Default 0, none.
     pub validation: f64,
+    /// Name of a part that is held back for validation in place of samples drawn for it; `train` is
+    /// what the part leaves. Default: none.
+    pub validation_part: Option<String>,
     /// Parts of the training samples (those that `limit_train` and `validation` leave), by name: a
     /// phase takes one in place of all, architecture search learns weights and architecture from
     /// different ones. Default: none.
@@ -157,12 +160,21 @@ pub struct DataPlan {
     pub options: Table,
 }
 
+impl DataPlan {
+    /// Whether samples are held back for validation.
+    #[must_use]
+    pub fn holds_back(&self) -> bool {
+        self.validation > 0.0 || self.validation_part.is_some()
+    }
+}
+
 impl Default for DataPlan {
     fn default() -> Self {
         Self {
             set: "digits".to_owned(),
             root: None,
             validation: 0.0,
+            validation_part: None,
             parts: BTreeMap::new(),
             parts_order: PartsOrder::default(),
             split_seed: 0,

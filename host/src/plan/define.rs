@@ -32,6 +32,8 @@ pub trait Reader {
     fn texts(&mut self, key: &str) -> Result<Option<Vec<String>>>;
     /// A formula.
     fn formula(&mut self, key: &str) -> Result<Option<Formula>>;
+    /// A number, or a fraction.
+    fn fraction(&mut self, key: &str) -> Result<Option<f64>>;
     /// A list of words, each one of `words`.
     fn words(&mut self, key: &str, words: &[&str]) -> Result<Option<Vec<String>>>;
     /// Numbers, or none of them for the setting's word.

@@ -25,6 +25,8 @@ pub enum Kind {
     Texts,
     /// A number, or an expression of where the phase stands.
     Formula,
+    /// A number, or a fraction such as `8/255`.
+    Fraction,
     /// Whole numbers or words in brackets.
     Labels,
     /// What the text says.

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use super::atomic;
-use crate::attack::{Attack, Row};
+use crate::attack::{Attack, Protocol, Row};
 use crate::text::hex;
 use crate::{Error, Result};
 
@@ -29,6 +29,9 @@ pub struct AttackRecord {
     pub seed: u64,
     /// Digest of weights, samples, seed and attacks: the same for the same list on the same weights.
     pub list: String,
+    /// Name of the published protocol whose attacks these are, with its faults.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub protocol: Option<String>,
     /// Every attack has its row. Otherwise the command was stopped, and goes on when it is given
     /// again.
     pub complete: bool,
@@ -58,9 +61,28 @@ impl AttackRecord {
             split: split.to_owned(),
             limit,
             seed,
+            protocol: None,
             complete: false,
             rows: Vec::new(),
         })
+    }
+
+    /// The same of a published protocol.
+    #[must_use]
+    pub fn with_protocol(mut self, protocol: Option<Protocol>) -> Self {
+        if let Some(protocol) = protocol {
+            let asked = json!([self.list, protocol.name()]);
+            self.list = hex(&Sha256::digest(asked.to_string().as_bytes())[..4]);
+            self.protocol = Some(protocol.name().to_owned());
+        }
+        self
+    }
+
+    /// The accuracy that the protocol's program prints for `row`, where there is a protocol.
+    #[must_use]
+    pub fn printed(&self, row: &Row) -> Option<f64> {
+        let protocol = Protocol::named(self.protocol.as_deref()?).ok()?;
+        Some(protocol.printed(row))
     }
 
     /// The file of this record in the run folder `run`.
@@ -109,6 +131,9 @@ impl AttackRecord {
                 value["clean_accuracy"] = json!(row.clean_accuracy());
                 value["robust_accuracy"] = json!(row.robust_accuracy());
                 value["accuracy_of_right"] = json!(row.accuracy_of_right());
+                if let Some(printed) = self.printed(row) {
+                    value["printed_accuracy"] = json!(printed);
+                }
             }
         }
         value

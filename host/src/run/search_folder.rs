@@ -50,6 +50,9 @@ pub struct SearchRecord {
     pub size_log10: f64,
     /// Requests of the whole search.
     pub requests: u64,
+    /// The device that networks are trained on; of a search in a table there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<String>,
     /// Plugins loaded.
     pub plugins: Vec<PluginRecord>,
     /// First start, universal time.
@@ -119,10 +122,13 @@ pub struct CostRecord {
     /// Their time of all processors, where the system tells it; of one that was killed until it wrote
     /// it down last.
     pub cpu_seconds: Option<f64>,
-    /// Products that trainings executed: three for each of a forward pass of one sample.
+    /// Products that trainings executed, three for each of a forward pass of one sample, and attacks.
     pub multiply_adds: f64,
     /// Most memory of one of them, MiB.
     pub peak_memory_mib: Option<f64>,
+    /// What the supernet took, which is in all of these but the numbers of evaluations.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub supernet: Option<Spent>,
 }
 
 /// A line of `evaluations.jsonl`.
@@ -161,7 +167,7 @@ pub struct Spent {
     pub seconds: f64,
     /// Time of all processors, where one process trained it.
     pub cpu_seconds: Option<f64>,
-    /// Products that its training executed.
+    /// Products that its training and the attack on it executed.
     pub multiply_adds: f64,
     /// Most memory of the process, MiB.
     pub peak_memory_mib: Option<f64>,
@@ -173,6 +179,16 @@ impl CostRecord {
         self.evaluations += 1;
         let Some(spent) = &record.spent else { return };
         self.trained += 1;
+        self.take(spent);
+    }
+
+    /// Takes the training of a supernet in.
+    pub fn add_supernet(&mut self, spent: Spent) {
+        self.supernet = Some(spent);
+        self.take(&spent);
+    }
+
+    fn take(&mut self, spent: &Spent) {
         self.seconds += spent.seconds;
         self.multiply_adds += spent.multiply_adds;
         self.see_peak(spent.peak_memory_mib);
@@ -240,6 +256,7 @@ impl SearchFolder {
             record.id = before.id;
             record.started = before.started;
             record.starts = before.starts + 1;
+            record.cost.supernet = before.cost.supernet;
         } else {
             if resume == Resume::Must {
                 return Err(Error::usage(format!(
@@ -343,6 +360,7 @@ impl SearchRecord {
             candidates: Vec::new(),
             size_log10: 0.0,
             requests: 0,
+            device: None,
             plugins: Vec::new(),
             started: clock::stamp(clock::now()),
             starts: 1,

@@ -18,6 +18,7 @@ pub mod plan;
 pub mod rank;
 pub mod relax;
 pub mod relaxed;
+pub mod robustness;
 mod sample;
 pub mod space;
 pub mod strategy;

@@ -6,6 +6,7 @@ use super::evaluate::{Proxy, Statistics};
 use super::pareto::Goal;
 use super::rank::{By, RankPlan};
 use super::relaxed::{ExplorePlan, Method, PerturbPlan, RelaxedPlan};
+use super::robustness::RobustnessPlan;
 use super::space::{CellShape, Hyperparameters, Primitive, Skeleton, Space, sets};
 use super::strategy::{Evolution, Halving, Listed, Random, Scene, Strategy};
 use crate::plan::define::{kinds, settings, words};
@@ -26,6 +27,9 @@ pub struct SearchPlan {
     pub objectives: Vec<Goal>,
     /// How a genotype's values are found.
     pub evaluator: EvaluatorPlan,
+    /// How the objective `robustness` is measured, where networks are trained for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub robustness: Option<RobustnessPlan>,
     /// The supernet of a strategy that trains one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub supernet: Option<SupernetPlan>,

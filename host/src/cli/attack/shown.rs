@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::attack::method::Strength;
-use crate::attack::{Attack, Event, Gradient, Row};
+use crate::attack::{Attack, Event, Gradient, Protocol, Row};
 use crate::run::attacks::AttackRecord;
 
 /// The record as a table.
 pub(super) fn text(record: &AttackRecord) -> String {
-    let head = [
+    let mut head = vec![
         "attack",
         "strength",
         "gradient",
@@ -21,6 +21,9 @@ pub(super) fn text(record: &AttackRecord) -> String {
         "mean linf",
         "mean l2",
     ];
+    if record.protocol.is_some() {
+        head.push("printed");
+    }
     let mut table = crate::text::table(&head);
     let percent = |x: f64| format!("{:.2} %", 100.0 * x);
     for row in &record.rows {
@@ -28,7 +31,7 @@ pub(super) fn text(record: &AttackRecord) -> String {
             Strength::Epsilon(norm) => format!(" ({})", norm.name()),
             _ => String::new(),
         };
-        table.add_row(vec![
+        let mut cells = vec![
             row.attack.method.name().to_owned(),
             format!("{}{norm}", row.attack.label()),
             row.attack.gradient.map_or("-", Gradient::name).to_owned(),
@@ -37,10 +40,23 @@ pub(super) fn text(record: &AttackRecord) -> String {
             percent(row.accuracy_of_right()),
             format!("{:.4}", row.mean_linf),
             format!("{:.4}", row.mean_l2),
-        ]);
+        ];
+        cells.extend(record.printed(row).map(percent));
+        table.add_row(cells);
     }
     let samples = record.rows.first().map_or(0, |row| row.samples);
-    format!("{table}\n{samples} samples of {}\n", record.split)
+    let mut text = format!("{table}\n{samples} samples of {}\n", record.split);
+    let protocol = record.protocol.as_deref();
+    if let Some(protocol) = protocol.and_then(|name| Protocol::named(name).ok()) {
+        text.push_str(&format!(
+            "protocol `{}`, for comparison with published figures; its faults:\n",
+            protocol.name()
+        ));
+        for fault in protocol.faults() {
+            text.push_str(&format!("- {fault}\n"));
+        }
+    }
+    text
 }
 
 /// One line for `runs show`.

@@ -1,6 +1,7 @@
 //! What is looked at before a search begins.
 
 use super::super::{Host, warn};
+use super::robust;
 use crate::config::{Resolved, SearchConfig, Warnings, before_training};
 use crate::search::plan::EvaluatorPlan;
 use crate::{Error, Result};
@@ -28,6 +29,7 @@ pub(super) fn check(config: &SearchConfig, host: &dyn Host) -> Result<Resolved> 
             }
             host.device(&one.plan)?;
             host.serves(&config.space, &config.size, &one.plan)?;
+            robust::check(config, &one, host)?;
             before_training(&one.plan, host, &mut warnings)?;
             warn(one.warnings.iter());
             warn(warnings.iter());
@@ -46,11 +48,11 @@ pub(super) fn check(config: &SearchConfig, host: &dyn Host) -> Result<Resolved> 
 
 /// Refuses an evaluation after which nothing is known that may decide: never is that the test set.
 fn decides(one: &Resolved) -> Result<()> {
-    if one.plan.data.validation <= 0.0 {
+    if !one.plan.data.holds_back() {
         return Err(Error::usage(
             "`data.validation` is 0: a search decides by held-out samples, and never by the test set",
         )
-        .hint("set `data.validation = 0.2`"));
+        .hint("set `data.validation = 0.2`, or name one of `data.parts` in `data.validation_part`"));
     }
     match one.plan.phases.last() {
         Some(last) if last.evaluate_every == 0 => Err(Error::usage(format!(

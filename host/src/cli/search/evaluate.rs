@@ -230,13 +230,20 @@ impl Evaluator for Training<'_> {
             now = true;
             self.train(request, &name, &folder)?;
         }
-        if let Some(used) = meter.stop().filter(|_| now) {
-            spent = Some(used);
-        }
         let (accuracy, note) = match accuracy(&folder)? {
             Some(accuracy) => (accuracy, None),
             None => (f64::NAN, Some("the training diverged".to_owned())),
         };
+        let robust = match &self.search.config.plan.robustness {
+            Some(plan) if accuracy.is_finite() => {
+                let run = (name.as_str(), folder.as_path(), self.root);
+                Some(self.search.robustness(plan, request, run)?)
+            }
+            _ => None,
+        };
+        if let Some(used) = meter.stop().filter(|_| now) {
+            spent = Some(used);
+        }
         let earlier = self.before.iter().find(|r| r.number == request.number);
         let known = earlier.filter(|_| !now).and_then(|r| r.spent);
         let history = spent::History::read(&folder)?;
@@ -252,12 +259,16 @@ impl Evaluator for Training<'_> {
             spent: Some(Spent {
                 seconds: history.seconds,
                 cpu_seconds,
-                multiply_adds: 3.0 * counts.multiply_adds as f64 * history.samples(phases) as f64,
+                multiply_adds: counts.multiply_adds as f64
+                    * (3.0 * history.samples(phases) as f64
+                        + robust.as_ref().map_or(0.0, |r| r.passes)),
                 peak_memory_mib,
             }),
             now,
         });
-        Ok(values(goals, accuracy, &counts))
+        let mut found = values(goals, accuracy, &counts);
+        super::robust::put(goals, &mut found, robust);
+        Ok(found)
     }
 }
 

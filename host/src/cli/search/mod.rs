@@ -10,9 +10,11 @@ mod inside;
 mod ledger;
 mod rank;
 mod report;
+mod robust;
 mod score;
 mod spent;
 mod supernet;
+mod supernet_cost;
 mod task;
 mod training;
 mod values;
@@ -136,6 +138,9 @@ pub(super) fn run(args: &SearchArgs, open: Open) -> Result<ExitCode> {
         .collect();
     record.size_log10 = scene.space.size_log10();
     record.requests = requests;
+    if let Some(pattern) = &pattern {
+        record.device = Some(host.device(&pattern.plan)?.name);
+    }
     record.plugins = host.plugins().iter().map(Into::into).collect();
     let overrides = args.config.overrides();
     let mut folder = SearchFolder::enter(&root, record, &text, &overrides, args.resume)?;
@@ -197,7 +202,14 @@ impl Search<'_> {
             (None, Some(supernet)) => {
                 let relaxed = self.config.plan.strategy.relaxed(supernet);
                 let relaxed = relaxed.ok_or_else(|| Error::internal("a supernet for nothing"))?;
+                let trained = folder::has_ended(&folder.path().join("supernet"));
+                let mut meter = spent::Meter::start();
                 let genotype = self.supernet(folder, (&relaxed, supernet))?;
+                let used = meter.stop().filter(|_| !trained);
+                let before = folder.record.cost.supernet;
+                let plans = (&relaxed, supernet);
+                let spent = self.supernet_spent(folder.path(), plans, used, before)?;
+                folder.record.cost.add_supernet(spent);
                 derived = Derived::new("the derived genotype", genotype);
                 &derived
             }

@@ -198,6 +198,14 @@ pub(super) fn line(goals: &[Goal], answer: &Answer) -> String {
     text
 }
 
+/// Seconds as people read them: from two hours on as hours, which costs are compared by.
+fn duration(seconds: f64) -> String {
+    match seconds {
+        s if s < 7200.0 => format!("{s:.1} s"),
+        s => format!("{:.2} h", s / 3600.0),
+    }
+}
+
 /// The last screen.
 pub(super) fn screen(folder: &SearchFolder, found: &Found, scene: &Scene, command: &str) -> String {
     let mut text = String::new();
@@ -263,19 +271,34 @@ pub(super) fn screen(folder: &SearchFolder, found: &Found, scene: &Scene, comman
         "cost: {} evaluations, {} of them trained",
         cost.evaluations, cost.trained
     ));
-    if cost.trained > 0 {
+    if let Some(supernet) = &cost.supernet {
         text.push_str(&format!(
-            ", {:.1} s and {:.3e} multiply-adds in their epochs",
-            cost.seconds, cost.multiply_adds
+            ", a supernet ({}, {:.3e} multiply-adds)",
+            duration(supernet.seconds),
+            supernet.multiply_adds
+        ));
+    }
+    if cost.trained > 0 || cost.supernet.is_some() {
+        let on = match &record.device {
+            Some(device) if device != "cpu" => format!(" with `{device}`"),
+            _ => String::new(),
+        };
+        text.push_str(&format!(
+            "; {}{on}, {:.3e} multiply-adds",
+            duration(cost.seconds),
+            cost.multiply_adds
         ));
     }
     let processes = match cost.processes {
         1 => "one process".to_owned(),
         n => format!("{n} processes"),
     };
-    text.push_str(&format!("; {processes}, {:.1} s", cost.process_seconds));
+    text.push_str(&format!(
+        "; {processes}, {}",
+        duration(cost.process_seconds)
+    ));
     if let Some(seconds) = cost.cpu_seconds {
-        text.push_str(&format!(", {seconds:.1} s of processors"));
+        text.push_str(&format!(", {} of processors", duration(seconds)));
     }
     if let Some(peak) = cost.peak_memory_mib {
         text.push_str(&format!(", {peak:.0} MiB at most"));

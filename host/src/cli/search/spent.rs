@@ -7,6 +7,9 @@ use crate::bench::machine;
 use crate::config::PhasePlan;
 use crate::{Error, Result};
 
+/// Seconds of all processors and most memory in MiB, as far as this system says.
+pub(super) type Used = (Option<f64>, Option<f64>);
+
 /// Measures processors and memory of this process for a while.
 pub(super) struct Meter {
     cpu: Option<Duration>,
@@ -94,6 +97,11 @@ impl History {
             }
         }
         Ok(history)
+    }
+
+    /// Steps of all phases.
+    pub(super) fn steps(&self) -> u64 {
+        self.steps.last().map_or(0, |(_, n)| *n)
     }
 
     /// Samples that the network was trained on; a last batch that is not full counts as a full one.

@@ -52,7 +52,7 @@ impl Search<'_> {
     /// Refuses to go on where somebody asked to stop.
     pub(super) fn go_on(&self, folder: &SearchFolder) -> Result<()> {
         match self.stop.stopped() {
-            true => Err(stopped(folder)),
+            true => Err(stopped(folder.path())),
             false => Ok(()),
         }
     }
@@ -122,12 +122,12 @@ impl Search<'_> {
 }
 
 /// The error that ends a search on request.
-fn stopped(folder: &SearchFolder) -> Error {
+pub(super) fn stopped(root: &Path) -> Error {
     Error::new(
         ExitCode::Stopped,
         format!(
             "search stopped; the same command with `--run-dir {}` goes on",
-            folder.path().display()
+            root.display()
         ),
     )
 }

@@ -119,6 +119,9 @@ pub(super) const ALL: &[(&str, &str)] = files! {
     "biotorch/lenet-mnist" "biotorch/lenet-fashion-mnist" "biotorch/lenet-cifar10"
     "biotorch/resnet20-cifar10" "biotorch/resnet56-cifar10"
 
+    "darts/search" "darts/cifar10" "darts/imagenet" "bionas/cifar10" "bionas/imagenet"
+    "egnas/search" "egnas/cifar10" "egnas/imagenet"
+
     "quickstart/network"
 };
 

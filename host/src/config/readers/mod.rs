@@ -97,7 +97,10 @@ impl<'a> Scene<'a> {
                 let set = set.map(|(name, set)| (name.as_str(), set));
                 Self { set, ..self }.why(leaf)?
             }
-            ["data", "parts", name] if plan.phases.iter().all(|phase| phase.data != name) => {
+            ["data", "parts", name]
+                if plan.phases.iter().all(|phase| phase.data != name)
+                    && plan.data.validation_part.as_deref() != Some(name) =>
+            {
                 Some(format!("no phase has `data = \"{name}\"`"))
             }
             ["data", ..] => {

@@ -69,6 +69,12 @@ const DATA: &[Reader] = &[
     Reader::only("root", LOAD, "the set lies on disk", why::root_of_memory),
     always("validation", LOAD),
     Reader::only(
+        "validation_part",
+        LOAD,
+        "in `data`; refused beside `validation`",
+        why::parts_of_extra,
+    ),
+    Reader::only(
         "parts",
         LOAD,
         "in `data`; a phase has the part as its `data`",
@@ -173,7 +179,7 @@ const CELLS: &[Reader] = &[
     always("cells", NETWORK),
     always("stem", NETWORK),
     always("rule_scope", NETWORK),
-    always("rule", "`rule_scope = \"all\"`; refused without"),
+    always("rule", "`rule_scope` `all` or `one`; refused without"),
     always("auxiliary", STEP),
     always("drop_path", STEP),
     Reader::only(
@@ -190,6 +196,7 @@ const SEARCHED: &[Reader] = &[
     always("objectives", SEARCH),
     always("bounds", SEARCH),
     always("evaluator", SEARCH),
+    always("robustness", "the objective `robustness`; refused without"),
     always("supernet", "strategies that train one; refused with others"),
     always("final", "the end of a search"),
     always("rank", "the end of a search"),
@@ -257,9 +264,23 @@ const SUPERNET: &[Reader] = &[
 
 const BOUNDS: &[Reader] = &[
     always("accuracy", SEARCH),
-    always("robustness", "`evaluator = \"table\"`; refused without"),
+    always("robustness", SEARCH),
     always("parameters", SEARCH),
     always("multiply_adds", SEARCH),
+];
+
+const ROBUSTNESS: &[Reader] = &[
+    always("method", SEARCH),
+    always("strength", SEARCH),
+    always("norm", "`method` other than `tpgd`; refused with it"),
+    always("steps", "`method` other than `fgsm`; refused with it"),
+    always(
+        "step_size",
+        "`method = \"pgd\"` and `\"tpgd\"`; refused without",
+    ),
+    always("random_start", "`method = \"pgd\"`; refused without"),
+    always("gradient", SEARCH),
+    always("images", SEARCH),
 ];
 
 const EVALUATOR: &[Reader] = &[
@@ -597,6 +618,7 @@ pub const PLACES: &[Place] = &[
     place("search.supernet", SUPERNET),
     place("search.bounds", BOUNDS),
     place("search.evaluator", EVALUATOR),
+    place("search.robustness", ROBUSTNESS),
     place("search.final", FINAL),
     place("search.rank", RANK),
     place("training", TRAINING),

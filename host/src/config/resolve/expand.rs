@@ -23,6 +23,8 @@ enum Learns {
     Taught,
     /// All rules are driven by the error.
     Gradient,
+    /// Some are local, others driven by the error, as in cells.
+    Mixed,
 }
 
 /// Which part of `training` the settings of a phase come from.
@@ -49,16 +51,26 @@ pub(super) fn phases(
     let mut training = Section::open("training", table, TRAINING)?;
     let learns = learning(blocks, context)?;
     let local_first = learns.iter().any(|(_, l)| matches!(l, Learns::Local));
+    let mixed = learns.iter().find(|(_, l)| *l == Learns::Mixed);
     let from = training.origin("mode");
     let given: Option<String> = training.opt_choice("mode")?;
     let mode = given.unwrap_or_else(|| {
-        let usual = if local_first {
+        let usual = if mixed.is_some() {
+            // Both kinds learn in each step: no phase can take one of them.
+            "simultaneous"
+        } else if local_first {
             "successive"
         } else {
             "end-to-end"
         };
         usual.to_owned()
     });
+    if let (Some((name, _)), true) = (mixed, mode != "simultaneous") {
+        return Err(Error::usage(format!(
+            "`training.mode` is `{mode}` (from {from}), and block `{name}` mixes local and error-driven rules, which learn in one phase alone"
+        ))
+        .hint("leave `training.mode` out, or set `simultaneous`"));
+    }
     let shared = Shared {
         local: part(&mut training, "local", LOCAL)?,
         gradient: part(&mut training, "gradient", GRADIENT)?,
@@ -150,14 +162,11 @@ fn block_learning(block: &BlockPlan, context: &dyn PlanContext) -> Result<Learns
             Credit::Local => Learns::Local,
             Credit::Feedback | Credit::Direct => Learns::Gradient,
         };
-        if found != Learns::Nothing && found != one {
-            return Err(Error::usage(format!(
-                "block `{}` mixes local and error-driven rules, `training` cannot order them",
-                block.name
-            ))
-            .hint("write `[[phases]]` yourself"));
-        }
-        found = one;
+        found = match found {
+            Learns::Nothing => one,
+            same if same == one => one,
+            _ => Learns::Mixed,
+        };
     }
     Ok(found)
 }
@@ -187,6 +196,7 @@ fn drive(how: Learns) -> &'static str {
     match how {
         Learns::Local => "local",
         Learns::Taught => "taught",
+        Learns::Mixed => "both",
         Learns::Gradient | Learns::Nothing => "gradient",
     }
 }

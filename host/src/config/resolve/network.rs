@@ -13,6 +13,7 @@ use crate::plan::{
 };
 use crate::search::Genotype;
 use crate::search::network::{self, CellsPlan, Size};
+use crate::search::space::RuleScope;
 use crate::{Error, Result};
 
 /// `table` with the blocks that its `network` stands for in place of it; whether it had one.
@@ -96,7 +97,14 @@ pub(super) fn size_alone(given: Option<Value>) -> Result<(Size, Vec<(String, Sho
         ))
         .hint("leave it out, or train it with `biorule train`"));
     }
+    let scope = s.origin("rule_scope");
     let size = CellsPlan::read_size(&mut s)?;
+    if size.scope == RuleScope::One {
+        return Err(Error::usage(format!(
+            "with `network.rule_scope = \"one\"` (from {scope}) all candidates of an operation are one, and there is no rule to search"
+        ))
+        .hint("leave it out; `biorule train` takes it"));
+    }
     Ok((size, s.close()))
 }
 

@@ -15,6 +15,7 @@ use crate::search::plan::{
     Discretise, EvaluatorPlan, FinalPlan, SearchPlan, SpacePlan, StrategyPlan, SupernetPlan,
 };
 use crate::search::rank::RankPlan;
+use crate::search::robustness::RobustnessPlan;
 use crate::search::space::{Hyperparameters, Skeleton};
 use crate::search::{Size, Space};
 use crate::{Error, Result};
@@ -82,6 +83,7 @@ pub fn read(given: Value, size: Option<Value>, context: &dyn PlanContext) -> Res
     let evaluator = EvaluatorPlan::read(&mut s, "evaluator")?;
     asks_alike(&s, &strategy, &evaluator, &space)?;
     let goals = goals(&mut s, &evaluator)?;
+    let robustness = robustness(&mut s, &goals, &evaluator)?;
     let supernet = supernet(&mut s, &strategy, &evaluator)?;
     let final_training = final_training(&mut s, &evaluator)?;
     let rank = rank(&mut s, &strategy, &evaluator)?;
@@ -100,6 +102,7 @@ pub fn read(given: Value, size: Option<Value>, context: &dyn PlanContext) -> Res
             strategy,
             objectives: goals,
             evaluator,
+            robustness,
             supernet,
             final_training,
             rank,
@@ -241,7 +244,6 @@ fn goals(s: &mut Section, evaluator: &EvaluatorPlan) -> Result<Vec<Goal>> {
         }
         s.show_table("bounds", bounds.close());
     }
-    let trains = evaluator.has_network();
     let is_proxy = matches!(evaluator, EvaluatorPlan::Proxy { .. });
     let wrong = goals.iter().find(|g| match g.objective {
         Objective::Score => !is_proxy,
@@ -265,13 +267,52 @@ fn goals(s: &mut Section, evaluator: &EvaluatorPlan) -> Result<Vec<Goal>> {
         ))
         .hint(hint));
     }
-    if trains && goals.iter().any(|g| g.objective == Objective::Robustness) {
-        return Err(Error::usage(
-            "the objective `robustness` is read from tables alone: evaluations attack no network",
-        )
-        .hint("leave it out; `biorule attack` measures a network that was trained"));
-    }
     Ok(goals)
+}
+
+/// How the objective `robustness` is measured, where it is one and networks are trained.
+fn robustness(
+    s: &mut Section,
+    goals: &[Goal],
+    evaluator: &EvaluatorPlan,
+) -> Result<Option<RobustnessPlan>> {
+    let (place, from) = (s.at("robustness"), s.origin("robustness"));
+    let given = s.table("robustness")?;
+    let asked = goals.iter().any(|g| g.objective == Objective::Robustness);
+    let trains = *evaluator == EvaluatorPlan::Training;
+    let reads = matches!(evaluator, EvaluatorPlan::Table { .. });
+    if asked && !trains && !reads {
+        return Err(Error::usage(
+            "the objective `robustness` needs networks that are trained, and this evaluator trains none",
+        )
+        .hint("leave it out, or take `evaluator = \"training\"`"));
+    }
+    if !asked || !trains {
+        let why = match (trains, reads) {
+            (true, _) => "`robustness` is no objective and has no bound",
+            (_, true) => "the values of this search are read from a table",
+            _ => "this evaluator trains no network to attack",
+        };
+        return match given {
+            None => Ok(None),
+            Some(_) => Err(Error::usage(format!(
+                "`{place}` (from {from}) has no effect: {why}"
+            ))
+            .hint("leave it out, or add `robustness` to `search.objectives` of a search that trains")),
+        };
+    }
+    let mut table = given.unwrap_or_default();
+    // Typed on a command line the word `true` is a switch.
+    if let Some(slope) = table.get_mut("gradient")
+        && slope.kind == ValueKind::Boolean(true)
+    {
+        slope.kind = ValueKind::String("true".to_owned());
+    }
+    let mut own = Section::open(&place, table, RobustnessPlan::SETTINGS)?;
+    let plan = RobustnessPlan::read_all(&mut own)?;
+    plan.check(&place)?;
+    s.show_table("robustness", own.close());
+    Ok(Some(plan))
 }
 
 /// The supernet of a strategy that trains one.

@@ -29,6 +29,12 @@ pub const DATA_SET: &[Setting] = &[
     )
     .min(0.0),
     Setting::new(
+        "validation_part",
+        Kind::Text,
+        "",
+        "the part of `parts` that is held back in place of samples drawn for `validation`: `train` is what it leaves, and no other part may have samples of it; absent: none",
+    ),
+    Setting::new(
         "parts",
         Kind::Described,
         "{}",

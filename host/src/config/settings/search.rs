@@ -5,6 +5,7 @@ use crate::plan::define::{Described, Tagged};
 use crate::search::network::CellsPlan;
 use crate::search::plan::{EvaluatorPlan, StrategyPlan, SupernetPlan};
 use crate::search::rank::RankPlan;
+use crate::search::robustness::RobustnessPlan;
 
 /// The settings of `search`.
 pub const SEARCH: &[Setting] = &[
@@ -24,7 +25,7 @@ pub const SEARCH: &[Setting] = &[
         "objectives",
         Kind::Texts,
         "[\"accuracy\"]",
-        "what is asked of a genotype: `accuracy` (on the validation part, never on the test set), `robustness` (of a table), `parameters`, `multiply_adds` (of a forward pass of one sample), `score` (of a proxy, and with one the default); the first decides which one wins, and none that misses a bound wins before one that keeps all; the non-dominated set is of all of them",
+        "what is asked of a genotype: `accuracy` (on the validation part, never on the test set), `robustness` (on the same samples, attacked as `robustness` says), `parameters`, `multiply_adds` (of a forward pass of one sample), `score` (of a proxy, and with one the default); the first decides which one wins, and none that misses a bound wins before one that keeps all; the non-dominated set is of all of them",
     ),
     Setting::new(
         "bounds",
@@ -37,6 +38,12 @@ pub const SEARCH: &[Setting] = &[
         Kind::Table("search.evaluator"),
         "\"training\"",
         "where the values of a genotype come from; a word alone is its `kind`",
+    ),
+    Setting::new(
+        "robustness",
+        Kind::Table("search.robustness"),
+        "",
+        "the attack behind the objective `robustness`, after each training; a word alone is its `method`",
     ),
     Setting::new(
         "supernet",
@@ -242,6 +249,11 @@ pub(super) fn sections() -> Vec<SectionDoc> {
             "search.rank",
             "How far values that cost no training rank genotypes as their accuracies after training do.",
             RankPlan::SETTINGS,
+        ),
+        section(
+            "search.robustness",
+            "The attack of the objective `robustness`. Also as a word: `robustness = \"apgd\"`.",
+            RobustnessPlan::SETTINGS,
         ),
         section(
             "search.final",

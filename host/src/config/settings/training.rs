@@ -18,7 +18,7 @@ pub const TRAINING: &[Setting] = &[
         "mode",
         Kind::Choice(&["successive", "consecutive", "simultaneous", "end-to-end"]),
         "",
-        "one phase per block; all local blocks, then all gradient blocks; all blocks in one phase; one gradient phase. Absent: successive where a rule is local, else end-to-end",
+        "one phase per block; all local blocks, then all gradient blocks; all blocks in one phase; one gradient phase. Absent: simultaneous where a block such as a graph of cells has local and error-driven rules, successive where another rule is local, else end-to-end",
     )
     .source("SoftHebb training modes"),
     Setting::new(

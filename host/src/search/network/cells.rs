@@ -21,9 +21,10 @@ settings! {
         stem: Stem = "cifar";
         /// which layers learn by the rules of the genotype: those of its operations, also the reduction
         /// that `skip_connect@rule` is at stride 2, or these and all others by `rule`; the rest learns by
-        /// `backprop`
+        /// `backprop`; with `one` every layer learns by `rule`, whatever the genotype says
         rule_scope: RuleScope = "ops", source "BioNAS: `ops`";
-        /// with `rule_scope = "all"`: the rule of stem, cell inputs and classifier
+        /// with `rule_scope = "all"`: the rule of stem, cell inputs and classifier; with `"one"`: of all
+        /// layers
         rule: Option<String>;
         /// weight of the loss of an auxiliary head behind the cell at two thirds, in training; 0 is none
         auxiliary: f64 = 0.0, range 0.0 => f64::INFINITY, source "Liu et al. 2019: 0.4";

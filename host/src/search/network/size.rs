@@ -26,7 +26,7 @@ pub struct Size {
     pub stem: Stem,
     /// Which layers the rules of primitives fill.
     pub scope: RuleScope,
-    /// With [`RuleScope::All`] the rule of all other layers.
+    /// With [`RuleScope::All`] the rule of all other layers, with [`RuleScope::One`] of all layers.
     pub elsewhere: Option<String>,
     /// Weight of the loss of an auxiliary head.
     pub auxiliary: Option<f64>,
@@ -133,12 +133,15 @@ impl Size {
                 "with the scope `all` the layers outside of operations need a rule",
             )
             .hint("set `rule`")),
-            (RuleScope::All, Some(_)) | (_, None) => Ok(()),
+            (RuleScope::One, None) => {
+                Err(Error::usage("with the scope `one` all layers need a rule").hint("set `rule`"))
+            }
+            (RuleScope::All | RuleScope::One, Some(_)) | (_, None) => Ok(()),
             (scope, Some(rule)) => Err(Error::usage(format!(
                 "`rule = \"{rule}\"` has no meaning with the scope `{}`",
                 scope.word()
             ))
-            .hint("set `rule_scope = \"all\"`")),
+            .hint("set `rule_scope` to `all` or `one`")),
         }
     }
 }

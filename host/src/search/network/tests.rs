@@ -118,6 +118,7 @@ fn sizes_that_are_no_network_are_refused() {
         (&other, Size::new(8, 5, Stem::Cifar), "3 stages"),
         (&other, Size::new(8, 6, Stem::ImageNet), "imagenet"),
         (&darts, with(RuleScope::All, None), "need a rule"),
+        (&darts, with(RuleScope::One, None), "all layers need a rule"),
         (&darts, with(RuleScope::Ops, Some("x")), "no meaning"),
     ] {
         let e = blocks(genotype, &size).expect_err(says);
@@ -149,4 +150,9 @@ fn the_scope_all_leaves_no_layer_to_backpropagation() {
     let all = rules(RuleScope::All, Some("feedback-alignment/fa"));
     assert!(plain(&ops) > plain(&skip) && plain(&skip) > 0);
     assert_eq!(plain(&all), 0);
+    // By one rule, whatever the genotype names: as many layers, none of another rule.
+    let one = rules(RuleScope::One, Some("feedback-alignment/frsf"));
+    assert_eq!(one.len(), all.len());
+    assert!(one.iter().all(|r| r == "feedback-alignment/frsf"));
+    assert!(all.iter().any(|r| r == "feedback-alignment/usf"));
 }

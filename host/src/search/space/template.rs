@@ -26,6 +26,8 @@ words! {
         OpsAndSkip = "ops+skip",
         /// Those, and all other layers of the network by one further rule.
         All = "all",
+        /// Every layer by one rule, whatever the primitives name: the ablation `--mode` of BioNAS.
+        One = "one",
     }
 }
 
@@ -39,7 +41,8 @@ pub struct Style {
     pub pool_norm: bool,
     /// Which layers the primitives' rules fill.
     pub scope: RuleScope,
-    /// With [`RuleScope::All`] the rule of stem, input blocks and classifier.
+    /// With [`RuleScope::All`] the rule of stem, input blocks and classifier, with
+    /// [`RuleScope::One`] of all layers.
     pub elsewhere: Option<String>,
     /// Hyperparameters of the rules.
     pub params: Hyperparameters,
@@ -50,7 +53,7 @@ impl Style {
     #[must_use]
     pub fn outside(&self) -> &str {
         match (self.scope, &self.elsewhere) {
-            (RuleScope::All, Some(rule)) => rule,
+            (RuleScope::All | RuleScope::One, Some(rule)) => rule,
             _ => PLAIN,
         }
     }
@@ -209,7 +212,10 @@ pub fn blocks(
     stride: usize,
 ) -> Vec<BlockPlan> {
     let named = |part: &str| format!("{name}-{part}");
-    let rule = primitive.rule();
+    let rule = match style.scope {
+        RuleScope::One => style.outside(),
+        _ => primitive.rule(),
+    };
     match primitive.operation {
         Operation::None => {
             let mut zero = BlockPlan::new(named("zero"));
@@ -220,6 +226,7 @@ pub fn blocks(
         Operation::Skip => {
             let rule = match style.scope {
                 RuleScope::Ops => PLAIN,
+                RuleScope::One => style.outside(),
                 _ => primitive.rule.as_deref().unwrap_or_else(|| style.outside()),
             };
             reduction(style, name, rule, channels)
@@ -352,5 +359,17 @@ mod tests {
         );
         assert_eq!(rules(RuleScope::All, "skip_connect"), ["other", "other"]);
         assert_eq!(rules(RuleScope::Ops, "dil_conv_3x3@r"), ["r", "r"]);
+        for primitive in [
+            "skip_connect@r",
+            "skip_connect",
+            "dil_conv_3x3@r",
+            "dil_conv_3x3",
+        ] {
+            assert_eq!(
+                rules(RuleScope::One, primitive),
+                ["other", "other"],
+                "{primitive}"
+            );
+        }
     }
 }
