@@ -409,7 +409,9 @@ fn sample(set: &Dataset, index: usize) -> Result<String> {
         }
     };
     let picture = match set.values() {
-        crate::data::Values::Bytes { .. } => picture::ascii(set, index)?,
+        crate::data::Values::Bytes { .. } | crate::data::Values::Made { .. } => {
+            picture::ascii(set, index)?
+        }
         crate::data::Values::Floats(data) => {
             let each = set.shape().len();
             format!("{:?}\n", &data[index * each..(index + 1) * each])

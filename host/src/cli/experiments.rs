@@ -2,11 +2,14 @@
 //! others run: a sweep over a night is worth what it has by the morning. Only a request to stop
 //! ends the list.
 
+pub(super) mod catalogue;
+
 use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use super::Host;
+pub use catalogue::ExperimentsCommand;
 use crate::config::Resolved;
 use crate::run::extend;
 use crate::run::folder::{self, Resume};

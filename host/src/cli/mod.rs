@@ -46,6 +46,8 @@ Examples:
   biorule quickstart                                one network, eleven ways to learn, in seconds
   biorule train configs/quickstart.toml             train a small network on embedded data
   biorule train configs/quickstart.toml --set training.gradient.epochs=5 --seed 3
+  biorule experiments list --data cifar10           published experiments, by name
+  biorule train softhebb/cifar10-3                  run one of them
   biorule train --preset softhebb/2SoftHebbCnnCIFAR --dry-run
   biorule search configs/search/digits.toml         find an architecture, in two minutes
   biorule config show --origin configs/quickstart.toml
@@ -78,6 +80,9 @@ enum Command {
     /// Configurations: show, reference, presets
     #[command(subcommand)]
     Config(config::ConfigCommand),
+    /// Published experiments that the program has: list, show; `train NAME` runs one
+    #[command(subcommand)]
+    Experiments(experiments::ExperimentsCommand),
     /// Finished and running runs
     #[command(subcommand)]
     Runs(runs::RunsCommand),
@@ -146,6 +151,7 @@ fn dispatch(command: Command, open: Open) -> Result<ExitCode> {
         Command::Genotype(command) => genotype::run(&command, open),
         Command::Data(args) => data::run(&args),
         Command::Config(command) => config::run(&command, open),
+        Command::Experiments(command) => experiments::catalogue::run(&command),
         Command::Runs(command) => runs::run(&command),
         Command::Doctor(args) => doctor::command(&args, open),
         Command::Completions(args) => completions::run(&args, Cli::command()),

@@ -32,7 +32,7 @@ pub fn plan(plan: &RunPlan, context: &dyn PlanContext, warnings: &mut Warnings) 
         return Ok(());
     };
     crop("data", &plan.data, &data, warnings)?;
-    for (name, extra) in &plan.extra_data {
+    for (name, extra) in plan.extra_in_use() {
         same_shape(name, &data, context.dataset(extra)?)?;
         crop(&format!("extra_data.{name}"), extra, &data, warnings)?;
     }

@@ -8,12 +8,20 @@ use super::context::PlanContext;
 use super::resolve::{self, Resolved, SearchRead};
 use super::shown::{self, Row, Shown};
 use super::value::{self, Table, make};
+use crate::plan::ExperimentPlan;
 use crate::search::plan::{EvaluatorPlan, SearchPlan, StrategyPlan};
 use crate::search::{Genotype, Size, Space};
 use crate::{Error, Result};
 
 /// Settings at the top that a search with a table reads.
-const OF_TABLES: [&str; 5] = ["name", "seeds", "output", "plugin_folders", "threads"];
+const OF_TABLES: [&str; 6] = [
+    "name",
+    "experiment",
+    "seeds",
+    "output",
+    "plugin_folders",
+    "threads",
+];
 
 /// A configuration with a search, read and checked.
 #[derive(Clone, Debug)]
@@ -26,6 +34,8 @@ pub struct SearchConfig {
     pub size: Size,
     /// Name of the experiment.
     pub name: String,
+    /// Where it comes from and what was published of it: of the whole search, not of an evaluation.
+    pub experiment: Option<ExperimentPlan>,
     /// Seed of the search and of each evaluation.
     pub seed: u64,
     /// Parent of the folder of a search without a folder of its own.
@@ -153,6 +163,7 @@ pub fn search(mut table: Table, context: &dyn PlanContext) -> Result<SearchConfi
     if matches!(plan.evaluator, EvaluatorPlan::Table { .. }) {
         idle(&table, &mut warnings);
     }
+    table.remove("experiment");
     if let StrategyPlan::Evolution {
         evaluations,
         population,
@@ -172,6 +183,7 @@ pub fn search(mut table: Table, context: &dyn PlanContext) -> Result<SearchConfi
         space,
         size,
         name: top.name,
+        experiment: top.experiment,
         seed,
         runs: top.runs,
         warnings,

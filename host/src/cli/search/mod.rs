@@ -20,6 +20,7 @@ use super::experiments::Options;
 use super::options::{ConfigArgs, warn_refused};
 use crate::config;
 use crate::config::shown::to_toml;
+use crate::run::experiment::ExperimentRecord;
 use crate::run::folder::{self, Resume};
 use crate::run::search_folder::SearchRecord;
 use crate::run::{ReporterOptions, SearchFolder, StopFlag};
@@ -122,6 +123,8 @@ pub(super) fn run(args: &SearchArgs, open: Open) -> Result<ExitCode> {
         .collect();
     record.size_log10 = scene.space.size_log10();
     record.requests = requests;
+    record.experiment =
+        ExperimentRecord::of(config.experiment.as_ref(), args.config.origin().as_ref());
     record.plugins = host.plugins().iter().map(Into::into).collect();
     let overrides = args.config.overrides();
     let mut folder = SearchFolder::enter(&root, record, &text, &overrides, args.resume)?;

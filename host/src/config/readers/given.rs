@@ -172,6 +172,8 @@ pub fn locate<'a>(steps: &[&'a str]) -> Option<(&'static str, &'a str)> {
         ["search", part, ref rest @ ..] => search(part, rest),
         ["training", key] => Some(("training", key)),
         ["phases", _, ref rest @ ..] => phase("phases[]", rest),
+        ["experiment", key] => Some(("experiment", key)),
+        ["experiment", "published", key] => Some(("experiment.published", key)),
         ["output", key] => Some(("output", key)),
         _ => None,
     }

@@ -16,7 +16,7 @@ use std::path::PathBuf;
 use config::ValueKind;
 
 use super::context::PlanContext;
-use super::plan::{OutputPlan, RunPlan};
+use super::plan::{ExperimentPlan, OutputPlan, RunPlan};
 use super::readers::{self, Given};
 use super::section::Section;
 use super::settings::TOP;
@@ -25,7 +25,7 @@ use super::value::{self, Table, make};
 use super::{Warnings, check, layers};
 use crate::data::DataPlan;
 use crate::plan::BlockPlan;
-use crate::plan::define::Described;
+use crate::plan::define::{Described, Field};
 use crate::search::Genotype;
 use crate::{Error, Result};
 pub(super) use search::{Read as SearchRead, names_genotype, read as read_search};
@@ -39,6 +39,17 @@ pub struct Resolved {
     pub shown: Vec<(String, Shown)>,
     /// What it allows but a user should know.
     pub warnings: Warnings,
+    /// Which of the program's own experiments it is, where it is one.
+    pub from: Option<Origin>,
+}
+
+/// Which of the program's own experiments a configuration is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// Its name, such as `softhebb/cifar10-3`.
+    pub name: String,
+    /// What was typed on top of it and decides results.
+    pub changed: Vec<String>,
 }
 
 impl Resolved {
@@ -185,6 +196,7 @@ fn checked(
     let mut top = Section::open("", shared_rule(spelled_once(table)), TOP)?;
     let name = top.text("name")?;
     check_name(&name, &top.origin("name"))?;
+    let experiment = Option::<ExperimentPlan>::read(&mut top, "experiment")?;
     let seeds = seeds(&mut top)?;
     let device = top.text("device")?;
     check_device(&device)?;
@@ -219,6 +231,7 @@ fn checked(
     let output = output(&mut top)?;
     let plan = RunPlan {
         name,
+        experiment,
         seeds,
         device,
         dtype,
@@ -241,6 +254,7 @@ fn checked(
         plan,
         shown: top.close(),
         warnings,
+        from: None,
     })
 }
 
@@ -393,6 +407,8 @@ pub(super) struct Top {
     pub(super) name: String,
     /// Its seeds.
     pub(super) seeds: Vec<u64>,
+    /// Where it comes from.
+    pub(super) experiment: Option<ExperimentPlan>,
     /// Parent of its folders.
     pub(super) runs: PathBuf,
     /// Name and seeds with their origins.
@@ -401,17 +417,19 @@ pub(super) struct Top {
 
 /// Reads the top of `table` for a search.
 pub(super) fn top(table: &Table) -> Result<Top> {
-    let keys = ["name", "seed", "seeds", "output"];
+    let keys = ["name", "experiment", "seed", "seeds", "output"];
     let own = table.iter().filter(|(key, _)| keys.contains(&key.as_str()));
     let own: Table = own.map(|(key, v)| (key.clone(), v.clone())).collect();
     let mut s = Section::open("", spelled_once(own), TOP)?;
     let name = s.text("name")?;
     check_name(&name, &s.origin("name"))?;
+    let experiment = Option::<ExperimentPlan>::read(&mut s, "experiment")?;
     let seeds = seeds(&mut s)?;
     let shown = s.shown().to_vec();
     let runs = output(&mut s)?.runs;
     Ok(Top {
         name,
+        experiment,
         seeds,
         runs,
         shown,
