@@ -13,6 +13,8 @@ fn main() -> io::Result<()> {
     if root.is_dir() {
         collect(&root, &mut found)?;
     }
+    // By name: `cifar10-1` before `cifar10-1-bp`.
+    found.sort_by_key(|path| path.with_extension(""));
     let mut text = String::from("&[\n");
     for path in found {
         println!("cargo::rerun-if-changed={}", path.display());
@@ -31,11 +33,8 @@ fn variable(name: &str) -> String {
 
 /// The TOML files below `folder`, by name.
 fn collect(folder: &Path, found: &mut Vec<PathBuf>) -> io::Result<()> {
-    let mut entries = fs::read_dir(folder)?
-        .map(|entry| Ok(entry?.path()))
-        .collect::<io::Result<Vec<_>>>()?;
-    entries.sort();
-    for path in entries {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
         if path.is_dir() {
             println!("cargo::rerun-if-changed={}", path.display());
             collect(&path, found)?;
