@@ -262,7 +262,8 @@ fn wrong_record(file: &Path, folder: &Path) -> Result<()> {
     let head: Vec<&str> = rows.lines().next().unwrap_or_default().split(',').collect();
     let step = head.iter().position(|name| *name == "step").ok_or("no column `step`")?;
     let steps: Vec<u64> = rows.lines().skip(1).filter_map(|row| row.split(',').nth(step)?.parse().ok()).collect();
-    expect(!steps.is_empty() && steps.iter().all(|s| *s == 2), &format!("steps {steps:?}"))?;
+    let expected: Vec<u64> = (1..=steps.len() as u64).map(|phase| 2 * phase).collect();
+    expect(!steps.is_empty() && steps == expected, &format!("steps {steps:?}"))?;
     Ok(())
 }
 
