@@ -12,6 +12,7 @@ mod environment;
 mod eval;
 mod experiments;
 mod genotype;
+mod import;
 mod logs;
 mod options;
 mod plugin_folders;
@@ -83,6 +84,9 @@ enum Command {
     /// Published experiments that the program has: list, show; `train NAME` runs one
     #[command(subcommand)]
     Experiments(experiments::ExperimentsCommand),
+    /// A configuration of SoftHebb, BioTorch, BioPyTorch or bioflax as one of this program
+    #[command(subcommand)]
+    Import(import::ImportCommand),
     /// Finished and running runs
     #[command(subcommand)]
     Runs(runs::RunsCommand),
@@ -152,6 +156,7 @@ fn dispatch(command: Command, open: Open) -> Result<ExitCode> {
         Command::Data(args) => data::run(&args),
         Command::Config(command) => config::run(&command, open),
         Command::Experiments(command) => experiments::catalogue::run(&command),
+        Command::Import(command) => import::run(&command),
         Command::Runs(command) => runs::run(&command),
         Command::Doctor(args) => doctor::command(&args, open),
         Command::Completions(args) => completions::run(&args, Cli::command()),

@@ -425,7 +425,7 @@ mod tests {
         let (mean, std) = ([0.2, 0.4], [0.5, 0.25]);
         let normalizer = Normalizer::standard(&set, &mean, &std).unwrap();
         let mut out = vec![0.0; SHAPE.len()];
-        write(&set, 0, &normalizer, &Augment::default(), (0, 0), &mut out);
+        write(&set, 0, &normalizer, &Augment::default(), (0, 0), &mut out).unwrap();
         for (at, value) in out.iter().enumerate() {
             let (byte, c) = ((1 + at * 3) as f32, at / 30);
             assert_eq!(*value, (byte / 255.0 - mean[c]) / std[c]);

@@ -87,7 +87,7 @@ mod tests {
         let (train, test) = (part(Split::Train), part(Split::Test));
         let bytes = |set: &Dataset| match set.values() {
             Values::Bytes { data, .. } => data.iter().map(|&b| f32::from(b)).collect::<Vec<_>>(),
-            Values::Floats(_) => panic!("bytes"),
+            _ => panic!("bytes"),
         };
         let mut means = vec![0f32; 640];
         for (x, &y) in bytes(&train).chunks(64).zip(train.labels()) {
