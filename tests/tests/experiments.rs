@@ -115,7 +115,8 @@ fn phases(plan: &RunPlan, written_out: bool, sets: &mut Vec<String>) {
     if plan.phases.iter().any(|phase| phase.drive == Drive::Local) {
         set("training.local".to_owned());
     }
-    if plan.phases.iter().any(|phase| phase.drive != Drive::Local) {
+    // A Hebbian classifier learns in a local phase with these settings.
+    if plan.phases.iter().any(|phase| phase.drive != Drive::Local || phase.evaluate_every > 0) {
         set("training.gradient".to_owned());
     }
 }

@@ -71,7 +71,7 @@ pub struct ShowArgs {
 }
 
 /// Runs the command.
-pub(in crate::cli) fn run(command: &ExperimentsCommand) -> Result<()> {
+pub fn run(command: &ExperimentsCommand) -> Result<()> {
     match command {
         ExperimentsCommand::List(args) => list(args),
         ExperimentsCommand::Show(args) => show(args),

@@ -169,19 +169,19 @@ pub const AUGMENT: &[Setting] = &[
         "what the padding holds",
     ),
     Setting::new(
-        "resized_crop",
-        Kind::Numbers,
-        "",
-        "a random piece of the picture, brought to the size of a sample: least and largest share of its area, such as `[0.08, 1.0]`; its proportions lie between 3/4 and 4/3. Of a set of pictures the pieces come from the pictures as they are stored, of others from images of `resize`",
-    )
-    .source("torchvision RandomResizedCrop; Szegedy et al. 2015"),
-    Setting::new(
         "noise",
         Kind::Number,
         "0.0",
         "standard deviation of Gaussian noise on each value, on the [0, 1] scale",
     )
     .min(0.0),
+    Setting::new(
+        "resized_crop",
+        Kind::Numbers,
+        "",
+        "a random piece of the picture, brought to the size of a sample: least and largest share of its area, such as `[0.08, 1.0]`; its proportions lie between 3/4 and 4/3. Of a set of pictures the pieces come from the pictures as they are stored, of others from images of `resize`",
+    )
+    .source("torchvision RandomResizedCrop; Szegedy et al. 2015"),
     Setting::new(
         "cutout",
         Kind::Whole,
