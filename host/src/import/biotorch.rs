@@ -183,7 +183,11 @@ fn device(section: &mut Section<'_>) -> Result<String> {
     };
     match number {
         Some(-1) => Ok("device = \"cpu\"\n".to_owned()),
-        Some(n) if n >= 0 => Ok(format!("device = \"cuda:{n}\"\n")),
+        Some(0) => {
+            section.notes.push("`gpus: 0` is `device = \"auto\"`: the first GPU, where there is one".to_owned());
+            Ok("device = \"auto\"\n".to_owned())
+        }
+        Some(n) if n > 0 => Ok(format!("device = \"cuda:{n}\"\n")),
         _ => Err(section.wrong("gpus", &gpus.unwrap_or_default(), "-1, a number or a list of numbers")),
     }
 }

@@ -102,7 +102,16 @@ pub fn import(text: &str, call: &Call) -> Result<Imported> {
     }
     let has_local = blocks.iter().any(|b| b.hebbian && !b.supervised) && call.mode != "simultaneous";
     let other = unsupervised.table(&mut notes)?;
-    let apart = has_local && other != main;
+    // Whether samples change is said by the phase; a set of its own is for other samples or changes.
+    let plain = |table: &str| -> Vec<String> {
+        let lines = table.lines().filter(|line| !line.starts_with("augment = "));
+        lines.map(str::to_owned).collect()
+    };
+    let differs = match unsupervised.augments() {
+        true => other != main,
+        false => plain(&other) != plain(&main),
+    };
+    let apart = has_local && differs;
     if apart {
         body.push_str(&format!("\n[extra_data.local]\n{other}"));
     }

@@ -47,7 +47,7 @@ impl Given {
 
 impl Given {
     /// Names of the further sets that a user gave, also with nothing but defaults.
-    pub(super) fn extra_data(&self) -> BTreeSet<&str> {
+    pub(in crate::config) fn extra_data(&self) -> BTreeSet<&str> {
         let sets = self.leaves.iter().filter_map(|leaf| match &leaf.steps[..] {
             [first, name, ..] if first == "extra_data" && leaf.is_by_user() => Some(name.as_str()),
             _ => None,

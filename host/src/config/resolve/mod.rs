@@ -10,7 +10,7 @@ mod network;
 mod phases;
 mod search;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use config::ValueKind;
@@ -229,6 +229,11 @@ fn checked(
     };
     let phases = phases::phases(&mut top, phases, &inherited)?;
     let output = output(&mut top)?;
+    // A preset's set for local phases is none of a plan that has no such phase.
+    let asked = given.extra_data();
+    let used = |name: &str| asked.contains(name) || phases.iter().any(|p| p.data == name);
+    let (extra_data, idle): (BTreeMap<_, _>, BTreeMap<_, _>) =
+        extra_data.into_iter().partition(|(name, _)| used(name));
     let plan = RunPlan {
         name,
         experiment,
@@ -252,10 +257,25 @@ fn checked(
     readers::check(given, &plan, &sources, context, &mut warnings)?;
     Ok(Resolved {
         plan,
-        shown: top.close(),
+        shown: without_sets(top.close(), &idle),
         warnings,
         from: None,
     })
+}
+
+/// What is shown of a plan without the further data sets `idle`.
+fn without_sets(
+    mut shown: Vec<(String, Shown)>,
+    idle: &BTreeMap<String, DataPlan>,
+) -> Vec<(String, Shown)> {
+    for (key, item) in &mut shown {
+        if let (Shown::Table(sets), "extra_data") = (item, key.as_str()) {
+            sets.retain(|(name, _)| !idle.contains_key(name));
+        }
+    }
+    let none = |item: &Shown| matches!(item, Shown::Table(sets) if sets.is_empty());
+    shown.retain(|(key, item)| key != "extra_data" || !none(item));
+    shown
 }
 
 /// The preset that values of merged layers come from, where any does.
