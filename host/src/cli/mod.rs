@@ -11,6 +11,7 @@ pub mod doctor;
 mod environment;
 mod eval;
 mod experiments;
+mod export;
 mod genotype;
 mod import;
 mod logs;
@@ -87,6 +88,8 @@ enum Command {
     /// A configuration of SoftHebb, BioTorch, BioPyTorch or bioflax as one of this program
     #[command(subcommand)]
     Import(import::ImportCommand),
+    /// Weights of a run as a safetensors or numpy file, under other programs' names where asked
+    Export(export::ExportArgs),
     /// Finished and running runs
     #[command(subcommand)]
     Runs(runs::RunsCommand),
@@ -157,6 +160,7 @@ fn dispatch(command: Command, open: Open) -> Result<ExitCode> {
         Command::Config(command) => config::run(&command, open),
         Command::Experiments(command) => experiments::catalogue::run(&command),
         Command::Import(command) => import::run(&command),
+        Command::Export(args) => export::run(&args),
         Command::Runs(command) => runs::run(&command),
         Command::Doctor(args) => doctor::command(&args, open),
         Command::Completions(args) => completions::run(&args, Cli::command()),

@@ -115,7 +115,7 @@ pub const TOP: &[Setting] = &[
         "init_from",
         Kind::Text,
         "",
-        "a run's folder or a safetensors file whose weights, rule state and running statistics the network starts with, by names of blocks and tensors; an optimiser starts anew. Absent: random weights",
+        "a run's folder, or a safetensors, `.npz` or `.pt` file whose weights, rule state and running statistics the network starts with, by names of blocks and tensors; an optimiser starts anew. Absent: random weights",
     ),
     Setting::new(
         "init_blocks",
