@@ -76,7 +76,12 @@ fn mnist(folder: &Path, noise: &mut Noise) -> Result<()> {
 }
 
 /// Records of `labels` bytes and 3,072 pixels; the layout has so many.
-fn records(path: &Path, count: usize, labels: &dyn Fn(usize) -> Vec<u8>, noise: &mut Noise) -> Result<()> {
+fn records(
+    path: &Path,
+    count: usize,
+    labels: &dyn Fn(usize) -> Vec<u8>,
+    noise: &mut Noise,
+) -> Result<()> {
     let mut out = BufWriter::with_capacity(1 << 20, File::create(path)?);
     for i in 0..count {
         out.write_all(&labels(i))?;
@@ -88,7 +93,10 @@ fn records(path: &Path, count: usize, labels: &dyn Fn(usize) -> Vec<u8>, noise: 
 fn cifar(folder: &Path, noise: &mut Noise) -> Result<()> {
     fs::create_dir_all(folder)?;
     let label = |i: usize| vec![(i % 10) as u8];
-    for name in (1..=5).map(|n| format!("data_batch_{n}.bin")).chain(["test_batch.bin".into()]) {
+    for name in (1..=5)
+        .map(|n| format!("data_batch_{n}.bin"))
+        .chain(["test_batch.bin".into()])
+    {
         records(&folder.join(name), 10_000, &label, noise)?;
     }
     Ok(())
@@ -104,7 +112,10 @@ fn cifar100(folder: &Path, noise: &mut Noise) -> Result<()> {
 fn stl10(folder: &Path, noise: &mut Noise) -> Result<()> {
     fs::create_dir_all(folder)?;
     for (part, count) in [("train", 40), ("test", 20), ("unlabeled", 40)] {
-        fs::write(folder.join(format!("{part}_X.bin")), noise.bytes(count * 27_648))?;
+        fs::write(
+            folder.join(format!("{part}_X.bin")),
+            noise.bytes(count * 27_648),
+        )?;
         if part != "unlabeled" {
             let labels: Vec<u8> = (0..count).map(|i| 1 + (i % 10) as u8).collect();
             fs::write(folder.join(format!("{part}_y.bin")), labels)?;

@@ -76,11 +76,16 @@ fn shrunk(file: &Path) -> Result<Call> {
 
 /// `batches` batches of samples, and images that are not larger than needed.
 fn data_sets(plan: &RunPlan, batches: usize, sets: &mut Vec<String>) {
-    let used = plan.extra_in_use().map(|(name, set)| (format!("extra_data.{name}"), set));
+    let used = plan
+        .extra_in_use()
+        .map(|(name, set)| (format!("extra_data.{name}"), set));
     for (path, set) in std::iter::once(("data".to_owned(), &plan.data)).chain(used) {
         let limit = batches * BATCH;
         if ["teacher", "sine"].contains(&set.set.as_str()) {
-            sets.push(format!("{path}.options={{ train = {}, test = {BATCH} }}", 3 * limit));
+            sets.push(format!(
+                "{path}.options={{ train = {}, test = {BATCH} }}",
+                3 * limit
+            ));
         }
         let held = match set.validation {
             v if v > 0.0 => {
@@ -109,14 +114,21 @@ fn phases(plan: &RunPlan, written_out: bool, sets: &mut Vec<String>) {
         sets.push(format!("{path}.batch={BATCH}"));
     };
     if written_out {
-        return plan.phases.iter().for_each(|phase| set(format!("phases.{}", phase.name)));
+        return plan
+            .phases
+            .iter()
+            .for_each(|phase| set(format!("phases.{}", phase.name)));
     }
     use biorule::plan::Drive;
     if plan.phases.iter().any(|phase| phase.drive == Drive::Local) {
         set("training.local".to_owned());
     }
     // A Hebbian classifier learns in a local phase with these settings.
-    if plan.phases.iter().any(|phase| phase.drive != Drive::Local || phase.evaluate_every > 0) {
+    if plan
+        .phases
+        .iter()
+        .any(|phase| phase.drive != Drive::Local || phase.evaluate_every > 0)
+    {
         set("training.gradient".to_owned());
     }
 }
@@ -222,15 +234,37 @@ impl Scene {
                 let errors = ran.stderr.lines().filter(|l| !l.starts_with("warning"));
                 let errors: Vec<&str> = errors.collect();
                 let (stdout, errors) = (ran.stdout.lines().last().unwrap_or(""), errors.join("\n"));
-                failed.push(format!("{what}, exit {:?}: {}\n{errors}\n{stdout}", ran.code, words.join(" ")));
+                failed.push(format!(
+                    "{what}, exit {:?}: {}\n{errors}\n{stdout}",
+                    ran.code,
+                    words.join(" ")
+                ));
             }
         };
-        let with = |more: &[&str]| [words.clone(), more.iter().map(|w| (*w).to_owned()).collect()].concat();
+        let with = |more: &[&str]| {
+            [
+                words.clone(),
+                more.iter().map(|w| (*w).to_owned()).collect(),
+            ]
+            .concat()
+        };
         tell("dry run", &self.run(with(&["--dry-run"])));
         let folder = self.path(&format!("runs-{number}"));
-        tell("run", &self.run(with(&["--run-dir", &folder.display().to_string(), "--quiet"])));
+        tell(
+            "run",
+            &self.run(with(&[
+                "--run-dir",
+                &folder.display().to_string(),
+                "--quiet",
+            ])),
+        );
         if failed.is_empty() && *verb == "train" {
-            failed.extend(files.iter().filter_map(|file| wrong_record(file, &folder).err()).map(|e| e.to_string()));
+            failed.extend(
+                files
+                    .iter()
+                    .filter_map(|file| wrong_record(file, &folder).err())
+                    .map(|e| e.to_string()),
+            );
         }
         let _ = std::fs::remove_dir_all(&folder);
         failed
@@ -250,21 +284,42 @@ fn wrong_record(file: &Path, folder: &Path) -> Result<()> {
     };
     expect(record["exit_reason"] == "finished", "not finished")?;
     let results = record["results"].as_object();
-    expect(results.is_some_and(|r| r.contains_key("test/loss") || r.contains_key("test/accuracy")), "no results")?;
+    expect(
+        results.is_some_and(|r| r.contains_key("test/loss") || r.contains_key("test/accuracy")),
+        "no results",
+    )?;
     let root = repository().join("configs/reproduce");
     let own = file.strip_prefix(root)?.with_extension("");
     let experiment = &record["experiment"];
-    expect(experiment["name"] == own.to_string_lossy().as_ref(), "another experiment")?;
-    expect(experiment["changed"].as_array().is_some_and(|c| !c.is_empty()), "not changed")?;
+    expect(
+        experiment["name"] == own.to_string_lossy().as_ref(),
+        "another experiment",
+    )?;
+    expect(
+        experiment["changed"]
+            .as_array()
+            .is_some_and(|c| !c.is_empty()),
+        "not changed",
+    )?;
     let source = table.get("experiment").and_then(|e| e["source"].as_str());
     expect(experiment["source"].as_str() == source, "another source")?;
     // Two batches of each phase: so many steps.
     let rows = std::fs::read_to_string(run.join("metrics.csv"))?;
     let head: Vec<&str> = rows.lines().next().unwrap_or_default().split(',').collect();
-    let step = head.iter().position(|name| *name == "step").ok_or("no column `step`")?;
-    let steps: Vec<u64> = rows.lines().skip(1).filter_map(|row| row.split(',').nth(step)?.parse().ok()).collect();
+    let step = head
+        .iter()
+        .position(|name| *name == "step")
+        .ok_or("no column `step`")?;
+    let steps: Vec<u64> = rows
+        .lines()
+        .skip(1)
+        .filter_map(|row| row.split(',').nth(step)?.parse().ok())
+        .collect();
     let expected: Vec<u64> = (1..=steps.len() as u64).map(|phase| 2 * phase).collect();
-    expect(!steps.is_empty() && steps == expected, &format!("steps {steps:?}"))?;
+    expect(
+        !steps.is_empty() && steps == expected,
+        &format!("steps {steps:?}"),
+    )?;
     Ok(())
 }
 
@@ -297,20 +352,38 @@ fn every_experiment_trains_two_batches_of_each_phase() -> Result<()> {
             scope.spawn(|| {
                 while let Some((number, (call, files))) = next() {
                     let wrong = scene.try_all(&call, &files, number);
-                    failed.lock().unwrap_or_else(PoisonError::into_inner).extend(wrong);
+                    failed
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .extend(wrong);
                 }
             });
         }
     });
     let failed = failed.into_inner().unwrap_or_else(PoisonError::into_inner);
-    assert!(failed.is_empty(), "{} calls failed\n{}", failed.len(), failed.join("\n\n"));
+    assert!(
+        failed.is_empty(),
+        "{} calls failed\n{}",
+        failed.len(),
+        failed.join("\n\n")
+    );
     Ok(())
 }
 
 /// A short run of the sine by backpropagation, by name.
 fn sine(home: &Path, more: &[&str]) -> Ran {
-    let fixed = ["train", "bioflax/sine-bp", "--quiet", "--seed", "0", "--device", "cpu"];
-    Run::new(fixed.iter().chain(more).copied()).dir(home).finish()
+    let fixed = [
+        "train",
+        "bioflax/sine-bp",
+        "--quiet",
+        "--seed",
+        "0",
+        "--device",
+        "cpu",
+    ];
+    Run::new(fixed.iter().chain(more).copied())
+        .dir(home)
+        .finish()
 }
 
 #[test]
@@ -318,44 +391,98 @@ fn an_experiment_runs_by_its_name_and_the_list_shows_what_it_reached() -> Result
     let home = tempfile::tempdir()?;
     let list = |more: &[&str]| -> Result<Value> {
         let words = ["experiments", "list", "--json"];
-        let text = Run::new(words.iter().chain(more).copied()).dir(home.path()).stdout();
+        let text = Run::new(words.iter().chain(more).copied())
+            .dir(home.path())
+            .stdout();
         Ok(serde_json::from_str(&text)?)
     };
     let all = list(&[])?;
     assert!(all.as_array().is_some_and(|all| all.len() > 200));
     assert!(list(&["--measured"])?.as_array().is_some_and(Vec::is_empty));
     // Another protocol is a run of it, and no measurement.
-    let ran = sine(home.path(), &["--run-dir", "runs/other", "--set", "training.gradient.epochs=1"]);
+    let ran = sine(
+        home.path(),
+        &[
+            "--run-dir",
+            "runs/other",
+            "--set",
+            "training.gradient.epochs=1",
+        ],
+    );
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
     let one = &list(&["--measured"])?[0];
     assert_eq!(one["name"], "bioflax/sine-bp");
     assert_eq!(one["measured"], Value::Array(vec![]));
     assert_eq!(one["runs"][0]["changed"][0], "training.gradient.epochs");
     // As it is listed, it is one.
-    let ran = sine(home.path(), &["--run-dir", "runs/own", "--set", "output.tensorboard=false"]);
+    let ran = sine(
+        home.path(),
+        &["--run-dir", "runs/own", "--set", "output.tensorboard=false"],
+    );
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
-    let one = &list(&["--project", "bioflax", "--data", "sine", "--rule", "backprop", "--measured"])?[0];
+    let one = &list(&[
+        "--project",
+        "bioflax",
+        "--data",
+        "sine",
+        "--rule",
+        "backprop",
+        "--measured",
+    ])?[0];
     assert_eq!(one["measured_seeds"][0], 0);
-    let record: Value = serde_json::from_str(&std::fs::read_to_string(home.path().join("runs/own/run.json"))?)?;
+    let record: Value = serde_json::from_str(&std::fs::read_to_string(
+        home.path().join("runs/own/run.json"),
+    )?)?;
     assert_eq!(record["experiment"]["name"], "bioflax/sine-bp");
     assert_eq!(record["experiment"]["published"]["test/loss"], 0.0795);
-    let shown = Run::new(["experiments", "show", "bioflax/sine-bp"]).dir(home.path()).stdout();
-    for part in ["published   test/loss 0.0795", "measured    test/loss", "runs/own (finished)", "mode = \"end-to-end\"", "biorule train bioflax/sine-bp"] {
+    let shown = Run::new(["experiments", "show", "bioflax/sine-bp"])
+        .dir(home.path())
+        .stdout();
+    for part in [
+        "published   test/loss 0.0795",
+        "measured    test/loss",
+        "runs/own (finished)",
+        "mode = \"end-to-end\"",
+        "biorule train bioflax/sine-bp",
+    ] {
         assert!(shown.contains(part), "`{part}` in\n{shown}");
     }
-    let shown = Run::new(["runs", "show", "runs/own"]).dir(home.path()).stdout();
-    assert!(shown.contains("experiment bioflax/sine-bp") && shown.contains("(published 0.0795)"), "{shown}");
-    let table = Run::new(["experiments", "list", "sine", "bp"]).dir(home.path()).stdout();
-    let row = table.lines().find(|l| l.contains("bioflax/sine-bp")).unwrap_or_default();
+    let shown = Run::new(["runs", "show", "runs/own"])
+        .dir(home.path())
+        .stdout();
+    assert!(
+        shown.contains("experiment bioflax/sine-bp") && shown.contains("(published 0.0795)"),
+        "{shown}"
+    );
+    let table = Run::new(["experiments", "list", "sine", "bp"])
+        .dir(home.path())
+        .stdout();
+    let row = table
+        .lines()
+        .find(|l| l.contains("bioflax/sine-bp"))
+        .unwrap_or_default();
     assert_eq!(row.matches("loss 0.").count(), 2, "{table}");
     // A corrected figure refuses no resume, and is taken over.
     let config = home.path().join("runs/own/config.toml");
     let text = std::fs::read_to_string(&config)?;
-    std::fs::write(home.path().join("corrected.toml"), text.replace("test_loss = 0.0795", "test_loss = 0.07"))?;
-    let again = ["train", "corrected.toml", "--quiet", "--device", "cpu", "--run-dir", "runs/own"];
+    std::fs::write(
+        home.path().join("corrected.toml"),
+        text.replace("test_loss = 0.0795", "test_loss = 0.07"),
+    )?;
+    let again = [
+        "train",
+        "corrected.toml",
+        "--quiet",
+        "--device",
+        "cpu",
+        "--run-dir",
+        "runs/own",
+    ];
     let ran = Run::new(again).dir(home.path()).finish();
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
-    let record: Value = serde_json::from_str(&std::fs::read_to_string(home.path().join("runs/own/run.json"))?)?;
+    let record: Value = serde_json::from_str(&std::fs::read_to_string(
+        home.path().join("runs/own/run.json"),
+    )?)?;
     assert_eq!(record["experiment"]["published"]["test/loss"], 0.07);
     assert_eq!(record["experiment"]["name"], "bioflax/sine-bp");
     Ok(())
@@ -365,22 +492,47 @@ fn an_experiment_runs_by_its_name_and_the_list_shows_what_it_reached() -> Result
 fn a_wrong_name_gets_the_nearest_and_a_file_of_the_name_goes_first() -> Result<()> {
     let home = tempfile::tempdir()?;
     let call = |words: &[&str]| Run::new(words.iter().copied()).dir(home.path()).finish();
-    for words in [["train", "softheb/cifar10-3"], ["train", "softhebb/cifar10_3"], ["search", "softhebb/cifar10-33"]] {
+    for words in [
+        ["train", "softheb/cifar10-3"],
+        ["train", "softhebb/cifar10_3"],
+        ["search", "softhebb/cifar10-33"],
+    ] {
         let ran = call(&words);
         assert_eq!(ran.code, Some(2));
-        assert!(ran.stderr.contains("did you mean the experiment `softhebb/cifar10-3`?"), "{}", ran.stderr);
+        assert!(
+            ran.stderr
+                .contains("did you mean the experiment `softhebb/cifar10-3`?"),
+            "{}",
+            ran.stderr
+        );
     }
     let ran = call(&["experiments", "show", "bioflax/sine_bp"]);
-    assert!(ran.code == Some(2) && ran.stderr.contains("`bioflax/sine-bp`"), "{}", ran.stderr);
-    for (flag, wrong, near) in [("--project", "bioflux", "bioflax"), ("--data", "cifar-10", "cifar10"), ("--rule", "krotow", "krotov")] {
+    assert!(
+        ran.code == Some(2) && ran.stderr.contains("`bioflax/sine-bp`"),
+        "{}",
+        ran.stderr
+    );
+    for (flag, wrong, near) in [
+        ("--project", "bioflux", "bioflax"),
+        ("--data", "cifar-10", "cifar10"),
+        ("--rule", "krotow", "krotov"),
+    ] {
         let ran = call(&["experiments", "list", flag, wrong]);
-        assert!(ran.code == Some(2) && ran.stderr.contains(near), "{}", ran.stderr);
+        assert!(
+            ran.code == Some(2) && ran.stderr.contains(near),
+            "{}",
+            ran.stderr
+        );
     }
     std::fs::create_dir_all(home.path().join("bioflax"))?;
     std::fs::write(home.path().join("bioflax/sine-bp"), "this is no TOML")?;
     let ran = sine(home.path(), &["--dry-run"]);
     assert_eq!(ran.code, Some(2));
-    assert!(ran.stderr.contains("the file `bioflax/sine-bp` is read"), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("the file `bioflax/sine-bp` is read"),
+        "{}",
+        ran.stderr
+    );
     // A folder of that name is none.
     std::fs::remove_file(home.path().join("bioflax/sine-bp"))?;
     std::fs::create_dir_all(home.path().join("bioflax/sine-bp"))?;

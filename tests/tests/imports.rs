@@ -20,7 +20,9 @@ fn settings(home: &Path, words: &[&str]) -> Result<BTreeMap<String, Value>> {
     let rows = shown["settings"].as_array().ok_or("no settings")?;
     let row = |row: &Value| Some((row["path"].as_str()?.to_owned(), row["value"].clone()));
     let mut all: BTreeMap<String, Value> = rows.iter().filter_map(row).collect();
-    all.retain(|path, _| path != "name" && !path.starts_with("output.") && !path.starts_with("experiment."));
+    all.retain(|path, _| {
+        path != "name" && !path.starts_with("output.") && !path.starts_with("experiment.")
+    });
     Ok(all)
 }
 
@@ -31,15 +33,23 @@ fn same(home: &Path, words: &[&str], ours: &[&str], differ: &[&str]) -> Result<R
     std::fs::write(home.join("imported.toml"), &ran.stdout)?;
     let [mut a, mut b] = [settings(home, &["imported.toml"])?, settings(home, ours)?];
     for path in differ {
-        (a.remove(*path), b.remove(*path));
+        a.remove(*path);
+        b.remove(*path);
     }
     for (path, value) in &b {
-        assert_eq!(a.get(path), Some(value), "{words:?}: `{path}` in\n{}", ran.stdout);
+        assert_eq!(
+            a.get(path),
+            Some(value),
+            "{words:?}: `{path}` in\n{}",
+            ran.stdout
+        );
     }
     let more: Vec<&String> = a.keys().filter(|path| !b.contains_key(*path)).collect();
     assert!(more.is_empty(), "{words:?}: {more:?} in\n{}", ran.stdout);
     // A configuration that asks for nothing that nobody reads.
-    let dry = Run::new(["config", "show", "imported.toml"]).dir(home).finish();
+    let dry = Run::new(["config", "show", "imported.toml"])
+        .dir(home)
+        .finish();
     assert!(!dry.stderr.contains("has no effect"), "{}", dry.stderr);
     Ok(ran)
 }
@@ -99,29 +109,88 @@ const PRESETS: &str = r#"{
 fn softhebb_presets_become_ours() -> Result<()> {
     let home = tempfile::tempdir()?;
     std::fs::write(home.path().join("presets.json"), PRESETS)?;
-    let call = |name, unsup, sup| ["softhebb", "presets.json", name, "--dataset-unsup", unsup, "--dataset-sup", sup];
+    let call = |name, unsup, sup| {
+        [
+            "softhebb",
+            "presets.json",
+            name,
+            "--dataset-unsup",
+            unsup,
+            "--dataset-sup",
+            sup,
+        ]
+    };
     let three = "3SoftHebbCnnCIFAR";
-    same(home.path(), &call(three, "CIFAR10_1", "CIFAR10_50"), &["--preset", "softhebb/3SoftHebbCnnCIFAR"], &[])?;
-    let stl = ["softhebb/3SoftHebbCnnCIFAR", "softhebb/gradient/STL10_100aug", "softhebb/local/STL10_unlabel"];
+    same(
+        home.path(),
+        &call(three, "CIFAR10_1", "CIFAR10_50"),
+        &["--preset", "softhebb/3SoftHebbCnnCIFAR"],
+        &[],
+    )?;
+    let stl = [
+        "softhebb/3SoftHebbCnnCIFAR",
+        "softhebb/gradient/STL10_100aug",
+        "softhebb/local/STL10_unlabel",
+    ];
     let stl: Vec<&str> = stl.iter().flat_map(|p| ["--preset", p]).collect();
-    same(home.path(), &call(three, "STL10_unlabel", "STL10_100aug"), &stl, &[])?;
-    let nette = ["softhebb/3SoftHebbCnnCIFAR", "softhebb/gradient/ImageNette_200aug", "softhebb/local/ImageNette_1"];
+    same(
+        home.path(),
+        &call(three, "STL10_unlabel", "STL10_100aug"),
+        &stl,
+        &[],
+    )?;
+    let nette = [
+        "softhebb/3SoftHebbCnnCIFAR",
+        "softhebb/gradient/ImageNette_200aug",
+        "softhebb/local/ImageNette_1",
+    ];
     let nette: Vec<&str> = nette.iter().flat_map(|p| ["--preset", p]).collect();
-    same(home.path(), &call(three, "ImageNette_1", "ImageNette_200aug"), &nette, &["data.resize"])?;
-    let mlp = ["softhebb/2SoftMlpMNIST_linearDecay", "softhebb/local/MNIST_1-32", "softhebb/gradient/MNIST_10"];
+    same(
+        home.path(),
+        &call(three, "ImageNette_1", "ImageNette_200aug"),
+        &nette,
+        &["data.resize"],
+    )?;
+    let mlp = [
+        "softhebb/2SoftMlpMNIST_linearDecay",
+        "softhebb/local/MNIST_1-32",
+        "softhebb/gradient/MNIST_10",
+    ];
     let mlp: Vec<&str> = mlp.iter().flat_map(|p| ["--preset", p]).collect();
-    same(home.path(), &call("2SoftMlpMNIST_linearDecay", "MNIST_1-32", "MNIST_10"), &mlp, &[])?;
+    same(
+        home.path(),
+        &call("2SoftMlpMNIST_linearDecay", "MNIST_1-32", "MNIST_10"),
+        &mlp,
+        &[],
+    )?;
     // The read-out alone, behind random layers.
-    let random = [&call(three, "CIFAR10_1", "CIFAR10_50")[..], &["--training-mode", "consecutive", "--training-blocks", "2"]].concat();
+    let random = [
+        &call(three, "CIFAR10_1", "CIFAR10_50")[..],
+        &["--training-mode", "consecutive", "--training-blocks", "2"],
+    ]
+    .concat();
     let file = repository().join("configs/reproduce/softhebb/cifar10-2-random.toml");
     let ours = [file.to_str().ok_or("a path")?];
     let ran = import(home.path(), &random);
     std::fs::write(home.path().join("random.toml"), &ran.stdout)?;
-    let [a, b] = [settings(home.path(), &["random.toml"])?, settings(home.path(), &ours)?];
+    let [a, b] = [
+        settings(home.path(), &["random.toml"])?,
+        settings(home.path(), &ours)?,
+    ];
     let one = |all: &BTreeMap<String, Value>, end: &str| {
-        all.iter().filter(|(p, _)| p.starts_with("phases.")).find(|(p, _)| p.ends_with(end)).map(|(_, v)| v.clone())
+        all.iter()
+            .filter(|(p, _)| p.starts_with("phases."))
+            .find(|(p, _)| p.ends_with(end))
+            .map(|(_, v)| v.clone())
     };
-    for end in [".blocks", ".epochs", ".batch", ".schedule.kind", ".optimizer.lr", ".drive"] {
+    for end in [
+        ".blocks",
+        ".epochs",
+        ".batch",
+        ".schedule.kind",
+        ".optimizer.lr",
+        ".drive",
+    ] {
         assert_eq!(one(&a, end), one(&b, end), "{end}");
     }
     Ok(())
@@ -131,16 +200,42 @@ fn softhebb_presets_become_ours() -> Result<()> {
 fn what_softhebb_ignores_is_noted_or_refused() -> Result<()> {
     let home = tempfile::tempdir()?;
     std::fs::write(home.path().join("presets.json"), PRESETS)?;
-    let cifar = ["--dataset-unsup", "CIFAR10_1c", "--dataset-sup", "CIFAR10_50"];
-    let ran = import(home.path(), &[&["softhebb", "presets.json", "odd"], &cifar[..], &["--validation", "--seed", "7"]].concat());
+    let cifar = [
+        "--dataset-unsup",
+        "CIFAR10_1c",
+        "--dataset-sup",
+        "CIFAR10_50",
+    ];
+    let ran = import(
+        home.path(),
+        &[
+            &["softhebb", "presets.json", "odd"],
+            &cifar[..],
+            &["--validation", "--seed", "7"],
+        ]
+        .concat(),
+    );
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
     for part in [
-        "competition = \"hard-krotov\"", "delta = 1.5, ranking_param = 2", "nb_train = 4", "norm_after = \"batch\"",
-        "\"sigmoid(10.0)\"", "flatten = true", "classes = [8]", "seeds = [7]", "validation = 0.2", "lr = 0.01 }",
+        "competition = \"hard-krotov\"",
+        "delta = 1.5, ranking_param = 2",
+        "nb_train = 4",
+        "norm_after = \"batch\"",
+        "\"sigmoid(10.0)\"",
+        "flatten = true",
+        "classes = [8]",
+        "seeds = [7]",
+        "validation = 0.2",
+        "lr = 0.01 }",
     ] {
         assert!(ran.stdout.contains(part), "`{part}` in\n{}", ran.stdout);
     }
-    for part in ["`b0.colour`", "gain of the sigmoid of `b0` is 10", "`r2`, `t1` of `b1`", "`b1.dropout` is the whole number 1"] {
+    for part in [
+        "`b0.colour`",
+        "gain of the sigmoid of `b0` is 10",
+        "`r2`, `t1` of `b1`",
+        "`b1.dropout` is the whole number 1",
+    ] {
         assert!(ran.stderr.contains(part), "`{part}` in\n{}", ran.stderr);
         assert!(ran.stdout.contains(part), "`{part}` in\n{}", ran.stdout);
     }
@@ -155,8 +250,21 @@ fn what_softhebb_ignores_is_noted_or_refused() -> Result<()> {
         assert_eq!(ran.code, Some(2), "{name}: {}", ran.stdout);
         assert!(ran.stderr.contains(told), "{name}: {}", ran.stderr);
     }
-    let ran = import(home.path(), &["softhebb", "presets.json", "odd", "--dataset-sup", "CIFAR10_51"]);
-    assert!(ran.code == Some(2) && ran.stderr.contains("CIFAR10"), "{}", ran.stderr);
+    let ran = import(
+        home.path(),
+        &[
+            "softhebb",
+            "presets.json",
+            "odd",
+            "--dataset-sup",
+            "CIFAR10_51",
+        ],
+    );
+    assert!(
+        ran.code == Some(2) && ran.stderr.contains("CIFAR10"),
+        "{}",
+        ran.stderr
+    );
     Ok(())
 }
 
@@ -220,25 +328,59 @@ fn biotorch_files_become_the_rows_of_its_table() -> Result<()> {
     let row = repository().join("configs/reproduce/biotorch/cifar10-lenet-adam/fa.toml");
     let row = [row.to_str().ok_or("a path")?];
     // The rule says its initial weights, which are the default there; the device is the file's.
-    let rules = ["blocks.conv1", "blocks.conv2", "blocks.conv3", "blocks.fc1", "blocks.fc2"];
-    let init: Vec<String> = rules.iter().map(|block| format!("{block}.rule.init")).collect();
+    let rules = [
+        "blocks.conv1",
+        "blocks.conv2",
+        "blocks.conv3",
+        "blocks.fc1",
+        "blocks.fc2",
+    ];
+    let init: Vec<String> = rules
+        .iter()
+        .map(|block| format!("{block}.rule.init"))
+        .collect();
     let differ: Vec<&str> = init.iter().map(String::as_str).chain(["device"]).collect();
     let ran = same(home.path(), &["biotorch", "fa.yaml"], &row, &differ)?;
-    for part in ["device = \"cpu\"", "runs = \"trained_models/cifar10\"", "log_every = 500", "alignment_every = 1"] {
+    for part in [
+        "device = \"cpu\"",
+        "runs = \"trained_models/cifar10\"",
+        "log_every = 500",
+        "alignment_every = 1",
+    ] {
         assert!(ran.stdout.contains(part), "`{part}` in\n{}", ran.stdout);
     }
-    assert!(ran.stderr.contains("`top_k`") && ran.stderr.contains("--best"), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("`top_k`") && ran.stderr.contains("--best"),
+        "{}",
+        ran.stderr
+    );
     let change = |from: &str, to: &str| -> Result<Ran> {
         assert!(BENCHMARK.contains(from), "{from}");
         std::fs::write(&file, BENCHMARK.replace(from, to))?;
         Ok(import(home.path(), &["biotorch", "fa.yaml"]))
     };
     for (from, to, part) in [
-        ("gradient_clip: false", "gradient_clip: true", "gradient_clip = 1.0"),
-        ("constrain_weights: false", "constrain_weights: true", "constrain_weights = true"),
+        (
+            "gradient_clip: false",
+            "gradient_clip: true",
+            "gradient_clip = 1.0",
+        ),
+        (
+            "constrain_weights: false",
+            "constrain_weights: true",
+            "constrain_weights = true",
+        ),
         ("init: \"xavier\"", "init: \"torch\"", "init = \"kaiming\""),
-        ("type: \"Adam\"", "type: \"SGD\"", "kind = \"sgd\", lr = 0.0001, momentum = 0.9"),
-        ("\"cifar10_benchmark\"", "\"cifar100\"", "set = \"cifar100\""),
+        (
+            "type: \"Adam\"",
+            "type: \"SGD\"",
+            "kind = \"sgd\", lr = 0.0001, momentum = 0.9",
+        ),
+        (
+            "\"cifar10_benchmark\"",
+            "\"cifar100\"",
+            "set = \"cifar100\"",
+        ),
         ("gpus: -1", "gpus: [1, 2]", "device = \"cuda:1\""),
         ("gpus: -1", "gpus: 0", "device = \"auto\""),
     ] {
@@ -251,7 +393,11 @@ fn biotorch_files_become_the_rows_of_its_table() -> Result<()> {
         ("le_net_cifar", "densenet121", "no preset here"),
         ("pretrained: false", "pretrained: true", "init_from"),
         ("type: \"Adam\"", "type: \"RMSProp\"", "RMSProp"),
-        ("  top_k: 5", "  top_k: 5\n    layer_alignmnt: true", "did you mean `layer_alignment`?"),
+        (
+            "  top_k: 5",
+            "  top_k: 5\n    layer_alignmnt: true",
+            "did you mean `layer_alignment`?",
+        ),
         ("epochs: 250", "epochs: many", "expected a whole number"),
         ("training:", "trainin:", "only evaluates"),
         ("    lr: 0.0001", "\tlr: 0.0001", "line 32"),
@@ -266,11 +412,29 @@ fn biotorch_files_become_the_rows_of_its_table() -> Result<()> {
 #[test]
 fn flags_of_bioflax_and_biopytorch_become_their_rows() -> Result<()> {
     let home = tempfile::tempdir()?;
-    let of = |name: &str| repository().join(format!("configs/reproduce/{name}.toml")).display().to_string();
+    let of = |name: &str| {
+        repository()
+            .join(format!("configs/reproduce/{name}.toml"))
+            .display()
+            .to_string()
+    };
     for (flags, row) in [
         (&["--mode", "kp", "--epochs", "3"][..], "bioflax/kp"),
-        (&["--mode", "kp", "--weight_decay", "0.001", "--epochs=3"], "bioflax/kp-decay"),
-        (&["--mode=dfa", "--activations", "sigmoid", "sigmoid", "--epochs", "3"], "bioflax/dfa-sigmoid"),
+        (
+            &["--mode", "kp", "--weight_decay", "0.001", "--epochs=3"],
+            "bioflax/kp-decay",
+        ),
+        (
+            &[
+                "--mode=dfa",
+                "--activations",
+                "sigmoid",
+                "sigmoid",
+                "--epochs",
+                "3",
+            ],
+            "bioflax/dfa-sigmoid",
+        ),
     ] {
         let words = [&["bioflax"], flags].concat();
         let differ = match row {
@@ -280,9 +444,27 @@ fn flags_of_bioflax_and_biopytorch_become_their_rows() -> Result<()> {
         };
         same(home.path(), &words, &[&of(row)], &differ)?;
     }
-    let sine = ["bioflax", "--dataset", "sinreg", "--mode", "fa", "--hidden_layers", "100", "100"];
-    let ran = same(home.path(), &sine, &[&of("bioflax/sine-fa")], &["seeds", "data.options.train", "data.options.test"])?;
-    assert!(ran.stdout.contains("train = 1600, test = 320"), "{}", ran.stdout);
+    let sine = [
+        "bioflax",
+        "--dataset",
+        "sinreg",
+        "--mode",
+        "fa",
+        "--hidden_layers",
+        "100",
+        "100",
+    ];
+    let ran = same(
+        home.path(),
+        &sine,
+        &[&of("bioflax/sine-fa")],
+        &["seeds", "data.options.train", "data.options.test"],
+    )?;
+    assert!(
+        ran.stdout.contains("train = 1600, test = 320"),
+        "{}",
+        ran.stdout
+    );
     for (flags, told) in [
         (&["--mod", "fa"][..], "did you mean `--mode`?"),
         (&["--mode", "dpf"], "`--mode`"),
@@ -295,22 +477,82 @@ fn flags_of_bioflax_and_biopytorch_become_their_rows() -> Result<()> {
         assert_eq!(ran.code, Some(2), "{flags:?}: {}", ran.stdout);
         assert!(ran.stderr.contains(told), "{flags:?}: {}", ran.stderr);
     }
-    let ran = import(home.path(), &["bioflax", "--use_wandb", "yes", "--n", "7", "--weight_decay", "0.001", "--mode", "fa"]);
-    for part in ["`--use_wandb`", "`--n`", "decoupled_decay = -0.001", "fixed feedback weights decay too"] {
+    let ran = import(
+        home.path(),
+        &[
+            "bioflax",
+            "--use_wandb",
+            "yes",
+            "--n",
+            "7",
+            "--weight_decay",
+            "0.001",
+            "--mode",
+            "fa",
+        ],
+    );
+    for part in [
+        "`--use_wandb`",
+        "`--n`",
+        "decoupled_decay = -0.001",
+        "fixed feedback weights decay too",
+    ] {
         assert!(ran.stderr.contains(part), "`{part}` in\n{}", ran.stderr);
     }
     for (flags, row) in [
         (&["--layers", "3"][..], "layers3"),
-        (&["--layers", "2", "--train_type", "all_at_once"], "layers2-together"),
+        (
+            &["--layers", "2", "--train_type", "all_at_once"],
+            "layers2-together",
+        ),
         (&["--layers", "5", "--random"], "layers5-random"),
-        (&["--layers", "1", "--k", "7", "--Delta", "0.055", "--dropout", "0.15", "--p", "2"], "layers1-final"),
+        (
+            &[
+                "--layers",
+                "1",
+                "--k",
+                "7",
+                "--Delta",
+                "0.055",
+                "--dropout",
+                "0.15",
+                "--p",
+                "2",
+            ],
+            "layers1-final",
+        ),
     ] {
         let words = [&["biopytorch"], flags].concat();
-        same(home.path(), &words, &[&of(&format!("biopytorch/{row}"))], &[])?;
+        same(
+            home.path(),
+            &words,
+            &[&of(&format!("biopytorch/{row}"))],
+            &[],
+        )?;
     }
-    let ran = import(home.path(), &["biopytorch", "--layers", "4", "--data_augment", "--batch_size", "32", "20"]);
+    let ran = import(
+        home.path(),
+        &[
+            "biopytorch",
+            "--layers",
+            "4",
+            "--data_augment",
+            "--batch_size",
+            "32",
+            "20",
+        ],
+    );
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
-    assert!(ran.stdout.contains("[phases.conv4]\nbatch = 32\naugment = true") && ran.stderr.contains("`20`"), "{}", ran.stdout);
-    assert_eq!(import(home.path(), &["biopytorch", "--layers", "6"]).code, Some(2));
+    assert!(
+        ran.stdout
+            .contains("[phases.conv4]\nbatch = 32\naugment = true")
+            && ran.stderr.contains("`20`"),
+        "{}",
+        ran.stdout
+    );
+    assert_eq!(
+        import(home.path(), &["biopytorch", "--layers", "6"]).code,
+        Some(2)
+    );
     Ok(())
 }

@@ -235,6 +235,9 @@ fn list(folders: &DataFolders, json: bool) -> Result<()> {
     for set in registry::all() {
         let missing = || {
             let bytes: u64 = set.files.iter().map(|f| f.bytes).sum();
+            if bytes == 0 {
+                return "not here, and without a public mirror".to_owned();
+            }
             format!(
                 "not here: `biorule data fetch {}` ({} MB)",
                 set.name,

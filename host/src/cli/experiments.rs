@@ -9,7 +9,6 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use super::Host;
-pub use catalogue::ExperimentsCommand;
 use crate::config::Resolved;
 use crate::run::extend;
 use crate::run::folder::{self, Resume};
@@ -22,6 +21,7 @@ use crate::text::print;
 use crate::train::Steps;
 use crate::train::longer::Began;
 use crate::{Error, ExitCode, Result};
+pub use catalogue::ExperimentsCommand;
 
 /// What all experiments of a command share.
 #[derive(Clone, Copy, Debug, Default)]

@@ -76,17 +76,28 @@ pub(super) fn run(args: &ExportArgs) -> Result<()> {
     out.sort_by(|a, b| a.0.cmp(&b.0));
     left.sort();
     if out.is_empty() {
-        return Err(Error::usage(format!("`{}` has no tensors of blocks", checkpoint.display())));
+        return Err(Error::usage(format!(
+            "`{}` has no tensors of blocks",
+            checkpoint.display()
+        )));
     }
     if let Some(twice) = out.windows(2).find(|two| two[0].0 == two[1].0) {
-        return Err(Error::usage(format!("two tensors would be called `{}`", twice[0].0))
-            .hint("`--names own` keeps the names of blocks"));
+        return Err(
+            Error::usage(format!("two tensors would be called `{}`", twice[0].0))
+                .hint("`--names own` keeps the names of blocks"),
+        );
     }
     write(&args.file, &out)?;
     if !left.is_empty() {
-        tell!("left out, since such files do not hold them: `{}`", left.join("`, `"));
+        tell!(
+            "left out, since such files do not hold them: `{}`",
+            left.join("`, `")
+        );
     }
-    let lines: Vec<String> = out.iter().map(|(name, t)| format!("{name} {:?}", t.dims())).collect();
+    let lines: Vec<String> = out
+        .iter()
+        .map(|(name, t)| format!("{name} {:?}", t.dims()))
+        .collect();
     print(&(lines.join("\n") + "\n"))
 }
 

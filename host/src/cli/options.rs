@@ -269,8 +269,10 @@ fn is_change(path: &str) -> bool {
     let parts: Vec<&str> = path.split('.').collect();
     let free = matches!(
         parts[..],
-        ["name" | "seed" | "seeds" | "device" | "output" | "experiment", ..]
-            | ["data", "root"]
+        [
+            "name" | "seed" | "seeds" | "device" | "output" | "experiment",
+            ..
+        ] | ["data", "root"]
             | ["extra_data", _, "root"]
     );
     !free && config::shown::decides(path)

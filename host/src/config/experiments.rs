@@ -47,7 +47,10 @@ pub fn near(name: &str) -> Option<String> {
     // Alike in the part behind the project, which most names of it share.
     if let Some((project, rest)) = name.rsplit_once('/') {
         let inside = of_project(format!("{project}/"));
-        let rests: Vec<&str> = inside.filter_map(|n| n.rsplit_once('/')).map(|n| n.1).collect();
+        let rests: Vec<&str> = inside
+            .filter_map(|n| n.rsplit_once('/'))
+            .map(|n| n.1)
+            .collect();
         if let Some(near) = nearest(rest, rests) {
             return Some(format!("{project}/{near}"));
         }
@@ -76,7 +79,10 @@ mod tests {
         for (wrong, meant) in [
             ("softhebb/cifar10_3", "softhebb/cifar10-3"),
             ("softheb/cifar10-3", "softhebb/cifar10-3"),
-            ("configs/reproduce/softhebb/cifar10-33.toml", "softhebb/cifar10-3"),
+            (
+                "configs/reproduce/softhebb/cifar10-33.toml",
+                "softhebb/cifar10-3",
+            ),
             ("bioflax/pb", "bioflax/bp"),
         ] {
             assert_eq!(near(wrong).as_deref(), Some(meant), "{wrong}");
@@ -93,7 +99,10 @@ mod tests {
         assert_eq!(of_file(&file), Some("softhebb/cifar10-1"));
         std::fs::write(&file, text.replace("softhebb", "Softhebb")).unwrap();
         assert_eq!(of_file(&file), None);
-        assert_eq!(of_file(Path::new("softhebb/cifar10-1")), Some("softhebb/cifar10-1"));
+        assert_eq!(
+            of_file(Path::new("softhebb/cifar10-1")),
+            Some("softhebb/cifar10-1")
+        );
         assert_eq!(of_file(Path::new("softhebb/none")), None);
     }
 }

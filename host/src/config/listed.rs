@@ -70,7 +70,9 @@ pub fn show(name: &str) -> Result<Listed> {
 /// # Errors
 /// One cannot be read.
 pub fn list() -> Result<Vec<Listed>> {
-    experiments::all().map(|(name, text)| listed(name, text)).collect()
+    experiments::all()
+        .map(|(name, text)| listed(name, text))
+        .collect()
 }
 
 fn listed(name: &'static str, text: &'static str) -> Result<Listed> {
@@ -100,7 +102,10 @@ fn listed(name: &'static str, text: &'static str) -> Result<Listed> {
 /// The first line, a comment.
 fn title(text: &str) -> String {
     let line = text.lines().next().unwrap_or_default();
-    line.trim_start_matches('#').trim().trim_end_matches('.').to_owned()
+    line.trim_start_matches('#')
+        .trim()
+        .trim_end_matches('.')
+        .to_owned()
 }
 
 fn first_text(value: &config::Value) -> Option<String> {
@@ -131,10 +136,17 @@ fn data(table: &Table) -> Vec<String> {
         ValueKind::Table(data) => data.get("set").and_then(value::text).map(str::to_owned),
         _ => None,
     };
-    let main = table.get("data").and_then(set).unwrap_or_else(|| "digits".to_owned());
+    let main = table
+        .get("data")
+        .and_then(set)
+        .unwrap_or_else(|| "digits".to_owned());
     let mut sets = vec![main];
     let extra = table_at(table, "extra_data");
-    let mut extra: Vec<String> = extra.into_iter().flat_map(|t| t.values()).filter_map(set).collect();
+    let mut extra: Vec<String> = extra
+        .into_iter()
+        .flat_map(|t| t.values())
+        .filter_map(set)
+        .collect();
     extra.sort();
     sets.extend(extra);
     sets.dedup();
@@ -227,10 +239,18 @@ mod tests {
         let all = list().unwrap();
         assert!(all.len() > 120, "{}", all.len());
         for one in &all {
-            assert!(!one.title.is_empty() && !one.network.is_empty(), "{}", one.name);
+            assert!(
+                !one.title.is_empty() && !one.network.is_empty(),
+                "{}",
+                one.name
+            );
             assert!(!one.rules.is_empty(), "{}", one.name);
             for set in &one.data {
-                assert!(crate::data::registry::find(set).is_ok(), "{}: {set}", one.name);
+                assert!(
+                    crate::data::registry::find(set).is_ok(),
+                    "{}: {set}",
+                    one.name
+                );
             }
         }
         let three = show("softhebb/cifar10-3").unwrap();

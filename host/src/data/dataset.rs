@@ -93,11 +93,7 @@ pub trait Made: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// Data error for a file that cannot be read any more.
-    fn sample(
-        &self,
-        index: usize,
-        draw: Option<([f32; 2], &mut ChaCha8Rng)>,
-    ) -> Result<Vec<u8>>;
+    fn sample(&self, index: usize, draw: Option<([f32; 2], &mut ChaCha8Rng)>) -> Result<Vec<u8>>;
 }
 
 /// The values of all samples, one after another, each `[C, H, W]`.
@@ -158,7 +154,9 @@ impl Values {
     /// Data error for a file that cannot be read any more.
     pub fn bytes_of(&self, index: usize, each: usize) -> Result<Option<Cow<'_, [u8]>>> {
         Ok(match self {
-            Self::Bytes { data, .. } => Some(Cow::Borrowed(&data[index * each..(index + 1) * each])),
+            Self::Bytes { data, .. } => {
+                Some(Cow::Borrowed(&data[index * each..(index + 1) * each]))
+            }
             Self::Floats(_) => None,
             Self::Made { samples, .. } => Some(Cow::Owned(samples.sample(index, None)?)),
         })

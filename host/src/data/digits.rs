@@ -32,7 +32,9 @@ pub(crate) fn load(source: &Source<'_>, split: Split) -> Result<Dataset> {
     };
     let each = images.shape.len();
     let values = Values::Bytes {
-        data: images.data[part.start * each..part.end * each].to_vec().into(),
+        data: images.data[part.start * each..part.end * each]
+            .to_vec()
+            .into(),
         white: WHITE,
     };
     let targets = Targets::Labels {

@@ -96,7 +96,13 @@ pub(crate) const IMAGENETTE: SetInfo = SetInfo {
         )],
     }],
     mirrors: &["https://s3.amazonaws.com/fast-ai-imageclas/"],
-    folders: &["imagenette", "imagenette2-160", "imagenette2", "imagenette2-320", ""],
+    folders: &[
+        "imagenette",
+        "imagenette2-160",
+        "imagenette2",
+        "imagenette2-320",
+        "",
+    ],
     markers: &[
         "imagenette2-160",
         "imagenette2-320",
@@ -113,7 +119,14 @@ pub(crate) const IMAGENET: SetInfo = SetInfo {
     summary: "photographs of 1000 kinds of thing in colour (ILSVRC 2012); no public mirror",
     train: 1_281_167,
     test: 50_000,
-    folders: &["imagenet", "ImageNet", "ILSVRC2012", "ilsvrc2012", "ILSVRC", ""],
+    folders: &[
+        "imagenet",
+        "ImageNet",
+        "ILSVRC2012",
+        "ilsvrc2012",
+        "ILSVRC",
+        "",
+    ],
     markers: &[
         "train/n02123045",
         "val/n02123045",
@@ -163,7 +176,12 @@ pub(crate) const MATCHED: SetInfo = second(
         1_264_079_360,
         "f0c37fdf925916b19ea1323cd9a2208cdb6959ba2c32eef2a7fc393835c9ca7c",
     )],
-    &["imagenet-v2-matched-frequency", "imagenetv2", "ImageNetV2", ""],
+    &[
+        "imagenet-v2-matched-frequency",
+        "imagenetv2",
+        "ImageNetV2",
+        "",
+    ],
     &[
         "imagenetv2-matched-frequency-format-val",
         "imagenetv2-matched-frequency.tar.gz",
@@ -180,7 +198,10 @@ pub(crate) const THRESHOLD: SetInfo = second(
         "32142bfe998f9cfa4141be691f6a80eeb1e27b24bd532a668eb08c26d98897a2",
     )],
     &["imagenet-v2-threshold07", "imagenetv2", "ImageNetV2", ""],
-    &["imagenetv2-threshold0.7-format-val", "imagenetv2-threshold0.7.tar.gz"],
+    &[
+        "imagenetv2-threshold0.7-format-val",
+        "imagenetv2-threshold0.7.tar.gz",
+    ],
 );
 
 /// ImageNetV2's most often chosen pictures.
@@ -193,7 +214,10 @@ pub(crate) const TOP: SetInfo = second(
         "85e4ace30f3f0d660152062254b8759dda66267b27f7ec0fd8d5768f1073a04b",
     )],
     &["imagenet-v2-top-images", "imagenetv2", "ImageNetV2", ""],
-    &["imagenetv2-top-images-format-val", "imagenetv2-top-images.tar.gz"],
+    &[
+        "imagenetv2-top-images-format-val",
+        "imagenetv2-top-images.tar.gz",
+    ],
 );
 
 /// Folders in which the parts may lie, below the one that was found.
@@ -234,10 +258,15 @@ impl Options {
         if let Some(toml::Value::Integer(n)) = table.get("decoded") {
             table.insert("decoded".to_owned(), toml::Value::Float(*n as f64));
         }
-        let options: Self = table.try_into().map_err(|e: toml::de::Error| wrong(e.message().to_owned()))?;
+        let options: Self = table
+            .try_into()
+            .map_err(|e: toml::de::Error| wrong(e.message().to_owned()))?;
         match options.decoded >= 0.0 && options.decoded.is_finite() {
             true => Ok(options),
-            false => Err(wrong(format!("`decoded` is {}, expected 0 or more", options.decoded))),
+            false => Err(wrong(format!(
+                "`decoded` is {}, expected 0 or more",
+                options.decoded
+            ))),
         }
     }
     fn bytes(&self) -> u64 {
@@ -296,7 +325,11 @@ fn listed(set: &SetInfo, folder: &Path) -> Result<Listing> {
         }
     }
     // ImageNetV2's folders are the numbers of the classes, which stand in this order.
-    match classes.iter().map(|c| c.parse::<u64>().ok()).collect::<Option<Vec<u64>>>() {
+    match classes
+        .iter()
+        .map(|c| c.parse::<u64>().ok())
+        .collect::<Option<Vec<u64>>>()
+    {
         Some(_) => classes.sort_by_key(|class| class.parse::<u64>().unwrap_or(u64::MAX)),
         None => classes.sort(),
     }
@@ -315,11 +348,19 @@ fn listed(set: &SetInfo, folder: &Path) -> Result<Listing> {
         files.sort();
         Ok(files)
     };
-    let all: Vec<_> = classes.par_iter().enumerate().map(of_class).collect::<Result<_>>()?;
+    let all: Vec<_> = classes
+        .par_iter()
+        .enumerate()
+        .map(of_class)
+        .collect::<Result<_>>()?;
     let (mut key, mut names, mut bytes) = (Sha256::new(), Sha256::new(), 0);
     let mut files = Vec::new();
     for (file, label, length, time) in all.into_iter().flatten() {
-        let name = file.strip_prefix(folder).unwrap_or(&file).display().to_string();
+        let name = file
+            .strip_prefix(folder)
+            .unwrap_or(&file)
+            .display()
+            .to_string();
         names.update(format!("{name} {length}\n"));
         key.update(format!("{name} {length} {time}\n"));
         bytes += length;
@@ -358,11 +399,17 @@ fn folder(set: &SetInfo, root: &Path, split: Split) -> Result<PathBuf> {
         Split::Test => &["val", "test"],
     };
     let mut places = places.flat_map(|place| names.iter().map(move |name| place.join(name)));
-    places.find(|place| place.is_dir()).ok_or_else(|| packed(set, root))
+    places
+        .find(|place| place.is_dir())
+        .ok_or_else(|| packed(set, root))
 }
 
 fn packed(set: &SetInfo, root: &Path) -> Error {
-    let archive = set.files.iter().map(|file| root.join(file.name)).find(|path| path.is_file());
+    let archive = set
+        .files
+        .iter()
+        .map(|file| root.join(file.name))
+        .find(|path| path.is_file());
     match archive {
         Some(path) => Error::data(format!("`{}` is not unpacked", path.display()))
             .hint(format!("`biorule data fetch {}` unpacks it", set.name)),
@@ -485,7 +532,10 @@ pub(crate) fn part(plan: &DataPlan, set: &SetInfo, root: &Path, split: Split) ->
         ));
     }
     if is_test_alone(set) && split == Split::Train {
-        notes.push(format!("`{}` is a test set alone: its pictures are the training part too", set.name));
+        notes.push(format!(
+            "`{}` is a test set alone: its pictures are the training part too",
+            set.name
+        ));
     }
     let prepared = match fits(&listing, &wish) {
         true => Some(decoded(&listing, &wish)?),
@@ -515,7 +565,14 @@ pub(crate) fn part(plan: &DataPlan, set: &SetInfo, root: &Path, split: Split) ->
         names: named(set, &listing.classes),
     };
     let path = listing.folder.clone();
-    let mut data = Dataset::new(set.name, split, wish.shape, values, targets, Provenance::File { path })?;
+    let mut data = Dataset::new(
+        set.name,
+        split,
+        wish.shape,
+        values,
+        targets,
+        Provenance::File { path },
+    )?;
     for note in notes {
         data = data.noted(note);
     }
@@ -562,7 +619,8 @@ fn decoded(listing: &Listing, wish: &Wish) -> Result<(Head, super::bytes::Bytes)
     let read = |(path, _): &(PathBuf, u32)| -> Result<One> {
         let file = fs::read(path).map_err(|e| Error::io(ExitCode::Data, path, &e))?;
         let it = picture::decode(path, &file, Some(3), true).map_err(|why| {
-            Error::data(format!("`{}` {why}", path.display())).hint("replace the file, or remove it")
+            Error::data(format!("`{}` {why}", path.display()))
+                .hint("replace the file, or remove it")
         })?;
         let from = Shape::new(3, it.height, it.width);
         let size = Size {
@@ -571,8 +629,13 @@ fn decoded(listing: &Listing, wish: &Wish) -> Result<(Head, super::bytes::Bytes)
         };
         let bytes = match wish.as_stored || from == wish.shape {
             true => it.bytes,
-            false => resize::planes(&it.bytes, from, (wish.shape.height, wish.shape.width), wish.method)
-                .map_err(|e| e.within(format!("`{}`", path.display())))?,
+            false => resize::planes(
+                &it.bytes,
+                from,
+                (wish.shape.height, wish.shape.width),
+                wish.method,
+            )
+            .map_err(|e| e.within(format!("`{}`", path.display())))?,
         };
         bar.inc(1);
         Ok((bytes, size, Sha256::digest(&file).into()))
@@ -616,9 +679,13 @@ pub(crate) fn unpack(set: &SetInfo, root: &Path) -> Result<bool> {
         }
         let broken = |e: std::io::Error| {
             let text = format!("`{}` cannot be unpacked: {e}", archive.display());
-            Error::data(text).hint(format!("`biorule data fetch {} --force` fetches it again", set.name))
+            Error::data(text).hint(format!(
+                "`biorule data fetch {} --force` fetches it again",
+                set.name
+            ))
         };
-        let opened = fs::File::open(&archive).map_err(|e| Error::io(ExitCode::Data, &archive, &e))?;
+        let opened =
+            fs::File::open(&archive).map_err(|e| Error::io(ExitCode::Data, &archive, &e))?;
         let opened = std::io::BufReader::with_capacity(1 << 20, opened);
         // Beside its place, so that a half-unpacked one is none.
         let beside = root.join(format!("{}.unpacking", file.name));
@@ -676,7 +743,10 @@ mod tests {
     }
 
     fn plan(root: &Path, more: &str) -> DataPlan {
-        let text = format!("set = \"imagenette\"\nroot = {:?}\nresize = [8, 8]\n{more}", root.display().to_string());
+        let text = format!(
+            "set = \"imagenette\"\nroot = {:?}\nresize = [8, 8]\n{more}",
+            root.display().to_string()
+        );
         toml::from_str(&text).unwrap()
     }
 
@@ -690,7 +760,11 @@ mod tests {
         assert_eq!((train.len(), train.shape()), (4, Shape::new(3, 8, 8)));
         assert_eq!(train.labels(), [0, 0, 1, 1]);
         assert_eq!(train.class_name(1), "parachute");
-        assert!(train.notes()[0].contains("published are 9469"), "{:?}", train.notes());
+        assert!(
+            train.notes()[0].contains("published are 9469"),
+            "{:?}",
+            train.notes()
+        );
         let Values::Bytes { data, .. } = train.values() else {
             panic!("one size, decoded")
         };
@@ -712,13 +786,15 @@ mod tests {
         for decoded in ["", "[options]\ndecoded = 0\n"] {
             let mut plan = pieces.clone();
             if !decoded.is_empty() {
-                plan.options.insert("decoded".into(), toml::Value::Integer(0));
+                plan.options
+                    .insert("decoded".into(), toml::Value::Integer(0));
             }
             let set = plan.part(Split::Train, &folders).unwrap();
             assert!(matches!(set.values(), Values::Made { .. }));
             // Without augmentation the samples are those of whole pictures, wherever they come from.
             for i in 0..4 {
-                let [a, b] = [&whole, &set].map(|s| s.values().bytes_of(i, 192).unwrap().unwrap().into_owned());
+                let [a, b] = [&whole, &set]
+                    .map(|s| s.values().bytes_of(i, 192).unwrap().unwrap().into_owned());
                 assert_eq!(a, b);
             }
             let data = plan.open_in(&folders).unwrap();
@@ -732,7 +808,13 @@ mod tests {
             assert_eq!((test.len(), data.train.len()), (2, 4));
             assert!(plan.record("data").unwrap().unwrap().files.len() == 2);
         }
-        assert!(!Augment { resized_crop: Some([0.1, 1.0]), ..Augment::default() }.is_none());
+        assert!(
+            !Augment {
+                resized_crop: Some([0.1, 1.0]),
+                ..Augment::default()
+            }
+            .is_none()
+        );
     }
 
     #[test]
@@ -741,11 +823,17 @@ mod tests {
         nette(dir.path());
         let folders = DataFolders::only([dir.path()]);
         let mut plan = plan(dir.path(), "");
-        plan.options.insert("decoded".into(), toml::Value::Integer(0));
+        plan.options
+            .insert("decoded".into(), toml::Value::Integer(0));
         let data = plan.open_in(&folders).unwrap();
         let gone = dir.path().join("imagenette2-160/train/n01440764/1.PNG");
         fs::remove_file(&gone).unwrap();
-        let failed: Vec<String> = data.train_loader(1, 0).unwrap().epoch(0).filter_map(|b| b.failed).collect();
+        let failed: Vec<String> = data
+            .train_loader(1, 0)
+            .unwrap()
+            .epoch(0)
+            .filter_map(|b| b.failed)
+            .collect();
         assert_eq!(failed.len(), 1);
         assert!(failed[0].contains("1.PNG"), "{failed:?}");
     }
@@ -755,15 +843,23 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path().join("imagenetv2-matched-frequency-format-val");
         for class in ["0", "1", "2", "10"] {
-            write(&root.join(class).join("a.png"), (4, 4), class.parse().unwrap());
+            write(
+                &root.join(class).join("a.png"),
+                (4, 4),
+                class.parse().unwrap(),
+            );
         }
         let plan = DataPlan {
             set: "imagenet-v2-matched-frequency".into(),
             resize: Some([4, 4]),
             ..DataPlan::default()
         };
-        let set = plan.part(Split::Test, &DataFolders::only([dir.path()])).unwrap();
-        let reds: Vec<u8> = (0..4).map(|i| set.values().bytes_of(i, 48).unwrap().unwrap()[3]).collect();
+        let set = plan
+            .part(Split::Test, &DataFolders::only([dir.path()]))
+            .unwrap();
+        let reds: Vec<u8> = (0..4)
+            .map(|i| set.values().bytes_of(i, 48).unwrap().unwrap()[3])
+            .collect();
         assert_eq!((reds, set.labels()), (vec![0, 1, 2, 10], &[0, 1, 2, 3][..]));
     }
 
@@ -773,14 +869,26 @@ mod tests {
         nette(dir.path());
         let root = tempfile::tempdir().unwrap();
         let out = fs::File::create(root.path().join("imagenette2-160.tgz")).unwrap();
-        let mut tar = tar::Builder::new(flate2::write::GzEncoder::new(out, flate2::Compression::fast()));
-        tar.append_dir_all("imagenette2-160", dir.path().join("imagenette2-160")).unwrap();
+        let mut tar = tar::Builder::new(flate2::write::GzEncoder::new(
+            out,
+            flate2::Compression::fast(),
+        ));
+        tar.append_dir_all("imagenette2-160", dir.path().join("imagenette2-160"))
+            .unwrap();
         tar.into_inner().unwrap().finish().unwrap();
         let folders = DataFolders::only([root.path()]);
-        let e = plan(root.path(), "").part(Split::Train, &folders).unwrap_err();
+        let e = plan(root.path(), "")
+            .part(Split::Train, &folders)
+            .unwrap_err();
         assert!(e.text.contains("not unpacked"), "{e}");
         assert!(unpack(&IMAGENETTE, root.path()).unwrap());
         assert!(!unpack(&IMAGENETTE, root.path()).unwrap());
-        assert_eq!(plan(root.path(), "").part(Split::Train, &folders).unwrap().len(), 4);
+        assert_eq!(
+            plan(root.path(), "")
+                .part(Split::Train, &folders)
+                .unwrap()
+                .len(),
+            4
+        );
     }
 }

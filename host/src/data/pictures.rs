@@ -75,7 +75,8 @@ impl Piece {
             ratio if ratio > wide => (height, (h * wide).round() as usize),
             _ => (height, width),
         };
-        let (piece_height, piece_width) = (piece_height.clamp(1, height), piece_width.clamp(1, width));
+        let (piece_height, piece_width) =
+            (piece_height.clamp(1, height), piece_width.clamp(1, width));
         Self {
             top: (height - piece_height) / 2,
             left: (width - piece_width) / 2,
@@ -89,7 +90,11 @@ impl Piece {
 pub(super) fn cut(bytes: &[u8], from: Shape, piece: Piece, to: Shape) -> Result<Vec<u8>> {
     let mut part = Vec::with_capacity(from.channels * piece.height * piece.width);
     for plane in bytes.chunks_exact(from.plane()) {
-        for row in plane.chunks_exact(from.width).skip(piece.top).take(piece.height) {
+        for row in plane
+            .chunks_exact(from.width)
+            .skip(piece.top)
+            .take(piece.height)
+        {
             part.extend_from_slice(&row[piece.left..piece.left + piece.width]);
         }
     }
@@ -102,7 +107,12 @@ pub(super) fn cut(bytes: &[u8], from: Shape, piece: Piece, to: Shape) -> Result<
 
 impl Pictures {
     /// Samples of `shape` from decoded pictures of `sizes`.
-    pub(super) fn decoded(shape: Shape, method: ResizeMethod, bytes: Bytes, sizes: Vec<Size>) -> Self {
+    pub(super) fn decoded(
+        shape: Shape,
+        method: ResizeMethod,
+        bytes: Bytes,
+        sizes: Vec<Size>,
+    ) -> Self {
         let mut starts = Vec::with_capacity(sizes.len());
         let mut at = 0;
         for size in &sizes {
@@ -146,11 +156,7 @@ impl Made for Pictures {
         }
     }
 
-    fn sample(
-        &self,
-        index: usize,
-        draw: Option<([f32; 2], &mut ChaCha8Rng)>,
-    ) -> Result<Vec<u8>> {
+    fn sample(&self, index: usize, draw: Option<([f32; 2], &mut ChaCha8Rng)>) -> Result<Vec<u8>> {
         let decoded;
         let (bytes, height, width): (&[u8], usize, usize) = match &*self.store {
             Store::Decoded {
@@ -177,7 +183,12 @@ impl Made for Pictures {
                 cut(bytes, from, piece, self.shape)
             }
             None if from == self.shape => Ok(bytes.to_vec()),
-            None => resize::planes(bytes, from, (self.shape.height, self.shape.width), self.method),
+            None => resize::planes(
+                bytes,
+                from,
+                (self.shape.height, self.shape.width),
+                self.method,
+            ),
         }
     }
 }
@@ -251,8 +262,14 @@ mod tests {
     fn decoded_pictures_of_any_size_become_samples_of_one() {
         let shape = Shape::new(1, 2, 2);
         let sizes = vec![
-            Size { height: 1, width: 2 },
-            Size { height: 2, width: 2 },
+            Size {
+                height: 1,
+                width: 2,
+            },
+            Size {
+                height: 2,
+                width: 2,
+            },
         ];
         let bytes = vec![10, 20, 1, 2, 3, 4];
         let all = Pictures::decoded(shape, ResizeMethod::Nearest, bytes.into(), sizes);

@@ -115,7 +115,9 @@ impl DataPlan {
             if !(low > 0.0 && low <= high && high <= 1.0) {
                 return refuse(
                     "augment.resized_crop",
-                    format!("must be two shares of the area in order, above 0 and up to 1, not [{low}, {high}]"),
+                    format!(
+                        "must be two shares of the area in order, above 0 and up to 1, not [{low}, {high}]"
+                    ),
                 );
             }
             if self.augment.crop > 0 {

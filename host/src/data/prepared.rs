@@ -91,9 +91,8 @@ pub(super) fn put(
     let path = folder.join(name);
     let written = write(file, key, fill).and_then(|()| {
         fs::rename(&temporary, &path).map_err(|e| full(&path, pixels, &e))?;
-        read(&path, key).ok_or_else(|| {
-            Error::storage(format!("`{}` cannot be read back", path.display()))
-        })
+        read(&path, key)
+            .ok_or_else(|| Error::storage(format!("`{}` cannot be read back", path.display())))
     });
     if written.is_err() {
         let _ = fs::remove_file(&temporary);
@@ -138,7 +137,11 @@ impl<W: Write> Write for Counted<W> {
     }
 }
 
-fn write(file: File, key: &str, fill: &mut dyn FnMut(&mut dyn Write) -> Result<Head>) -> Result<()> {
+fn write(
+    file: File,
+    key: &str,
+    fill: &mut dyn FnMut(&mut dyn Write) -> Result<Head>,
+) -> Result<()> {
     let mut out = Counted {
         to: BufWriter::with_capacity(1 << 20, file),
         bytes: 0,
@@ -150,7 +153,8 @@ fn write(file: File, key: &str, fill: &mut dyn FnMut(&mut dyn Write) -> Result<H
         pixels: out.bytes,
         head,
     };
-    let text = serde_json::to_vec(&foot).map_err(|e| Error::internal(format!("a cache file: {e}")))?;
+    let text =
+        serde_json::to_vec(&foot).map_err(|e| Error::internal(format!("a cache file: {e}")))?;
     let end = out.write_all(&text).and_then(|()| {
         out.write_all(&(text.len() as u64).to_le_bytes())?;
         out.flush()
@@ -163,7 +167,8 @@ fn write(file: File, key: &str, fill: &mut dyn FnMut(&mut dyn Write) -> Result<H
 /// # Errors
 /// Storage error.
 pub(super) fn add(to: &mut dyn Write, bytes: &[u8]) -> Result<()> {
-    to.write_all(bytes).map_err(|e| Error::storage(format!("the cache folder: {e}")))
+    to.write_all(bytes)
+        .map_err(|e| Error::storage(format!("the cache folder: {e}")))
 }
 
 #[cfg(test)]

@@ -115,7 +115,8 @@ fn middle(data: &[u8], from: Shape, (height, width): (usize, usize)) -> Result<V
     };
     let (tall, wide) = (tall.max(height), wide.max(width));
     let large = planes(data, from, (tall, wide), ResizeMethod::Bilinear)?;
-    let start = |outer: usize, inner: usize| ((outer - inner) as f64 / 2.0).round_ties_even() as usize;
+    let start =
+        |outer: usize, inner: usize| ((outer - inner) as f64 / 2.0).round_ties_even() as usize;
     let (top, left) = (start(tall, height), start(wide, width));
     let mut out = Vec::with_capacity(data.len() / from.plane() * height * width);
     for plane in large.chunks_exact(tall * wide) {

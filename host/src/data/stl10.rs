@@ -102,11 +102,15 @@ fn options(source: &Source<'_>) -> Result<Options> {
     })?;
     if let Some(fold) = options.fold {
         if fold >= FOLDS {
-            return Err(Error::usage(format!("`data.options.fold` is {fold}, expected 0 to 9")));
+            return Err(Error::usage(format!(
+                "`data.options.fold` is {fold}, expected 0 to 9"
+            )));
         }
         if options.split != Part::Train {
-            return Err(Error::usage("`data.options.fold` is one of the labelled samples")
-                .hint("leave out `split`, or `fold`"));
+            return Err(
+                Error::usage("`data.options.fold` is one of the labelled samples")
+                    .hint("leave out `split`, or `fold`"),
+            );
         }
     }
     Ok(options)
@@ -133,7 +137,10 @@ enum Place {
 
 fn place(root: &Path) -> Place {
     for folder in [root.join(FOLDER), root.to_path_buf()] {
-        if ["train_X.bin", "test_X.bin"].iter().any(|n| folder.join(n).is_file()) {
+        if ["train_X.bin", "test_X.bin"]
+            .iter()
+            .any(|n| folder.join(n).is_file())
+        {
             return Place::Folder(folder);
         }
     }
@@ -146,7 +153,10 @@ fn place(root: &Path) -> Place {
 
 /// The files that are read, of the training part without labels only where it is asked for.
 pub(crate) fn files(root: &Path, options: &toml::Table) -> Vec<PathBuf> {
-    let split = options.get("split").and_then(toml::Value::as_str).unwrap_or("train");
+    let split = options
+        .get("split")
+        .and_then(toml::Value::as_str)
+        .unwrap_or("train");
     match place(root) {
         Place::Archive(path) => vec![path],
         Place::Folder(folder) => {
@@ -200,7 +210,10 @@ fn load(source: &Source<'_>, split: Split) -> Result<Dataset> {
         })
         .sum();
     let mut note = (labels.len() != published).then(|| {
-        format!("`stl10` ({split}) has {} samples here, published are {published}", labels.len())
+        format!(
+            "`stl10` ({split}) has {} samples here, published are {published}",
+            labels.len()
+        )
     });
     if let (Some(fold), Split::Train) = (options.fold, split) {
         let chosen = fold_of(&at, fold, labels.len())?;
@@ -210,7 +223,10 @@ fn load(source: &Source<'_>, split: Split) -> Result<Dataset> {
         }
         labels = chosen.iter().map(|i| labels[*i]).collect();
         bytes = Bytes::from(kept);
-        note = note.or(Some(format!("fold {fold} of the training part: {} samples", labels.len())));
+        note = note.or(Some(format!(
+            "fold {fold} of the training part: {} samples",
+            labels.len()
+        )));
     }
     let targets = Targets::Labels {
         labels,
@@ -266,7 +282,8 @@ fn prepare(at: &Place, parts: &[&str]) -> Result<(Head, Bytes)> {
     let mut key = format!("stl10 {}\n", parts.join("+"));
     let mut bytes = 0;
     for path in &sources {
-        let (length, time) = digest::stamp(path).map_err(|e| Error::io(ExitCode::Data, path, &e))?;
+        let (length, time) =
+            digest::stamp(path).map_err(|e| Error::io(ExitCode::Data, path, &e))?;
         let time = digest::nanoseconds(time);
         key.push_str(&format!("{} {length} {time}\n", digest::absolute(path)));
         bytes += length;
@@ -284,7 +301,9 @@ fn prepare(at: &Place, parts: &[&str]) -> Result<(Head, Bytes)> {
             ..Head::default()
         };
         for part in parts {
-            let count = each(at, &format!("{part}_X.bin"), &mut |path, from| pixels(path, from, to))?;
+            let count = each(at, &format!("{part}_X.bin"), &mut |path, from| {
+                pixels(path, from, to)
+            })?;
             match *part {
                 "unlabeled" => head.labels.extend(std::iter::repeat_n(LEFT_OUT, count)),
                 part => {
@@ -402,7 +421,11 @@ fn read_labels(path: &Path, from: &mut dyn Read) -> Result<Vec<u32>> {
         .map_err(|e| Error::io(ExitCode::Data, path, &e))?;
     let label = |(at, byte): (usize, &u8)| match byte {
         1..=10 => Ok(u32::from(*byte) - 1),
-        other => Err(damaged(path, "labels from 1 to 10", format!("{other} of sample {at}"))),
+        other => Err(damaged(
+            path,
+            "labels from 1 to 10",
+            format!("{other} of sample {at}"),
+        )),
     };
     bytes.iter().enumerate().map(label).collect()
 }
@@ -421,11 +444,24 @@ fn fold_of(at: &Place, fold: usize, count: usize) -> Result<Vec<usize>> {
     let line = text.lines().nth(fold).unwrap_or_default();
     let position = |word: &str| {
         let found = word.parse::<usize>().ok().filter(|i| *i < count);
-        found.ok_or_else(|| damaged(&whole, format!("positions below {count}"), format!("`{word}`")))
+        found.ok_or_else(|| {
+            damaged(
+                &whole,
+                format!("positions below {count}"),
+                format!("`{word}`"),
+            )
+        })
     };
-    let chosen = line.split_whitespace().map(position).collect::<Result<Vec<usize>>>()?;
+    let chosen = line
+        .split_whitespace()
+        .map(position)
+        .collect::<Result<Vec<usize>>>()?;
     match chosen.is_empty() {
-        true => Err(damaged(&whole, "ten lines of positions", format!("{} lines", text.lines().count()))),
+        true => Err(damaged(
+            &whole,
+            "ten lines of positions",
+            format!("{} lines", text.lines().count()),
+        )),
         false => Ok(chosen),
     }
 }
@@ -497,7 +533,12 @@ mod tests {
         let fold = read(dir.path(), Split::Train, "fold = 1").unwrap();
         assert_eq!(fold.labels(), [3, 0]);
         assert_eq!(pixel(&fold, 0, 0, 0, 0), 2);
-        for wrong in ["split = \"test\"", "fold = 10", "fold = 1\nsplit = \"unlabeled\"", "x = 1"] {
+        for wrong in [
+            "split = \"test\"",
+            "fold = 10",
+            "fold = 1\nsplit = \"unlabeled\"",
+            "x = 1",
+        ] {
             let e = read(dir.path(), Split::Train, wrong).unwrap_err();
             assert_eq!(e.code, ExitCode::Usage, "{wrong}: {e}");
         }
@@ -532,7 +573,10 @@ mod tests {
         let packed = dir.path().join("packed");
         fs::create_dir_all(&packed).unwrap();
         let out = File::create(packed.join(ARCHIVE)).unwrap();
-        let mut tar = tar::Builder::new(flate2::write::GzEncoder::new(out, flate2::Compression::fast()));
+        let mut tar = tar::Builder::new(flate2::write::GzEncoder::new(
+            out,
+            flate2::Compression::fast(),
+        ));
         tar.append_dir_all(FOLDER, plain.join(FOLDER)).unwrap();
         tar.into_inner().unwrap().finish().unwrap();
         for split in ["train", "unlabeled"] {

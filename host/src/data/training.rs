@@ -45,7 +45,11 @@ impl Samples for Part {
     fn lacks_answers(&self) -> bool {
         let labels = self.samples.dataset().labels();
         let label = |at: &u32| labels.get(*at as usize).copied();
-        self.samples.indices().iter().filter_map(label).any(|label| label == LEFT_OUT)
+        self.samples
+            .indices()
+            .iter()
+            .filter_map(label)
+            .any(|label| label == LEFT_OUT)
     }
 
     fn class_name(&self, class: u32) -> String {

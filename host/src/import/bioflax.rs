@@ -55,7 +55,9 @@ const FLAGS: &[Flag] = &[
 pub fn import(words: &[String]) -> Result<Imported> {
     let given = flags::read("bioflax's `run_train.py`", FLAGS, words)?;
     if let Some(word) = given.rest.first() {
-        return Err(Error::usage(format!("`{word}` belongs to no flag of bioflax")));
+        return Err(Error::usage(format!(
+            "`{word}` belongs to no flag of bioflax"
+        )));
     }
     let mut notes = Vec::new();
     let mode = given.word("mode", "fa", &["bp", "fa", "kp", "dfa"])?;
@@ -79,11 +81,15 @@ pub fn import(words: &[String]) -> Result<Imported> {
     }
     for (i, (width, activation)) in layers.iter().zip(&activations).enumerate() {
         let width: u64 = width.parse().map_err(|_| {
-            Error::usage(format!("`--hidden_layers` has `{width}`, expected whole numbers"))
+            Error::usage(format!(
+                "`--hidden_layers` has `{width}`, expected whole numbers"
+            ))
         })?;
         if !["relu", "sigmoid", "tanh"].contains(&activation.as_str()) {
-            return Err(Error::usage(format!("the activation `{activation}` has no counterpart here"))
-                .hint("there are `relu`, `sigmoid` and `tanh`"));
+            return Err(Error::usage(format!(
+                "the activation `{activation}` has no counterpart here"
+            ))
+            .hint("there are `relu`, `sigmoid` and `tanh`"));
         }
         body.push_str(&format!(
             "\n[[blocks]]\nname = \"hidden{}\"\nlayer = \"dense\"\nout = {width}\nactivation = \"{activation}\"\n",
@@ -91,7 +97,11 @@ pub fn import(words: &[String]) -> Result<Imported> {
         ));
     }
     body.push_str("\n[[blocks]]\nname = \"output\"\nlayer = \"dense\"\nout = \"classes\"\n");
-    let loss = if set == "mnist" { "" } else { "loss = \"mse\"\n" };
+    let loss = if set == "mnist" {
+        ""
+    } else {
+        "loss = \"mse\"\n"
+    };
     body.push_str(&format!(
         "\n[training]\nmode = \"end-to-end\"\n\n[training.gradient]\nepochs = {}\nbatch = {batch}\n{loss}optimizer = {}\n",
         given.whole("epochs", 5)?,
@@ -113,7 +123,11 @@ pub fn import(words: &[String]) -> Result<Imported> {
 }
 
 fn rule(given: &flags::Given, mode: &str, notes: &mut Vec<String>) -> Result<String> {
-    let init = given.word("initializer", "lecun", &["lecun", "uniform", "variance_scaling"])?;
+    let init = given.word(
+        "initializer",
+        "lecun",
+        &["lecun", "uniform", "variance_scaling"],
+    )?;
     let name = match mode {
         "bp" => "backprop",
         "fa" => "feedback-alignment/fa",
@@ -127,9 +141,13 @@ fn rule(given: &flags::Given, mode: &str, notes: &mut Vec<String>) -> Result<Str
             continue;
         }
         if init == "lecun" {
-            notes.push(format!("`--{flag}` does nothing with the initializer `lecun`, there as here"));
+            notes.push(format!(
+                "`--{flag}` does nothing with the initializer `lecun`, there as here"
+            ));
         } else if flag == "scale_b" && mode == "bp" {
-            notes.push("`--scale_b` is of feedback weights, which backpropagation has none of".to_owned());
+            notes.push(
+                "`--scale_b` is of feedback weights, which backpropagation has none of".to_owned(),
+            );
         } else {
             rule.push_str(&format!(", {flag} = {}", number(scale)));
         }
@@ -142,26 +160,42 @@ fn data(given: &flags::Given, set: &str, batch: u64, notes: &mut Vec<String>) ->
     let only_one = |flag: &str| -> Result<()> {
         match given.whole(flag, 1)? {
             1 => Ok(()),
-            n => Err(Error::usage(format!("`--{flag} {n}` has no counterpart for `{set}`"))
-                .hint("samples have one channel here, and the sine has one input")),
+            n => Err(
+                Error::usage(format!("`--{flag} {n}` has no counterpart for `{set}`"))
+                    .hint("samples have one channel here, and the sine has one input"),
+            ),
         }
     };
     let not_read = |notes: &mut Vec<String>, flags: &[&str]| {
         for flag in flags.iter().filter(|flag| given.has(flag)) {
-            notes.push(format!("`--{flag}` does nothing for `{set}`, there as here"));
+            notes.push(format!(
+                "`--{flag}` does nothing for `{set}`, there as here"
+            ));
         }
     };
     match set {
         "mnist" => {
-            body.push_str("set = \"mnist\"\nnormalize = \"standard\"\nmean = [0.1307]\nstd = [0.3081]\n");
+            body.push_str(
+                "set = \"mnist\"\nnormalize = \"standard\"\nmean = [0.1307]\nstd = [0.3081]\n",
+            );
             not_read(
                 notes,
-                &["train_set_size", "test_set_size", "in_dim", "seq_len", "output_features", "teacher_act"],
+                &[
+                    "train_set_size",
+                    "test_set_size",
+                    "in_dim",
+                    "seq_len",
+                    "output_features",
+                    "teacher_act",
+                ],
             );
         }
         _ => {
             let count = |flag: &str, default| given.whole(flag, default);
-            let (train, test) = (count("train_set_size", 50)? * batch, count("test_set_size", 10)? * batch);
+            let (train, test) = (
+                count("train_set_size", 50)? * batch,
+                count("test_set_size", 10)? * batch,
+            );
             only_one("in_dim")?;
             let mut options = format!("train = {train}, test = {test}");
             if set == "teacher" {
@@ -178,20 +212,29 @@ fn data(given: &flags::Given, set: &str, batch: u64, notes: &mut Vec<String>) ->
                 body.push_str("set = \"sine\"\n");
             }
             body.push_str(&format!("options = {{ {options} }}\n"));
-            notes.push("the samples are drawn from the same distribution by another generator than JAX's".to_owned());
+            notes.push(
+                "the samples are drawn from the same distribution by another generator than JAX's"
+                    .to_owned(),
+            );
         }
     }
     let held = given.number("val_split", 0.1)?;
     match held {
         x if x > 0.0 => body.push_str(&format!("validation = {}\n", number(x))),
-        _ => notes.push("without `--val_split` the test set stands for the validation set, there as here".to_owned()),
+        _ => notes.push(
+            "without `--val_split` the test set stands for the validation set, there as here"
+                .to_owned(),
+        ),
     }
     Ok(body)
 }
 
 fn optimizer(given: &flags::Given, mode: &str, notes: &mut Vec<String>) -> Result<String> {
     let kind = given.word("optimizer", "sgd", &["sgd", "adam"])?;
-    let mut text = format!("{{ kind = \"{kind}\", lr = {}", number(given.number("lr", 0.02)?));
+    let mut text = format!(
+        "{{ kind = \"{kind}\", lr = {}",
+        number(given.number("lr", 0.02)?)
+    );
     let momentum = given.number("momentum", 0.0)?;
     match kind.as_str() {
         "sgd" if momentum != 0.0 => text.push_str(&format!(", momentum = {}", number(momentum))),

@@ -49,10 +49,14 @@ pub fn import(words: &[String]) -> Result<Imported> {
     let mut notes = Vec::new();
     let depth = given.whole("layers", DEEPEST)?;
     if !(1..=DEEPEST).contains(&depth) {
-        return Err(Error::usage(format!("`--layers` is {depth}, expected 1 to {DEEPEST}")));
+        return Err(Error::usage(format!(
+            "`--layers` is {depth}, expected 1 to {DEEPEST}"
+        )));
     }
     if let Some(word) = given.rest.first() {
-        notes.push(format!("`{word}`, the number of trials, has no counterpart: this is one trial"));
+        notes.push(format!(
+            "`{word}`, the number of trials, has no counterpart: this is one trial"
+        ));
     }
     let random = given.has("random");
     let kind = given.word("train_type", "sequential", &["sequential", "all_at_once"])?;
@@ -62,7 +66,9 @@ pub fn import(words: &[String]) -> Result<Imported> {
         (_, true) => "-together",
         _ => "",
     };
-    let mut body = format!("preset = \"biopytorch/layers{depth}\"\nname = \"biopytorch-layers{depth}{suffix}\"\n");
+    let mut body = format!(
+        "preset = \"biopytorch/layers{depth}\"\nname = \"biopytorch-layers{depth}{suffix}\"\n"
+    );
     notes.push("what is not given is as in the published row of this depth; the authors split without a seed".to_owned());
     let batch = given.whole("batch_size", 64)?;
     if given.has("data_augment") {
@@ -70,9 +76,18 @@ pub fn import(words: &[String]) -> Result<Imported> {
     }
     body.push_str(&rules(&given, depth as usize, &mut notes)?);
     if given.has("dropout") {
-        body.push_str(&format!("\n[blocks.classifier]\ndropout = {}\n", number(given.number("dropout", 0.0)?)));
+        body.push_str(&format!(
+            "\n[blocks.classifier]\ndropout = {}\n",
+            number(given.number("dropout", 0.0)?)
+        ));
     }
-    body.push_str(&phases(&given, depth as usize, batch, (random, together), &mut notes)?);
+    body.push_str(&phases(
+        &given,
+        depth as usize,
+        batch,
+        (random, together),
+        &mut notes,
+    )?);
     let title = format!("BioPyTorch's experiment 03 {}", words.join(" "));
     Ok(Imported::new(title.trim_end(), notes, &body))
 }
@@ -83,7 +98,11 @@ fn rules(given: &Given, depth: usize, notes: &mut Vec<String>) -> Result<String>
     let settings = |flags: [&str; 3]| -> Result<String> {
         let keys = ["lebesgue_p", "ranking_param", "delta"];
         let mut text = String::new();
-        for (flag, key) in flags.into_iter().zip(keys).filter(|(flag, _)| given.has(flag)) {
+        for (flag, key) in flags
+            .into_iter()
+            .zip(keys)
+            .filter(|(flag, _)| given.has(flag))
+        {
             let value = match key {
                 "ranking_param" => given.whole(flag, 2)?.to_string(),
                 _ => number(given.number(flag, 0.0)?),
@@ -114,7 +133,11 @@ fn phases(
     (random, together): (bool, bool),
     notes: &mut Vec<String>,
 ) -> Result<String> {
-    let augment = if given.has("data_augment") { "augment = true\n" } else { "" };
+    let augment = if given.has("data_augment") {
+        "augment = true\n"
+    } else {
+        ""
+    };
     let more = format!("batch = {batch}\n{augment}");
     let mut body = String::new();
     if !random && !together {
@@ -127,7 +150,11 @@ fn phases(
         return Ok(body);
     }
     if together {
-        let names: Vec<String> = NAMES.iter().take(depth).map(|n| format!("\"{n}\"")).collect();
+        let names: Vec<String> = NAMES
+            .iter()
+            .take(depth)
+            .map(|n| format!("\"{n}\""))
+            .collect();
         // Ten batches of an epoch of 40,000 samples.
         let patience = 10.0 / (40_000.0 / batch as f64).ceil();
         body.push_str(&format!(

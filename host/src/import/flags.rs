@@ -71,10 +71,14 @@ pub(super) fn read(program: &'static str, known: &[Flag], words: &[String]) -> R
             values.extend(words.next().cloned());
         }
         if values.is_empty() && flag.values != Values::None {
-            return Err(Error::usage(format!("`--{name}` of {program} has no value")));
+            return Err(Error::usage(format!(
+                "`--{name}` of {program} has no value"
+            )));
         }
         if !values.is_empty() && flag.values == Values::None {
-            return Err(Error::usage(format!("`--{name}` of {program} takes no value")));
+            return Err(Error::usage(format!(
+                "`--{name}` of {program} takes no value"
+            )));
         }
         given.flags.insert(flag.name, values);
     }
@@ -124,7 +128,8 @@ impl Given {
     /// Usage error for anything else.
     pub fn whole(&self, name: &str, default: u64) -> Result<u64> {
         let word = self.text(name, &default.to_string());
-        word.parse().map_err(|_| self.wrong(name, &word, "a whole number"))
+        word.parse()
+            .map_err(|_| self.wrong(name, &word, "a whole number"))
     }
     /// One of `words`.
     ///

@@ -51,8 +51,21 @@ const TOKENS: &[(&str, &str)] = &[
 
 /// Settings that nothing reads, there as here.
 const UNREAD: &[&str] = &[
-    "arch", "hebbian", "beta", "power", "normalize_inp", "plasticity", "weight_decay", "seed", "lr_bias",
-    "mask_thsd", "weight_init", "weight_init_range", "resume", "softness", "metric_mode",
+    "arch",
+    "hebbian",
+    "beta",
+    "power",
+    "normalize_inp",
+    "plasticity",
+    "weight_decay",
+    "seed",
+    "lr_bias",
+    "mask_thsd",
+    "weight_init",
+    "weight_init_range",
+    "resume",
+    "softness",
+    "metric_mode",
 ];
 
 /// Families of data sets and ours.
@@ -64,7 +77,10 @@ const FAMILIES: &[(&str, &str)] = &[
     ("STL10", "stl10"),
     ("ImageNette", "imagenette"),
     ("ImageNet", "imagenet"),
-    ("ImageNetV2MatchedFrequency", "imagenet-v2-matched-frequency"),
+    (
+        "ImageNetV2MatchedFrequency",
+        "imagenet-v2-matched-frequency",
+    ),
     ("ImageNetV2Threshold07", "imagenet-v2-threshold07"),
     ("ImageNetV2TopImages", "imagenet-v2-top-images"),
 ];
@@ -83,7 +99,8 @@ struct Block {
 /// # Errors
 /// Usage error for names that are not there, and for what there is no counterpart of.
 pub fn import(text: &str, call: &Call) -> Result<Imported> {
-    let file: Value = serde_json::from_str(text).map_err(|e| Error::usage(format!("it is no JSON: {e}")))?;
+    let file: Value =
+        serde_json::from_str(text).map_err(|e| Error::usage(format!("it is no JSON: {e}")))?;
     let model = find(&file["model"], &call.preset, "network")?;
     let mut notes = Vec::new();
     let mut blocks = blocks(&file, model, &mut notes)?;
@@ -97,10 +114,14 @@ pub fn import(text: &str, call: &Call) -> Result<Imported> {
     body.push_str("\n[data]\n");
     body.push_str(&main);
     if call.validation {
-        body.push_str(&format!("validation = {}\n", number(supervised.number("validation_split", 0.2))));
+        body.push_str(&format!(
+            "validation = {}\n",
+            number(supervised.number("validation_split", 0.2))
+        ));
         notes.push("there validation samples take the place of the test set and keep the augmentation; here both are evaluated, without it".to_owned());
     }
-    let has_local = blocks.iter().any(|b| b.hebbian && !b.supervised) && call.mode != "simultaneous";
+    let has_local =
+        blocks.iter().any(|b| b.hebbian && !b.supervised) && call.mode != "simultaneous";
     let other = unsupervised.table(&mut notes)?;
     // Whether samples change is said by the phase; a set of its own is for other samples or changes.
     let plain = |table: &str| -> Vec<String> {
@@ -119,7 +140,11 @@ pub fn import(text: &str, call: &Call) -> Result<Imported> {
         body.push_str("\n[[blocks]]\n");
         body.push_str(&(block.lines.join("\n") + "\n"));
     }
-    let rates: Vec<f64> = blocks.iter().filter(|b| !b.hebbian).map(|b| b.lr_sup).collect();
+    let rates: Vec<f64> = blocks
+        .iter()
+        .filter(|b| !b.hebbian)
+        .map(|b| b.lr_sup)
+        .collect();
     let lr = rates.iter().copied().fold(f64::INFINITY, f64::min);
     if rates.iter().any(|r| *r != lr) {
         notes.push(format!("blocks have different `lr_sup`; all learn by the smallest, {lr}, as there when they learn together"));
@@ -156,7 +181,10 @@ fn find<'a>(all: &'a Value, name: &str, what: &str) -> Result<&'a Map<String, Va
         let e = Error::usage(format!("the file has no {what} `{name}`"));
         match nearest(name, all.keys().map(String::as_str)) {
             Some(near) => e.hint(format!("did you mean `{near}`?")),
-            None => e.hint(format!("it has `{}`", all.keys().cloned().collect::<Vec<_>>().join("`, `"))),
+            None => e.hint(format!(
+                "it has `{}`",
+                all.keys().cloned().collect::<Vec<_>>().join("`, `")
+            )),
         }
     })
 }
@@ -184,7 +212,10 @@ fn blocks(file: &Value, model: &Map<String, Value>, notes: &mut Vec<String>) -> 
                 format!("dense{dense}")
             }
         };
-        all.extend(block(file, &key, given, (&name, last, &mut images), notes).map_err(|e| e.within(format!("block `{key}`")))?);
+        all.extend(
+            block(file, &key, given, (&name, last, &mut images), notes)
+                .map_err(|e| e.within(format!("block `{key}`")))?,
+        );
     }
     Ok(all)
 }
@@ -198,26 +229,50 @@ fn block(
     notes: &mut Vec<String>,
 ) -> Result<Vec<Block>> {
     let known = [
-        "arch", "preset", "num", "operation", "activation", "pool", "batch_norm", "dropout", "att_dropout",
-        "resume", "layer",
+        "arch",
+        "preset",
+        "num",
+        "operation",
+        "activation",
+        "pool",
+        "batch_norm",
+        "dropout",
+        "att_dropout",
+        "resume",
+        "layer",
     ];
     for other in given.keys().filter(|k| !known.contains(&k.as_str())) {
-        notes.push(format!("`{key}.{other}` is no setting of SoftHebb's and has no counterpart"));
+        notes.push(format!(
+            "`{key}.{other}` is no setting of SoftHebb's and has no counterpart"
+        ));
     }
     let conv = match given["arch"].as_str() {
         Some("CNN") => true,
         Some("MLP") => false,
-        other => return Err(Error::usage(format!("`arch` is {other:?}, expected `CNN` or `MLP`"))),
+        other => {
+            return Err(Error::usage(format!(
+                "`arch` is {other:?}, expected `CNN` or `MLP`"
+            )));
+        }
     };
     let (word, layer) = layer(file, given, conv)?;
     let get = |key: &str| layer.get(key).and_then(Value::as_f64);
-    let on = |key: &str| layer.get(key).is_some_and(|v| v.as_bool().unwrap_or(v.as_f64().is_some_and(|x| x != 0.0)));
-    let operation = given.get("operation").and_then(Value::as_str).unwrap_or_default();
+    let on = |key: &str| {
+        layer
+            .get(key)
+            .is_some_and(|v| v.as_bool().unwrap_or(v.as_f64().is_some_and(|x| x != 0.0)))
+    };
+    let operation = given
+        .get("operation")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
     let has = |what: &str| operation.contains(what);
     let mut lines = vec![format!("name = \"{name}\"")];
     let mut before = Vec::new();
     if *images && !conv && !has("flatten") {
-        return Err(Error::usage("a dense block behind images without `flatten`"));
+        return Err(Error::usage(
+            "a dense block behind images without `flatten`",
+        ));
     }
     if conv && !*images {
         return Err(Error::usage("a convolution behind a dense block"));
@@ -235,7 +290,13 @@ fn block(
                     lines.pop();
                 }
                 first.push("flatten = true".to_owned());
-                before.push(Block { lines: first, name: format!("{name}-flat"), hebbian: false, supervised: false, lr_sup: f64::INFINITY });
+                before.push(Block {
+                    lines: first,
+                    name: format!("{name}-flat"),
+                    hebbian: false,
+                    supervised: false,
+                    lr_sup: f64::INFINITY,
+                });
                 lines.push("norm = \"batch\"".to_owned());
             }
             false => lines.push("norm = \"batch\"".to_owned()),
@@ -253,7 +314,9 @@ fn block(
             lines.push(format!("dropout = {}", number(n.as_f64().unwrap_or(0.0))));
         }
         Some(Value::Number(n)) if n.as_f64() != Some(0.0) => {
-            notes.push(format!("`{key}.dropout` is the whole number {n}, which means none there"));
+            notes.push(format!(
+                "`{key}.dropout` is the whole number {n}, which means none there"
+            ));
         }
         _ => {}
     }
@@ -261,7 +324,9 @@ fn block(
         return Err(Error::usage("`att_dropout` has no counterpart here").hint("set it to null"));
     }
     if given.get("resume").is_some_and(|v| !v.is_null()) {
-        notes.push(format!("`{key}.resume`: weights are taken over by `init_from` and `init_blocks`"));
+        notes.push(format!(
+            "`{key}.resume`: weights are taken over by `init_from` and `init_blocks`"
+        ));
     }
     let out = layer.get("out_channels").and_then(Value::as_u64);
     let hebbian = word != "BP";
@@ -270,7 +335,10 @@ fn block(
         (false, Some(n)) => n.to_string(),
         (false, None) => return Err(Error::usage("`preset` has no `c`, the number of neurons")),
     };
-    lines.push(format!("layer = \"{}\"", if conv { "conv" } else { "dense" }));
+    lines.push(format!(
+        "layer = \"{}\"",
+        if conv { "conv" } else { "dense" }
+    ));
     lines.push(format!("out = {out_text}"));
     if conv {
         lines.extend(geometry(&layer)?);
@@ -291,19 +359,31 @@ fn block(
     for unread in ["softness", "soft_activation_fn"] {
         let usual = layer.get(unread).and_then(Value::as_str);
         if unread == "soft_activation_fn" && !matches!(usual, None | Some("exp")) {
-            return Err(Error::usage(format!("`soft_activation_fn` is {usual:?}, and only `exp` has a counterpart")));
+            return Err(Error::usage(format!(
+                "`soft_activation_fn` is {usual:?}, and only `exp` has a counterpart"
+            )));
         }
     }
-    if let Some(text) = given.get("activation").and_then(Value::as_str).filter(|t| !t.is_empty()) {
+    if let Some(text) = given
+        .get("activation")
+        .and_then(Value::as_str)
+        .filter(|t| !t.is_empty())
+    {
         lines.push(format!("activation = {}", activation(text, key, notes)?));
     }
     if given.get("batch_norm").and_then(Value::as_bool) == Some(true) {
         lines.push("norm_after = \"batch\"".to_owned());
     }
-    if let Some(text) = given.get("pool").and_then(Value::as_str).filter(|t| !t.is_empty()) {
+    if let Some(text) = given
+        .get("pool")
+        .and_then(Value::as_str)
+        .filter(|t| !t.is_empty())
+    {
         match conv {
             true => lines.push(format!("pool = {}", pool(text)?)),
-            false => notes.push(format!("`{key}.pool` does nothing behind a dense layer, there as here")),
+            false => notes.push(format!(
+                "`{key}.pool` does nothing behind a dense layer, there as here"
+            )),
         }
     }
     before.push(Block {
@@ -317,9 +397,16 @@ fn block(
 }
 
 /// Rule and settings of a layer: the defaults of its kind, its string, what is laid over it.
-fn layer(file: &Value, given: &Map<String, Value>, conv: bool) -> Result<(String, BTreeMap<String, Value>)> {
+fn layer(
+    file: &Value,
+    given: &Map<String, Value>,
+    conv: bool,
+) -> Result<(String, BTreeMap<String, Value>)> {
     let arch = if conv { "CNN" } else { "MLP" };
-    let preset = given.get("preset").and_then(Value::as_str).ok_or_else(|| Error::usage("`preset` is missing"))?;
+    let preset = given
+        .get("preset")
+        .and_then(Value::as_str)
+        .ok_or_else(|| Error::usage("`preset` is missing"))?;
     let mut all: BTreeMap<String, Value> = BTreeMap::new();
     let mut lay = |table: Option<&Map<String, Value>>| {
         for (key, value) in table.into_iter().flatten() {
@@ -339,18 +426,33 @@ fn layer(file: &Value, given: &Map<String, Value>, conv: bool) -> Result<(String
             }
         }
     }
-    for (key, value) in given.get("layer").and_then(Value::as_object).into_iter().flatten() {
+    for (key, value) in given
+        .get("layer")
+        .and_then(Value::as_object)
+        .into_iter()
+        .flatten()
+    {
         all.insert(key.clone(), value.clone());
     }
     if word.is_empty() {
-        let softness = all.get("softness").and_then(Value::as_str).unwrap_or("hard");
+        let softness = all
+            .get("softness")
+            .and_then(Value::as_str)
+            .unwrap_or("hard");
         word = match all.get("hebbian").and_then(Value::as_bool) {
             Some(false) => "BP".to_owned(),
             _ => softness.to_owned(),
         };
     }
     let lower = word.to_lowercase();
-    let known = ["bp", "hard", "hardkrotov", "soft", "softkrotov", "supervisedsoftkrotov"];
+    let known = [
+        "bp",
+        "hard",
+        "hardkrotov",
+        "soft",
+        "softkrotov",
+        "supervisedsoftkrotov",
+    ];
     if !known.contains(&lower.as_str()) {
         let e = Error::usage(format!("`{word}` is no rule of SoftHebb's"));
         return Err(match nearest(&lower, known) {
@@ -358,38 +460,59 @@ fn layer(file: &Value, given: &Map<String, Value>, conv: bool) -> Result<(String
             None => e.hint("there are `BP`, `hard`, `hardkrotov`, `soft`, `softkrotov` and `supervisedsoftkrotov`"),
         });
     }
-    Ok((if lower == "bp" { "BP".to_owned() } else { lower }, all))
+    Ok((
+        if lower == "bp" {
+            "BP".to_owned()
+        } else {
+            lower
+        },
+        all,
+    ))
 }
 
 /// A token of a layer's string, such as `lr0.08`.
 fn token_of(token: &str, conv: bool) -> Result<(&'static str, Value)> {
-    let letters = token.len() - token.trim_start_matches(|c: char| c.is_ascii_alphabetic()).len();
+    let letters = token.len()
+        - token
+            .trim_start_matches(|c: char| c.is_ascii_alphabetic())
+            .len();
     let (head, tail) = token.split_at(letters);
     let found = TOKENS.iter().find(|(own, _)| *own == head);
     let value = tail.parse::<f64>().ok();
     let (Some((own, key)), Some(x)) = (found, value) else {
-        return Err(Error::usage(format!("`{token}` in `preset` is no token of SoftHebb's, which ignores it"))
-            .hint("remove it, or correct it: `c96-k5-p2-t1-lr0.08-lp0.5`"));
+        return Err(Error::usage(format!(
+            "`{token}` in `preset` is no token of SoftHebb's, which ignores it"
+        ))
+        .hint("remove it, or correct it: `c96-k5-p2-t1-lr0.08-lp0.5`"));
     };
     if !conv && ["k", "p", "s", "d", "g", "m", "e"].contains(own) {
-        return Err(Error::usage(format!("`{token}` in `preset` is of convolutions")).hint("remove it"));
+        return Err(
+            Error::usage(format!("`{token}` in `preset` is of convolutions")).hint("remove it"),
+        );
     }
-    Ok((key, match *key {
-        "add_bias" | "adaptive" | "pre_triangle" => Value::Bool(x != 0.0),
-        _ if x.fract() == 0.0 && x >= 0.0 => Value::from(x as u64),
-        _ => Value::from(x),
-    }))
+    Ok((
+        key,
+        match *key {
+            "add_bias" | "adaptive" | "pre_triangle" => Value::Bool(x != 0.0),
+            _ if x.fract() == 0.0 && x >= 0.0 => Value::from(x as u64),
+            _ => Value::from(x),
+        },
+    ))
 }
 
 fn geometry(layer: &BTreeMap<String, Value>) -> Result<Vec<String>> {
     let whole = |key: &str, default| layer.get(key).and_then(Value::as_u64).unwrap_or(default);
     let kernel = layer.get("kernel_size").and_then(Value::as_u64);
-    let kernel = kernel.ok_or_else(|| Error::usage("`preset` has no `k`, the size of the kernel"))?;
+    let kernel =
+        kernel.ok_or_else(|| Error::usage("`preset` has no `k`, the size of the kernel"))?;
     let mut lines = vec![format!("kernel = {kernel}")];
     let padding = whole("padding", 0);
     if padding > 0 {
         lines.push(format!("padding = {padding}"));
-        let mode = layer.get("padding_mode").and_then(Value::as_str).unwrap_or("reflect");
+        let mode = layer
+            .get("padding_mode")
+            .and_then(Value::as_str)
+            .unwrap_or("reflect");
         if mode != "zeros" {
             lines.push(format!("padding_mode = \"{mode}\""));
         }
@@ -404,7 +527,10 @@ fn geometry(layer: &BTreeMap<String, Value>) -> Result<Vec<String>> {
 
 /// Tokens of a backpropagated block that nothing reads.
 fn idle_of_backprop(key: &str, given: &Map<String, Value>, notes: &mut Vec<String>) {
-    let preset = given.get("preset").and_then(Value::as_str).unwrap_or_default();
+    let preset = given
+        .get("preset")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
     let idle: Vec<&str> = preset
         .split('-')
         .skip(1)
@@ -414,11 +540,20 @@ fn idle_of_backprop(key: &str, given: &Map<String, Value>, notes: &mut Vec<Strin
         })
         .collect();
     if !idle.is_empty() {
-        notes.push(format!("`{}` of `{key}` do nothing in a block of backpropagation, there as here", idle.join("`, `")));
+        notes.push(format!(
+            "`{}` of `{key}` do nothing in a block of backpropagation, there as here",
+            idle.join("`, `")
+        ));
     }
 }
 
-fn rule(word: &str, key: &str, layer: &BTreeMap<String, Value>, conv: bool, notes: &mut Vec<String>) -> Result<String> {
+fn rule(
+    word: &str,
+    key: &str,
+    layer: &BTreeMap<String, Value>,
+    conv: bool,
+    notes: &mut Vec<String>,
+) -> Result<String> {
     let get = |name: &str, default: f64| layer.get(name).and_then(Value::as_f64).unwrap_or(default);
     let competition = match word {
         "hard" => "hard",
@@ -431,17 +566,38 @@ fn rule(word: &str, key: &str, layer: &BTreeMap<String, Value>, conv: bool, note
         "{{ name = \"softhebb\", competition = \"{competition}\", lr = {}",
         number(get("lr", if conv { 0.009 } else { 0.05 }))
     );
-    let adaptive = layer.get("adaptive").and_then(Value::as_bool).unwrap_or(true);
-    let decay = layer.get("lr_decay").and_then(Value::as_str).unwrap_or("linear");
+    let adaptive = layer
+        .get("adaptive")
+        .and_then(Value::as_bool)
+        .unwrap_or(true);
+    let decay = layer
+        .get("lr_decay")
+        .and_then(Value::as_str)
+        .unwrap_or("linear");
     match (adaptive, decay) {
-        (true, _) => text.push_str(&format!(", rate = \"adaptive\", power_lr = {}", number(get("power_lr", if conv { 0.75 } else { 0.2 })))),
-        (false, "exp") => text.push_str(&format!(", rate = \"exp\", speed = {}, lr_div = {}", number(get("speed", 7.0)), number(get("lr_div", 96.0)))),
+        (true, _) => text.push_str(&format!(
+            ", rate = \"adaptive\", power_lr = {}",
+            number(get("power_lr", if conv { 0.75 } else { 0.2 }))
+        )),
+        (false, "exp") => text.push_str(&format!(
+            ", rate = \"exp\", speed = {}, lr_div = {}",
+            number(get("speed", 7.0)),
+            number(get("lr_div", 96.0))
+        )),
         (false, "linear") => text.push_str(", rate = \"linear\""),
         (false, "constant") => text.push_str(", rate = \"constant\""),
-        (false, other) => return Err(Error::usage(format!("`lr_decay` is `{other}`, which means a constant rate there")).hint("write `constant`")),
+        (false, other) => {
+            return Err(Error::usage(format!(
+                "`lr_decay` is `{other}`, which means a constant rate there"
+            ))
+            .hint("write `constant`"));
+        }
     }
     if !word.starts_with("hard") {
-        text.push_str(&format!(", t_invert = {}", number(get("t_invert", if conv { 96.0 } else { 10.0 }))));
+        text.push_str(&format!(
+            ", t_invert = {}",
+            number(get("t_invert", if conv { 96.0 } else { 10.0 }))
+        ));
     }
     if word == "hardkrotov" {
         text.push_str(&format!(
@@ -450,7 +606,10 @@ fn rule(word: &str, key: &str, layer: &BTreeMap<String, Value>, conv: bool, note
             get("ranking_param", 3.0) as u64
         ));
     }
-    text.push_str(&format!(", radius = {}", number(get("radius", if conv { 25.0 } else { 10.0 }))));
+    text.push_str(&format!(
+        ", radius = {}",
+        number(get("radius", if conv { 25.0 } else { 10.0 }))
+    ));
     if get("lebesgue_p", 2.0) != 2.0 {
         text.push_str(&format!(", lebesgue_p = {}", get("lebesgue_p", 2.0)));
     }
@@ -458,18 +617,47 @@ fn rule(word: &str, key: &str, layer: &BTreeMap<String, Value>, conv: bool, note
         text.push_str(", pre_triangle = true");
     }
     if get("weight_init_offset", 0.0) != 0.0 && !conv {
-        text.push_str(&format!(", weight_init_offset = {}", number(get("weight_init_offset", 0.0))));
+        text.push_str(&format!(
+            ", weight_init_offset = {}",
+            number(get("weight_init_offset", 0.0))
+        ));
     }
     if get("nb_train", 0.0) != 0.0 {
         text.push_str(&format!(", nb_train = {}", get("nb_train", 0.0)));
     }
     let read = [
-        "lr", "adaptive", "lr_decay", "power_lr", "speed", "lr_div", "t_invert", "delta", "ranking_param", "radius",
-        "lebesgue_p", "pre_triangle", "weight_init_offset", "nb_train", "lr_sup", "soft_activation_fn",
-        "out_channels", "kernel_size", "padding", "padding_mode", "stride", "dilation", "groups", "add_bias",
+        "lr",
+        "adaptive",
+        "lr_decay",
+        "power_lr",
+        "speed",
+        "lr_div",
+        "t_invert",
+        "delta",
+        "ranking_param",
+        "radius",
+        "lebesgue_p",
+        "pre_triangle",
+        "weight_init_offset",
+        "nb_train",
+        "lr_sup",
+        "soft_activation_fn",
+        "out_channels",
+        "kernel_size",
+        "padding",
+        "padding_mode",
+        "stride",
+        "dilation",
+        "groups",
+        "add_bias",
     ];
-    for other in layer.keys().filter(|k| !read.contains(&k.as_str()) && !UNREAD.contains(&k.as_str())) {
-        notes.push(format!("`{other}` of `{key}` is no setting of SoftHebb's layers and has no counterpart"));
+    for other in layer
+        .keys()
+        .filter(|k| !read.contains(&k.as_str()) && !UNREAD.contains(&k.as_str()))
+    {
+        notes.push(format!(
+            "`{other}` of `{key}` is no setting of SoftHebb's layers and has no counterpart"
+        ));
     }
     Ok(text + " }")
 }
@@ -494,7 +682,9 @@ fn activation(text: &str, key: &str, notes: &mut Vec<String>) -> Result<String> 
         "triangle" | "repu" | "softmax" | "exp" | "tanh" => format!("\"{word}({})\"", number(x)),
         "sigmoid" => {
             if param.is_some() {
-                notes.push(format!("the gain of the sigmoid of `{key}` is 10 whatever its number, there as here"));
+                notes.push(format!(
+                    "the gain of the sigmoid of `{key}` is 10 whatever its number, there as here"
+                ));
             }
             "\"sigmoid(10.0)\"".to_owned()
         }
@@ -508,7 +698,9 @@ fn pool(text: &str) -> Result<String> {
         [kind @ ("max" | "avg"), k, s, p] if [k, s, p].iter().all(|n| n.parse::<u64>().is_ok()) => {
             Ok(format!("\"{kind} {k}/{s}/{p}\""))
         }
-        _ => Err(Error::usage(format!("`pool` is `{text}`, expected such as `max_4_2_1`"))),
+        _ => Err(Error::usage(format!(
+            "`pool` is `{text}`, expected such as `max_4_2_1`"
+        ))),
     }
 }
 
@@ -520,11 +712,15 @@ struct Dataset {
 }
 
 fn dataset(file: &Value, name: &str) -> Result<Dataset> {
-    let (family, variant) = name.split_once('_').map_or((name, None), |(f, v)| (f, Some(v)));
+    let (family, variant) = name
+        .split_once('_')
+        .map_or((name, None), |(f, v)| (f, Some(v)));
     let section = &file["dataset"];
     let table = find(section, family, "family of data sets")?;
     let Some((_, set)) = FAMILIES.iter().find(|(own, _)| *own == family) else {
-        return Err(Error::usage(format!("the data set `{family}` has no counterpart here")));
+        return Err(Error::usage(format!(
+            "the data set `{family}` has no counterpart here"
+        )));
     };
     let mut all = BTreeMap::new();
     let mut lay = |table: Option<&Map<String, Value>>| {
@@ -535,7 +731,11 @@ fn dataset(file: &Value, name: &str) -> Result<Dataset> {
     lay(section["default"].as_object());
     lay(table.get("default").and_then(Value::as_object));
     if let Some(variant) = variant {
-        lay(Some(find(&section[family], variant, &format!("variant of `{family}`"))?));
+        lay(Some(find(
+            &section[family],
+            variant,
+            &format!("variant of `{family}`"),
+        )?));
     }
     Ok(Dataset {
         name: name.to_owned(),
@@ -567,7 +767,10 @@ impl Dataset {
         let mut text = format!("set = \"{}\"\n", self.set);
         if self.flag("zca_whitened") {
             text.push_str("normalize = \"standard\"\nmean = [0.4914, 0.48216, 0.44653]\nstd = [0.247, 0.2434, 0.2616]\nwhiten = 0.1\n");
-            note(notes, "`zca_whitened` fails there; here it does what the code is meant to do");
+            note(
+                notes,
+                "`zca_whitened` fails there; here it does what the code is meant to do",
+            );
         }
         if self.is_imagenet() {
             text.push_str("normalize = \"standard\"\nmean = [0.485, 0.456, 0.406]\nstd = [0.229, 0.224, 0.225]\n");
@@ -578,7 +781,11 @@ impl Dataset {
             let classes: Vec<String> = classes.iter().map(Value::to_string).collect();
             text.push_str(&format!("classes = [{}]\n", classes.join(", ")));
         }
-        let split = self.all.get("split").and_then(Value::as_str).unwrap_or("train");
+        let split = self
+            .all
+            .get("split")
+            .and_then(Value::as_str)
+            .unwrap_or("train");
         if self.set == "stl10" && split != "train" {
             text.push_str(&format!("options = {{ split = \"{split}\" }}\n"));
         }
@@ -599,30 +806,69 @@ impl Dataset {
         }
         if self.augments() {
             text.push_str(&match self.set {
-                "mnist" => format!("augment = {{ noise = {} }}\n", number(self.number("noise_std", 0.0))),
-                _ if self.is_imagenet() => "augment = { flip = 0.5, resized_crop = [0.08, 1.0] }\n".to_owned(),
+                "mnist" => format!(
+                    "augment = {{ noise = {} }}\n",
+                    number(self.number("noise_std", 0.0))
+                ),
+                _ if self.is_imagenet() => {
+                    "augment = { flip = 0.5, resized_crop = [0.08, 1.0] }\n".to_owned()
+                }
                 _ => "augment = { flip = 0.5, crop = 4, padding = \"reflect\" }\n".to_owned(),
             });
         }
         if self.set == "imagenet" {
-            note(notes, "the authors cap ImageNet at its first 1,000,000 pictures; here samples are drawn from all");
+            note(
+                notes,
+                "the authors cap ImageNet at its first 1,000,000 pictures; here samples are drawn from all",
+            );
         }
         if self.all.get("shuffle").and_then(Value::as_bool) == Some(false) {
             text.push_str("shuffle = false\n");
         }
-        if let Some(workers) = self.all.get("num_workers").and_then(Value::as_u64).filter(|n| *n > 0) {
+        if let Some(workers) = self
+            .all
+            .get("num_workers")
+            .and_then(Value::as_u64)
+            .filter(|n| *n > 0)
+        {
             text.push_str(&format!("threads = {workers}\n"));
         }
         let known = [
-            "name", "noise_std", "channels", "width", "height", "px", "validation_split", "training_sample",
-            "testing_sample", "out_channels", "num_workers", "seed", "shuffle", "batch_size", "augmentation",
-            "zca_whitened", "training_class", "nb_epoch", "print_freq", "split",
+            "name",
+            "noise_std",
+            "channels",
+            "width",
+            "height",
+            "px",
+            "validation_split",
+            "training_sample",
+            "testing_sample",
+            "out_channels",
+            "num_workers",
+            "seed",
+            "shuffle",
+            "batch_size",
+            "augmentation",
+            "zca_whitened",
+            "training_class",
+            "nb_epoch",
+            "print_freq",
+            "split",
         ];
         for key in self.all.keys().filter(|key| !known.contains(&key.as_str())) {
-            note(notes, &format!("`{key}` of `{}` is no setting of SoftHebb's data sets and has no counterpart", self.name));
+            note(
+                notes,
+                &format!(
+                    "`{key}` of `{}` is no setting of SoftHebb's data sets and has no counterpart",
+                    self.name
+                ),
+            );
         }
         if self.set == "imagenette" && self.whole("px", 160) != 160 {
-            note(notes, "pictures of another size than 160 come from the folder of 160, as there");
+            note(
+                notes,
+                "pictures of another size than 160 come from the folder of 160, as there",
+            );
         }
         Ok(text)
     }
@@ -637,7 +883,11 @@ fn note(notes: &mut Vec<String>, text: &str) {
 
 fn local_phase(set: &Dataset, apart: bool) -> String {
     let data = if apart { "data = \"local\"\n" } else { "" };
-    let augment = if set.augments() { "augment = true\n" } else { "" };
+    let augment = if set.augments() {
+        "augment = true\n"
+    } else {
+        ""
+    };
     format!(
         "{data}epochs = {}\nbatch = {}\n{augment}",
         set.whole("nb_epoch", 1),
@@ -646,7 +896,11 @@ fn local_phase(set: &Dataset, apart: bool) -> String {
 }
 
 fn gradient_phase(set: &Dataset, lr: f64) -> String {
-    let augment = if set.augments() { "augment = true\n" } else { "" };
+    let augment = if set.augments() {
+        "augment = true\n"
+    } else {
+        ""
+    };
     format!(
         "epochs = {}\nbatch = {}\n{augment}evaluate_every = {}\noptimizer = {{ kind = \"adam\", lr = {} }}\nschedule = \"softhebb\"\n",
         set.whole("nb_epoch", 1),
@@ -658,7 +912,11 @@ fn gradient_phase(set: &Dataset, lr: f64) -> String {
 
 /// Names of the blocks that are trained, where these are not all or the mode has no counterpart of one
 /// word.
-fn chosen(call: &Call, blocks: &mut [Block], notes: &mut Vec<String>) -> Result<Option<Vec<String>>> {
+fn chosen(
+    call: &Call,
+    blocks: &mut [Block],
+    notes: &mut Vec<String>,
+) -> Result<Option<Vec<String>>> {
     let modes = ["successive", "consecutive", "simultaneous"];
     if !modes.contains(&call.mode.as_str()) {
         let e = Error::usage(format!("`--training-mode` is `{}`", call.mode));
@@ -671,18 +929,32 @@ fn chosen(call: &Call, blocks: &mut [Block], notes: &mut Vec<String>) -> Result<
         return Err(Error::usage("a Hebbian classifier learns nothing in `successive` mode, and its evaluation fails there")
             .hint("`--training-mode consecutive`"));
     }
-    if call.mode == "successive" && blocks.iter().filter(|b| !b.hebbian && b.lr_sup.is_finite()).count() > 1 {
+    if call.mode == "successive"
+        && blocks
+            .iter()
+            .filter(|b| !b.hebbian && b.lr_sup.is_finite())
+            .count()
+            > 1
+    {
         notes.push("each block of backpropagation is trained alone for all epochs, as there; the authors' figures are those of `--training-mode consecutive`".to_owned());
     }
     if call.blocks.is_empty() {
         return Ok(None);
     }
     // Blocks that only flatten are none of the file.
-    let real: Vec<&Block> = blocks.iter().filter(|b| b.hebbian || b.lr_sup.is_finite()).collect();
+    let real: Vec<&Block> = blocks
+        .iter()
+        .filter(|b| b.hebbian || b.lr_sup.is_finite())
+        .collect();
     let name = |at: &u64| {
-        real.get(*at as usize).map(|b| b.name.clone()).ok_or_else(|| {
-            Error::usage(format!("`--training-blocks` has {at}, and the network has {} blocks", real.len()))
-        })
+        real.get(*at as usize)
+            .map(|b| b.name.clone())
+            .ok_or_else(|| {
+                Error::usage(format!(
+                    "`--training-blocks` has {at}, and the network has {} blocks",
+                    real.len()
+                ))
+            })
     };
     let chosen = call.blocks.iter().map(name).collect::<Result<Vec<_>>>()?;
     if call.mode == "successive" {
@@ -692,14 +964,22 @@ fn chosen(call: &Call, blocks: &mut [Block], notes: &mut Vec<String>) -> Result<
 }
 
 /// The phases of a part of the blocks.
-fn written_out(call: &Call, blocks: &[Block], chosen: &[String], (local, gradient): (&str, &str)) -> String {
+fn written_out(
+    call: &Call,
+    blocks: &[Block],
+    chosen: &[String],
+    (local, gradient): (&str, &str),
+) -> String {
     let of = |hebbian: bool| -> Vec<&Block> {
         let own = |b: &&Block| chosen.contains(&b.name) && (b.hebbian && !b.supervised) == hebbian;
         blocks.iter().filter(own).collect()
     };
     let phase = |name: &str, blocks: &[&Block], drive: &str, settings: &str| {
         let names: Vec<String> = blocks.iter().map(|b| quoted(&b.name)).collect();
-        format!("\n[[phases]]\nname = \"{name}\"\nblocks = [{}]\ndrive = \"{drive}\"\n{settings}", names.join(", "))
+        format!(
+            "\n[[phases]]\nname = \"{name}\"\nblocks = [{}]\ndrive = \"{drive}\"\n{settings}",
+            names.join(", ")
+        )
     };
     let (hebbian, driven) = (of(true), of(false));
     let local = format!("evaluate_every = 0\n{local}");

@@ -18,5 +18,9 @@ pub(super) fn name(words: &str) -> String {
     };
     let name: String = words.chars().map(plain).collect();
     let name = name.trim_matches(['-', '.']).to_owned();
-    if name.is_empty() { "imported".to_owned() } else { name }
+    if name.is_empty() {
+        "imported".to_owned()
+    } else {
+        name
+    }
 }

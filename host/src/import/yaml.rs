@@ -38,13 +38,17 @@ pub(super) fn read(text: &str) -> Result<Map<String, Value>> {
     let mut at = 0;
     let table = table(&lines, &mut at, 0)?;
     match lines.get(at) {
-        Some(line) => Err(wrong(line.number, "does not stand below what comes before it")),
+        Some(line) => Err(wrong(
+            line.number,
+            "does not stand below what comes before it",
+        )),
         None => Ok(table),
     }
 }
 
 fn wrong(line: usize, what: &str) -> Error {
-    Error::usage(format!("line {line} {what}")).hint("of YAML, tables, lists, words and numbers are read")
+    Error::usage(format!("line {line} {what}"))
+        .hint("of YAML, tables, lists, words and numbers are read")
 }
 
 /// The line up to a `#` outside quotes that stands at its start or behind a space.
@@ -68,7 +72,10 @@ fn table(lines: &[Line<'_>], at: &mut usize, indent: usize) -> Result<Map<String
     let mut all = Map::new();
     while let Some(line) = lines.get(*at).filter(|line| line.indent >= indent) {
         if line.indent > indent {
-            return Err(wrong(line.number, "is indented further than its neighbours"));
+            return Err(wrong(
+                line.number,
+                "is indented further than its neighbours",
+            ));
         }
         let Some((key, rest)) = key_of(line.text) else {
             return Err(wrong(line.number, "has no `key:`"));
@@ -107,7 +114,10 @@ fn is_item(text: &str) -> bool {
 
 fn list(lines: &[Line<'_>], at: &mut usize, indent: usize) -> Result<Vec<Value>> {
     let mut all = Vec::new();
-    while let Some(line) = lines.get(*at).filter(|line| line.indent == indent && is_item(line.text)) {
+    while let Some(line) = lines
+        .get(*at)
+        .filter(|line| line.indent == indent && is_item(line.text))
+    {
         let word = line.text[1..].trim();
         if key_of(word).is_some() {
             return Err(wrong(line.number, "is a table in a list"));
@@ -120,7 +130,9 @@ fn list(lines: &[Line<'_>], at: &mut usize, indent: usize) -> Result<Vec<Value>>
 
 /// `key: rest`.
 fn key_of(text: &str) -> Option<(String, &str)> {
-    let (key, rest) = text.split_once(": ").or_else(|| Some((text.strip_suffix(':')?, "")))?;
+    let (key, rest) = text
+        .split_once(": ")
+        .or_else(|| Some((text.strip_suffix(':')?, "")))?;
     let key = key.trim();
     let key = key.trim_matches(['"', '\'']);
     (!key.is_empty() && !key.starts_with(['[', '{'])).then(|| (key.to_owned(), rest.trim()))
@@ -131,8 +143,14 @@ fn scalar(word: &str, line: usize) -> Result<Value> {
         let Some(items) = items.strip_suffix(']') else {
             return Err(wrong(line, "has a list that does not end on it"));
         };
-        let items = items.split(',').map(str::trim).filter(|item| !item.is_empty());
-        return items.map(|item| scalar(item, line)).collect::<Result<Vec<_>>>().map(Value::Array);
+        let items = items
+            .split(',')
+            .map(str::trim)
+            .filter(|item| !item.is_empty());
+        return items
+            .map(|item| scalar(item, line))
+            .collect::<Result<Vec<_>>>()
+            .map(Value::Array);
     }
     for quote in ['"', '\''] {
         if let Some(rest) = word.strip_prefix(quote) {
@@ -151,7 +169,9 @@ fn scalar(word: &str, line: usize) -> Result<Value> {
         "false" | "False" | "FALSE" => Value::Bool(false),
         word => match (word.parse::<i64>(), word.parse::<f64>()) {
             (Ok(n), _) => Value::Number(n.into()),
-            (_, Ok(x)) => Number::from_f64(x).map_or_else(|| Value::String(word.to_owned()), Value::Number),
+            (_, Ok(x)) => {
+                Number::from_f64(x).map_or_else(|| Value::String(word.to_owned()), Value::Number)
+            }
             _ => Value::String(word.to_owned()),
         },
     })

@@ -84,6 +84,8 @@ impl PublishedPlan {
 }
 
 fn named(all: &[(&str, Option<f64>)]) -> BTreeMap<String, f64> {
-    let found = all.iter().filter_map(|(name, x)| Some(((*name).to_owned(), (*x)?)));
+    let found = all
+        .iter()
+        .filter_map(|(name, x)| Some(((*name).to_owned(), (*x)?)));
     found.collect()
 }

@@ -121,9 +121,7 @@ impl RunFolder {
         let before = record.experiment.take();
         record.experiment =
             ExperimentRecord::of(resolved.plan.experiment.as_ref(), resolved.from.as_ref());
-        if let (Some(now), Some(before), None) =
-            (&mut record.experiment, before, &resolved.from)
-        {
+        if let (Some(now), Some(before), None) = (&mut record.experiment, before, &resolved.from) {
             // Its own `config.toml` goes on with it.
             (now.name, now.changed) = (before.name, before.changed);
         }

@@ -40,7 +40,10 @@ pub fn read(from: &Path) -> Result<(PathBuf, HashMap<String, Tensor>)> {
         let tensors = packed(&file)?;
         return Ok((file, tensors));
     }
-    let ending = file.extension().and_then(|e| e.to_str()).unwrap_or_default();
+    let ending = file
+        .extension()
+        .and_then(|e| e.to_str())
+        .unwrap_or_default();
     if ["pt", "pth", "tar"].contains(&ending) && bytes.starts_with(&[0x80]) {
         return Err(Error::usage(format!(
             "`init_from`: `{}` has the layout of PyTorch before 1.6, which is not read",
@@ -55,7 +58,8 @@ pub fn read(from: &Path) -> Result<(PathBuf, HashMap<String, Tensor>)> {
             false => ExitCode::Usage,
         };
         let text = format!("`init_from`: `{}`: {}", file.display(), e.text);
-        Error::new(code, text).hint("give a run's folder, or a whole safetensors, `.npz` or `.pt` file")
+        Error::new(code, text)
+            .hint("give a run's folder, or a whole safetensors, `.npz` or `.pt` file")
     })?;
     Ok((file, read.tensors))
 }
@@ -86,7 +90,9 @@ fn packed(file: &Path) -> Result<HashMap<String, Tensor>> {
     if !whole.is_empty() {
         return Ok(whole);
     }
-    let inner = INNER.into_iter().filter_map(|key| dictionary(Some(key)).ok());
+    let inner = INNER
+        .into_iter()
+        .filter_map(|key| dictionary(Some(key)).ok());
     let mut inner = inner.filter(|all| !all.is_empty());
     inner.next().ok_or_else(|| {
         wrong("holds no tensors by name".to_owned()).hint(

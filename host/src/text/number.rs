@@ -50,10 +50,26 @@ mod tests {
 
     #[test]
     fn durations_have_the_unit_that_suits_them() {
-        let all = [0.44, 45.0, 100.0, 1_380.0, 30_600.0, 40.0 * 3600.0, 1e6, 1e8];
+        let all = [
+            0.44,
+            45.0,
+            100.0,
+            1_380.0,
+            30_600.0,
+            40.0 * 3600.0,
+            1e6,
+            1e8,
+        ];
         let texts = all.map(duration);
         let expected = [
-            "0.4 s", "45 s", "1.7 min", "23 min", "8.5 h", "40 h", "12 days", "1157 days",
+            "0.4 s",
+            "45 s",
+            "1.7 min",
+            "23 min",
+            "8.5 h",
+            "40 h",
+            "12 days",
+            "1157 days",
         ];
         assert_eq!(texts, expected);
     }

@@ -43,7 +43,9 @@ fn pytorch(name: &str) -> Option<String> {
         ("layer", last) => Some(format!("{path}.{last}")),
         ("norm_inner", last) if path.ends_with("downsample") => Some(format!("{path}.1.{last}")),
         ("norm_inner", last) => {
-            let (outer, own) = path.rsplit_once('.').map_or(("", path.as_str()), |(o, own)| (o, own));
+            let (outer, own) = path
+                .rsplit_once('.')
+                .map_or(("", path.as_str()), |(o, own)| (o, own));
             let own = own.replacen("conv", "bn", 1);
             let dot = if outer.is_empty() { "" } else { "." };
             Some(format!("{outer}{dot}{own}.{last}"))
@@ -70,19 +72,59 @@ mod tests {
     fn tensors_have_the_names_of_other_programs() {
         let blocks = ["conv1", "layer1-0", "classifier"];
         for (name, torch, hebb) in [
-            ("blocks.conv1.layer.weight", Some("conv1.weight"), Some("blocks.0.layer.weight")),
-            ("blocks.conv1.norm.running_mean", None, Some("blocks.0.operations.0.running_mean")),
+            (
+                "blocks.conv1.layer.weight",
+                Some("conv1.weight"),
+                Some("blocks.0.layer.weight"),
+            ),
+            (
+                "blocks.conv1.norm.running_mean",
+                None,
+                Some("blocks.0.operations.0.running_mean"),
+            ),
             ("blocks.conv1.norm_inner.bias", Some("bn1.bias"), None),
-            ("blocks.classifier.layer.bias", Some("classifier.bias"), Some("blocks.2.layer.bias")),
-            ("blocks.classifier.layer.feedback", Some("classifier.weight_backward"), None),
-            ("blocks.layer1-0.inner.layer1-0-conv2.layer.weight", Some("layer1.0.conv2.weight"), None),
-            ("blocks.layer1-0.inner.layer1-0-conv2.norm_inner.weight", Some("layer1.0.bn2.weight"), None),
-            ("blocks.layer2-0.sum.1.layer2-0-downsample.layer.weight", Some("layer2.0.downsample.0.weight"), None),
-            ("blocks.layer2-0.sum.1.layer2-0-downsample.norm_inner.running_var", Some("layer2.0.downsample.1.running_var"), None),
+            (
+                "blocks.classifier.layer.bias",
+                Some("classifier.bias"),
+                Some("blocks.2.layer.bias"),
+            ),
+            (
+                "blocks.classifier.layer.feedback",
+                Some("classifier.weight_backward"),
+                None,
+            ),
+            (
+                "blocks.layer1-0.inner.layer1-0-conv2.layer.weight",
+                Some("layer1.0.conv2.weight"),
+                None,
+            ),
+            (
+                "blocks.layer1-0.inner.layer1-0-conv2.norm_inner.weight",
+                Some("layer1.0.bn2.weight"),
+                None,
+            ),
+            (
+                "blocks.layer2-0.sum.1.layer2-0-downsample.layer.weight",
+                Some("layer2.0.downsample.0.weight"),
+                None,
+            ),
+            (
+                "blocks.layer2-0.sum.1.layer2-0-downsample.norm_inner.running_var",
+                Some("layer2.0.downsample.1.running_var"),
+                None,
+            ),
             ("optimizer.x", None, None),
         ] {
-            assert_eq!(foreign(name, Names::Pytorch, &blocks).as_deref(), torch, "{name}");
-            assert_eq!(foreign(name, Names::Softhebb, &blocks).as_deref(), hebb, "{name}");
+            assert_eq!(
+                foreign(name, Names::Pytorch, &blocks).as_deref(),
+                torch,
+                "{name}"
+            );
+            assert_eq!(
+                foreign(name, Names::Softhebb, &blocks).as_deref(),
+                hebb,
+                "{name}"
+            );
             assert_eq!(foreign(name, Names::Own, &blocks).as_deref(), Some(name));
         }
     }

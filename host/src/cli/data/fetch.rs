@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::place::place;
-use crate::data::{DataFolders, published};
-use crate::{Error, Result};
 use crate::data::fetch::{self, FetchOptions, Fetched, Progress};
 use crate::data::registry::SetInfo;
+use crate::data::{DataFolders, published};
 use crate::text::print;
+use crate::{Error, Result};
 
 /// Fetches every file of `set` that is not there yet; the folder goes to
 /// standard output.

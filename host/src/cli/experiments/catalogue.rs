@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use crate::config::listed::{self, Listed};
 use crate::config::PublishedPlan;
+use crate::config::listed::{self, Listed};
 use crate::data::{DataFolders, registry};
 use crate::run::experiment::ExperimentRecord;
 use crate::run::{Metrics, folder, summary};
@@ -112,7 +112,9 @@ fn measured(runs: &Path) -> BTreeMap<String, Measured> {
 impl Measured {
     fn runs(&self) -> Vec<(u64, Metrics)> {
         let seeds = self.seeds.iter();
-        seeds.map(|(seed, results)| (*seed, results.clone())).collect()
+        seeds
+            .map(|(seed, results)| (*seed, results.clone()))
+            .collect()
     }
 
     /// Mean of the result `name`, its deviation and the number of seeds.
@@ -146,9 +148,21 @@ fn list(args: &ListArgs) -> Result<()> {
             None => e.hint("`biorule experiments list` shows all"),
         })
     };
-    known("project", &args.project, all.iter().map(|e| e.project().to_owned()).collect())?;
-    known("data set", &args.data, all.iter().flat_map(|e| e.data.clone()).collect())?;
-    known("rule", &args.rule, all.iter().flat_map(|e| e.rules.clone()).collect())?;
+    known(
+        "project",
+        &args.project,
+        all.iter().map(|e| e.project().to_owned()).collect(),
+    )?;
+    known(
+        "data set",
+        &args.data,
+        all.iter().flat_map(|e| e.data.clone()).collect(),
+    )?;
+    known(
+        "rule",
+        &args.rule,
+        all.iter().flat_map(|e| e.rules.clone()).collect(),
+    )?;
     let total = all.len();
     let wanted = |one: &Listed| {
         args.project.as_ref().is_none_or(|p| one.project() == p)
@@ -164,7 +178,14 @@ fn list(args: &ListArgs) -> Result<()> {
         let rows = rows.map(|one| as_json(one, measured.get(one.name).unwrap_or(&none)));
         return print_json(&Value::Array(rows.collect()));
     }
-    let mut table = table(&["experiment", "data", "rules", "network", "published", "measured"]);
+    let mut table = table(&[
+        "experiment",
+        "data",
+        "rules",
+        "network",
+        "published",
+        "measured",
+    ]);
     for one in &chosen {
         let published = one.experiment.published.as_ref();
         let here = measured.get(one.name);
@@ -212,7 +233,11 @@ fn with_deviation(name: &str, x: f64, deviation: Option<f64>) -> String {
     let shown = summary::show(name, x);
     let loss = if name.ends_with("loss") { "loss " } else { "" };
     match deviation {
-        Some(d) => format!("{loss}{} ± {}", shown.trim_end_matches(" %"), summary::show(name, d)),
+        Some(d) => format!(
+            "{loss}{} ± {}",
+            shown.trim_end_matches(" %"),
+            summary::show(name, d)
+        ),
         None => format!("{loss}{shown}"),
     }
 }
@@ -222,7 +247,10 @@ fn measured_text(measured: &Measured, published: Option<&PublishedPlan>) -> Stri
     match measured.result(name) {
         Some((mean, _, 1)) => with_deviation(name, mean, None),
         Some((mean, deviation, n)) => {
-            format!("{} ({n} seeds)", with_deviation(name, mean, Some(deviation)))
+            format!(
+                "{} ({n} seeds)",
+                with_deviation(name, mean, Some(deviation))
+            )
         }
         None if measured.seeds.is_empty() => "changed or unfinished".to_owned(),
         None => "-".to_owned(),
@@ -279,18 +307,41 @@ fn show(args: &ShowArgs) -> Result<()> {
     if let Some(figure) = &own.figure {
         line("figure", figure.clone());
     }
-    line("network", format!("{}, learned by {}", one.network, one.rules.join(", ")));
-    line("data", one.data.iter().map(|set| where_is(set)).collect::<Vec<_>>().join("; "));
+    line(
+        "network",
+        format!("{}, learned by {}", one.network, one.rules.join(", ")),
+    );
+    line(
+        "data",
+        one.data
+            .iter()
+            .map(|set| where_is(set))
+            .collect::<Vec<_>>()
+            .join("; "),
+    );
     let seeds: Vec<String> = one.seeds.iter().map(u64::to_string).collect();
     line("seeds", seeds.join(", "));
     if let Some(hours) = own.expected_hours {
         let on = own.expected_on.as_ref().map(|on| format!(" on {on}"));
-        line("takes", format!("about {} a seed{}", duration(3600.0 * hours), on.unwrap_or_default()));
+        line(
+            "takes",
+            format!(
+                "about {} a seed{}",
+                duration(3600.0 * hours),
+                on.unwrap_or_default()
+            ),
+        );
     }
     if let Some(published) = &own.published {
         for (name, x) in published.results() {
             let deviation = published.deviations().get(&name).copied();
-            line("published", format!("{name} {}", with_deviation(&name, x, deviation).trim_start_matches("loss ")));
+            line(
+                "published",
+                format!(
+                    "{name} {}",
+                    with_deviation(&name, x, deviation).trim_start_matches("loss ")
+                ),
+            );
         }
         if let Some(n) = published.parameters {
             line("published", format!("{n} parameters"));
@@ -300,8 +351,19 @@ fn show(args: &ShowArgs) -> Result<()> {
         let n = here.seeds.len();
         let deviation = (n > 1).then_some(spread.deviation);
         let shown = with_deviation(&spread.name, spread.mean, deviation);
-        let seeds = if n > 1 { format!(" ({n} seeds)") } else { String::new() };
-        line("measured", format!("{} {}{seeds}", spread.name, shown.trim_start_matches("loss ")));
+        let seeds = if n > 1 {
+            format!(" ({n} seeds)")
+        } else {
+            String::new()
+        };
+        line(
+            "measured",
+            format!(
+                "{} {}{seeds}",
+                spread.name,
+                shown.trim_start_matches("loss ")
+            ),
+        );
     }
     for (path, changed, ended) in &here.folders {
         let ended = ended.as_deref().unwrap_or("not ended");

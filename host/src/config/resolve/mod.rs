@@ -336,7 +336,8 @@ fn give(blocks: &mut config::Value, rule: &config::Value) {
     }
 }
 
-/// An unknown data set that a preset names is one that is not supported yet.
+/// An unknown data set that a preset names is one that is not supported yet; of one that is not here, the
+/// preset is named.
 fn of_preset(e: Error, plan: &RunPlan, top: &Section) -> Error {
     let unknown = |set: &DataPlan| {
         let own = set.info().err();
@@ -346,6 +347,21 @@ fn of_preset(e: Error, plan: &RunPlan, top: &Section) -> Error {
     let extra = plan.extra_data.iter();
     sets.extend(extra.map(|(name, set)| (format!("extra_data.{name}.set"), set)));
     let rows = shown::rows(top.shown());
+    // Who asks for a set that is not here, where nobody typed its name.
+    if e.code == crate::ExitCode::Data {
+        let missing = |set: &DataPlan| e.text.contains(&format!("data set `{}`", set.set));
+        let from = sets
+            .iter()
+            .filter(|(_, set)| missing(set))
+            .find_map(|(path, _)| {
+                let row = rows.iter().find(|(p, ..)| p == path);
+                row.map(|(.., origin)| origin.clone())
+            });
+        return match from.filter(|origin| origin.starts_with("preset ")) {
+            Some(origin) => e.within(origin),
+            None => e,
+        };
+    }
     for (path, set) in sets.iter().filter(|(_, set)| unknown(set)) {
         let row = rows.iter().find(|(p, ..)| p == path);
         if let Some((.., origin)) = row.filter(|(.., origin)| origin.starts_with("preset ")) {

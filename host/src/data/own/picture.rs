@@ -109,7 +109,12 @@ fn whole_jpeg(file: &[u8], cmyk: bool) -> std::result::Result<(), String> {
 
 /// Height and width by the header of a PNG or JPEG file.
 pub(in crate::data) fn size(path: &Path) -> Option<(u32, u32)> {
-    let (width, height) = ImageReader::open(path).ok()?.with_guessed_format().ok()?.into_dimensions().ok()?;
+    let (width, height) = ImageReader::open(path)
+        .ok()?
+        .with_guessed_format()
+        .ok()?
+        .into_dimensions()
+        .ok()?;
     Some((height, width))
 }
 
