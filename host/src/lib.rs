@@ -13,6 +13,7 @@ pub mod config;
 pub mod data;
 pub mod device;
 pub mod error;
+pub mod import;
 pub mod nn;
 pub mod ops;
 pub mod plan;

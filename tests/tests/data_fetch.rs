@@ -34,6 +34,7 @@ fn published(body: &[u8]) -> FileInfo {
         bytes: found.bytes,
         md5: Box::leak(found.md5.into_boxed_str()),
         sha256: Box::leak(found.sha256.into_boxed_str()),
+        also: &[],
     }
 }
 

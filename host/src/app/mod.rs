@@ -306,8 +306,7 @@ impl Host for App {
 
     fn data(&self, plan: &RunPlan) -> Result<Vec<DataRecord>> {
         let further = plan
-            .extra_data
-            .iter()
+            .extra_in_use()
             .map(|(name, data)| (name.as_str(), data));
         let mut records = Vec::new();
         for (name, data) in std::iter::once(("data", &plan.data)).chain(further) {

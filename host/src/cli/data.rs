@@ -235,6 +235,9 @@ fn list(folders: &DataFolders, json: bool) -> Result<()> {
     for set in registry::all() {
         let missing = || {
             let bytes: u64 = set.files.iter().map(|f| f.bytes).sum();
+            if bytes == 0 {
+                return "not here, and without a public mirror".to_owned();
+            }
             format!(
                 "not here: `biorule data fetch {}` ({} MB)",
                 set.name,
@@ -409,7 +412,9 @@ fn sample(set: &Dataset, index: usize) -> Result<String> {
         }
     };
     let picture = match set.values() {
-        crate::data::Values::Bytes { .. } => picture::ascii(set, index)?,
+        crate::data::Values::Bytes { .. } | crate::data::Values::Made { .. } => {
+            picture::ascii(set, index)?
+        }
         crate::data::Values::Floats(data) => {
             let each = set.shape().len();
             format!("{:?}\n", &data[index * each..(index + 1) * each])

@@ -2,6 +2,8 @@
 //! others run: a sweep over a night is worth what it has by the morning. Only a request to stop
 //! ends the list.
 
+pub(super) mod catalogue;
+
 use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -19,6 +21,7 @@ use crate::text::print;
 use crate::train::Steps;
 use crate::train::longer::Began;
 use crate::{Error, ExitCode, Result};
+pub use catalogue::ExperimentsCommand;
 
 /// What all experiments of a command share.
 #[derive(Clone, Copy, Debug, Default)]

@@ -11,7 +11,9 @@ pub mod doctor;
 mod environment;
 mod eval;
 mod experiments;
+mod export;
 mod genotype;
+mod import;
 mod logs;
 mod options;
 mod plugin_folders;
@@ -46,6 +48,8 @@ Examples:
   biorule quickstart                                one network, eleven ways to learn, in seconds
   biorule train configs/quickstart.toml             train a small network on embedded data
   biorule train configs/quickstart.toml --set training.gradient.epochs=5 --seed 3
+  biorule experiments list --data cifar10           published experiments, by name
+  biorule train softhebb/cifar10-3                  run one of them
   biorule train --preset softhebb/2SoftHebbCnnCIFAR --dry-run
   biorule search configs/search/digits.toml         find an architecture, in two minutes
   biorule config show --origin configs/quickstart.toml
@@ -78,6 +82,14 @@ enum Command {
     /// Configurations: show, reference, presets
     #[command(subcommand)]
     Config(config::ConfigCommand),
+    /// Published experiments that the program has: list, show; `train NAME` runs one
+    #[command(subcommand)]
+    Experiments(experiments::ExperimentsCommand),
+    /// A configuration of SoftHebb, BioTorch, BioPyTorch or bioflax as one of this program
+    #[command(subcommand)]
+    Import(import::ImportCommand),
+    /// Weights of a run as a safetensors or numpy file, under other programs' names where asked
+    Export(export::ExportArgs),
     /// Finished and running runs
     #[command(subcommand)]
     Runs(runs::RunsCommand),
@@ -146,6 +158,9 @@ fn dispatch(command: Command, open: Open) -> Result<ExitCode> {
         Command::Genotype(command) => genotype::run(&command, open),
         Command::Data(args) => data::run(&args),
         Command::Config(command) => config::run(&command, open),
+        Command::Experiments(command) => experiments::catalogue::run(&command),
+        Command::Import(command) => import::run(&command),
+        Command::Export(args) => export::run(&args),
         Command::Runs(command) => runs::run(&command),
         Command::Doctor(args) => doctor::command(&args, open),
         Command::Completions(args) => completions::run(&args, Cli::command()),

@@ -6,13 +6,14 @@ use clap::Args;
 
 use super::warn::warn_once;
 use super::{Host, Open, plugin_folders};
-use crate::config::{self, Resolved, Sources, Table, Warnings};
+use crate::config::{self, Origin, Resolved, Sources, Table, Warnings, experiments};
 use crate::{Result, threads};
 
 /// Where a configuration comes from.
 #[derive(Args, Clone, Debug, Default)]
 pub struct ConfigArgs {
-    /// Configuration files, later ones on top (but see `train --each`)
+    /// Configuration files or names of experiments (`biorule experiments list`), later ones on top
+    /// (but see `train --each`)
     #[arg(value_name = "CONFIG")]
     pub files: Vec<PathBuf>,
 
@@ -205,6 +206,14 @@ impl ConfigArgs {
     /// # Errors
     /// Usage error in a layer; plugin error where nothing can be opened.
     pub fn open(&self, open: Open) -> Result<(Table, Box<dyn Host>)> {
+        for file in self.files.iter().filter(|file| file.is_file()) {
+            let name = file.to_string_lossy();
+            if experiments::text(&name).is_some() {
+                super::warn::warn_once(&format!(
+                    "the file `{name}` is read, not the experiment of that name"
+                ));
+            }
+        }
         let table = config::merge(&self.sources())?;
         // Before a plugin is loaded or data are made: either may compute or start threads.
         super::warn::warn(threads::start(config::threads(&table)?)?);
@@ -220,9 +229,31 @@ impl ConfigArgs {
     pub fn resolve(&self, open: Open) -> Result<(Resolved, Box<dyn Host>)> {
         let (table, host) = self.open(open)?;
         let mut resolved = config::resolve_table(table, &*host)?;
+        resolved.from = self.origin();
         self.warn(&mut resolved);
         warn_refused(&*host);
         Ok((resolved, host))
+    }
+
+    /// Which of the program's own experiments this is, and what is typed on top of it.
+    #[must_use]
+    pub fn origin(&self) -> Option<Origin> {
+        let (first, more) = self.files.split_first()?;
+        let name = experiments::of_file(first)?.to_owned();
+        let mut changed: Vec<String> = self.preset.clone();
+        changed.extend(more.iter().map(|file| file.display().to_string()));
+        changed.extend(self.genotype.iter().map(|_| "network.genotype".to_owned()));
+        changed.extend(self.init_from.iter().map(|_| "init_from".to_owned()));
+        let variables = std::env::vars().filter_map(|(name, _)| {
+            let path = name.strip_prefix(config::ENVIRONMENT)?;
+            Some(path.to_lowercase().replace("__", "."))
+        });
+        let sets = self.sets.iter().map(|set| {
+            let (path, _) = set.split_once('=').unwrap_or((set, ""));
+            path.trim().to_owned()
+        });
+        changed.extend(variables.chain(sets).filter(|path| is_change(path)));
+        Some(Origin { name, changed })
     }
 
     /// Prints the warnings about a plan, those about the environment among them.
@@ -230,6 +261,21 @@ impl ConfigArgs {
         variables(&mut resolved.warnings);
         super::warn::warn(resolved.warnings.iter());
     }
+}
+
+/// Whether a setting that is typed on top of an experiment makes it another one: not where its files
+/// lie, which of its seeds is run, and what decides no result.
+fn is_change(path: &str) -> bool {
+    let parts: Vec<&str> = path.split('.').collect();
+    let free = matches!(
+        parts[..],
+        [
+            "name" | "seed" | "seeds" | "device" | "output" | "experiment",
+            ..
+        ] | ["data", "root"]
+            | ["extra_data", _, "root"]
+    );
+    !free && config::shown::decides(path)
 }
 
 /// Prints a warning about each plugin that is not used.

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
+use crate::run::experiment::ExperimentRecord;
 use crate::run::identity::Longer;
 use crate::run::identity::RunRecord;
 use crate::run::summary::{Experiment, Failure};
@@ -190,8 +191,14 @@ fn show(args: &ShowArgs) -> Result<()> {
             ));
         }
     }
+    if let Some(experiment) = &record.experiment {
+        lines.extend(experiment_lines(experiment));
+    }
     for (name, value) in &record.results {
-        lines.push(format!("result    {name} = {value:?}"));
+        let published = record.experiment.as_ref();
+        let published = published.and_then(|e| e.published.get(name));
+        let beside = published.map_or(String::new(), |p| format!(" (published {p:?})"));
+        lines.push(format!("result    {name} = {value:?}{beside}"));
     }
     if let Some(best) = &record.best {
         lines.push(format!("best      {}", best.describe()));
@@ -209,6 +216,24 @@ fn show(args: &ShowArgs) -> Result<()> {
         }
     }
     print(&(lines.join("\n") + "\n"))
+}
+
+/// Which experiment a run is of.
+fn experiment_lines(experiment: &ExperimentRecord) -> Vec<String> {
+    let mut lines = Vec::new();
+    if let Some(name) = &experiment.name {
+        let changed = match experiment.changed.is_empty() {
+            true => String::new(),
+            false => format!(", with other {}", experiment.changed.join(", ")),
+        };
+        lines.push(format!("experiment {name}{changed}"));
+    }
+    let source = [&experiment.source, &experiment.figure];
+    let source: Vec<&str> = source.into_iter().flatten().map(String::as_str).collect();
+    if !source.is_empty() {
+        lines.push(format!("source    {}", source.join(", ")));
+    }
+    lines
 }
 
 /// How the run failed, if it did.

@@ -33,8 +33,10 @@ pub fn plan(plan: &RunPlan, context: &dyn PlanContext, warnings: &mut Warnings) 
         return Ok(());
     };
     crop("data", &plan.data, &data, warnings)?;
-    for (name, extra) in &plan.extra_data {
+    for (name, extra) in plan.extra_in_use() {
         same_shape(name, &data, context.dataset(extra)?)?;
+    }
+    for (name, extra) in &plan.extra_data {
         crop(&format!("extra_data.{name}"), extra, &data, warnings)?;
     }
     let shapes = shapes::propagate(&plan.blocks, &data)?;

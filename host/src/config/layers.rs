@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use config::{Value, ValueKind};
 
 use super::value::{self, Table, make};
-use super::{presets, readers, shorthand};
+use super::{experiments, presets, readers, shorthand};
 use crate::{Error, ExitCode, Result};
 
 /// What the user gave, before anything is read.
@@ -134,13 +134,28 @@ fn collect(sources: &Sources) -> Result<Vec<Layer>> {
 const LARGEST: u64 = 16 << 20;
 
 fn read_file(file: &Path) -> Result<Value> {
+    if !file.is_file()
+        && let Some(name) = experiments::of_file(file)
+    {
+        let origin = format!("experiment `{name}`");
+        let text = experiments::text(name).unwrap_or_default();
+        return Ok(make(value::parse(text, &origin)?, &origin));
+    }
     let origin = format!("file `{}`", file.display());
-    let hint =
-        "give the path of a TOML file; `biorule config presets` lists built-in configurations";
+    let near = match file.exists() {
+        true => None,
+        false => experiments::near(&file.to_string_lossy()),
+    };
+    let hint = match near {
+        Some(near) => format!("did you mean the experiment `{near}`?"),
+        None => "give the path of a TOML file, or the name of an experiment \
+            (`biorule experiments list`); `biorule config presets` lists networks and data to build on"
+            .to_owned(),
+    };
     let failed = |e: std::io::Error| {
         Error::io(ExitCode::Usage, file, &e)
             .within("configuration")
-            .or_hint(hint)
+            .or_hint(&hint)
     };
     // A device such as `/dev/zero` never ends.
     let mut text = String::new();

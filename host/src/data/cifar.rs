@@ -103,7 +103,10 @@ fn load(source: &Source<'_>, split: Split, layout: &Layout) -> Result<Dataset> {
         classes: layout.names.len(),
         names: layout.names.iter().map(ToString::to_string).collect(),
     };
-    let values = Values::Bytes { data, white: 255 };
+    let values = Values::Bytes {
+        data: data.into(),
+        white: 255,
+    };
     let origin = Provenance::File { path: origin };
     Dataset::new(
         source.set.name,

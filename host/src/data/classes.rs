@@ -57,7 +57,7 @@ fn unknown(entry: &ClassRef, set: &str, classes: usize, names: &[String]) -> Err
 }
 
 /// The label of samples that `data.classes` leaves out; no sample that is used has it.
-pub(crate) const LEFT_OUT: u32 = u32::MAX;
+pub(crate) const LEFT_OUT: u32 = super::answers::UNLABELLED;
 
 /// Targets in which class `kept[i]` has label i and the others are [`LEFT_OUT`].
 pub(crate) fn renumbered(targets: &Targets, kept: &[u32]) -> Targets {

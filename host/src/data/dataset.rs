@@ -2,12 +2,15 @@
 //! returns and every consumer reads. No tensor library here; a batch becomes a
 //! tensor where it is used.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
+use super::bytes::Bytes;
 use super::classes;
 pub use super::targets::Targets;
 use crate::{Error, Result};
@@ -79,18 +82,52 @@ impl fmt::Display for Shape {
     }
 }
 
+/// Samples that are made when they are asked for.
+pub trait Made: fmt::Debug + Send + Sync {
+    /// How many there are.
+    fn count(&self) -> usize;
+    /// Bytes of memory that they take.
+    fn in_memory(&self) -> usize;
+    /// Sample `index` as bytes `[C, H, W]` of which 255 means 1.0; with `area` and a random stream, a
+    /// piece of the picture whose share of its area lies between the two.
+    ///
+    /// # Errors
+    /// Data error for a file that cannot be read any more.
+    fn sample(&self, index: usize, draw: Option<([f32; 2], &mut ChaCha8Rng)>) -> Result<Vec<u8>>;
+}
+
 /// The values of all samples, one after another, each `[C, H, W]`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub enum Values {
     /// `[N, C, H, W]` bytes; `value / white` is in [0, 1].
     Bytes {
         /// The bytes.
-        data: Vec<u8>,
+        data: Bytes,
         /// The byte that means 1.0: 255 for most sets, 16 for `digits`.
         white: u8,
     },
     /// `[N, F]` floats, used as they are.
     Floats(Vec<f32>),
+    /// Made one by one.
+    Made {
+        /// The samples.
+        samples: Arc<dyn Made>,
+        /// Values in one.
+        each: usize,
+    },
+}
+
+impl PartialEq for Values {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Bytes { data, white }, Self::Bytes { data: d, white: w }) => {
+                white == w && data == d
+            }
+            (Self::Floats(a), Self::Floats(b)) => a == b,
+            (Self::Made { samples: a, .. }, Self::Made { samples: b, .. }) => Arc::ptr_eq(a, b),
+            _ => false,
+        }
+    }
 }
 
 impl Values {
@@ -99,7 +136,30 @@ impl Values {
         match self {
             Self::Bytes { data, .. } => data.len(),
             Self::Floats(data) => data.len(),
+            Self::Made { samples, each } => samples.count() * each,
         }
+    }
+    /// The value that means 1.0.
+    #[must_use]
+    pub fn white(&self) -> f32 {
+        match self {
+            Self::Bytes { white, .. } => f32::from(*white),
+            Self::Floats(_) => 1.0,
+            Self::Made { .. } => 255.0,
+        }
+    }
+    /// Sample `index` of `each` values as bytes; `None` for floats.
+    ///
+    /// # Errors
+    /// Data error for a file that cannot be read any more.
+    pub fn bytes_of(&self, index: usize, each: usize) -> Result<Option<Cow<'_, [u8]>>> {
+        Ok(match self {
+            Self::Bytes { data, .. } => {
+                Some(Cow::Borrowed(&data[index * each..(index + 1) * each]))
+            }
+            Self::Floats(_) => None,
+            Self::Made { samples, .. } => Some(Cow::Owned(samples.sample(index, None)?)),
+        })
     }
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
@@ -260,8 +320,9 @@ impl Dataset {
     /// Bytes of its values and answers.
     pub fn bytes(&self) -> u128 {
         let values = match &*self.values {
-            Values::Bytes { data, .. } => data.len(),
+            Values::Bytes { data, .. } => data.in_memory(),
             Values::Floats(data) => size_of_val(data.as_slice()),
+            Values::Made { samples, .. } => samples.in_memory(),
         };
         let answers = match &self.targets {
             Targets::Labels { labels, .. } => size_of_val(labels.as_slice()),
@@ -339,6 +400,17 @@ impl Dataset {
                     *to = (from.0 as f64 / white, from.1 as f64 / (white * white));
                 }
             }
+            Values::Made { samples, .. } => {
+                // Of samples that cannot be made any more, training itself tells.
+                for data in (0..samples.count()).filter_map(|i| samples.sample(i, None).ok()) {
+                    for (at, run) in data.chunks_exact(run).enumerate() {
+                        for v in run.iter().map(|v| f64::from(*v) / 255.0) {
+                            sums[at % groups].0 += v;
+                            sums[at % groups].1 += v * v;
+                        }
+                    }
+                }
+            }
             Values::Floats(data) => {
                 for (at, run) in data.chunks_exact(run).enumerate() {
                     for &v in run {
@@ -374,7 +446,7 @@ mod tests {
     fn parts_that_do_not_fit_are_refused() {
         let shape = Shape::new(1, 2, 2);
         let bytes = |n| Values::Bytes {
-            data: vec![0; n],
+            data: vec![0; n].into(),
             white: 255,
         };
         let make = |v, t| Dataset::new("x", Split::Train, shape, v, t, Provenance::Embedded);
@@ -395,7 +467,7 @@ mod tests {
             Split::Test,
             Shape::new(3, 2, 2),
             Values::Bytes {
-                data: data.clone(),
+                data: data.clone().into(),
                 white: 255,
             },
             labels(vec![0, 0], 1),

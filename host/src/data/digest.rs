@@ -32,7 +32,10 @@ impl Digests {
     /// Whether these are the published ones. SHA-256 decides; MD5 is compared
     /// as well because it is what the authors published.
     pub fn matches(&self, file: &FileInfo) -> bool {
-        self.bytes == file.bytes && self.sha256 == file.sha256 && self.md5 == file.md5
+        let published = self.bytes == file.bytes && self.sha256 == file.sha256;
+        let md5 = file.md5.is_empty() || self.md5 == file.md5;
+        let other = |(bytes, sha256): &(u64, &str)| self.bytes == *bytes && self.sha256 == *sha256;
+        (published && md5) || file.also.iter().any(other)
     }
 }
 

@@ -32,7 +32,9 @@ pub(crate) fn load(source: &Source<'_>, split: Split) -> Result<Dataset> {
     };
     let each = images.shape.len();
     let values = Values::Bytes {
-        data: images.data[part.start * each..part.end * each].to_vec(),
+        data: images.data[part.start * each..part.end * each]
+            .to_vec()
+            .into(),
         white: WHITE,
     };
     let targets = Targets::Labels {
@@ -87,7 +89,7 @@ mod tests {
         let (train, test) = (part(Split::Train), part(Split::Test));
         let bytes = |set: &Dataset| match set.values() {
             Values::Bytes { data, .. } => data.iter().map(|&b| f32::from(b)).collect::<Vec<_>>(),
-            Values::Floats(_) => panic!("bytes"),
+            _ => panic!("bytes"),
         };
         let mut means = vec![0f32; 640];
         for (x, &y) in bytes(&train).chunks(64).zip(train.labels()) {

@@ -80,6 +80,10 @@ pub trait Samples: Send + Sync {
     fn outputs(&self) -> usize;
     /// Whether the answers are classes.
     fn classes(&self) -> bool;
+    /// Whether some sample has no answer.
+    fn lacks_answers(&self) -> bool {
+        false
+    }
     /// Name of a class, or its number where it has none.
     fn class_name(&self, class: u32) -> String {
         class.to_string()

@@ -125,6 +125,9 @@ impl DataFolders {
                 copy.display(),
                 self.name()
             ),
+            None if set.files.is_empty() => format!(
+                "it has no public mirror; a copy is named by `data.root` or `{DATA_VARIABLE}` (docs/data.md)"
+            ),
             None => format!(
                 "`biorule data fetch {}` downloads it; a copy elsewhere is named by `data.root` or `{DATA_VARIABLE}`",
                 set.name

@@ -61,7 +61,7 @@ fn load(source: &Source<'_>, split: Split, names: &[&str]) -> Result<Dataset> {
         },
     };
     let values = Values::Bytes {
-        data: part.data,
+        data: part.data.into(),
         white: 255,
     };
     let origin = Provenance::File {
@@ -482,7 +482,7 @@ mod tests {
         assert_eq!(
             plain.values(),
             &Values::Bytes {
-                data: pixels(3),
+                data: pixels(3).into(),
                 white: 255
             }
         );

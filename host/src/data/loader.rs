@@ -35,6 +35,8 @@ pub struct Batch {
     pub targets: Vec<f32>,
     /// `[B]` position of each sample in its dataset.
     pub indices: Vec<u32>,
+    /// Why a sample could not be read, where one is made from a file: the values are then no batch.
+    pub failed: Option<String>,
 }
 
 impl Batch {
@@ -234,9 +236,10 @@ impl Recipe {
         let set = self.samples.dataset();
         let each = set.shape().len();
         let mut values = vec![0f32; indices.len() * each];
+        let mut failed = None;
         for (out, &index) in values.chunks_exact_mut(each).zip(indices) {
             let key = (self.options.seed, epoch);
-            augment::write(
+            let written = augment::write(
                 set,
                 index as usize,
                 &self.normalizer,
@@ -244,6 +247,10 @@ impl Recipe {
                 key,
                 out,
             );
+            if let Err(e) = written {
+                failed = Some(e.text);
+                break;
+            }
         }
         let (mut labels, mut targets) = (Vec::new(), Vec::new());
         match set.targets() {
@@ -265,6 +272,7 @@ impl Recipe {
             labels,
             targets,
             indices,
+            failed,
         }
     }
 }

@@ -20,6 +20,7 @@ fn lively() -> Augment {
         padding: Padding::Reflect,
         noise: 0.1,
         cutout: 3,
+        resized_crop: None,
     }
 }
 

@@ -2,7 +2,7 @@
 //! of 256 floats per channel, so the result is exactly (byte/white - mean)/std
 //! rounded once per operation, as PyTorch's transforms compute it.
 
-use super::dataset::{Dataset, Shape, Values};
+use super::dataset::{Dataset, Shape};
 use crate::{Error, Result};
 
 /// Per-channel scaling.
@@ -22,10 +22,7 @@ impl Normalizer {
     /// To [0, 1] (`unit`) or as stored.
     pub(crate) fn plain(set: &Dataset, unit: bool) -> Self {
         let channels = channels(set.shape()).0;
-        let white = match set.values() {
-            Values::Bytes { white, .. } => f32::from(*white),
-            Values::Floats(_) => 1.0,
-        };
+        let white = set.values().white();
         let (scale, keep) = if unit { (white, 1.0) } else { (1.0, white) };
         Self::build(
             set.shape(),
@@ -56,10 +53,7 @@ impl Normalizer {
                 "`data.std` must be above 0, not {bad}"
             )));
         }
-        let white = match set.values() {
-            Values::Bytes { white, .. } => f32::from(*white),
-            Values::Floats(_) => 1.0,
-        };
+        let white = set.values().white();
         Ok(Self::build(
             set.shape(),
             mean.to_vec(),

@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::Path;
 
-use super::dataset::{Dataset, Values};
+use super::dataset::Dataset;
 use crate::{Error, Result};
 
 /// Shades from dark to bright.
@@ -24,16 +24,17 @@ fn bytes(set: &Dataset, index: usize) -> Result<Vec<u8>> {
         )));
     }
     let each = set.shape().len();
-    match set.values() {
-        Values::Bytes { data, white } => Ok(data[index * each..(index + 1) * each]
-            .iter()
-            .map(|&b| (u32::from(b) * 255 / u32::from(*white)).min(255) as u8)
-            .collect()),
-        Values::Floats(_) => Err(Error::usage(format!(
+    let Some(bytes) = set.values().bytes_of(index, each)? else {
+        return Err(Error::usage(format!(
             "samples of `{}` are not images",
             set.name()
-        ))),
-    }
+        )));
+    };
+    let white = set.values().white() as u32;
+    Ok(bytes
+        .iter()
+        .map(|&b| (u32::from(b) * 255 / white).min(255) as u8)
+        .collect())
 }
 
 /// Sample `index` in letters, two a pixel so that squares look square; colours
@@ -84,7 +85,7 @@ pub fn write_netpbm(set: &Dataset, index: usize, path: &Path) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::{Provenance, Shape, Split, Targets};
+    use crate::data::{Provenance, Shape, Split, Targets, Values};
 
     fn picture(channels: usize, data: &[u8]) -> Dataset {
         let targets = Targets::Labels {
@@ -93,7 +94,7 @@ mod tests {
             names: Vec::new(),
         };
         let values = Values::Bytes {
-            data: data.to_vec(),
+            data: data.to_vec().into(),
             white: 255,
         };
         let shape = Shape::new(channels, 1, 2);

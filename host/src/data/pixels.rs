@@ -169,10 +169,7 @@ impl Data {
             ))
             .hint("attack a network that tells classes apart"));
         }
-        let white = match set.values() {
-            Values::Bytes { white, .. } => f32::from(*white),
-            Values::Floats(_) => 1.0,
-        };
+        let white = set.values().white();
         let dims = dims(set.shape());
         let whitening = whiten
             .map(|smoothing| whiten::fitted(&self.train, &self.normalizer, smoothing, 0))
@@ -209,6 +206,8 @@ impl Pixels {
                     let most = data[range].iter().max().copied().unwrap_or(0);
                     high = high.max(f32::from(most) / self.white);
                 }
+                // Decoded bytes are pixels.
+                Values::Made { .. } => break,
                 Values::Floats(data) => {
                     for &v in &data[range] {
                         (low, high) = (low.min(v), high.max(v));
@@ -294,11 +293,12 @@ impl Pixels {
         let mut values = Vec::with_capacity(picked.len() * each);
         for &at in picked {
             let range = at as usize * each..(at as usize + 1) * each;
-            match set.values() {
-                Values::Bytes { data, .. } => {
-                    values.extend(data[range].iter().map(|b| f32::from(*b) / self.white));
+            match (set.values().bytes_of(at as usize, each)?, set.values()) {
+                (Some(bytes), _) => {
+                    values.extend(bytes.iter().map(|b| f32::from(*b) / self.white));
                 }
-                Values::Floats(data) => values.extend_from_slice(&data[range]),
+                (None, Values::Floats(data)) => values.extend_from_slice(&data[range]),
+                (None, _) => {}
             }
         }
         let labels = picked.iter().map(|at| set.labels()[*at as usize]).collect();

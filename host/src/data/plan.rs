@@ -12,7 +12,7 @@ use super::resize;
 use super::set::{Layout, SetInfo};
 use super::subset::{Choice, Subset};
 use super::whiten;
-use super::{cifar, own, published, registry};
+use super::{cifar, image_set, own, published, registry, stl10};
 use crate::device::memory;
 use crate::plan::{Augment, DataPlan, Scaling};
 use crate::{Error, Result};
@@ -108,10 +108,27 @@ impl DataPlan {
         {
             return refuse("resize", format!("must be a plausible size, not {h}x{w}"));
         }
-        if info.is_own() {
-            own::check(self)?;
-        } else {
-            published::no_options(info, &self.options)?;
+        match info.layout {
+            Layout::Own => own::check(self)?,
+            Layout::Stl => stl10::check(&self.options)?,
+            Layout::Pictures => image_set::check(info, &self.options)?,
+            _ => published::no_options(info, &self.options)?,
+        }
+        if let Some([low, high]) = self.augment.resized_crop {
+            if !(low > 0.0 && low <= high && high <= 1.0) {
+                return refuse(
+                    "augment.resized_crop",
+                    format!(
+                        "must be two shares of the area in order, above 0 and up to 1, not [{low}, {high}]"
+                    ),
+                );
+            }
+            if self.augment.crop > 0 {
+                return refuse(
+                    "augment.resized_crop",
+                    "and `data.augment.crop` are two ways to cut a piece out; set one".into(),
+                );
+            }
         }
         if matches!(info.layout, Layout::Cifar | Layout::InMemory) && info.settings.is_empty() {
             let names = match info.layout {
@@ -314,6 +331,10 @@ impl DataPlan {
                 Split::Test => parts.test.clone(),
             });
         }
+        let info = self.info()?;
+        if info.layout == Layout::Pictures {
+            return image_set::part(self, info, &folders.require(info)?, split);
+        }
         let set = published::load(&self.set, split, folders, &self.options)?;
         match self.resize {
             Some([height, width]) => {
@@ -360,9 +381,10 @@ impl DataPlan {
 
     fn check_augment(&self, shape: Shape) -> Result<()> {
         let Augment { crop, cutout, .. } = self.augment;
-        if (self.augment.moves() || cutout > 0) && shape.plane() == 1 {
+        let piece = self.augment.resized_crop.is_some();
+        if (self.augment.moves() || cutout > 0 || piece) && shape.plane() == 1 {
             return Err(Error::usage(format!(
-                "`data.augment.crop`, `flip` and `cutout` need images; samples of `{}` are {shape}",
+                "`data.augment.crop`, `resized_crop`, `flip` and `cutout` need images; samples of `{}` are {shape}",
                 self.set
             )));
         }

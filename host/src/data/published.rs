@@ -7,7 +7,7 @@ use toml::Table;
 use super::dataset::{Dataset, Split};
 use super::folders::DataFolders;
 use super::set::{Layout, SetInfo, Source};
-use super::{cifar, idx, registry};
+use super::{cifar, idx, image_set, registry, stl10};
 use crate::{Error, Result};
 
 /// Loads one part of the published or generated set named `name`; those of a user are read by
@@ -31,6 +31,18 @@ pub fn load(name: &str, split: Split, folders: &DataFolders, options: &Table) ->
     (set.load)(&source, split)
 }
 
+/// Unpacks what was fetched of `set` into `folder`, where it is not read as it is; whether there was
+/// anything to do.
+///
+/// # Errors
+/// Data error for a damaged archive, storage error where the disk refuses.
+pub fn unpack(set: &SetInfo, folder: &Path) -> Result<bool> {
+    match set.layout {
+        Layout::Pictures => image_set::unpack(set, folder),
+        _ => Ok(false),
+    }
+}
+
 /// Refuses options of a set that has none.
 pub(crate) fn no_options(set: &SetInfo, options: &Table) -> Result<()> {
     match options.keys().next() {
@@ -46,13 +58,15 @@ pub(crate) fn no_options(set: &SetInfo, options: &Table) -> Result<()> {
 ///
 /// # Errors
 /// A data error when the set is nowhere.
-pub(crate) fn files(set: &SetInfo, folders: &DataFolders) -> Result<Vec<PathBuf>> {
+pub(crate) fn files(set: &SetInfo, folders: &DataFolders, options: &Table) -> Result<Vec<PathBuf>> {
     if !set.is_on_disk() {
         return Ok(Vec::new());
     }
     let folder = folders.require(set)?;
     Ok(match set.layout {
         Layout::Idx => idx::Files::usual(&folder, set.name).all(),
+        Layout::Stl => stl10::files(&folder, options),
+        Layout::Pictures => Vec::new(),
         _ => cifar::files(set, &folder),
     })
 }
@@ -63,6 +77,8 @@ pub(crate) fn counts(set: &SetInfo, folder: &Path) -> [Option<usize>; 2] {
     match set.layout {
         Layout::Idx => idx::counts(set, folder),
         Layout::Cifar => cifar::counts(set, folder),
+        Layout::Stl => stl10::counts(folder),
+        Layout::Pictures => image_set::counts(set, folder),
         Layout::InMemory => [Some(set.train), Some(set.test)],
         Layout::Own => [None, None],
     }

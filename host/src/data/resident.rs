@@ -56,13 +56,17 @@ impl Resident {
         let set = part.samples.dataset();
         let name = set.name();
         let augment = &part.augment;
+        if matches!(set.values(), Values::Made { .. }) || augment.resized_crop.is_some() {
+            tracing::info!("`{name}` stays in the machine's memory: pictures are cut on the CPU");
+            return Ok(None);
+        }
         let floats = matches!(set.values(), Values::Floats(_));
         if augment.noise > 0.0 || (floats && !augment.is_none()) {
             tracing::info!("`{name}` stays in the machine's memory: noise is added on the CPU");
             return Ok(None);
         }
         let each = match set.values() {
-            Values::Bytes { .. } => 1,
+            Values::Bytes { .. } | Values::Made { .. } => 1,
             Values::Floats(_) => place.dtype.size_in_bytes(),
         };
         // A label or target is 4 bytes.
@@ -178,7 +182,7 @@ fn stored(part: &Part, place: &Place) -> Result<Stored> {
                 table: table.to_dtype(place.dtype)?.to_device(&place.device)?,
             })
         }
-        Values::Floats(_) => {
+        Values::Floats(_) | Values::Made { .. } => {
             let all: Vec<u32> = (0..n as u32).collect();
             let scaled = part.read(&all)?.x.to_dtype(place.dtype)?;
             Ok(Stored::Floats(scaled.to_device(&place.device)?))
@@ -300,13 +304,16 @@ mod tests {
         let shape = Shape::new(3, 5, 6);
         let count = 40;
         let mix = |i: usize| crate::ops::dropout::mix(&[i as u64]);
-        let data = (0..count * shape.len()).map(|i| mix(i) as u8).collect();
+        let data: Vec<u8> = (0..count * shape.len()).map(|i| mix(i) as u8).collect();
         let targets = Targets::Labels {
             labels: (0..count as u32).map(|i| i * 7 % 10).collect(),
             classes: 10,
             names: Vec::new(),
         };
-        let values = Values::Bytes { data, white: 255 };
+        let values = Values::Bytes {
+            data: data.into(),
+            white: 255,
+        };
         let from = Provenance::Embedded;
         let set = Dataset::new("x", Split::Train, shape, values, targets, from).expect("a set");
         let scaling = Normalizer::standard(&set, &[0.3, 0.5, 0.1], &[0.2, 0.3, 0.7]);
@@ -329,7 +336,7 @@ mod tests {
             (augment, shuffle, drop_last, double) in any::<(bool, bool, bool, bool)>(),
         ) {
             let padding = if reflect { Padding::Reflect } else { Padding::Zero };
-            let moves = Augment { flip, crop, padding, noise: 0.0, cutout };
+            let moves = Augment { flip, crop, padding, noise: 0.0, cutout, resized_crop: None };
             let dtype = if double { DType::F64 } else { DType::F32 };
             let part = pictures(moves);
             let drop_last = drop_last && batch <= 35;

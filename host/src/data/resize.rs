@@ -29,7 +29,7 @@ pub(crate) fn resize(
         return Ok(set);
     }
     let values = Values::Bytes {
-        data: planes(data, from, (height, width), method)?,
+        data: planes(data, from, (height, width), method)?.into(),
         white: *white,
     };
     set.with_values(to, values)
@@ -46,6 +46,9 @@ pub(crate) fn planes(
     method: ResizeMethod,
 ) -> Result<Vec<u8>> {
     let to = Shape::new(from.channels, height, width);
+    if method == ResizeMethod::Crop {
+        return middle(data, from, (height, width));
+    }
     let planes = data.chunks_exact(from.plane());
     let mut out = Vec::with_capacity(planes.len() * to.plane());
     match method {
@@ -66,6 +69,8 @@ pub(crate) fn planes(
                 }
             }
         }
+        // Done above.
+        ResizeMethod::Crop => {}
         ResizeMethod::Nearest => {
             let pick = |to: usize, from: usize| -> Vec<usize> {
                 (0..to).map(|i| (2 * i + 1) * from / (2 * to)).collect()
@@ -93,6 +98,30 @@ pub(crate) fn planes(
                     out.extend((0..width).map(|x| window.mix(|y| wide[y * width + x])));
                 }
             }
+        }
+    }
+    Ok(out)
+}
+
+/// The middle of images whose shorter side was brought to 8/7 of the size: 256 for 224.
+fn middle(data: &[u8], from: Shape, (height, width): (usize, usize)) -> Result<Vec<u8>> {
+    let larger = |side: usize| (8 * side).div_ceil(7);
+    // The sides of the smallest image of these proportions that holds what is cut out.
+    let (need_height, need_width) = (larger(height), larger(width));
+    let by_height = need_height * from.width >= need_width * from.height;
+    let (tall, wide) = match by_height {
+        true => (need_height, need_height * from.width / from.height),
+        false => (need_width * from.height / from.width, need_width),
+    };
+    let (tall, wide) = (tall.max(height), wide.max(width));
+    let large = planes(data, from, (tall, wide), ResizeMethod::Bilinear)?;
+    let start =
+        |outer: usize, inner: usize| ((outer - inner) as f64 / 2.0).round_ties_even() as usize;
+    let (top, left) = (start(tall, height), start(wide, width));
+    let mut out = Vec::with_capacity(data.len() / from.plane() * height * width);
+    for plane in large.chunks_exact(tall * wide) {
+        for row in plane.chunks_exact(wide).skip(top).take(height) {
+            out.extend_from_slice(&row[left..left + width]);
         }
     }
     Ok(out)
@@ -146,7 +175,7 @@ mod tests {
             names: Vec::new(),
         };
         let values = Values::Bytes {
-            data: data.to_vec(),
+            data: data.to_vec().into(),
             white: 255,
         };
         Dataset::new(
@@ -202,6 +231,20 @@ mod tests {
         ),
         (1, 3, &[102, 83, 86]),
     ];
+
+    #[test]
+    fn the_middle_is_cut_out_of_the_image_at_eight_sevenths() {
+        // 7x14 becomes 8x16 for a size of 7; of 16 columns 4 (9/2, to even) are left out on the left.
+        let from = Shape::new(1, 7, 14);
+        let data: Vec<u8> = (0..98).map(|i| (i % 14) as u8 * 10).collect();
+        let large = planes(&data, from, (8, 16), ResizeMethod::Bilinear).unwrap();
+        let out = planes(&data, from, (7, 7), ResizeMethod::Crop).unwrap();
+        let rows = large.chunks_exact(16).take(7);
+        let expected: Vec<u8> = rows.flat_map(|row| row[4..11].to_vec()).collect();
+        assert_eq!(out, expected);
+        let square = planes(&[7; 9], Shape::new(1, 3, 3), (2, 2), ResizeMethod::Crop).unwrap();
+        assert_eq!(square, [7; 4]);
+    }
 
     #[test]
     fn padding_centres_and_nearest_repeats() {

@@ -14,10 +14,12 @@ pub struct FileInfo {
     pub name: &'static str,
     /// Length in bytes.
     pub bytes: u64,
-    /// MD5, hexadecimal, as the authors publish it.
+    /// MD5, hexadecimal, as the authors publish it; empty where they do not.
     pub md5: &'static str,
     /// SHA-256, hexadecimal.
     pub sha256: &'static str,
+    /// Length and SHA-256 of other editions under the same name.
+    pub also: &'static [(u64, &'static str)],
 }
 
 /// What a set's loader gets.
@@ -79,6 +81,10 @@ pub enum Layout {
     Idx,
     /// CIFAR's binary or Python version.
     Cifar,
+    /// STL-10's binary files.
+    Stl,
+    /// Pictures in a folder for each class.
+    Pictures,
     /// Files of the user, of any shape.
     Own,
 }
@@ -122,7 +128,7 @@ impl SetInfo {
 
     /// Whether the set's samples come from files on disk.
     pub fn is_on_disk(&self) -> bool {
-        !self.files.is_empty()
+        !self.folders.is_empty()
     }
 
     /// Whether it is read from a user's own files.

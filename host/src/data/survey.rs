@@ -7,7 +7,7 @@ use super::folders::DataFolders;
 use super::own;
 use super::record::{DataRecord, FileRecord};
 use super::set::{Layout, Source};
-use super::{cifar, idx, published};
+use super::{cifar, idx, image_set, published, stl10};
 use crate::Result;
 use crate::plan::DataPlan;
 
@@ -69,6 +69,14 @@ impl DataPlan {
                 folders.require(set)?;
                 (set.shape, set.classes, cifar::class_names(set))
             }
+            Layout::Stl => {
+                folders.require(set)?;
+                (set.shape, set.classes, stl10::class_names())
+            }
+            Layout::Pictures => {
+                let names = image_set::class_names(set, &folders.require(set)?)?;
+                (set.shape, names.len(), names)
+            }
             Layout::InMemory => (set.shape, set.classes, Vec::new()),
         };
         let [height, width] = self.resize.unwrap_or([shape.height, shape.width]);
@@ -97,8 +105,13 @@ impl DataPlan {
                 };
                 (folder, parts.files.clone())
             }
-            Layout::Idx | Layout::Cifar => {
-                let files = published::files(set, &folders)?;
+            Layout::Pictures => {
+                let root = folders.require(set)?;
+                let records = image_set::records(self, set, &root)?;
+                (root.display().to_string(), records)
+            }
+            Layout::Idx | Layout::Cifar | Layout::Stl => {
+                let files = published::files(set, &folders, &self.options)?;
                 let folder = folders.require(set)?.display().to_string();
                 (folder, super::digest::records(&files)?)
             }

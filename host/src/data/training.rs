@@ -8,6 +8,7 @@ use rayon::prelude::*;
 
 use super::answers::Answers;
 use super::augment;
+use super::classes::LEFT_OUT;
 use super::feed::{Batch, EpochSpec, Samples, TrainData};
 use super::loader::{Loader, LoaderOptions};
 use super::part::Part;
@@ -41,6 +42,16 @@ impl Samples for Part {
         self.samples.dataset().classes() > 0
     }
 
+    fn lacks_answers(&self) -> bool {
+        let labels = self.samples.dataset().labels();
+        let label = |at: &u32| labels.get(*at as usize).copied();
+        self.samples
+            .indices()
+            .iter()
+            .filter_map(label)
+            .any(|label| label == LEFT_OUT)
+    }
+
     fn class_name(&self, class: u32) -> String {
         self.samples.dataset().class_name(class)
     }
@@ -68,10 +79,10 @@ impl Samples for Part {
         values
             .par_chunks_exact_mut(each)
             .zip(&positions)
-            .for_each(|(out, &at)| {
+            .try_for_each(|(out, &at)| {
                 let plain = Augment::default();
-                augment::write(set, at as usize, &self.normalizer, &plain, (0, 0), out);
-            });
+                augment::write(set, at as usize, &self.normalizer, &plain, (0, 0), out)
+            })?;
         Ok(Batch {
             x: self.tensor(values, positions.len())?,
             answers: self.answers_at(&positions)?,
@@ -111,7 +122,11 @@ impl Samples for Part {
         let loader = Loader::new(samples, Arc::clone(&self.normalizer), options)?;
         let batches = loader.start_at(spec.epoch, spec.start as usize);
         Ok(Box::new(batches.map(|batch| {
-            let count = batch.len();
+            if let Some(why) = batch.failed {
+                return Err(crate::Error::data(why)
+                    .hint("the file was readable before: look at the disk, or remove the picture and start anew"));
+            }
+            let count = batch.indices.len();
             let answers = self.answers_at(&batch.indices)?;
             Ok(Batch {
                 x: self.tensor(batch.values, count)?,
@@ -175,7 +190,7 @@ impl Opened {
     ) -> Result<Self> {
         let main = open(&plan.data, None)?;
         let mut extra = BTreeMap::new();
-        for (name, further) in &plan.extra_data {
+        for (name, further) in plan.extra_in_use() {
             let further = open(further, Some(&plan.data))?;
             if further.shape() != main.shape() {
                 return Err(crate::Error::usage(format!(

@@ -120,6 +120,13 @@ pub(super) fn fitted(
     smoothing: f64,
     samples: usize,
 ) -> Result<Vec<f64>> {
+    if matches!(fit.dataset().values(), Values::Made { .. }) {
+        return Err(Error::usage(format!(
+            "`data.whiten` needs samples that stay as they are, and those of `{}` are cut out of pictures or decoded one by one",
+            fit.dataset().name()
+        ))
+        .hint("leave out `data.augment.resized_crop`, or raise `data.options.decoded`"));
+    }
     let d = fit.dataset().shape().len();
     // Five matrices of the iteration, and every sample as floats.
     let matrices = (d as u128 * d as u128).saturating_mul(5 * 8);
@@ -154,7 +161,8 @@ fn scaled(set: &Dataset, indices: &[u32], normalizer: &Normalizer) -> Vec<f64> {
     let mut out = Vec::with_capacity(indices.len() * one.len());
     for &at in indices {
         let plain = Augment::default();
-        augment::write(set, at as usize, normalizer, &plain, (0, 0), &mut one);
+        // Only samples that are made from files can fail, and those are refused before.
+        let _ = augment::write(set, at as usize, normalizer, &plain, (0, 0), &mut one);
         out.extend(one.iter().map(|v| f64::from(*v)));
     }
     out

@@ -35,6 +35,8 @@ words! {
         Nearest = "nearest",
         /// Zeros around the picture, which stays as it is, centred.
         Pad = "pad",
+        /// The shorter side to 8/7 of the size, and the middle cut out: 256 and 224, as usual on ImageNet.
+        Crop = "crop",
     }
 }
 
@@ -49,7 +51,7 @@ words! {
 }
 
 /// Random changes of training images; each depends on (seed, epoch, sample)
-/// only. Order: crop, flip, noise, cutout.
+/// only. Order: resized crop, crop, flip, noise, cutout.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Augment {
@@ -63,6 +65,9 @@ pub struct Augment {
     /// Standard deviation of Gaussian noise on each value, in units of the
     /// [0, 1] scale. Default 0.
     pub noise: f32,
+    /// A random piece of the picture in place of all of it, brought to the size of a sample: the least
+    /// and the largest share of its area. Default: none.
+    pub resized_crop: Option<[f32; 2]>,
     /// Side of a square of zeros (after scaling) around a pixel drawn uniformly; what of it lies
     /// outside the image is cut off (DeVries and Taylor 2017). Default 0, none.
     pub cutout: usize,
@@ -71,7 +76,11 @@ pub struct Augment {
 impl Augment {
     /// Whether samples stay as they are.
     pub fn is_none(&self) -> bool {
-        self.flip <= 0.0 && self.crop == 0 && self.noise <= 0.0 && self.cutout == 0
+        self.flip <= 0.0
+            && self.crop == 0
+            && self.noise <= 0.0
+            && self.cutout == 0
+            && self.resized_crop.is_none()
     }
 
     /// Whether pixels change place.

@@ -6,6 +6,7 @@
 
 pub mod data;
 pub mod define;
+mod experiment;
 pub mod formula;
 mod layer;
 pub mod metric;
@@ -24,6 +25,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 pub use data::{Augment, ClassRef, DataPlan, Padding, ResizeMethod, Scaling};
+pub use experiment::{ExperimentPlan, PublishedPlan};
 pub use formula::{Formula, Moment, Variable};
 pub use layer::*;
 pub use metric::{EpochMetric, RuleMetrics};
@@ -41,6 +43,9 @@ use define::{settings, words};
 pub struct RunPlan {
     /// Name of the experiment; names the run folder.
     pub name: String,
+    /// Where it comes from and what was published of it; decides no result.
+    #[serde(default)]
+    pub experiment: Option<ExperimentPlan>,
     /// Seeds; one run for each.
     pub seeds: Vec<u64>,
     /// `auto`, `cpu` or `cuda:N`.
@@ -139,6 +144,12 @@ settings! {
 }
 
 impl RunPlan {
+    /// The further data sets that a phase learns from.
+    pub fn extra_in_use(&self) -> impl Iterator<Item = (&String, &DataPlan)> {
+        let used = |name: &str| self.phases.iter().any(|phase| phase.data == name);
+        self.extra_data.iter().filter(move |(name, _)| used(name))
+    }
+
     /// The data set whose training samples a phase calls `name`: `train` and parts are of `data`.
     #[must_use]
     pub fn data_of(&self, name: &str) -> Option<&DataPlan> {

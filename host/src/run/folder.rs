@@ -11,6 +11,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::experiment::ExperimentRecord;
 use super::extend::{self, Extension};
 use super::identity::{
     self, DataRecord, DeviceRecord, Extended, InitRecord, PluginRecord, RunRecord,
@@ -71,7 +72,7 @@ impl RunFolder {
         let known = path.join("run.json");
         let checkpoints = CheckpointStore::new(&path.join("checkpoints"));
         let mut extension = None;
-        let record = if known.exists() {
+        let mut record = if known.exists() {
             if resume == Resume::Never {
                 return Err(
                     Error::usage(format!("`{}` holds a run already", path.display()))
@@ -116,6 +117,14 @@ impl RunFolder {
             write_configuration(path, resolved, overrides)?;
             RunRecord::new(&id, &resolved.plan.name, seed, &resolved.hash())
         };
+        // What was published may have been corrected since the run began.
+        let before = record.experiment.take();
+        record.experiment =
+            ExperimentRecord::of(resolved.plan.experiment.as_ref(), resolved.from.as_ref());
+        if let (Some(now), Some(before), None) = (&mut record.experiment, before, &resolved.from) {
+            // Its own `config.toml` goes on with it.
+            (now.name, now.changed) = (before.name, before.changed);
+        }
         checkpoints.make()?;
         if extension.is_none() {
             record.write(&known)?;

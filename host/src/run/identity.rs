@@ -9,6 +9,7 @@ use std::process::Command;
 use serde::{Deserialize, Serialize};
 
 use super::detail::{BestRecord, ClassRecord};
+use super::experiment::ExperimentRecord;
 use super::measured::Metrics;
 use super::{atomic, clock};
 use crate::config::PluginInfo;
@@ -22,6 +23,9 @@ pub struct RunRecord {
     pub id: String,
     /// Name of the experiment.
     pub name: String,
+    /// Where it comes from and what was published of it, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub experiment: Option<ExperimentRecord>,
     /// Command line of the last start.
     pub argv: Vec<String>,
     /// Seed of this run.
@@ -282,6 +286,7 @@ impl RunRecord {
         Self {
             id: id.to_owned(),
             name: name.to_owned(),
+            experiment: None,
             argv: std::env::args().collect(),
             seed,
             config_hash: config_hash.to_owned(),

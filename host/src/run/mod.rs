@@ -10,6 +10,7 @@ pub mod checkpoint;
 pub mod clock;
 pub mod detail;
 pub mod events;
+pub mod experiment;
 pub mod extend;
 pub mod folder;
 pub mod identity;

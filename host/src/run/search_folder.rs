@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::experiment::ExperimentRecord;
 use super::extend::other_settings;
 use super::folder::{Resume, stored_rows};
 use super::identity::{self, ErrorRecord, PluginRecord};
@@ -36,6 +37,9 @@ pub struct SearchRecord {
     pub id: String,
     /// Name of the experiment.
     pub name: String,
+    /// Where it comes from and what was published of it, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub experiment: Option<ExperimentRecord>,
     /// Command line of the last start.
     pub argv: Vec<String>,
     /// Version of the program at the last start.
@@ -353,6 +357,7 @@ impl SearchRecord {
             schema_version: SCHEMA_VERSION,
             id: identity::new_id(),
             name: name.to_owned(),
+            experiment: None,
             argv: std::env::args().collect(),
             biorule: env!("CARGO_PKG_VERSION").to_owned(),
             seed,

@@ -29,9 +29,50 @@ pub fn human(bytes: u128) -> String {
     }
 }
 
+/// `seconds` in the unit that suits their length: `45 s`, `23 min`, `8.5 h`, `12 days`.
+#[must_use]
+pub fn duration(seconds: f64) -> String {
+    let (size, unit) = match seconds {
+        s if s < 99.5 => (s, "s"),
+        s if s < 99.5 * 60.0 => (s / 60.0, "min"),
+        s if s < 72.0 * 3600.0 => (s / 3600.0, "h"),
+        s => (s / 86_400.0, "days"),
+    };
+    match size {
+        size if size < 9.95 => format!("{} {unit}", (10.0 * size).round() / 10.0),
+        size => format!("{size:.0} {unit}"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn durations_have_the_unit_that_suits_them() {
+        let all = [
+            0.44,
+            45.0,
+            100.0,
+            1_380.0,
+            30_600.0,
+            40.0 * 3600.0,
+            1e6,
+            1e8,
+        ];
+        let texts = all.map(duration);
+        let expected = [
+            "0.4 s",
+            "45 s",
+            "1.7 min",
+            "23 min",
+            "8.5 h",
+            "40 h",
+            "12 days",
+            "1157 days",
+        ];
+        assert_eq!(texts, expected);
+    }
 
     #[test]
     fn every_size_is_short() {

@@ -5,6 +5,7 @@ use candle_core::{DType, Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use crate::data::Answers;
+use crate::data::answers::UNLABELLED;
 use crate::data::feed::Samples;
 use crate::plan::ClassWeights;
 use crate::{Error, Result};
@@ -12,7 +13,7 @@ use crate::{Error, Result};
 /// Answers that are read at a time.
 const CHUNK: usize = 4096;
 
-/// Samples of each class, `[classes]`; empty for regression.
+/// Samples of each class, `[classes]`, of those that have one; empty for regression.
 ///
 /// # Errors
 /// Data errors.
@@ -25,7 +26,9 @@ pub fn counts(samples: &dyn Samples) -> Result<Vec<u64>> {
         let end = (start + CHUNK).min(samples.len());
         let indices: Vec<u32> = (start as u32..end as u32).collect();
         if let Answers::Classes(labels) = samples.answers(&indices)? {
-            for label in labels.to_device(&Device::Cpu)?.to_vec1::<u32>()? {
+            let labels = labels.to_device(&Device::Cpu)?.to_vec1::<u32>()?;
+            // Phases of local rules may have samples of no class.
+            for label in labels.into_iter().filter(|label| *label != UNLABELLED) {
                 let count = counts.get_mut(label as usize);
                 *count.ok_or_else(|| beyond(label, samples.outputs()))? += 1;
             }

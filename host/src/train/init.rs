@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use candle_core::Tensor;
 use serde::Serialize;
 
+use super::names::{self, Names};
 use crate::nn::rule::Role;
 use crate::nn::{NamedTensor, Network};
 use crate::ops::shape::copy_in_place;
@@ -216,13 +217,19 @@ impl Matching<'_> {
             .strip_prefix(block)?
             .strip_prefix('.')?;
         let plain = part.strip_prefix("layer.").unwrap_or(part);
-        [
+        let own = [
             format!("blocks.{source}.{part}"),
             format!("{source}.{part}"),
             format!("{source}.{plain}"),
-        ]
-        .into_iter()
-        .find(|name| self.file.contains_key(name))
+        ];
+        // Under the names that PyTorch's networks and SoftHebb's files have.
+        let blocks: Vec<&str> = self.blocks.iter().map(|b| b.name.as_str()).collect();
+        let foreign = [Names::Pytorch, Names::Softhebb].map(|names| match self.plan.blocks {
+            None => names::foreign(name, names, &blocks),
+            Some(_) => None,
+        });
+        let all = own.into_iter().chain(foreign.into_iter().flatten());
+        all.into_iter().find(|name| self.file.contains_key(name))
     }
 
     fn mismatch(&self, tensor: &NamedTensor, name: &str) -> Option<String> {

@@ -22,6 +22,7 @@ pub mod longer;
 pub mod loss;
 pub mod mapped;
 pub mod meter;
+pub mod names;
 pub mod neurons;
 pub mod optimizer;
 pub mod phase;

@@ -198,6 +198,10 @@ fn warn_of_empty_classes(
     let names: BTreeSet<&str> = plan.phases.iter().map(|p| p.data.as_str()).collect();
     for name in names {
         let samples = sets.get(name)?;
+        // Samples without labels are of no class, and the phase needs none.
+        if samples.lacks_answers() {
+            continue;
+        }
         let counts = classes::counts(samples)?;
         let empty: Vec<String> = (0..counts.len())
             .filter(|class| counts[*class] == 0)

@@ -226,6 +226,7 @@ pub fn adam(lr: f64) -> OptimizerPlan {
 pub fn plan(blocks: Vec<BlockPlan>, phases: Vec<PhasePlan>) -> RunPlan {
     RunPlan {
         name: "test".into(),
+        experiment: None,
         seeds: vec![3],
         device: "cpu".into(),
         dtype: Precision::F32,

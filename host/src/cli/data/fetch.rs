@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::place::place;
-use crate::Result;
-use crate::data::DataFolders;
 use crate::data::fetch::{self, FetchOptions, Fetched, Progress};
 use crate::data::registry::SetInfo;
+use crate::data::{DataFolders, published};
 use crate::text::print;
+use crate::{Error, Result};
 
 /// Fetches every file of `set` that is not there yet; the folder goes to
 /// standard output.
@@ -31,6 +31,11 @@ pub(super) fn fetch_set(
         );
         return Ok(());
     }
+    if set.files.is_empty() {
+        return Err(Error::usage(format!("`{}` has no public mirror", set.name)).hint(
+            "get it from its authors (image-net.org asks for a registration), unpack it to `train/CLASS/` and `val/CLASS/`, and name its folder by `data.root` or `BIORULE_DATA`",
+        ));
+    }
     let folder = folders.target(set, root.map(PathBuf::as_path));
     let mirrors: Vec<String> = match from {
         Some(base) => vec![base.to_owned()],
@@ -47,6 +52,9 @@ pub(super) fn fetch_set(
             };
             tell!("{what}: {} (sha256 good)", file.name);
         }
+    }
+    if published::unpack(set, &folder)? && !quiet {
+        tell!("unpacked in {}", folder.display());
     }
     print(&format!("{}\n", folder.display()))
 }

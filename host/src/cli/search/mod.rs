@@ -28,6 +28,7 @@ use super::experiments::Options;
 use super::options::{ConfigArgs, warn_refused};
 use crate::config;
 use crate::config::shown::to_toml;
+use crate::run::experiment::ExperimentRecord;
 use crate::run::folder::{self, Resume};
 use crate::run::search_folder::SearchRecord;
 use crate::run::{ReporterOptions, SearchFolder, StopFlag};
@@ -141,6 +142,8 @@ pub(super) fn run(args: &SearchArgs, open: Open) -> Result<ExitCode> {
     if let Some(pattern) = &pattern {
         record.device = Some(host.device(&pattern.plan)?.name);
     }
+    record.experiment =
+        ExperimentRecord::of(config.experiment.as_ref(), args.config.origin().as_ref());
     record.plugins = host.plugins().iter().map(Into::into).collect();
     let overrides = args.config.overrides();
     let mut folder = SearchFolder::enter(&root, record, &text, &overrides, args.resume)?;

@@ -21,7 +21,7 @@ pub(super) const ALL: &[(&str, &str)] = files! {
     "softhebb/4SoftHebbCnnCIFAR_HebbClassifier" "softhebb/4SoftHebbCnnCIFAR_noBatchNorm"
     "softhebb/4SoftHebbCnnCIFAR_doubleNeurons" "softhebb/4SoftHebbCnnCIFAR_halfNeurons"
     "softhebb/4SoftHebbCnnCIFAR_quarterNeurons" "softhebb/4SoftHebbCnnCIFAR_wf2"
-    "softhebb/4SoftHebbCnnCIFAR_wf1" "softhebb/4HardCnnCIFAR" "softhebb/5SoftHebbCnnSTL"
+    "softhebb/4SoftHebbCnnCIFAR_wf1" "softhebb/4HardCnnCIFAR" "softhebb/5SoftHebbCnnSTL" "softhebb/5HardCnnSTL"
     "softhebb/4SoftHebbCnnSTL" "softhebb/4CnnSTL" "softhebb/5CnnSTL" "softhebb/2HardCnnImNet"
     "softhebb/3HardCnnImNet" "softhebb/4HardCnnImNet" "softhebb/5HardCnnImNet"
     "softhebb/6HardCnnImNet" "softhebb/2SoftHebbCnnImNet" "softhebb/3SoftHebbCnnImNet"
@@ -117,7 +117,11 @@ pub(super) const ALL: &[(&str, &str)] = files! {
     "softhebb/gradient/ImageNette_5"
 
     "biotorch/lenet-mnist" "biotorch/lenet-fashion-mnist" "biotorch/lenet-cifar10"
-    "biotorch/resnet20-cifar10" "biotorch/resnet56-cifar10"
+    "biotorch/resnet20-cifar10" "biotorch/resnet56-cifar10" "biotorch/resnet18-imagenet"
+    "biotorch/resnet50-imagenet"
+
+    "biopytorch/layers1" "biopytorch/layers2" "biopytorch/layers3" "biopytorch/layers4"
+    "biopytorch/layers5"
 
     "darts/search" "darts/cifar10" "darts/imagenet" "bionas/cifar10" "bionas/imagenet"
     "egnas/search" "egnas/cifar10" "egnas/imagenet"

@@ -6,9 +6,10 @@
 //! `softhebb/local/…` and `softhebb/gradient/…` lay another data set and its epochs and batches on
 //! top. `biotorch/…` are BioTorch's benchmark networks (`benchmark_configs/` and model zoo of
 //! jsalbert/biotorch) with their data and schedules, under backpropagation; what a row of its
-//! table changes is the rule of all layers, `rule = …`, and the optimiser. `darts/…`, `bionas/…` and
-//! `egnas/…` are the searches and final trainings of quark0/darts, imanehmz/LR-NAS and
-//! caicaicheng/EG-NAS.
+//! table changes is the rule of all layers, `rule = …`, and the optimiser. `biopytorch/…` are the
+//! five depths of BioPyTorch's experiment 03, with the hyperparameters of its table. `darts/…`,
+//! `bionas/…` and `egnas/…` are the searches and final trainings of quark0/darts, imanehmz/LR-NAS
+//! and caicaicheng/EG-NAS.
 
 mod files;
 

@@ -55,7 +55,7 @@ impl Given {
 
 impl Given {
     /// Names of the further sets that a user gave, also with nothing but defaults.
-    pub(super) fn extra_data(&self) -> BTreeSet<&str> {
+    pub(in crate::config) fn extra_data(&self) -> BTreeSet<&str> {
         let sets = self.leaves.iter().filter_map(|leaf| match &leaf.steps[..] {
             [first, name, ..] if first == "extra_data" && leaf.is_by_user() => Some(name.as_str()),
             _ => None,
@@ -180,6 +180,8 @@ pub fn locate<'a>(steps: &[&'a str]) -> Option<(&'static str, &'a str)> {
         ["search", part, ref rest @ ..] => search(part, rest),
         ["training", key] => Some(("training", key)),
         ["phases", _, ref rest @ ..] => phase("phases[]", rest),
+        ["experiment", key] => Some(("experiment", key)),
+        ["experiment", "published", key] => Some(("experiment.published", key)),
         ["output", key] => Some(("output", key)),
         _ => None,
     }

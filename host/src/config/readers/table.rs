@@ -11,6 +11,7 @@ const EPOCH_END: &str = "the end of epochs";
 const LAYERS: &str = "the layers of the configuration";
 const DEVICE: &str = "the device";
 const RUN: &str = "the run's folder";
+const RECORD: &str = "`run.json`, `biorule experiments` and `biorule runs show`";
 const LOAD: &str = "loading of data";
 const LOADER: &str = "the loader of batches";
 const AUGMENT: &str = "augmentation of training images";
@@ -26,6 +27,7 @@ const FEATURES: &str = "cached features";
 
 const TOP: &[Reader] = &[
     always("name", RUN),
+    always("experiment", RECORD),
     always("preset", LAYERS),
     always("seed", LAYERS),
     always("seeds", "the runs of an experiment"),
@@ -170,6 +172,12 @@ const DATA_AUGMENT: &[Reader] = &[
         why::padding_without_crop,
     ),
     Reader::only("noise", AUGMENT, AUGMENTED, why::augment_without_phase),
+    Reader::only(
+        "resized_crop",
+        AUGMENT,
+        AUGMENTED,
+        why::augment_without_phase,
+    ),
     Reader::only("cutout", AUGMENT, AUGMENTED, why::augment_without_phase),
 ];
 
@@ -576,6 +584,23 @@ const CACHE: &[Reader] = &[
     Reader::only("store", FEATURES, KEPT, why::nothing_kept),
 ];
 
+const EXPERIMENT: &[Reader] = &[
+    always("source", RECORD),
+    always("figure", RECORD),
+    always("published", RECORD),
+    always("expected_hours", RECORD),
+    always("expected_on", RECORD),
+    always("note", RECORD),
+];
+
+const PUBLISHED: &[Reader] = &[
+    always("test_accuracy", RECORD),
+    always("test_accuracy_deviation", RECORD),
+    always("test_loss", RECORD),
+    always("validation_accuracy", RECORD),
+    always("parameters", RECORD),
+];
+
 const OUTPUT: &[Reader] = &[
     always("runs", "the run's folder; `--run-dir` takes its place"),
     always("checkpoint_seconds", "each training step"),
@@ -597,6 +622,8 @@ const fn place(place: &'static str, readers: &'static [Reader]) -> Place {
 /// All settings, in the order of the reference.
 pub const PLACES: &[Place] = &[
     place("(top)", TOP),
+    place("experiment", EXPERIMENT),
+    place("experiment.published", PUBLISHED),
     place("data", DATA),
     place("data.options", DATA_OPTIONS),
     place("data.augment", DATA_AUGMENT),

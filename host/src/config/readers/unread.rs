@@ -539,7 +539,7 @@ pub(super) fn empty_augmentation(plan: &RunPlan, sources: &[Source], warnings: &
                 _ => format!("`augment` of phase `{}`", phase.name),
             };
             warnings.add(format!(
-                "{phase} has no effect: `{path}` changes nothing; set `flip`, `crop`, `noise` or `cutout` there"
+                "{phase} has no effect: `{path}` changes nothing; set `flip`, `crop`, `resized_crop`, `noise` or `cutout` there"
             ));
         }
     }

@@ -10,13 +10,13 @@ mod network;
 mod phases;
 mod search;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use config::ValueKind;
 
 use super::context::PlanContext;
-use super::plan::{OutputPlan, RunPlan};
+use super::plan::{ExperimentPlan, OutputPlan, RunPlan};
 use super::readers::{self, Given};
 use super::section::Section;
 use super::settings::TOP;
@@ -25,7 +25,7 @@ use super::value::{self, Table, make};
 use super::{Warnings, check, layers};
 use crate::data::DataPlan;
 use crate::plan::BlockPlan;
-use crate::plan::define::Described;
+use crate::plan::define::{Described, Field};
 use crate::search::Genotype;
 use crate::{Error, Result};
 pub(super) use search::{Read as SearchRead, names_genotype, read as read_search};
@@ -39,6 +39,17 @@ pub struct Resolved {
     pub shown: Vec<(String, Shown)>,
     /// What it allows but a user should know.
     pub warnings: Warnings,
+    /// Which of the program's own experiments it is, where it is one.
+    pub from: Option<Origin>,
+}
+
+/// Which of the program's own experiments a configuration is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// Its name, such as `softhebb/cifar10-3`.
+    pub name: String,
+    /// What was typed on top of it and decides results.
+    pub changed: Vec<String>,
 }
 
 impl Resolved {
@@ -185,6 +196,7 @@ fn checked(
     let mut top = Section::open("", shared_rule(spelled_once(table)), TOP)?;
     let name = top.text("name")?;
     check_name(&name, &top.origin("name"))?;
+    let experiment = Option::<ExperimentPlan>::read(&mut top, "experiment")?;
     let seeds = seeds(&mut top)?;
     let device = top.text("device")?;
     check_device(&device)?;
@@ -217,8 +229,14 @@ fn checked(
     };
     let phases = phases::phases(&mut top, phases, &inherited)?;
     let output = output(&mut top)?;
+    // A preset's set for local phases is none of a plan that has no such phase.
+    let asked = given.extra_data();
+    let used = |name: &str| asked.contains(name) || phases.iter().any(|p| p.data == name);
+    let (extra_data, idle): (BTreeMap<_, _>, BTreeMap<_, _>) =
+        extra_data.into_iter().partition(|(name, _)| used(name));
     let plan = RunPlan {
         name,
+        experiment,
         seeds,
         device,
         dtype,
@@ -239,9 +257,25 @@ fn checked(
     readers::check(given, &plan, &sources, context, &mut warnings)?;
     Ok(Resolved {
         plan,
-        shown: top.close(),
+        shown: without_sets(top.close(), &idle),
         warnings,
+        from: None,
     })
+}
+
+/// What is shown of a plan without the further data sets `idle`.
+fn without_sets(
+    mut shown: Vec<(String, Shown)>,
+    idle: &BTreeMap<String, DataPlan>,
+) -> Vec<(String, Shown)> {
+    for (key, item) in &mut shown {
+        if let (Shown::Table(sets), "extra_data") = (item, key.as_str()) {
+            sets.retain(|(name, _)| !idle.contains_key(name));
+        }
+    }
+    let none = |item: &Shown| matches!(item, Shown::Table(sets) if sets.is_empty());
+    shown.retain(|(key, item)| key != "extra_data" || !none(item));
+    shown
 }
 
 /// The preset that values of merged layers come from, where any does.
@@ -302,7 +336,8 @@ fn give(blocks: &mut config::Value, rule: &config::Value) {
     }
 }
 
-/// An unknown data set that a preset names is one that is not supported yet.
+/// An unknown data set that a preset names is one that is not supported yet; of one that is not here, the
+/// preset is named.
 fn of_preset(e: Error, plan: &RunPlan, top: &Section) -> Error {
     let unknown = |set: &DataPlan| {
         let own = set.info().err();
@@ -312,6 +347,21 @@ fn of_preset(e: Error, plan: &RunPlan, top: &Section) -> Error {
     let extra = plan.extra_data.iter();
     sets.extend(extra.map(|(name, set)| (format!("extra_data.{name}.set"), set)));
     let rows = shown::rows(top.shown());
+    // Who asks for a set that is not here, where nobody typed its name.
+    if e.code == crate::ExitCode::Data {
+        let missing = |set: &DataPlan| e.text.contains(&format!("data set `{}`", set.set));
+        let from = sets
+            .iter()
+            .filter(|(_, set)| missing(set))
+            .find_map(|(path, _)| {
+                let row = rows.iter().find(|(p, ..)| p == path);
+                row.map(|(.., origin)| origin.clone())
+            });
+        return match from.filter(|origin| origin.starts_with("preset ")) {
+            Some(origin) => e.within(origin),
+            None => e,
+        };
+    }
     for (path, set) in sets.iter().filter(|(_, set)| unknown(set)) {
         let row = rows.iter().find(|(p, ..)| p == path);
         if let Some((.., origin)) = row.filter(|(.., origin)| origin.starts_with("preset ")) {
@@ -393,6 +443,8 @@ pub(super) struct Top {
     pub(super) name: String,
     /// Its seeds.
     pub(super) seeds: Vec<u64>,
+    /// Where it comes from.
+    pub(super) experiment: Option<ExperimentPlan>,
     /// Parent of its folders.
     pub(super) runs: PathBuf,
     /// Name and seeds with their origins.
@@ -401,17 +453,19 @@ pub(super) struct Top {
 
 /// Reads the top of `table` for a search.
 pub(super) fn top(table: &Table) -> Result<Top> {
-    let keys = ["name", "seed", "seeds", "output"];
+    let keys = ["name", "experiment", "seed", "seeds", "output"];
     let own = table.iter().filter(|(key, _)| keys.contains(&key.as_str()));
     let own: Table = own.map(|(key, v)| (key.clone(), v.clone())).collect();
     let mut s = Section::open("", spelled_once(own), TOP)?;
     let name = s.text("name")?;
     check_name(&name, &s.origin("name"))?;
+    let experiment = Option::<ExperimentPlan>::read(&mut s, "experiment")?;
     let seeds = seeds(&mut s)?;
     let shown = s.shown().to_vec();
     let runs = output(&mut s)?.runs;
     Ok(Top {
         name,
+        experiment,
         seeds,
         runs,
         shown,

@@ -112,7 +112,7 @@ pub const DATA_SET: &[Setting] = &[
         "resize_method",
         ResizeMethod::KIND,
         "\"bilinear\"",
-        "how: weighted by distance, the nearest pixel, or zeros around the picture",
+        "how: weighted by distance, the nearest pixel, zeros around the picture, or `crop`: the shorter side to 8/7 of the size and the middle cut out (256 and 224 on ImageNet)",
     ),
     Setting::new(
         "shuffle",
@@ -182,6 +182,13 @@ pub const AUGMENT: &[Setting] = &[
     )
     .min(0.0),
     Setting::new(
+        "resized_crop",
+        Kind::Numbers,
+        "",
+        "a random piece of the picture, brought to the size of a sample: least and largest share of its area, such as `[0.08, 1.0]`; its proportions lie between 3/4 and 4/3. Of a set of pictures the pieces come from the pictures as they are stored, of others from images of `resize`",
+    )
+    .source("torchvision RandomResizedCrop; Szegedy et al. 2015"),
+    Setting::new(
         "cutout",
         Kind::Whole,
         "0",
@@ -226,7 +233,7 @@ pub(super) fn sections() -> Vec<SectionDoc> {
         },
         SectionDoc {
             place: "data.augment",
-            doc: "Order: crop, flip, noise, cutout. Each change depends on seed, epoch and sample only.",
+            doc: "Order: resized crop or crop, flip, noise, cutout. Each change depends on seed, epoch and sample only.",
             settings: AUGMENT,
         },
         own(

@@ -14,7 +14,7 @@ pub use search::*;
 pub use training::*;
 
 use crate::plan::define::{Described, Field};
-use crate::plan::{OutputPlan, Precision};
+use crate::plan::{ExperimentPlan, OutputPlan, Precision, PublishedPlan};
 
 /// The settings at the top of a configuration.
 pub const TOP: &[Setting] = &[
@@ -23,6 +23,12 @@ pub const TOP: &[Setting] = &[
         Kind::Text,
         "",
         "name of the experiment and of its folder under `output.runs`; absent: the last file's name",
+    ),
+    Setting::new(
+        "experiment",
+        Kind::Table("experiment"),
+        "",
+        "where it comes from and what was published of it; decides no result",
     ),
     Setting::new(
         "preset",
@@ -109,7 +115,7 @@ pub const TOP: &[Setting] = &[
         "init_from",
         Kind::Text,
         "",
-        "a run's folder or a safetensors file whose weights, rule state and running statistics the network starts with, by names of blocks and tensors; an optimiser starts anew. Absent: random weights",
+        "a run's folder, or a safetensors, `.npz` or `.pt` file whose weights, rule state and running statistics the network starts with, by names of blocks and tensors; an optimiser starts anew. Absent: random weights",
     ),
     Setting::new(
         "init_blocks",
@@ -157,6 +163,16 @@ pub fn sections() -> Vec<SectionDoc> {
         doc: "An experiment.",
         settings: TOP,
     }];
+    all.push(SectionDoc {
+        place: "experiment",
+        doc: "Where an experiment comes from, what was published of it and what it takes: for `biorule experiments`, `run.json` and `biorule runs show`. None of it decides results, so a resumed run may differ here.",
+        settings: ExperimentPlan::SETTINGS,
+    });
+    all.push(SectionDoc {
+        place: "experiment.published",
+        doc: "Results that the source gives; accuracies from 0 to 1, as everywhere here.",
+        settings: PublishedPlan::SETTINGS,
+    });
     all.extend(data::sections());
     all.extend(network::sections());
     all.extend(search::sections());

@@ -128,7 +128,10 @@ fn load(source: &Source<'_>, split: Split) -> Result<Dataset> {
             width: bars,
         }
     };
-    let values = Values::Bytes { data, white: 255 };
+    let values = Values::Bytes {
+        data: data.into(),
+        white: 255,
+    };
     let origin = Provenance::Generated { seed: o.seed };
     Dataset::new(
         BARS.name,

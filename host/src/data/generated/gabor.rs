@@ -126,7 +126,10 @@ fn load(source: &Source<'_>, split: Split) -> Result<Dataset> {
         classes: o.orientations,
         names,
     };
-    let values = Values::Bytes { data, white: 255 };
+    let values = Values::Bytes {
+        data: data.into(),
+        white: 255,
+    };
     let origin = Provenance::Generated { seed: o.seed };
     Dataset::new(
         GABOR.name,

@@ -322,9 +322,9 @@ fn sample_shape(own: &Own<'_>, path: &Path, x: &Array) -> Result<(Shape, bool)> 
 fn inputs(path: &Path, elements: Elements, shape: Shape, last: bool) -> Result<Values> {
     let bytes = |data: Vec<u8>| Values::Bytes {
         data: if last {
-            channels_first(&data, shape)
+            channels_first(&data, shape).into()
         } else {
-            data
+            data.into()
         },
         white: 255,
     };

@@ -88,7 +88,7 @@ pub(super) fn read(own: &Own<'_>) -> Result<Raw> {
     let part = |bytes: Vec<u8>, labels: Vec<u32>| RawPart {
         shape: Shape::new(channels, height, width),
         values: Values::Bytes {
-            data: bytes,
+            data: bytes.into(),
             white: 255,
         },
         targets: RawTargets::Labels(Labels::Named(labels, stored.classes.clone())),
@@ -258,7 +258,7 @@ fn decode(own: &Own<'_>, listing: &Listing) -> Result<Stored> {
     );
     let read = |file: &File| -> Result<One> {
         let bytes = fs::read(&file.path).map_err(|e| Error::io(ExitCode::Data, &file.path, &e))?;
-        let picture = picture::decode(&file.path, &bytes, own.options.channels);
+        let picture = picture::decode(&file.path, &bytes, own.options.channels, false);
         let picture = match (picture, own.resize) {
             (Ok(picture), Some(size)) => resized(picture, size, own)
                 .map_err(|e| e.within(format!("`{}`", file.path.display())))

@@ -53,7 +53,7 @@ fn part(part: Part) -> RawPart {
     RawPart {
         shape: part.shape,
         values: Values::Bytes {
-            data: part.data,
+            data: part.data.into(),
             white: 255,
         },
         targets: RawTargets::Labels(Labels::Numbers(labels)),

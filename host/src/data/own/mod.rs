@@ -8,7 +8,7 @@ mod idx;
 mod labels;
 mod npy;
 mod options;
-mod picture;
+pub(super) mod picture;
 mod raw;
 pub(super) mod split;
 mod store;

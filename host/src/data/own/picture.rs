@@ -10,7 +10,7 @@ const LARGEST: u32 = 1 << 15;
 
 /// A decoded picture.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Picture {
+pub(in crate::data) struct Picture {
     /// 1 (grey) or 3 (red, green, blue).
     pub channels: usize,
     pub height: usize,
@@ -21,18 +21,20 @@ pub(super) struct Picture {
     pub had_alpha: bool,
 }
 
-/// Decodes `file`, the content of `path`, to `channels` (as it is where that is `None`).
+/// Decodes `file`, the content of `path`, to `channels` (as it is where that is `None`). With `cmyk` a
+/// JPEG in these colours is converted, however the decoder does it; ImageNet has 22 of them.
 ///
 /// # Errors
 /// What is wrong with the file, in words.
-pub(super) fn decode(
+pub(in crate::data) fn decode(
     path: &Path,
     file: &[u8],
     channels: Option<usize>,
+    cmyk: bool,
 ) -> std::result::Result<Picture, String> {
     let format = image::guess_format(file).map_err(|_| instead(path))?;
     match format {
-        ImageFormat::Jpeg => whole_jpeg(file)?,
+        ImageFormat::Jpeg => whole_jpeg(file, cmyk)?,
         // The last chunk, with its checksum.
         ImageFormat::Png if !file.windows(8).rev().any(|w| w == b"IEND\xae\x42\x60\x82") => {
             return Err("is cut: its end is missing".to_owned());
@@ -90,7 +92,7 @@ fn instead(path: &Path) -> String {
 
 /// Refuses a JPEG file that was cut, which the decoder would fill with grey, and one in CMYK, whose
 /// colours no two programs convert alike.
-fn whole_jpeg(file: &[u8]) -> std::result::Result<(), String> {
+fn whole_jpeg(file: &[u8], cmyk: bool) -> std::result::Result<(), String> {
     let last = |marker: u8| file.windows(2).rposition(|w| w == [0xff, marker]);
     // Start of scan and end of image; neither occurs inside of coded pixels.
     let (Some(scan), end) = (last(0xda), last(0xd9)) else {
@@ -99,10 +101,21 @@ fn whole_jpeg(file: &[u8]) -> std::result::Result<(), String> {
     if end.is_none_or(|end| end < scan) {
         return Err("is cut: its end is missing".to_owned());
     }
-    if components(file) == Some(4) {
+    if !cmyk && components(file) == Some(4) {
         return Err("is a CMYK JPEG; convert it to RGB".to_owned());
     }
     Ok(())
+}
+
+/// Height and width by the header of a PNG or JPEG file.
+pub(in crate::data) fn size(path: &Path) -> Option<(u32, u32)> {
+    let (width, height) = ImageReader::open(path)
+        .ok()?
+        .with_guessed_format()
+        .ok()?
+        .into_dimensions()
+        .ok()?;
+    Some((height, width))
 }
 
 /// Number of components by the frame header.
@@ -137,7 +150,7 @@ mod tests {
         to.into_inner()
     }
     fn read(file: &[u8], channels: Option<usize>) -> std::result::Result<Picture, String> {
-        decode(Path::new("no such file"), file, channels)
+        decode(Path::new("no such file"), file, channels, false)
     }
 
     #[test]

@@ -76,9 +76,11 @@ pub(crate) fn select(
     }
     let values = match values {
         Values::Bytes { data, white } => Values::Bytes {
-            data: rows(data, shape.len(), positions),
+            data: rows(data, shape.len(), positions).into(),
             white: *white,
         },
+        // No set of a user's has these.
+        Values::Made { .. } => values.clone(),
         Values::Floats(data) => Values::Floats(rows(data, shape.len(), positions)),
     };
     let targets = match targets {

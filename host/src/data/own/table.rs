@@ -264,7 +264,7 @@ impl Table {
                 .all(|v| v.fract() == 0.0 && (0.0..256.0).contains(v));
         let values = match bytes {
             true => Values::Bytes {
-                data: values.iter().map(|v| *v as u8).collect(),
+                data: values.iter().map(|v| *v as u8).collect::<Vec<u8>>().into(),
                 white: 255,
             },
             false => Values::Floats(values),

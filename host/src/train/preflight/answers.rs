@@ -24,6 +24,14 @@ pub(super) fn check(
     let width = last.map_or_else(|| data.train.dims(), |part| part.output.clone());
     let width = usize::try_from(elements(&width)).unwrap_or(usize::MAX);
     for phase in &segment.phases {
+        let set = data.get(&phase.data)?;
+        if (phase.drive != Drive::Local || phase.neuron_labels) && set.lacks_answers() {
+            return Err(Error::usage(format!(
+                "`phases.{}` learns from labels, and some samples of `{}` have none",
+                phase.name, phase.data
+            ))
+            .hint("samples without labels are for phases of local rules (`stl10`: `data.options.split`)"));
+        }
         if phase.drive != Drive::Local {
             scored(
                 phase,
