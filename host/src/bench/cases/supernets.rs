@@ -277,10 +277,9 @@ impl Work for Step {
         self.engine.step(&self.input)?;
         let mut results = Named::new();
         for (name, tensor) in self.engine.tensors() {
-            if let Some(name) = name.strip_prefix("architecture.optimizer.") {
-                if let Some(table) = name.strip_suffix(".0") {
-                    results.push((format!("architecture.{table}"), snapshot(&tensor)?));
-                }
+            let moment = name.strip_prefix("architecture.optimizer.");
+            if let Some(table) = moment.and_then(|name| name.strip_suffix(".0")) {
+                results.push((format!("architecture.{table}"), snapshot(&tensor)?));
             }
         }
         for (name, moment) in self.engine.optimizer.tensors() {

@@ -326,7 +326,7 @@ fn is_same(value: &Value, default: &ParamValue) -> bool {
         ParamValue::Bool(want) => matches!(value.kind, ValueKind::Boolean(b) if b == *want),
         ParamValue::Int(want) => value::number(value) == Some(*want as f64),
         ParamValue::Float(want) => value::number(value) == Some(*want),
-        ParamValue::Text(want) => value::text(value).as_deref() == Some(want),
+        ParamValue::Text(want) => value::text(value) == Some(want.as_str()),
     }
 }
 
