@@ -52,6 +52,18 @@ pub fn write(root: &Path) -> Result<()> {
     )
 }
 
+/// Writes those that experiments name by a folder of their own below `root`, where they are started.
+///
+/// # Errors
+/// The disk refuses.
+pub fn write_folders(root: &Path) -> Result<()> {
+    let mut noise = Noise(1_442_695_040_888_963_407);
+    for set in ["imagenet", "tiny-imagenet-200", "imagenet16-120"] {
+        pictures(&root.join(set), ["cat", "dog", "eel"], &mut noise)?;
+    }
+    Ok(())
+}
+
 fn mnist(folder: &Path, noise: &mut Noise) -> Result<()> {
     fs::create_dir_all(folder)?;
     for (part, count) in [("train", 200u32), ("t10k", 40)] {

@@ -172,7 +172,7 @@ fn search_sets(text: &str, supernet: bool, sets: &mut Vec<String>) {
     if supernet {
         set("search.supernet.epochs=1");
         set("search.supernet.batch=2");
-        set("search.supernet.channels=4");
+        set("search.supernet.channels=8");
         set("search.supernet.cells=3");
     } else if text.contains("evolution") {
         set("search.strategy.evaluations=2");
@@ -202,6 +202,7 @@ impl Scene {
     fn new() -> Result<Self> {
         let home = tempfile::tempdir()?;
         standin::write(&home.path().join("data"))?;
+        standin::write_folders(home.path())?;
         Ok(Self { home })
     }
 

@@ -67,7 +67,6 @@ pub struct FileArgs {
 
 /// Flags of another program, as they are.
 #[derive(Args, Debug)]
-#[command(disable_help_flag = true)]
 pub struct FlagArgs {
     /// Its flags and their values
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
