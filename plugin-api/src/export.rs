@@ -25,10 +25,7 @@ macro_rules! export_rules {
             ) -> RawResult<RawInstance> {
                 type Create = fn(*const ::std::ffi::c_void, RSlice<'_, RawParam>) -> RawResult<RawInstance>;
                 let all: &[Create] = &[$(glue::create::<$rule>),+];
-                match all.get(rule as usize) {
-                    Some(create) => create(layer, params),
-                    None => glue::guard(|| Err($crate::sdk::RuleError::unsupported("no such rule"))),
-                }
+                glue::of_rule(all, rule, |create| create(layer, params))
             }
             extern "C" fn least_batch(
                 rule: u32,
@@ -36,10 +33,7 @@ macro_rules! export_rules {
             ) -> RawResult<u64> {
                 type Ask = fn(*const ::std::ffi::c_void) -> RawResult<u64>;
                 let all: &[Ask] = &[$(glue::least_batch::<$rule>),+];
-                match all.get(rule as usize) {
-                    Some(ask) => ask(instance),
-                    None => glue::guard(|| Err($crate::sdk::RuleError::unsupported("no such rule"))),
-                }
+                glue::of_rule(all, rule, |ask| ask(instance))
             }
             extern "C" fn unread(
                 rule: u32,
@@ -47,10 +41,7 @@ macro_rules! export_rules {
             ) -> RawResult<RVec<RString>> {
                 type Ask = fn(*const ::std::ffi::c_void) -> RawResult<RVec<RString>>;
                 let all: &[Ask] = &[$(glue::unread::<$rule>),+];
-                match all.get(rule as usize) {
-                    Some(ask) => ask(instance),
-                    None => glue::guard(|| Err($crate::sdk::RuleError::unsupported("no such rule"))),
-                }
+                glue::of_rule(all, rule, |ask| ask(instance))
             }
             extern "C" fn get_extension(id: RStr<'_>) -> *const ::std::ffi::c_void {
                 static LEAST_BATCH: LeastBatch = LeastBatch { ask: least_batch };

@@ -9,6 +9,7 @@ pub mod imports;
 pub mod network;
 pub mod numbers;
 pub mod plugins;
+pub mod searching;
 pub mod standin;
 pub mod windows;
 

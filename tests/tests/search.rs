@@ -7,6 +7,7 @@ use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use biorule_tests::plugins::{Run, specimen};
+use biorule_tests::searching::{Home, evaluations, json};
 use serde_json::Value;
 
 /// A search whose evaluations take a second: two rules, cells of one node.
@@ -37,52 +38,12 @@ optimizer = { kind = "adam", lr = 0.01 }
 tensorboard = false
 "#;
 
-/// A folder with a configuration.
-struct Home {
-    folder: tempfile::TempDir,
-}
-
-impl Home {
-    fn new(config: &str) -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        std::fs::write(folder.path().join("search.toml"), config).expect("written");
-        Self { folder }
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    /// `biorule search` of the configuration in the folder `name`, with further arguments.
-    fn search(&self, name: &str, more: &[&str]) -> Run {
-        Run::new(["search", "search.toml", "--run-dir", name])
-            .dir(self.folder.path())
-            .arguments(more)
-    }
-
-    /// What a search with further arguments says that is refused with `code`.
-    fn refused(&self, more: &[&str], code: i32) -> String {
-        let ran = self.search("refused", more).finish();
-        assert_eq!(ran.code, Some(code), "{more:?}: {}", ran.stderr);
-        assert!(ran.stderr.contains("hint: "), "{more:?}: {}", ran.stderr);
-        ran.stderr
-    }
-}
-
-fn json(path: &Path) -> Value {
-    let text = std::fs::read_to_string(path).expect("a file");
-    serde_json::from_str(&text).expect("JSON")
-}
-
-/// The lines of `evaluations.jsonl`, without what they took.
-fn evaluations(folder: &Path) -> Vec<Value> {
-    let text = std::fs::read_to_string(folder.join("evaluations.jsonl")).expect("evaluations");
-    let lines = text.lines().map(|line| {
-        let mut value: Value = serde_json::from_str(line).expect("JSON");
-        value.as_object_mut().expect("an object").remove("spent");
-        value
-    });
-    lines.collect()
+/// What a search with further arguments says that is refused with `code`.
+fn refused(home: &Home, more: &[&str], code: i32) -> String {
+    let ran = home.search("refused", more).finish();
+    assert_eq!(ran.code, Some(code), "{more:?}: {}", ran.stderr);
+    assert!(ran.stderr.contains("hint: "), "{more:?}: {}", ran.stderr);
+    ran.stderr
 }
 
 /// Bytes of the weights of every run below `folder`, by the run's folder.
@@ -256,7 +217,7 @@ fn a_search_killed_on_its_way_finds_what_one_left_alone_finds() {
             "--run-dir",
             folder,
         ])
-        .dir(home.folder.path())
+        .dir(home.folder())
         .finish()
     };
     let ran = train("trained");
@@ -272,7 +233,7 @@ fn a_search_killed_on_its_way_finds_what_one_left_alone_finds() {
     let saved = pieces.join("config.toml");
     let saved = saved.to_str().expect("a path");
     let ran = Run::new(["search", saved, "--run-dir", "pieces", "-q"])
-        .dir(home.folder.path())
+        .dir(home.folder())
         .finish();
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
 }
@@ -361,7 +322,7 @@ fn a_network_past_a_bound_is_not_trained() {
         assert_eq!(one["values"]["accuracy"].is_null(), *size > least, "{one}");
     }
     let none = ["--set", random, "--set", "search.bounds.parameters=10"];
-    let said = home.refused(&none, 2);
+    let said = refused(&home, &none, 2);
     assert!(
         said.contains("none of the 6 genotypes keeps all bounds"),
         "{said}"
@@ -412,7 +373,7 @@ fn a_table_answers_in_place_of_trainings() {
     let front = std::fs::read_to_string(home.path("t/front.csv")).expect("a front");
     assert!(front.lines().count() > 2, "{front}");
     let shown = Run::new(["genotype", "show", "t"])
-        .dir(home.folder.path())
+        .dir(home.folder())
         .stdout();
     assert_eq!(shown.matches("conv_3x3").count(), 6, "{shown}");
     assert!(!home.path("t/evaluations").exists());
@@ -429,14 +390,14 @@ fn a_table_answers_in_place_of_trainings() {
         format!("architecture,accuracy\n{},9\n", CELL[0]),
     )
     .expect("written");
-    let said = home.refused(&[], 2);
+    let said = refused(&home, &[], 2);
     assert!(said.contains("no number `parameters`"), "{said}");
     std::fs::write(
         home.path("table.csv"),
         format!("architecture,accuracy\n{},9\n{},8\n", CELL[1], CELL[2]),
     )
     .expect("written");
-    let said = home.refused(&["--set", "search.objectives=[\"accuracy\"]"], 3);
+    let said = refused(&home, &["--set", "search.objectives=[\"accuracy\"]"], 3);
     assert!(said.contains("has no architecture"), "{said}");
 }
 
@@ -547,7 +508,7 @@ fn what_cannot_be_searched_is_refused_before_anything_runs() {
         vec!["config", "show"],
     ] {
         let ran = Run::new(verb.iter().copied().chain(["search.toml"]))
-            .dir(home.folder.path())
+            .dir(home.folder())
             .finish();
         if verb[0] == "train" {
             assert_eq!(ran.code, Some(2), "{}", ran.stderr);
@@ -558,7 +519,7 @@ fn what_cannot_be_searched_is_refused_before_anything_runs() {
         }
     }
     let ran = Run::new(["search", "search.toml", "--dry-run"])
-        .dir(home.folder.path())
+        .dir(home.folder())
         .finish();
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
     assert!(!home.path("runs").exists());
@@ -586,7 +547,7 @@ fn a_folder_is_for_one_search_at_a_time() {
 #[test]
 fn a_rule_in_a_folder_of_its_own_enters_a_space_by_its_name() {
     let home = Home::new(SMALL);
-    let said = home.refused(&["--set", "search.space.rules=[\"specimen\"]"], 4);
+    let said = refused(&home, &["--set", "search.space.rules=[\"specimen\"]"], 4);
     assert!(said.contains("`specimen`"), "{said}");
     let plugins = home.path("plugins");
     std::fs::create_dir_all(&plugins).expect("a folder");

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use biorule_tests::plugins::Run;
+use biorule_tests::searching::{Home, evaluations, json};
 use serde_json::Value;
 
 const SMALL: &str = r#"
@@ -32,43 +33,6 @@ optimizer = { kind = "adam", lr = 0.01 }
 [output]
 tensorboard = false
 "#;
-
-struct Home {
-    folder: tempfile::TempDir,
-}
-
-impl Home {
-    fn new(config: &str) -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        std::fs::write(folder.path().join("search.toml"), config).expect("written");
-        Self { folder }
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    fn run(&self, verb: &str, folder: &str, more: &[&str]) -> Run {
-        Run::new([verb, "search.toml", "--run-dir", folder])
-            .dir(self.folder.path())
-            .arguments(more)
-    }
-
-    fn search(&self, folder: &str, more: &[&str]) -> Run {
-        self.run("search", folder, more)
-    }
-}
-
-fn json(path: &Path) -> Value {
-    let text = std::fs::read_to_string(path).expect("a file");
-    serde_json::from_str(&text).expect("JSON")
-}
-
-fn evaluations(folder: &Path) -> Vec<Value> {
-    let text = std::fs::read_to_string(folder.join("evaluations.jsonl")).expect("evaluations");
-    let lines = text.lines().map(serde_json::from_str);
-    lines.map(|line| line.expect("JSON")).collect()
-}
 
 /// The record of the one attack on the evaluation of `line`.
 fn record(root: &Path, line: &Value) -> PathBuf {
@@ -128,7 +92,7 @@ fn robustness_is_measured_once_on_held_out_samples() {
             "-o",
             "hand.json",
         ];
-        let said = Run::new(by_hand).dir(home.folder.path()).stdout();
+        let said = Run::new(by_hand).dir(home.folder()).stdout();
         let said: Value = serde_json::from_str(&said).expect("JSON");
         assert_eq!(said["rows"][0]["robust"], row["robust"]);
     }
@@ -311,7 +275,7 @@ fn the_half_that_the_architecture_learned_from_may_decide_and_is_said() {
     assert_eq!(last.split(',').nth(step.expect("a column")), Some("3"));
     let folder = format!("h/{}", line["folder"].as_str().expect("a folder"));
     let said = Run::new(["eval", &folder, "--split", "validation", "--json"])
-        .dir(home.folder.path())
+        .dir(home.folder())
         .stdout();
     let said: Value = serde_json::from_str(&said).expect("JSON");
     assert_eq!(
@@ -342,7 +306,7 @@ fn the_half_that_the_architecture_learned_from_may_decide_and_is_said() {
     let saved = home.path("h/config.toml");
     let saved = saved.to_str().expect("a path");
     let ran = Run::new(["search", saved, "--run-dir", "h", "-q"])
-        .dir(home.folder.path())
+        .dir(home.folder())
         .finish();
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
     // A third part is held back in earnest.

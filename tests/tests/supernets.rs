@@ -1,11 +1,10 @@
 //! Searches that train a supernet, with the real binary and plugins: the same seed derives the same
 //! genotype by the same parameters, also after kills; what cannot be is refused.
 
-use std::path::{Path, PathBuf};
-use std::process::Stdio;
-use std::time::{Duration, Instant};
+use std::path::Path;
 
-use biorule_tests::plugins::{Ran, Run};
+use biorule_tests::plugins::Run;
+use biorule_tests::searching::{Home, kill_at, lines};
 
 const SMALL: &str = r#"
 name = "small"
@@ -58,38 +57,6 @@ const STRATEGIES: [&str; 7] = [
     "{ kind = \"darts\", sigmoid = true, zero_one = 10 }",
 ];
 
-struct Home(tempfile::TempDir);
-
-impl Home {
-    fn new() -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        std::fs::write(folder.path().join("search.toml"), SMALL).expect("written");
-        Self(folder)
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    fn search(&self, name: &str, more: &[&str]) -> Run {
-        Run::new(["search", "search.toml", "--run-dir", name])
-            .dir(self.0.path())
-            .arguments(more)
-    }
-
-    fn done(&self, name: &str, more: &[&str]) -> Ran {
-        let ran = self.search(name, more).finish();
-        assert_eq!(
-            ran.code,
-            Some(0),
-            "{more:?}: {}\n{}",
-            ran.stdout,
-            ran.stderr
-        );
-        ran
-    }
-}
-
 /// What a search leaves: parameters after each epoch, the genotype, the supernet's weights.
 fn left(folder: &Path) -> (String, String, Vec<(String, Vec<u8>)>) {
     let text = |name: &str| std::fs::read_to_string(folder.join(name)).expect("a file");
@@ -105,14 +72,15 @@ fn left(folder: &Path) -> (String, String, Vec<(String, Vec<u8>)>) {
 #[test]
 fn a_supernet_killed_on_its_way_derives_what_one_left_alone_derives() {
     for strategy in STRATEGIES {
-        let home = Home::new();
+        let home = Home::new(SMALL);
         let set = format!("search.strategy={strategy}");
         let more = ["--set", set.as_str()];
         home.done("whole", &more);
         let whole = left(&home.path("whole"));
         assert_eq!(whole.0.lines().count(), 6, "{strategy}");
         for epochs in [1, 3, 4] {
-            kill_after(home.search("killed", &more), &home.path("killed"), epochs);
+            let file = home.path("killed/alphas.jsonl");
+            kill_at(home.search("killed", &more), &file, epochs);
         }
         home.done("killed", &more);
         let killed = left(&home.path("killed"));
@@ -122,35 +90,14 @@ fn a_supernet_killed_on_its_way_derives_what_one_left_alone_derives() {
     }
 }
 
-/// Starts a search and kills it once its supernet has learned for so many epochs.
-fn kill_after(run: Run, folder: &Path, epochs: usize) {
-    let mut child = run
-        .command()
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("started");
-    let file = folder.join("alphas.jsonl");
-    let lines = || std::fs::read_to_string(&file).map_or(0, |text| text.lines().count());
-    let until = Instant::now() + Duration::from_secs(120);
-    while lines() < epochs {
-        let ended = child.try_wait().expect("a child");
-        assert_eq!(ended, None, "it ended before epoch {epochs}");
-        assert!(Instant::now() < until, "no epoch {epochs} in two minutes");
-        std::thread::sleep(Duration::from_millis(2));
-    }
-    child.kill().expect("killed before it was over");
-    child.wait().expect("a child");
-}
-
 #[test]
 fn kept_and_recomputed_candidates_learn_the_same() {
-    let home = Home::new();
+    let home = Home::new(SMALL);
     home.done("again", &[]);
     // The saved configuration is the search, with the parts that its supernet learns from.
     let saved = home.path("again/config.toml");
     let saved = saved.to_str().expect("a path");
-    let ran = Run::new(["search", saved, "--run-dir", "again", "-q"]).dir(home.0.path());
+    let ran = Run::new(["search", saved, "--run-dir", "again", "-q"]).dir(home.folder());
     let ran = ran.finish();
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
     home.done("kept", &["--set", "search.supernet.recompute=false"]);
@@ -161,7 +108,7 @@ fn kept_and_recomputed_candidates_learn_the_same() {
 
 #[test]
 fn what_a_supernet_cannot_be_is_refused_with_what_to_do() {
-    let home = Home::new();
+    let home = Home::new(SMALL);
     let cases: [(&[&str], i32, &str); 13] = [
         (&["search.supernet.weights=\"nobody\""], 2, "nobody"),
         (
@@ -231,12 +178,6 @@ fn what_a_supernet_cannot_be_is_refused_with_what_to_do() {
 }
 
 /// Lines of a file of JSON.
-fn lines(file: &Path) -> Vec<serde_json::Value> {
-    let text = std::fs::read_to_string(file).expect("a file");
-    let lines = text.lines().map(serde_json::from_str);
-    lines.map(|line| line.expect("JSON")).collect()
-}
-
 /// A column of the supernet's metrics.
 fn metric(folder: &Path, name: &str) -> Vec<f64> {
     let text = std::fs::read_to_string(folder.join("supernet/metrics.csv")).expect("metrics");
@@ -248,7 +189,7 @@ fn metric(folder: &Path, name: &str) -> Vec<f64> {
 
 #[test]
 fn what_costs_most_when_it_is_taken_away_is_derived_also_after_kills() {
-    let home = Home::new();
+    let home = Home::new(SMALL);
     for strategy in [
         "darts",
         "gdas",
@@ -343,7 +284,7 @@ fn what_costs_most_when_it_is_taken_away_is_derived_also_after_kills() {
             let text: String = text.split("[unused]").next().expect("a part").to_owned();
             std::fs::write(home.path("random.toml"), text).expect("written");
             let ran = Run::new(["search", "random.toml", "--run-dir", "refused"])
-                .dir(home.0.path())
+                .dir(home.folder())
                 .arguments(&inside)
                 .finish();
             assert_eq!(ran.code, Some(2), "{}", ran.stderr);
@@ -355,29 +296,9 @@ fn what_costs_most_when_it_is_taken_away_is_derived_also_after_kills() {
     }
 }
 
-/// Starts a search and kills it once `file` has so many lines.
-fn kill_at(run: Run, file: &Path, least: usize) {
-    let mut child = run
-        .command()
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("started");
-    let count = || std::fs::read_to_string(file).map_or(0, |text| text.lines().count());
-    let until = Instant::now() + Duration::from_secs(120);
-    while count() < least {
-        let ended = child.try_wait().expect("a child");
-        assert_eq!(ended, None, "it ended before line {least}");
-        assert!(Instant::now() < until, "no line {least} in two minutes");
-        std::thread::sleep(Duration::from_millis(1));
-    }
-    child.kill().expect("killed before it was over");
-    child.wait().expect("a child");
-}
-
 #[test]
 fn an_auxiliary_skip_fades_and_zero_one_draws_weights_to_the_ends() {
-    let home = Home::new();
+    let home = Home::new(SMALL);
     let with = |name: &str, strategy: &str| {
         let set = format!("search.strategy={strategy}");
         home.done(name, &["--set", &set]);
@@ -423,7 +344,7 @@ fn an_auxiliary_skip_fades_and_zero_one_draws_weights_to_the_ends() {
 
 #[test]
 fn the_released_exploration_has_one_round_and_reads_running_statistics() {
-    let home = Home::new();
+    let home = Home::new(SMALL);
     let with = |name: &str, settings: &str| {
         let set = format!(
             "search.strategy={{ kind = \"eg\", individuals = 4, generations = 1, warmup_epochs = 1, {settings} }}"

@@ -1,11 +1,10 @@
 //! Searches whose values cost no training, with the real binary and plugins: proxies, genotypes
 //! inside a trained supernet, and how they rank genotypes as training does.
 
-use std::path::{Path, PathBuf};
-use std::process::Stdio;
-use std::time::{Duration, Instant};
+use std::path::PathBuf;
 
 use biorule_tests::plugins::{Ran, Run};
+use biorule_tests::searching::{self, done, evaluations, json, kill_at};
 use serde_json::Value;
 
 /// What all searches here have in common.
@@ -53,26 +52,23 @@ batch = 32
 lr = 0.1
 "#;
 
-struct Home(tempfile::TempDir);
+struct Home(searching::Home);
 
 impl Home {
     fn new() -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        std::fs::write(folder.path().join("common.toml"), COMMON).expect("written");
-        std::fs::write(folder.path().join("supernet.toml"), SUPERNET).expect("written");
-        Self(folder)
+        let home = searching::Home::new(COMMON);
+        std::fs::write(home.path("supernet.toml"), SUPERNET).expect("written");
+        Self(home)
     }
 
     fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
+        self.0.path(name)
     }
 
     /// A search in the folder `name` with these settings.
     fn search(&self, name: &str, sets: &[&str]) -> Run {
         let more: Vec<&str> = sets.iter().flat_map(|set| ["--set", *set]).collect();
-        Run::new(["search", "common.toml", "--run-dir", name])
-            .dir(self.0.path())
-            .arguments(&more)
+        self.0.search(name, &more)
     }
 
     fn done(&self, name: &str, sets: &[&str]) -> Ran {
@@ -84,13 +80,13 @@ impl Home {
         let more: Vec<&str> = sets.iter().flat_map(|set| ["--set", *set]).collect();
         let run = Run::new([
             "search",
-            "common.toml",
+            "search.toml",
             "supernet.toml",
             "--run-dir",
             "D",
             "-q",
         ]);
-        done(run.dir(self.0.path()).arguments(&more), sets);
+        done(run.dir(self.0.folder()).arguments(&more), sets);
     }
 
     fn refused(&self, sets: &[&str], says: &str) {
@@ -100,54 +96,6 @@ impl Home {
         assert!(ran.stderr.contains("hint: "), "{sets:?}: {}", ran.stderr);
         assert!(!self.path("refused").exists(), "{sets:?} made a folder");
     }
-}
-
-fn done(run: Run, what: &[&str]) -> Ran {
-    let ran = run.finish();
-    assert_eq!(
-        ran.code,
-        Some(0),
-        "{what:?}: {}\n{}",
-        ran.stdout,
-        ran.stderr
-    );
-    ran
-}
-
-fn json(path: &Path) -> Value {
-    let text = std::fs::read_to_string(path).expect("a file");
-    serde_json::from_str(&text).expect("JSON")
-}
-
-fn lines(path: &Path) -> Vec<Value> {
-    let text = std::fs::read_to_string(path).expect("a file");
-    text.lines()
-        .map(|line| {
-            let mut value: Value = serde_json::from_str(line).expect("JSON");
-            value.as_object_mut().expect("an object").remove("spent");
-            value
-        })
-        .collect()
-}
-
-/// Starts a search and kills it once `file` has so many lines.
-fn kill_at(run: Run, file: &Path, least: usize) {
-    let mut child = run
-        .command()
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("started");
-    let count = || std::fs::read_to_string(file).map_or(0, |text| text.lines().count());
-    let until = Instant::now() + Duration::from_secs(120);
-    while count() < least {
-        let ended = child.try_wait().expect("a child");
-        assert_eq!(ended, None, "it ended before line {least}");
-        assert!(Instant::now() < until, "no line {least} in two minutes");
-        std::thread::sleep(Duration::from_millis(1));
-    }
-    child.kill().expect("killed before it was over");
-    child.wait().expect("a child");
 }
 
 const PROXY: &str = "search.evaluator=proxy";
@@ -169,7 +117,7 @@ fn a_proxy_decides_without_training_and_the_winner_is_trained_at_the_end() {
     );
     let root = home.path("proxy");
     assert!(!root.join("evaluations").exists());
-    let all = lines(&root.join("evaluations.jsonl"));
+    let all = evaluations(&root);
     assert_eq!(all.len(), 40);
     let score = |v: &Value| v["values"]["score"].as_f64().expect("a score");
     let best = all.iter().map(score).fold(f64::MIN, f64::max);
@@ -182,14 +130,14 @@ fn a_proxy_decides_without_training_and_the_winner_is_trained_at_the_end() {
     home.done("proxy", &sets);
     let again = std::fs::read_to_string(root.join("scores.jsonl")).expect("scores");
     assert_eq!(scores, again);
-    assert_eq!(all, lines(&root.join("evaluations.jsonl")));
+    assert_eq!(all, evaluations(&root));
     // Numbers of the network, more of which is taken for better.
     for of in ["parameters", "multiply_adds"] {
         let evaluator = format!("search.evaluator={{ kind = \"proxy\", of = \"{of}\" }}");
         let objectives = format!("search.objectives=[\"score\", \"{of}\"]");
         let random = "search.strategy={ kind = \"random\", evaluations = 10 }";
         home.done(of, &[&evaluator, &objectives, random]);
-        let all = lines(&home.path(of).join("evaluations.jsonl"));
+        let all = evaluations(&home.path(of));
         assert!(all.iter().all(|v| v["values"]["score"] == v["values"][of]));
         let most = all.iter().map(score).fold(f64::MIN, f64::max);
         let found = json(&home.path(of).join("search.json"));
@@ -210,7 +158,7 @@ fn a_list_is_evaluated_in_its_order_and_rules_alone_make_no_difference() {
     ];
     // Its cells have four nodes.
     let drawn = Run::new(space)
-        .dir(home.0.path())
+        .dir(home.0.folder())
         .arguments(&["--count", "2"]);
     std::fs::write(home.path("list.jsonl"), drawn.stdout()).expect("written");
     let list = "search.strategy={ kind = \"list\", file = \"list.jsonl\" }";
@@ -220,7 +168,7 @@ fn a_list_is_evaluated_in_its_order_and_rules_alone_make_no_difference() {
     );
     let nodes = "search.space.nodes=4";
     home.done("two", &[PROXY, list, nodes]);
-    let all = lines(&home.path("two/evaluations.jsonl"));
+    let all = evaluations(&home.path("two"));
     assert_eq!(all.len(), 2);
     assert_eq!(all[0]["origin"], "listed");
     assert_ne!(all[0]["values"], all[1]["values"]);
@@ -228,12 +176,12 @@ fn a_list_is_evaluated_in_its_order_and_rules_alone_make_no_difference() {
     std::fs::write(home.path("one.json"), all[0]["genotype"].to_string()).expect("written");
     let mixed =
         Run::new(space)
-            .dir(home.0.path())
+            .dir(home.0.folder())
             .arguments(&["--rules-of", "one.json", "--count", "3"]);
     std::fs::write(home.path("list.jsonl"), mixed.stdout()).expect("written");
     let ran = home.done("rules", &[PROXY, list, nodes]);
     assert!(ran.stderr.contains("have the same value"), "{}", ran.stderr);
-    let rules = lines(&home.path("rules/evaluations.jsonl"));
+    let rules = evaluations(&home.path("rules"));
     assert!(rules.iter().all(|v| v["values"] == all[0]["values"]));
     home.refused(&[list, "search.strategy.file=\"none.jsonl\""], "none.jsonl");
 }
@@ -256,14 +204,14 @@ fn genotypes_are_evaluated_inside_a_trained_supernet_and_ranked_against_training
         let sets: Vec<&str> = sets.iter().map(String::as_str).collect();
         home.done(statistics, &sets);
         assert!(!home.path(statistics).join("evaluations").exists());
-        let all = lines(&home.path(statistics).join("evaluations.jsonl"));
+        let all = evaluations(&home.path(statistics));
         // Killed at each third value, it finds the same.
         for least in [1, 4, 7] {
             let file = home.path("killed").join("scores.jsonl");
             kill_at(home.search("killed", &sets), &file, least);
         }
         home.done("killed", &sets);
-        assert_eq!(all, lines(&home.path("killed/evaluations.jsonl")));
+        assert_eq!(all, evaluations(&home.path("killed")));
         std::fs::remove_dir_all(home.path("killed")).expect("removed");
         found.push(all.iter().map(accuracy).collect::<Vec<f64>>());
     }

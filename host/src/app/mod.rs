@@ -122,6 +122,18 @@ impl App {
         Ok((sets, bytes))
     }
 
+    /// The training of `plan` on `data`, under its first seed, by the usual kinds of step.
+    fn job<'a>(&'a self, plan: &'a RunPlan, data: &'a TrainData) -> Result<Job<'a>> {
+        Ok(Job {
+            plan,
+            seed: plan.seeds.first().copied().unwrap_or(0),
+            rules: &self.registry,
+            data,
+            device: self.placement(plan)?.device,
+            steps: None,
+        })
+    }
+
     /// What is looked at before `plan` is trained or evaluated.
     fn subject<'a>(
         &'a self,
@@ -186,9 +198,8 @@ impl PlanContext for App {
         let outline = Outline::of(&plan.blocks, &input, &self.registry, DType::F32);
         let parts = outline.unwrap_or_default().parts.into_iter();
         let layers = parts.filter_map(|mut part| match part.kind {
-            PartKind::Layer { rule, unread, .. } => Some(UnreadParams {
+            PartKind::Layer { unread, .. } => Some(UnreadParams {
                 block: part.names.pop().unwrap_or_default(),
-                rule,
                 params: unread,
             }),
             _ => None,
@@ -277,14 +288,7 @@ impl Host for App {
         let data = sets.for_training();
         preflight::fits(&self.subject(plan, &data, data_bytes)?)?;
         let held = CheckpointStore::load(checkpoint)?;
-        let job = Job {
-            plan,
-            seed: plan.seeds.first().copied().unwrap_or(0),
-            rules: &self.registry,
-            data: &data,
-            device: self.placement(plan)?.device,
-            steps: None,
-        };
+        let job = self.job(plan, &data)?;
         let (mut network, _) = train::trained(&job, &held.tensors)
             .map_err(|e| e.within(format_args!("`{}`", checkpoint.display())))?;
         network.hold_still();
@@ -327,12 +331,8 @@ impl Host for App {
         sets.notes().for_each(|note| reporter.note(&note));
         let data = sets.for_training();
         let job = Job {
-            plan,
-            seed: plan.seeds.first().copied().unwrap_or(0),
-            rules: &self.registry,
-            data: &data,
-            device: self.placement(plan)?.device,
             steps,
+            ..self.job(plan, &data)?
         };
         let (mut bridge, resume) = Bridge::open(folder, reporter, stop)?;
         let outcome = train::run(&job, &mut bridge, resume)?;
@@ -341,14 +341,7 @@ impl Host for App {
 
     fn what_differs(&self, plan: &RunPlan, of: &Began<'_>) -> Result<Option<String>> {
         let data = TrainData::open(plan)?;
-        let job = Job {
-            plan,
-            seed: plan.seeds.first().copied().unwrap_or(0),
-            rules: &self.registry,
-            data: &data,
-            device: self.placement(plan)?.device,
-            steps: None,
-        };
+        let job = self.job(plan, &data)?;
         train::longer::what_differs(&job, of)
     }
 
@@ -364,14 +357,7 @@ impl Host for App {
         };
         let samples = samples.ok_or_else(|| no_split(&what.split))?;
         let checkpoint = CheckpointStore::load(&what.checkpoint)?;
-        let job = Job {
-            plan,
-            seed: plan.seeds.first().copied().unwrap_or(0),
-            rules: &self.registry,
-            data: &data,
-            device: self.placement(plan)?.device,
-            steps: None,
-        };
+        let job = self.job(plan, &data)?;
         let mut warn = |w: &train::Warning| {
             tell!("warning: {}\nhint: {}", w.text, w.hint);
         };
@@ -406,14 +392,7 @@ impl Host for App {
         let data = sets.for_training();
         preflight::fits(&self.subject(&plain, &data, data_bytes)?)?;
         let checkpoint = CheckpointStore::load(&what.checkpoint)?;
-        let job = Job {
-            plan: &plain,
-            seed: plan.seeds.first().copied().unwrap_or(0),
-            rules: &self.registry,
-            data: &data,
-            device: self.placement(plan)?.device,
-            steps: None,
-        };
+        let job = self.job(&plain, &data)?;
         let file = what.checkpoint.display();
         let (mut network, mut place) = train::trained(&job, &checkpoint.tensors)
             .map_err(|e| e.within(format_args!("`{file}`")))?;

@@ -74,8 +74,6 @@ pub struct ParamSchema {
 pub struct UnreadParams {
     /// The block that the layer is in.
     pub block: String,
-    /// The rule.
-    pub rule: String,
     /// Names of the hyperparameters.
     pub params: Vec<String>,
 }

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::evaluate::{Proxy, Statistics};
+use super::network::Size;
 use super::pareto::Goal;
 use super::rank::{By, RankPlan};
 use super::relaxed::{ExplorePlan, Method, PerturbPlan, RelaxedPlan};
@@ -279,6 +280,31 @@ settings! {
 }
 
 impl SupernetPlan {
+    /// Its size, beside networks of the size `of`.
+    #[must_use]
+    pub fn size(&self, of: &Size) -> Size {
+        Size {
+            auxiliary: None,
+            drop_path: None,
+            channels: self.channels,
+            cells: self.cells,
+            ..of.clone()
+        }
+    }
+
+    /// `space` with its partial channels.
+    ///
+    /// # Errors
+    /// Usage error for what is no space.
+    pub fn space(&self, space: &Space) -> Result<Space> {
+        let mut space = space.clone();
+        if let Some(partial) = self.partial {
+            space.partial = usize::try_from(partial).unwrap_or(usize::MAX).max(1);
+        }
+        space.check()?;
+        Ok(space)
+    }
+
     /// Makes `phase` the training of the supernet's weights; its blocks and what drives it stay.
     pub fn train(&self, phase: &mut PhasePlan) {
         phase.name = "supernet".to_owned();

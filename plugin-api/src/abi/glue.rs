@@ -79,6 +79,14 @@ fn vtable<R: LearningRule>() -> &'static InstanceVtable {
     }
 }
 
+/// Calls the function of rule number `rule` among those of all rules of a plugin.
+pub fn of_rule<F, T>(all: &[F], rule: u32, call: impl FnOnce(&F) -> RawResult<T>) -> RawResult<T> {
+    match all.get(rule as usize) {
+        Some(function) => call(function),
+        None => guard(|| Err(RuleError::unsupported("no such rule"))),
+    }
+}
+
 /// [`LearningRule::least_batch`] of a bound rule of type `R`.
 pub fn least_batch<R: LearningRule>(this: *const c_void) -> RawResult<u64> {
     guard(|| {

@@ -178,13 +178,7 @@ impl Net {
             sample: self.dims.to_vec(),
             classes: CLASSES,
         };
-        let file = bench.scratch.join(format!("{}.toml", self.name));
-        std::fs::write(&file, &self.toml).map_err(|e| Error::storage_io(&file, &e))?;
-        let sources = Sources {
-            files: vec![file],
-            sets: bench.sets.to_vec(),
-            ..Sources::default()
-        };
+        let sources = sources(bench, &self.name, &self.toml)?;
         let context = Shaped {
             app: bench.app,
             shape: &shape,
@@ -192,6 +186,17 @@ impl Net {
         let resolved = config::resolve(&sources, &context)?;
         Step::new(bench, &resolved, &shape, self.batch)
     }
+}
+
+/// The configuration `toml`, written to a file as a user's, with what `--set` says.
+pub(super) fn sources(bench: &Bench<'_>, name: &str, toml: &str) -> Result<Sources> {
+    let file = bench.scratch.join(format!("{name}.toml"));
+    std::fs::write(&file, toml).map_err(|e| Error::storage_io(&file, &e))?;
+    Ok(Sources {
+        files: vec![file],
+        sets: bench.sets.to_vec(),
+        ..Sources::default()
+    })
 }
 
 /// The loaded rules, with data of any shape.

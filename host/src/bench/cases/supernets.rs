@@ -5,14 +5,13 @@ use candle_core::DType;
 use serde_json::json;
 
 use super::super::case::{Bench, Case, Cost, Named, Work, labels, noise, snapshot};
-use super::steps::Shaped;
-use crate::config::{self, DataShape, Sources};
+use super::steps::{Shaped, sources};
+use crate::config::{self, DataShape};
 use crate::data::Answers;
 use crate::data::feed::{Batch, Batches, EpochSpec, Samples};
 use crate::nn::build::Placement;
 use crate::nn::{Clock, InputShape, NamedTensor, Network};
 use crate::plan::{BlockPlan, Drive};
-use crate::search::Size;
 use crate::search::network::Counts;
 use crate::search::relaxed::{self, Searcher};
 use crate::search::space::sets;
@@ -102,13 +101,7 @@ recompute = {recompute}
 epochs = 1
 "#
         );
-        let file = bench.scratch.join(format!("supernet-{space}.toml"));
-        std::fs::write(&file, toml).map_err(|e| Error::storage_io(&file, &e))?;
-        let sources = Sources {
-            files: vec![file],
-            sets: bench.sets.to_vec(),
-            ..Sources::default()
-        };
+        let sources = sources(bench, &format!("supernet-{space}"), &toml)?;
         let context = Shaped {
             app: bench.app,
             shape: &shape,
@@ -117,11 +110,7 @@ epochs = 1
         let none = || Error::internal("a supernet without its plan");
         let plan = search.plan.supernet.as_ref().ok_or_else(none)?;
         let how = search.plan.strategy.relaxed(plan).ok_or_else(none)?;
-        let size = Size {
-            channels: plan.channels,
-            cells: plan.cells,
-            ..search.size.clone()
-        };
+        let size = plan.size(&search.size);
         let blocks = relaxed::blocks(&how, &search.space, &size)?;
         let mut phase = search
             .supernet(&context)?

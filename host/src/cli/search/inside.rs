@@ -69,7 +69,7 @@ impl Inside {
         }
         same_space(config, &theirs)?;
         same_surroundings(config, &theirs)?;
-        let space = training::space_of(&theirs.space, supernet)?;
+        let space = supernet.space(&theirs.space)?;
         let mut resolved = training::supernet_run(&theirs, host, &space, &relaxed, supernet)?;
         let (own, plan) = (&pattern.plan, &mut resolved.plan);
         same_data(&own.data, &plan.data)?;

@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::task::Search;
-use super::training::{Line, last_alphas, lines, space_of, supernet_run};
+use super::training::{Line, last_alphas, lines, supernet_run};
 use crate::nn::Tables;
 use crate::run::{SearchFolder, atomic, folder};
 use crate::search::Genotype;
@@ -68,7 +68,7 @@ impl Search<'_> {
     ) -> Result<Genotype> {
         let root = folder.path();
         let file = root.join("alphas.jsonl");
-        let space = space_of(&self.scene.space, plan)?;
+        let space = plan.space(&self.scene.space)?;
         let place = root.join("supernet");
         if !folder::has_ended(&place) {
             let resolved = supernet_run(self.config, &*self.host, &space, relaxed, plan)?;

@@ -5,10 +5,10 @@ use std::path::Path;
 use super::spent::{History, Used};
 use super::task::Search;
 use crate::run::search_folder::Spent;
+use crate::search::Space;
 use crate::search::network::Counts;
 use crate::search::plan::SupernetPlan;
 use crate::search::relaxed::{self, Method, RelaxedPlan};
-use crate::search::{Size, Space};
 use crate::{Error, Result};
 
 impl Search<'_> {
@@ -46,17 +46,8 @@ impl Search<'_> {
         plan: &SupernetPlan,
         samples: f64,
     ) -> Result<f64> {
-        let mut space = self.scene.space.clone();
-        if let Some(partial) = plan.partial {
-            space.partial = usize::try_from(partial).unwrap_or(usize::MAX).max(1);
-        }
-        let size = Size {
-            auxiliary: None,
-            drop_path: None,
-            channels: plan.channels,
-            cells: plan.cells,
-            ..self.config.size.clone()
-        };
+        let space = plan.space(&self.scene.space)?;
+        let size = plan.size(&self.config.size);
         let pattern = self.pattern.as_ref();
         let data = pattern
             .map(|p| self.host.dataset(&p.plan.data))
@@ -73,9 +64,10 @@ impl Search<'_> {
             Method::Gdas { .. } => drawn(&space, whole, &products)?,
             _ => whole,
         };
-        let epochs = plan.epochs as f64;
-        let learning = 1.0 - (relaxed.warmup_epochs as f64 / epochs).min(1.0);
-        let explored = epochs * learning;
+        // While a derivation by perturbation tunes, the architecture stays as it is.
+        let epochs = relaxed.perturb.map_or(plan.epochs, |p| p.epochs(&space));
+        let explored = plan.epochs.saturating_sub(relaxed.warmup_epochs) as f64;
+        let learning = explored / epochs.max(1) as f64;
         Ok(one * samples * passes(relaxed, learning)
             + match relaxed.method {
                 Method::Explore(explore) => {

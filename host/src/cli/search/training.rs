@@ -10,9 +10,9 @@ use super::super::Host;
 use crate::config::{Resolved, SearchConfig};
 use crate::nn::Tables;
 use crate::plan::Drive;
+use crate::search::Space;
 use crate::search::plan::SupernetPlan;
 use crate::search::relaxed::{self, RelaxedPlan};
-use crate::search::{Size, Space};
 use crate::{Error, Result};
 
 /// Architecture parameters after an epoch: a line of `alphas.jsonl`.
@@ -33,13 +33,7 @@ pub(super) fn supernet_run(
     plan: &SupernetPlan,
 ) -> Result<Resolved> {
     let mut resolved = config.supernet(host)?;
-    let size = Size {
-        auxiliary: None,
-        drop_path: None,
-        channels: plan.channels,
-        cells: plan.cells,
-        ..config.size.clone()
-    };
+    let size = plan.size(&config.size);
     let blocks =
         relaxed::blocks(relaxed, space, &size).map_err(|e| e.within("`search.supernet`"))?;
     let is_local = |rule: &&str| {
@@ -63,16 +57,6 @@ pub(super) fn supernet_run(
     // What stands there is the network of some genotype.
     resolved.shown.retain(|(key, _)| key != "blocks");
     Ok(resolved)
-}
-
-/// `space` with the partial channels of `plan`.
-pub(super) fn space_of(space: &Space, plan: &SupernetPlan) -> Result<Space> {
-    let mut space = space.clone();
-    if let Some(partial) = plan.partial {
-        space.partial = usize::try_from(partial).unwrap_or(usize::MAX).max(1);
-    }
-    space.check()?;
-    Ok(space)
 }
 
 /// The architecture parameters after the last epoch of the supernet of the search in `root`.

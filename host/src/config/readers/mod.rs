@@ -7,6 +7,7 @@ mod reader;
 mod table;
 mod unread;
 
+use std::cell::OnceCell;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
@@ -37,11 +38,13 @@ pub fn check(
     warnings: &mut Warnings,
 ) -> Result<()> {
     let mut told = BTreeSet::new();
+    let unread = OnceCell::new();
     for leaf in given.wishes() {
         let scene = Scene {
             plan,
             context,
             given,
+            unread: &unread,
             phase: None,
             block: None,
             set: None,

@@ -1,8 +1,10 @@
 //! Who reads a setting, and what that depends on.
 
+use std::cell::OnceCell;
+
 use super::given::Given;
 use crate::Result;
-use crate::config::context::PlanContext;
+use crate::config::context::{PlanContext, UnreadParams};
 use crate::data::DataPlan;
 use crate::plan::{BlockPlan, PhasePlan, RunPlan};
 
@@ -60,6 +62,8 @@ pub(super) struct Scene<'a> {
     pub(super) plan: &'a RunPlan,
     pub(super) context: &'a dyn PlanContext,
     pub(super) given: &'a Given,
+    /// What [`PlanContext::unread`] says, asked at the first need: it binds every layer.
+    pub(super) unread: &'a OnceCell<Vec<UnreadParams>>,
     pub(super) phase: Option<&'a PhasePlan>,
     pub(super) block: Option<&'a BlockPlan>,
     /// Name of the set in phases, and the set.

@@ -301,7 +301,9 @@ pub(super) fn unread_hyperparameter(scene: &Scene<'_>, key: &str, value: &Value)
     if default.is_some_and(|default| is_same(value, default)) {
         return Ok(None);
     }
-    let unread = scene.context.unread(scene.plan);
+    let unread = scene
+        .unread
+        .get_or_init(|| scene.context.unread(scene.plan));
     let skips = |block: &BlockPlan| {
         let here = unread.iter().filter(|layer| layer.block == block.name);
         here.flat_map(|layer| &layer.params).any(|name| name == key)

@@ -158,17 +158,11 @@ impl Rule for BoundRule {
     }
 
     fn unread(&self) -> Vec<String> {
-        let found = (self.plugin.module.get_extension())(RStr::from_str(Unread::ID));
-        if found.is_null() {
-            return Vec::new();
-        }
         // SAFETY: under this name and revision a plugin gives an `Unread` that is never freed.
-        let extension = unsafe { &*found.cast::<Unread>() };
-        let answer = (extension.ask)(self.number, self.instance.data).into_result();
-        answer.map_or_else(
-            |_| Vec::new(),
-            |names| names.into_iter().map(Into::into).collect(),
-        )
+        let extension = unsafe { extension::<Unread>(&self.plugin, Unread::ID) };
+        let answer = extension.map(|e| (e.ask)(self.number, self.instance.data).into_result());
+        let names = answer.and_then(std::result::Result::ok).unwrap_or_default();
+        names.into_iter().map(Into::into).collect()
     }
 
     fn outline(&self) -> Result<Vec<StateOutline>> {
@@ -339,14 +333,21 @@ impl BoundRule {
 
 /// Samples that the rule needs in a batch; 1 where its plugin does not say.
 fn least_batch(entry: &RuleEntry, instance: &RawInstance) -> usize {
-    let found = (entry.plugin.module.get_extension())(RStr::from_str(LeastBatch::ID));
-    if found.is_null() {
-        return 1;
-    }
     // SAFETY: under this name and revision a plugin gives a `LeastBatch` that is never freed.
-    let extension = unsafe { &*found.cast::<LeastBatch>() };
-    let answer = (extension.ask)(entry.number, instance.data).into_result();
-    answer.map_or(1, |n| usize::try_from(n).unwrap_or(usize::MAX).max(1))
+    let extension = unsafe { extension::<LeastBatch>(&entry.plugin, LeastBatch::ID) };
+    let answer = extension.map(|e| (e.ask)(entry.number, instance.data).into_result());
+    let least = answer.and_then(std::result::Result::ok).unwrap_or(1);
+    usize::try_from(least).unwrap_or(usize::MAX).max(1)
+}
+
+/// The extension `id` of `plugin`, where it has it.
+///
+/// # Safety
+/// A plugin that gives something under `id` gives a `T` that lives as long as it does.
+unsafe fn extension<'a, T>(plugin: &'a Plugin, id: &str) -> Option<&'a T> {
+    let found = (plugin.module.get_extension())(RStr::from_str(id));
+    // SAFETY: by contract; null where the plugin lacks it.
+    unsafe { found.cast::<T>().as_ref() }
 }
 
 impl Drop for BoundRule {

@@ -4,6 +4,8 @@
 //! kept in the cache folder as bytes, mapped, up to `data.options.decoded` GiB; of larger sets each picture
 //! is decoded from its file by the loader's threads when a batch asks for it.
 
+mod sets;
+
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -14,17 +16,19 @@ use rayon::prelude::*;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
-use super::dataset::{Dataset, Provenance, Shape, Split, Targets, Values};
-use super::digest;
-use super::own::picture;
-use super::pictures::Pictures;
-use super::prepared::{self, Head, Size};
-use super::record::FileRecord;
-use super::resize;
-use super::set::{FileInfo, Layout, SetInfo, Setting, Source};
+use crate::data::dataset::{Dataset, Provenance, Shape, Split, Targets, Values};
+use crate::data::digest;
+use crate::data::own::picture;
+use crate::data::pictures::Pictures;
+use crate::data::prepared::{self, Head, Size};
+use crate::data::record::FileRecord;
+use crate::data::resize;
+use crate::data::set::{SetInfo, Source};
 use crate::plan::{DataPlan, ResizeMethod};
 use crate::text::hex;
 use crate::{Error, ExitCode, Result};
+pub(crate) use sets::{IMAGENET, IMAGENETTE, MATCHED, THRESHOLD, TOP};
+use sets::{IMAGENETTE_NAMES, inner, is_test_alone};
 
 /// Endings of pictures' names.
 const PICTURES: [&str; 3] = ["jpeg", "jpg", "png"];
@@ -34,207 +38,6 @@ const PART: usize = 256;
 const DECODED: f64 = 64.0;
 /// Bytes of a decoded picture of ImageNet, nearly always more than this.
 const LEAST: u64 = 60_000;
-
-/// Classes of ImageNette by their folders.
-const IMAGENETTE_NAMES: [(&str, &str); 10] = [
-    ("n01440764", "tench"),
-    ("n02102040", "English springer"),
-    ("n02979186", "cassette player"),
-    ("n03000684", "chain saw"),
-    ("n03028079", "church"),
-    ("n03394916", "French horn"),
-    ("n03417042", "garbage truck"),
-    ("n03425413", "gas pump"),
-    ("n03445777", "golf ball"),
-    ("n03888257", "parachute"),
-];
-
-const SETTINGS: &[Setting] = &[Setting::new(
-    "decoded",
-    "64",
-    "GiB of decoded pictures that the cache folder may hold; above, pictures are decoded from their files each time",
-)];
-
-const MEAN: &[f32] = &[0.485, 0.456, 0.406];
-const STD: &[f32] = &[0.229, 0.224, 0.225];
-
-const SET: SetInfo = SetInfo {
-    name: "",
-    summary: "",
-    licence: "pictures of ImageNet: research only",
-    shape: Shape::new(3, 224, 224),
-    classes: 1000,
-    train: 0,
-    test: 0,
-    mean: MEAN,
-    std: STD,
-    files: &[],
-    mirrors: &[],
-    folders: &[],
-    markers: &[],
-    layout: Layout::Pictures,
-    load,
-    settings: SETTINGS,
-};
-
-/// ImageNette, second edition, with a shorter side of 160 pixels.
-pub(crate) const IMAGENETTE: SetInfo = SetInfo {
-    name: "imagenette",
-    summary: "photographs of 10 kinds of thing, shorter side 160, in colour (fast.ai, of ImageNet)",
-    shape: Shape::new(3, 160, 160),
-    classes: 10,
-    train: 9_469,
-    test: 3_925,
-    files: &[FileInfo {
-        name: "imagenette2-160.tgz",
-        bytes: 99_003_388,
-        md5: "",
-        sha256: "64d0c4859f35a461889e0147755a999a48b49bf38a7e0f9bd27003f10db02fe5",
-        also: &[(
-            98_948_031,
-            "88daccb09b6fce93f45e6c09ddeb269cce705549e6bff322092a2a5a11489863",
-        )],
-    }],
-    mirrors: &["https://s3.amazonaws.com/fast-ai-imageclas/"],
-    folders: &[
-        "imagenette",
-        "imagenette2-160",
-        "imagenette2",
-        "imagenette2-320",
-        "",
-    ],
-    markers: &[
-        "imagenette2-160",
-        "imagenette2-320",
-        "imagenette2",
-        "imagenette2-160.tgz",
-        "train/n03888257",
-    ],
-    ..SET
-};
-
-/// ImageNet as its challenge of 2012 has it.
-pub(crate) const IMAGENET: SetInfo = SetInfo {
-    name: "imagenet",
-    summary: "photographs of 1000 kinds of thing in colour (ILSVRC 2012); no public mirror",
-    train: 1_281_167,
-    test: 50_000,
-    folders: &[
-        "imagenet",
-        "ImageNet",
-        "ILSVRC2012",
-        "ilsvrc2012",
-        "ILSVRC",
-        "",
-    ],
-    markers: &[
-        "train/n02123045",
-        "val/n02123045",
-        "ILSVRC/Data/CLS-LOC",
-        "Data/CLS-LOC",
-    ],
-    ..SET
-};
-
-const fn second(
-    name: &'static str,
-    summary: &'static str,
-    files: &'static [FileInfo],
-    folders: &'static [&'static str],
-    markers: &'static [&'static str],
-) -> SetInfo {
-    SetInfo {
-        name,
-        summary,
-        licence: "MIT for the collection; pictures of Flickr",
-        train: 10_000,
-        test: 10_000,
-        files,
-        mirrors: &["https://huggingface.co/datasets/vaishaal/ImageNetV2/resolve/main/"],
-        folders,
-        markers,
-        ..SET
-    }
-}
-
-const fn archive(name: &'static str, bytes: u64, sha256: &'static str) -> FileInfo {
-    FileInfo {
-        name,
-        bytes,
-        md5: "",
-        sha256,
-        also: &[],
-    }
-}
-
-/// ImageNetV2's matched frequencies.
-pub(crate) const MATCHED: SetInfo = second(
-    "imagenet-v2-matched-frequency",
-    "a second test set of ImageNet, as hard to label as the first (Recht et al. 2019)",
-    &[archive(
-        "imagenetv2-matched-frequency.tar.gz",
-        1_264_079_360,
-        "f0c37fdf925916b19ea1323cd9a2208cdb6959ba2c32eef2a7fc393835c9ca7c",
-    )],
-    &[
-        "imagenet-v2-matched-frequency",
-        "imagenetv2",
-        "ImageNetV2",
-        "",
-    ],
-    &[
-        "imagenetv2-matched-frequency-format-val",
-        "imagenetv2-matched-frequency.tar.gz",
-    ],
-);
-
-/// ImageNetV2's threshold of 0.7.
-pub(crate) const THRESHOLD: SetInfo = second(
-    "imagenet-v2-threshold07",
-    "a second test set of ImageNet, chosen by seven of ten people (Recht et al. 2019)",
-    &[archive(
-        "imagenetv2-threshold0.7.tar.gz",
-        1_249_906_176,
-        "32142bfe998f9cfa4141be691f6a80eeb1e27b24bd532a668eb08c26d98897a2",
-    )],
-    &["imagenet-v2-threshold07", "imagenetv2", "ImageNetV2", ""],
-    &[
-        "imagenetv2-threshold0.7-format-val",
-        "imagenetv2-threshold0.7.tar.gz",
-    ],
-);
-
-/// ImageNetV2's most often chosen pictures.
-pub(crate) const TOP: SetInfo = second(
-    "imagenet-v2-top-images",
-    "a second test set of ImageNet, the pictures chosen most often (Recht et al. 2019)",
-    &[archive(
-        "imagenetv2-top-images.tar.gz",
-        1_245_927_936,
-        "85e4ace30f3f0d660152062254b8759dda66267b27f7ec0fd8d5768f1073a04b",
-    )],
-    &["imagenet-v2-top-images", "imagenetv2", "ImageNetV2", ""],
-    &[
-        "imagenetv2-top-images-format-val",
-        "imagenetv2-top-images.tar.gz",
-    ],
-);
-
-/// Folders in which the parts may lie, below the one that was found.
-fn inner(set: &SetInfo) -> &'static [&'static str] {
-    match set.name {
-        "imagenette" => &["", "imagenette2-160", "imagenette2", "imagenette2-320"],
-        "imagenet" => &["", "ILSVRC/Data/CLS-LOC", "Data/CLS-LOC"],
-        "imagenet-v2-matched-frequency" => &["imagenetv2-matched-frequency-format-val"],
-        "imagenet-v2-threshold07" => &["imagenetv2-threshold0.7-format-val"],
-        _ => &["imagenetv2-top-images-format-val"],
-    }
-}
-
-/// Of ImageNetV2 one folder is both parts.
-fn is_test_alone(set: &SetInfo) -> bool {
-    set.name.starts_with("imagenet-v2")
-}
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -606,7 +409,7 @@ fn fits(listing: &Listing, wish: &Wish) -> bool {
 type One = (Vec<u8>, Size, [u8; 32]);
 
 /// The pixels of all pictures, from the cache folder or into it.
-fn decoded(listing: &Listing, wish: &Wish) -> Result<(Head, super::bytes::Bytes)> {
+fn decoded(listing: &Listing, wish: &Wish) -> Result<(Head, crate::data::bytes::Bytes)> {
     let (name, key) = (wish.name(listing), wish.key(listing));
     if let Some(found) = prepared::get(&name, &key) {
         return Ok(found);
@@ -713,182 +516,4 @@ pub(crate) fn unpack(set: &SetInfo, root: &Path) -> Result<bool> {
 }
 
 #[cfg(test)]
-mod tests {
-    use image::{ImageFormat, Rgb, RgbImage};
-
-    use super::*;
-    use crate::data::DataFolders;
-    use crate::plan::Augment;
-
-    /// A picture of one colour with a green edge on the left.
-    fn write(path: &Path, (width, height): (u32, u32), red: u8) {
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        let image = RgbImage::from_fn(width, height, |x, _| match x {
-            0 => Rgb([0, 255, 0]),
-            _ => Rgb([red, 0, 0]),
-        });
-        image.save_with_format(path, ImageFormat::Png).unwrap();
-    }
-
-    fn nette(root: &Path) {
-        for (part, count) in [("train", 2), ("val", 1)] {
-            for (at, class) in ["n01440764", "n03888257"].into_iter().enumerate() {
-                for n in 0..count {
-                    let path = root.join("imagenette2-160").join(part).join(class);
-                    let size = (12 + 4 * n as u32, 16);
-                    write(&path.join(format!("{n}.PNG")), size, 100 * at as u8 + 50);
-                }
-            }
-        }
-    }
-
-    fn plan(root: &Path, more: &str) -> DataPlan {
-        let text = format!(
-            "set = \"imagenette\"\nroot = {:?}\nresize = [8, 8]\n{more}",
-            root.display().to_string()
-        );
-        toml::from_str(&text).unwrap()
-    }
-
-    #[test]
-    fn folders_become_classes_and_pictures_of_any_size_samples_of_one() {
-        let dir = tempfile::tempdir().unwrap();
-        nette(dir.path());
-        let folders = DataFolders::only([dir.path()]);
-        let plan = plan(dir.path(), "");
-        let train = plan.part(Split::Train, &folders).unwrap();
-        assert_eq!((train.len(), train.shape()), (4, Shape::new(3, 8, 8)));
-        assert_eq!(train.labels(), [0, 0, 1, 1]);
-        assert_eq!(train.class_name(1), "parachute");
-        assert!(
-            train.notes()[0].contains("published are 9469"),
-            "{:?}",
-            train.notes()
-        );
-        let Values::Bytes { data, .. } = train.values() else {
-            panic!("one size, decoded")
-        };
-        // Red of the last column, of both classes.
-        assert_eq!((data[7], data[2 * 192 + 7]), (50, 150));
-        let test = plan.part(Split::Test, &folders).unwrap();
-        assert_eq!(test.labels(), [0, 1]);
-        let survey = plan.survey_in(&folders).unwrap();
-        assert_eq!((survey.shape, survey.outputs), (Shape::new(3, 8, 8), 2));
-    }
-
-    #[test]
-    fn pieces_are_cut_from_the_pictures_and_evaluation_sees_the_whole() {
-        let dir = tempfile::tempdir().unwrap();
-        nette(dir.path());
-        let folders = DataFolders::only([dir.path()]);
-        let whole = plan(dir.path(), "").part(Split::Train, &folders).unwrap();
-        let pieces = plan(dir.path(), "[augment]\nresized_crop = [0.08, 0.5]\n");
-        for decoded in ["", "[options]\ndecoded = 0\n"] {
-            let mut plan = pieces.clone();
-            if !decoded.is_empty() {
-                plan.options
-                    .insert("decoded".into(), toml::Value::Integer(0));
-            }
-            let set = plan.part(Split::Train, &folders).unwrap();
-            assert!(matches!(set.values(), Values::Made { .. }));
-            // Without augmentation the samples are those of whole pictures, wherever they come from.
-            for i in 0..4 {
-                let [a, b] = [&whole, &set]
-                    .map(|s| s.values().bytes_of(i, 192).unwrap().unwrap().into_owned());
-                assert_eq!(a, b);
-            }
-            let data = plan.open_in(&folders).unwrap();
-            let loader = data.train_loader(4, 3).unwrap();
-            let batches = [0, 1, 0].map(|epoch| loader.epoch(epoch).next().unwrap());
-            assert!(batches.iter().all(|b| b.failed.is_none()));
-            assert_eq!(batches[0].values, batches[2].values);
-            assert_ne!(batches[0].values, batches[1].values);
-            // Test samples are whole, and none is lost.
-            let test = data.test.dataset();
-            assert_eq!((test.len(), data.train.len()), (2, 4));
-            assert!(plan.record("data").unwrap().unwrap().files.len() == 2);
-        }
-        assert!(
-            !Augment {
-                resized_crop: Some([0.1, 1.0]),
-                ..Augment::default()
-            }
-            .is_none()
-        );
-    }
-
-    #[test]
-    fn a_file_that_is_gone_ends_the_epoch_with_its_name() {
-        let dir = tempfile::tempdir().unwrap();
-        nette(dir.path());
-        let folders = DataFolders::only([dir.path()]);
-        let mut plan = plan(dir.path(), "");
-        plan.options
-            .insert("decoded".into(), toml::Value::Integer(0));
-        let data = plan.open_in(&folders).unwrap();
-        let gone = dir.path().join("imagenette2-160/train/n01440764/1.PNG");
-        fs::remove_file(&gone).unwrap();
-        let failed: Vec<String> = data
-            .train_loader(1, 0)
-            .unwrap()
-            .epoch(0)
-            .filter_map(|b| b.failed)
-            .collect();
-        assert_eq!(failed.len(), 1);
-        assert!(failed[0].contains("1.PNG"), "{failed:?}");
-    }
-
-    #[test]
-    fn classes_of_imagenet_v2_stand_in_the_order_of_their_numbers() {
-        let dir = tempfile::tempdir().unwrap();
-        let root = dir.path().join("imagenetv2-matched-frequency-format-val");
-        for class in ["0", "1", "2", "10"] {
-            write(
-                &root.join(class).join("a.png"),
-                (4, 4),
-                class.parse().unwrap(),
-            );
-        }
-        let plan = DataPlan {
-            set: "imagenet-v2-matched-frequency".into(),
-            resize: Some([4, 4]),
-            ..DataPlan::default()
-        };
-        let set = plan
-            .part(Split::Test, &DataFolders::only([dir.path()]))
-            .unwrap();
-        let reds: Vec<u8> = (0..4)
-            .map(|i| set.values().bytes_of(i, 48).unwrap().unwrap()[3])
-            .collect();
-        assert_eq!((reds, set.labels()), (vec![0, 1, 2, 10], &[0, 1, 2, 3][..]));
-    }
-
-    #[test]
-    fn a_packed_set_is_told_and_unpacked() {
-        let dir = tempfile::tempdir().unwrap();
-        nette(dir.path());
-        let root = tempfile::tempdir().unwrap();
-        let out = fs::File::create(root.path().join("imagenette2-160.tgz")).unwrap();
-        let mut tar = tar::Builder::new(flate2::write::GzEncoder::new(
-            out,
-            flate2::Compression::fast(),
-        ));
-        tar.append_dir_all("imagenette2-160", dir.path().join("imagenette2-160"))
-            .unwrap();
-        tar.into_inner().unwrap().finish().unwrap();
-        let folders = DataFolders::only([root.path()]);
-        let e = plan(root.path(), "")
-            .part(Split::Train, &folders)
-            .unwrap_err();
-        assert!(e.text.contains("not unpacked"), "{e}");
-        assert!(unpack(&IMAGENETTE, root.path()).unwrap());
-        assert!(!unpack(&IMAGENETTE, root.path()).unwrap());
-        assert_eq!(
-            plan(root.path(), "")
-                .part(Split::Train, &folders)
-                .unwrap()
-                .len(),
-            4
-        );
-    }
-}
+mod tests;
