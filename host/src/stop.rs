@@ -73,7 +73,7 @@ impl StopFlag {
         self.checkpoint.swap(false, Ordering::SeqCst)
     }
 
-    /// Raises the flag at SIGINT and SIGTERM. A second SIGINT ends the process
+    /// Raises the flag at SIGINT and SIGTERM. The second of them ends the process
     /// at once, as an impatient user expects; the folder stays consistent.
     ///
     /// # Errors
@@ -92,8 +92,8 @@ impl StopFlag {
         let flag = self.clone();
         std::thread::spawn(move || {
             for signal in signals.forever() {
-                if signal == SIGINT && flag.stopped() {
-                    std::process::exit(130);
+                if flag.stopped() {
+                    std::process::exit(128 + signal);
                 }
                 flag.request(StopCause::Signal);
                 tell!("{line}");

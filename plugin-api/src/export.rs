@@ -43,10 +43,30 @@ macro_rules! export_rules {
                 let all: &[Ask] = &[$(glue::unread::<$rule>),+];
                 glue::of_rule(all, rule, |ask| ask(instance))
             }
+            // What the package says of itself, also for readers that run nothing of the plugin.
+            const TEXT: &str = concat!(
+                "biorule plugin\u{1e}name=", env!("CARGO_PKG_NAME"),
+                "\u{1e}version=", env!("CARGO_PKG_VERSION"),
+                "\u{1e}authors=", env!("CARGO_PKG_AUTHORS"),
+                "\u{1e}license=", env!("CARGO_PKG_LICENSE"),
+                "\u{1e}repository=", env!("CARGO_PKG_REPOSITORY"),
+                "\u{1e}description=", env!("CARGO_PKG_DESCRIPTION"),
+                "\u{1e}api=", $crate::api_version_text!(),
+                "\u{1e}rules=", $(stringify!($rule), ",",)+ "\u{1e}",
+            );
+            const TEXT_LEN: usize = TEXT.len();
+            #[used]
+            #[cfg_attr(target_os = "linux", unsafe(link_section = ".biorule"))]
+            static TEXT_BYTES: [u8; TEXT_LEN] = *TEXT.as_bytes().first_chunk::<TEXT_LEN>().unwrap();
             extern "C" fn get_extension(id: RStr<'_>) -> *const ::std::ffi::c_void {
+                static ABOUT: ::std::sync::OnceLock<About> = ::std::sync::OnceLock::new();
                 static LEAST_BATCH: LeastBatch = LeastBatch { ask: least_batch };
                 static UNREAD: Unread = Unread { ask: unread };
                 match id.as_str() {
+                    About::ID => ::std::ptr::from_ref(ABOUT.get_or_init(|| About {
+                        text: RStr::from_str(::std::str::from_utf8(&TEXT_BYTES).unwrap_or_default()),
+                    }))
+                    .cast(),
                     LeastBatch::ID => (&raw const LEAST_BATCH).cast(),
                     Unread::ID => (&raw const UNREAD).cast(),
                     _ => ::std::ptr::null(),

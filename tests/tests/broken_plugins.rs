@@ -377,6 +377,8 @@ fn step(mode: &str) -> biorule::Result<()> {
         kept: &f.kept,
         grad_y: &f.y,
         output_error: None,
+        target: None,
+        losses: None,
         want_grad_x: true,
         want_grads: true,
     };

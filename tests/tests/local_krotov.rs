@@ -241,6 +241,8 @@ fn the_error_below_is_the_gradient_of_the_output() -> Result<()> {
             kept: &Vec::new(),
             grad_y: &grad_y,
             output_error: None,
+            target: None,
+            losses: None,
             want_grad_x: true,
             want_grads: false,
         };

@@ -81,6 +81,8 @@ fn backprop_of_a_dense_layer_is_the_closed_form() {
         kept: &forwarded.kept,
         grad_y: &g,
         output_error: None,
+        target: None,
+        losses: None,
         want_grad_x: true,
         want_grads: true,
     };

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::attack::{Event, Protocol, Report as Robustness, Spec};
 use crate::config::{DataShape, PlanContext, PluginInfo, RuleSchema, RunPlan};
 use crate::run::identity::{DataRecord, DeviceRecord};
+use crate::run::rules_used::RuleUse;
 use crate::run::{BestRecord, ClassRecord, Metrics, Outcome, Reporter, RunFolder, StopFlag};
 use crate::search::evaluate::OneShot;
 use crate::search::{Genotype, Size, Space};
@@ -66,6 +67,15 @@ pub trait Host: PlanContext {
 
     /// Plugins that are loaded.
     fn plugins(&self) -> Vec<PluginInfo>;
+
+    /// The rule of each block of `plan`, with all its hyperparameters and its library.
+    ///
+    /// # Errors
+    /// A rule that is not there, or hyperparameters that it does not take.
+    fn rules_used(&self, plan: &RunPlan) -> Result<Vec<RuleUse>> {
+        let _ = plan;
+        Ok(Vec::new())
+    }
 
     /// Files that were refused, each with the reason and a hint.
     fn refused(&self) -> Vec<(PathBuf, Error)>;

@@ -18,8 +18,11 @@ use crate::device::memory::{self, Room};
 use crate::device::{DeviceChoice, Placement};
 use crate::nn::outline::PartKind;
 use crate::nn::{InputShape, Outline};
-use crate::plugins::{Registry, RuleEntry};
+use crate::plan::every_block;
+use crate::plugins::table::cancel_when;
+use crate::plugins::{Registry, RuleEntry, inflight};
 use crate::run::identity::{DataRecord, DeviceRecord};
+use crate::run::rules_used::RuleUse;
 use crate::run::{
     BestRecord, Bridge, CheckpointStore, ClassRecord, Outcome, Reporter, RunFolder, StopFlag,
 };
@@ -230,10 +233,29 @@ impl Host for App {
                     path: entry.plugin.path.clone(),
                     sha256: entry.plugin.sha256.clone(),
                     rules: vec![entry.name.clone()],
+                    package: entry.plugin.about.clone(),
                 }),
             }
         }
         plugins
+    }
+
+    fn rules_used(&self, plan: &RunPlan) -> Result<Vec<RuleUse>> {
+        let blocks = every_block(&plan.blocks).into_iter();
+        let layers = blocks.filter_map(|block| Some((&block.name, block.layer.as_ref()?)));
+        let used = layers.map(|(block, layer)| {
+            let entry = self.registry.get(&layer.rule)?;
+            let params = self.registry.params(&layer.rule, &layer.params)?;
+            let params = params.into_iter().map(|(name, value)| (name, json(&value)));
+            Ok(RuleUse {
+                block: block.clone(),
+                rule: layer.rule.clone(),
+                plugin: file_stem(&entry.plugin.path),
+                sha256: entry.plugin.sha256.clone(),
+                params: params.collect(),
+            })
+        });
+        used.collect()
     }
 
     fn refused(&self) -> Vec<(PathBuf, Error)> {
@@ -335,7 +357,12 @@ impl Host for App {
             ..self.job(plan, &data)?
         };
         let (mut bridge, resume) = Bridge::open(folder, reporter, stop)?;
-        let outcome = train::run(&job, &mut bridge, resume)?;
+        let asked = stop.clone();
+        cancel_when(move || asked.stopped());
+        inflight::mark(Some(&folder.crash_path()));
+        let outcome = train::run(&job, &mut bridge, resume);
+        inflight::mark(None);
+        let outcome = outcome?;
         bridge.finish(&outcome, |class| data.test.class_name(class))
     }
 
@@ -466,6 +493,15 @@ fn param(spec: &ParamSpec) -> ParamSchema {
         unit: spec.unit.clone(),
         doc: spec.doc.clone(),
         source: spec.source.clone(),
+    }
+}
+
+fn json(value: &SdkValue) -> serde_json::Value {
+    match value {
+        SdkValue::Bool(v) => (*v).into(),
+        SdkValue::Int(v) => (*v).into(),
+        SdkValue::Float(v) => (*v).into(),
+        SdkValue::Text(v) => v.as_str().into(),
     }
 }
 

@@ -32,6 +32,8 @@ pub struct Options {
     pub resume: Resume,
     /// No table after each experiment: the command makes one of its own.
     pub no_tables: bool,
+    /// A run that began with other builds of its plugins goes on all the same.
+    pub accept_plugins: bool,
 }
 
 impl Options {
@@ -307,11 +309,21 @@ impl Started<'_> {
             return replay(&folder, options).map(|results| (None, results));
         }
         folder.note_warnings(resolved.warnings.iter());
-        let moves = folder.record_use(device, &ready.host.plugins())?;
+        let rules = ready.host.rules_used(&resolved.plan)?;
+        let others = folder.same_rules(&rules, self.options.accept_plugins)?;
+        folder.note_warnings(others.iter().map(String::as_str));
+        let moves = folder.record_use(device, &ready.host.plugins(), rules)?;
+        let crash = folder.take_crash();
         folder.record_data(ready.host.data(&resolved.plan)?)?;
         let mut reporter = Reporter::open(&folder, options)?;
         for text in &moves {
             reporter.warn("moved", text, None)?;
+        }
+        for text in &others {
+            reporter.warn("plugins", text, None)?;
+        }
+        if let Some(text) = &crash {
+            reporter.warn("crash", text, None)?;
         }
         reporter.note(&format!("run folder {}", folder.path().display()));
         reporter.extended(longer)?;

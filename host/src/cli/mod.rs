@@ -120,6 +120,7 @@ pub fn main(open: Open) -> ! {
         environment::check();
     }
     crate::plugins::trial::enable();
+    crate::plugins::inflight::enable();
     crate::storage::survive_file_size_limit();
     let code = match dispatch(cli.command, open) {
         Ok(code) => code,

@@ -132,6 +132,7 @@ pub(super) fn run(args: &QuickstartArgs, open: Open) -> Result<ExitCode> {
         },
         resume: Resume::Auto,
         no_tables: true,
+        accept_plugins: false,
     };
     let mut rows = Vec::new();
     let mut diverged = None;

@@ -1,6 +1,6 @@
 //! `biorule rules`: the rules of all plugins found.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
@@ -62,26 +62,43 @@ pub struct DescribeArgs {
 #[command(after_help = "\
 Examples:
   biorule rules check target/release/libbiorule_softhebb.so
-  biorule rules check softhebb")]
+  biorule rules check softhebb
+  biorule rules check mine.so --only claims,zero-rate
+  biorule rules check mine.so --json --junit report.xml
+  biorule rules check mine.so --in-process --rule mine --only steps    under a debugger
+
+Exit codes: 0 all passed or skipped, 2 usage, 4 a check did not pass or the file is refused.")]
 pub struct CheckArgs {
     /// The plugin's library file, or the name of a rule that is loaded
-    #[arg(value_name = "FILE_OR_RULE")]
-    path: PathBuf,
+    #[arg(value_name = "FILE_OR_RULE", required_unless_present = "list")]
+    path: Option<PathBuf>,
     /// As JSON
     #[arg(long)]
     json: bool,
     /// Only this rule
     #[arg(long)]
     rule: Option<String>,
-    /// Only this check
-    #[arg(long, value_name = "CHECK")]
-    only: Option<String>,
+    /// Also as a JUnit file, for CI systems
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
+    /// Only these checks, or groups of checks (`--list` shows both)
+    #[arg(long, value_name = "CHECK", value_delimiter = ',')]
+    only: Vec<String>,
+    /// List the checks
+    #[arg(long)]
+    list: bool,
     /// In this process instead of one child for each check, for a debugger
     #[arg(long)]
     in_process: bool,
     /// Seconds that one check may take
     #[arg(long, default_value_t = 60)]
     seconds: u64,
+    /// MiB of memory that one check may take beyond what the program takes
+    #[arg(long, value_name = "MIB", default_value_t = 4096)]
+    memory: u64,
+    /// What is drawn at random follows from it
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
 }
 
 /// Where to look for plugins.
@@ -121,16 +138,31 @@ pub(super) fn run(command: &RulesCommand, open: Open) -> Result<()> {
             trial::in_this_process(mark, files);
             Ok(())
         }
+        RulesCommand::Check(args) if args.list => {
+            let mut table = table(&["group", "check"]);
+            for (group, check) in check::names() {
+                table.add_row(vec![group, check]);
+            }
+            print(&format!("{table}\n"))
+        }
         RulesCommand::Check(args) => {
             let (path, named) = file_of(args, open)?;
             let options = check::Options {
                 json: args.json,
+                junit: args.junit.clone(),
                 in_process: args.in_process,
                 rule: args.rule.clone().or(named),
                 only: args.only.clone(),
                 seconds: args.seconds,
+                memory: args.memory,
+                seed: args.seed,
             };
-            print(&check::run(&path, &options)?)
+            if args.in_process {
+                check::confine(args.memory);
+            }
+            let checked = check::run(&path, &options)?;
+            print(&checked.text)?;
+            checked.failure.map_or(Ok(()), Err)
         }
     }
 }
@@ -138,10 +170,10 @@ pub(super) fn run(command: &RulesCommand, open: Open) -> Result<()> {
 /// The library file that is to be checked. A word that is no file is the name of a rule, which is
 /// then checked alone, or of a family: `hebbian` for `hebbian/oja` and others.
 fn file_of(args: &CheckArgs, open: Open) -> Result<(PathBuf, Option<String>)> {
-    let path = &args.path;
+    let path = args.path.as_deref().unwrap_or(Path::new(""));
     let is_word = path.extension().is_none() && path.is_relative();
     let Some(word) = path.to_str().filter(|_| is_word && !path.exists()) else {
-        return Ok((path.clone(), None));
+        return Ok((path.to_path_buf(), None));
     };
     let host = super::plugin_folders::open(open, &[], &Default::default())?;
     let plugins = host.plugins();

@@ -156,6 +156,26 @@ fn show(args: &ShowArgs) -> Result<()> {
             "plugin    {} {} {short}",
             plugin.name, plugin.version
         ));
+        if let Some(package) = &plugin.package {
+            let by = match package.authors.as_slice() {
+                [] => String::new(),
+                authors => format!(" by {}", authors.join(", ")),
+            };
+            let (name, version) = (&package.name, &package.version);
+            lines.push(format!("          package {name} {version}{by}"));
+        }
+    }
+    for plugin in &record.earlier_plugins {
+        let short = plugin.sha256.get(..12).unwrap_or(&plugin.sha256);
+        lines.push(format!("earlier   {} {short}", plugin.name));
+    }
+    for used in &record.rules {
+        let params: Vec<String> = used
+            .params
+            .iter()
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
+        lines.push(format!("rule      {}: {} {}", used.block, used.rule, params.join(" ")));
     }
     if let Some(init) = &record.init {
         let short = init.sha256.get(..12).unwrap_or(&init.sha256);

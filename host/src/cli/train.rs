@@ -55,6 +55,10 @@ pub struct TrainArgs {
     #[arg(long, value_enum, default_value_t)]
     resume: Resume,
 
+    /// Go on with a run although the libraries of its rules are other builds than it began with
+    #[arg(long)]
+    accept_plugins: bool,
+
     /// Only warnings and errors on standard error
     #[arg(long, short)]
     quiet: bool,
@@ -119,6 +123,7 @@ pub(super) fn run(args: &TrainArgs, open: Open) -> Result<ExitCode> {
         },
         resume: args.resume,
         no_tables: false,
+        accept_plugins: args.accept_plugins,
     };
     // Before there is a run, nobody else tells those who listen to events.
     let list = plan_or_refuse(args, open)

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 pub use biorule_plugin_api::sdk::Credit;
 
 use crate::Result;
-use crate::plan::{DataPlan, DataShape, ParamValue, RuleMetrics, RunPlan};
+use crate::plan::{DataPlan, DataShape, Package, ParamValue, RuleMetrics, RunPlan};
 
 /// What a rule says of itself.
 #[derive(Clone, Debug)]
@@ -106,6 +106,8 @@ pub struct PluginInfo {
     pub sha256: String,
     /// Names of its rules.
     pub rules: Vec<String>,
+    /// Its package, where it says which that is.
+    pub package: Option<Package>,
 }
 
 /// What a plan is checked against.

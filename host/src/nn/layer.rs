@@ -127,6 +127,14 @@ impl RuleLayer {
         }
     }
 
+    /// What the rule is told of the answers: [`super::targets`], where it wants them.
+    fn target(&self, pass: &Pass, x: &Tensor) -> Result<Option<Tensor>> {
+        let wants = self.rule.facts().wants_target;
+        let answers = pass.target.as_ref().filter(|_| wants);
+        let told = answers.map(|t| super::targets::of(t, self.shape.classes, x));
+        told.transpose()
+    }
+
     fn wrong(&self, what: impl std::fmt::Display) -> Error {
         Error::plugin(format!(
             "rule `{}` of layer `{}`: {what}",
@@ -231,7 +239,8 @@ impl Module for RuleLayer {
                 y: Tensor::zeros(1, x.dtype(), x.device())?.narrow(0, 0, 0)?,
                 kept: Named::default(),
             };
-            self.pending = self.local_changes(&call, x, &none, pass.target.as_ref())?;
+            let target = self.target(pass, x)?;
+            self.pending = self.local_changes(&call, x, &none, target.as_ref())?;
             return Ok(none.y);
         }
         let out = self.rule.forward(&call, &self.state, x)?;
@@ -239,7 +248,8 @@ impl Module for RuleLayer {
         if pass.replay {
             // What this pass changes was changed when it ran first.
         } else if local {
-            self.pending = self.local_changes(&call, x, &out, pass.target.as_ref())?;
+            let target = self.target(pass, x)?;
+            self.pending = self.local_changes(&call, x, &out, target.as_ref())?;
         } else if self.eval_updates && !self.training && pass.in_evaluation {
             self.apply(self.local_changes(&call, x, &out, None)?)?;
         }
@@ -255,12 +265,15 @@ impl Module for RuleLayer {
         let kept = pass.pop()?;
         let (x, y) = (&kept.tensors[0], &kept.tensors[1]);
         let call = self.call(pass, self.gradient);
+        let target = self.target(pass, x)?;
         let errors = Errors {
             x,
             y,
             kept: &kept.named,
             grad_y: grad,
             output_error: pass.output_error.as_ref(),
+            target: target.as_ref(),
+            losses: pass.losses.as_ref().filter(|_| target.is_some()),
             want_grad_x: want,
             want_grads: self.learns(pass.wants),
         };
@@ -332,6 +345,6 @@ impl Module for RuleLayer {
     }
 
     fn wants_target(&self) -> bool {
-        self.local && self.rule.facts().wants_target
+        (self.local || self.gradient) && self.rule.facts().wants_target
     }
 }

@@ -24,6 +24,7 @@ pub mod pool;
 pub mod recompute;
 pub mod rule;
 pub mod side;
+pub(crate) mod targets;
 pub mod transform;
 
 pub use crate::ops::LayerMap;

@@ -132,8 +132,11 @@ pub struct Kept {
 pub struct Pass {
     /// Where training stands.
     pub clock: Clock,
-    /// Labels (`u32`, `[B]`) or target values `[B, O]` for supervised local rules.
+    /// Labels (`u32`, `[B]`) or target values `[B, O]` for rules that want the target; layers hand
+    /// them on in one form ([`super::targets`]).
     pub target: Option<Tensor>,
+    /// The loss of each sample `[B]`, for the same rules on the way back.
+    pub losses: Option<Tensor>,
     /// Gradient of the loss at the output, for direct rules.
     pub output_error: Option<Tensor>,
     /// Every rule's backward is replaced by exact back-propagation through its map.

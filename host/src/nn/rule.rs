@@ -118,7 +118,7 @@ pub struct Activity<'a> {
     pub y: &'a Tensor,
     /// What `forward` kept.
     pub kept: &'a Named,
-    /// Labels (U32 `[B]`) or target values.
+    /// One-hot labels or target values, `[B, classes]` of the type of `x`.
     pub target: Option<&'a Tensor>,
 }
 
@@ -135,6 +135,10 @@ pub struct Errors<'a> {
     pub grad_y: &'a Tensor,
     /// Derivative of the loss by the network's output, for direct rules.
     pub output_error: Option<&'a Tensor>,
+    /// One-hot labels or target values, `[B, classes]` of the type of `x`, for rules that want them.
+    pub target: Option<&'a Tensor>,
+    /// Loss of each sample, `[B]`, for rules that want the target.
+    pub losses: Option<&'a Tensor>,
     /// Whether the error for the layer below is wanted.
     pub want_grad_x: bool,
     /// Whether the layer's own gradients are wanted.
@@ -203,7 +207,7 @@ pub struct RuleFacts {
     pub credit: Credit,
     /// A feedback or direct rule whose `learn` is to be called too.
     pub also_local: bool,
-    /// `learn` wants the target where there is one.
+    /// `learn` and `backward` want the target where there is one.
     pub wants_target: bool,
     /// `forward` or `backward` draws random numbers at each step.
     pub stochastic: bool,

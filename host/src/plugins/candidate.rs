@@ -3,9 +3,11 @@
 use std::fs::File;
 use std::io::{ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 
+use super::about::{self, Package};
 use super::elf;
 use super::refusal::{LoadError, Stage};
 use crate::text::hex;
@@ -17,6 +19,10 @@ pub struct Candidate {
     pub path: PathBuf,
     /// Digest of its content, hexadecimal.
     pub sha256: String,
+    /// The content that was looked at, and is opened.
+    pub bytes: Arc<Vec<u8>>,
+    /// What its package says of itself.
+    pub about: Option<Package>,
 }
 
 const COPY_AGAIN: &str = "copy or build the file again, or remove it from the plugin folder";
@@ -52,6 +58,8 @@ pub fn inspect(path: &Path) -> Result<Candidate, LoadError> {
     Ok(Candidate {
         path: path.to_path_buf(),
         sha256: hex(&Sha256::digest(&bytes)),
+        about: about::of(&bytes),
+        bytes: Arc::new(bytes),
     })
 }
 

@@ -32,6 +32,15 @@ pub fn check(bytes: &[u8]) -> Result<(), String> {
     sections(bytes, header, endian)
 }
 
+/// The content of the section called `name`; `None` where there is none, or no such file.
+pub fn section<'a>(bytes: &'a [u8], name: &str) -> Option<&'a [u8]> {
+    let header = Header::parse(bytes).ok()?;
+    let endian = header.endian().ok()?;
+    let sections = header.sections(endian, bytes).ok()?;
+    let (_, section) = sections.section_by_name(endian, name.as_bytes())?;
+    section.data(endian, bytes).ok()
+}
+
 /// The first bytes: magic, class and byte order.
 fn identity(bytes: &[u8]) -> Result<(), String> {
     if bytes.is_empty() {

@@ -26,6 +26,11 @@ pub struct Plugin {
     pub api: ApiVersion,
     /// SDK it was built with.
     pub sdk: String,
+    /// What its package says of itself, where it is young enough to say so.
+    pub about: Option<super::about::Package>,
+    /// Ops that it knows and this host lacks, each with the version that has it. It may never call
+    /// them; a call is an error of the rule.
+    pub missing: Vec<(String, ApiVersion)>,
     /// Its entry points.
     pub(super) module: RootModuleRef,
 }
@@ -63,17 +68,19 @@ pub fn open(file: &Candidate) -> Result<(Plugin, Vec<RawRuleInfo>), LoadError> {
         reason,
         hint: hint.to_string(),
     };
-    let header = header(path, &at)?;
-    let module = header
-        .upgrade()
-        .and_then(|header| header.init_root_module::<RootModuleRef>())
+    let header = header(file, &at)?;
+    let library = header.upgrade().map_err(|error| refuse(error, &at))?;
+    // Before layouts, which differ too where the version does, and say less.
+    if let Some(built_for) = interface(library.version_strings().version.as_str())
+        && !built_for.speaks_with(API_VERSION)
+    {
+        return Err(at(Stage::Version, other_version(built_for), REBUILD));
+    }
+    let module = library
+        .init_root_module::<RootModuleRef>()
         .map_err(|error| refuse(error, &at))?;
     if !module.api().speaks_with(API_VERSION) {
-        let reason = format!(
-            "built for interface {}, this host speaks {API_VERSION}",
-            module.api()
-        );
-        return Err(at(Stage::Version, reason, REBUILD));
+        return Err(at(Stage::Version, other_version(module.api()), REBUILD));
     }
     if !module.panic_unwinds() {
         let reason =
@@ -84,7 +91,7 @@ pub fn open(file: &Candidate) -> Result<(Plugin, Vec<RawRuleInfo>), LoadError> {
             "remove `panic = \"abort\"` from the plugin's profile and rebuild it",
         ));
     }
-    check_ops(module.ops_wanted().as_slice(), OPS)
+    let missing = check_ops(module.ops_wanted().as_slice(), OPS)
         .map_err(|(reason, hint)| at(Stage::Ops, reason, &hint))?;
     (module.init())(HostArg(std::ptr::from_ref(table::host_table()).cast()))
         .into_result()
@@ -108,9 +115,25 @@ pub fn open(file: &Candidate) -> Result<(Plugin, Vec<RawRuleInfo>), LoadError> {
         sha256: file.sha256.clone(),
         api: module.api(),
         sdk: module.sdk().to_string(),
+        about: file.about.clone(),
+        missing,
         module,
     };
     Ok((plugin, rules))
+}
+
+/// The version of the interface in the text of a package's version.
+fn interface(version: &str) -> Option<ApiVersion> {
+    let mut numbers = version.split('.').map(|part| part.parse().ok());
+    Some(ApiVersion::new(
+        numbers.next()??,
+        numbers.next()??,
+        numbers.next()??,
+    ))
+}
+
+fn other_version(built_for: ApiVersion) -> String {
+    format!("built for interface {built_for}, this host speaks {API_VERSION}")
 }
 
 const REBUILD: &str =
@@ -118,23 +141,16 @@ const REBUILD: &str =
 
 /// Opens the library, for good, and finds abi_stable's header in it.
 fn header(
-    path: &Path,
+    file: &Candidate,
     at: &impl Fn(Stage, String, &str) -> LoadError,
 ) -> Result<AbiHeaderRef, LoadError> {
-    // Absolute: a bare name would be looked for in the system's folders.
-    let whole = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
-    // SAFETY: loading runs the library's constructors, as loading any plugin does; the user put
-    // the file into a plugin folder for that. Local binding keeps two plugins from seeing each
-    // other's symbols.
-    let library = unsafe { Library::new(&whole) }.map_err(|e| {
+    let library: &'static Library = super::private::open(file).map_err(|e| {
         at(
             Stage::Open,
             source_text(&e),
             "only shared libraries for this system belong into a plugin folder",
         )
     })?;
-    // Never unloaded, also after a refusal: abi_stable's errors may point into it.
-    let library: &'static Library = Box::leak(Box::new(library));
     // SAFETY: the symbol, where it exists, is the header that `export_rules!` writes; what it
     // points to begins with a magic string that is compared before anything else is read.
     let symbol =
@@ -228,22 +244,17 @@ fn refuse(error: LibraryError, at: &impl Fn(Stage, String, &str) -> LoadError) -
     }
 }
 
-/// Whether the host has every op in the plugin's list, at its place, with its types.
-fn check_ops(wanted: &[OpDecl], have: &[OpDecl]) -> Result<(), (String, String)> {
+/// The ops of the plugin's list that are younger than the host; those of the host have to be at the
+/// same place with the same types. An interface that is newer knows ops that no rule of the plugin
+/// may use, so they alone are no reason to refuse it.
+fn check_ops(
+    wanted: &[OpDecl],
+    have: &[OpDecl],
+) -> Result<Vec<(String, ApiVersion)>, (String, String)> {
+    let mut missing = Vec::new();
     for (i, op) in wanted.iter().enumerate() {
         match have.get(i) {
-            None => {
-                return Err((
-                    format!(
-                        "it needs op `{}`, which interface {} has; this host has {API_VERSION}",
-                        op.name, op.since
-                    ),
-                    format!(
-                        "update the host to one with interface {} or newer",
-                        op.since
-                    ),
-                ));
-            }
+            None => missing.push((op.name.to_string(), op.since)),
             Some(ours) if ours.name != op.name || ours.signature != op.signature => {
                 return Err((
                     format!(
@@ -256,7 +267,7 @@ fn check_ops(wanted: &[OpDecl], have: &[OpDecl]) -> Result<(), (String, String)>
             Some(_) => {}
         }
     }
-    Ok(())
+    Ok(missing)
 }
 
 fn source_text(error: &libloading::Error) -> String {
@@ -277,19 +288,15 @@ mod tests {
     }
 
     #[test]
-    fn an_older_list_passes_and_a_newer_one_names_the_op_and_its_version() {
+    fn an_older_list_passes_and_a_newer_one_lists_what_is_missing() {
         let v1 = ApiVersion::new(0, 1, 0);
         let v7 = ApiVersion::new(0, 1, 7);
         let have = [op("add", v1), op("mul", v1)];
         assert!(check_ops(&have[..1], &have).is_ok());
         assert!(check_ops(&have, &have).is_ok());
         let newer = [have[0], have[1], op("fold", v7)];
-        let (reason, hint) = check_ops(&newer, &have).unwrap_err();
-        assert!(
-            reason.contains("`fold`") && reason.contains("0.1.7"),
-            "{reason}"
-        );
-        assert!(hint.contains("0.1.7"), "{hint}");
+        let missing = check_ops(&newer, &have).unwrap();
+        assert_eq!(missing, [("fold".to_string(), v7)]);
         let (reason, _) = check_ops(&[op("mul", v1)], &have).unwrap_err();
         assert!(reason.contains("op 0"), "{reason}");
     }

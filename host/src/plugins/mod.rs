@@ -13,12 +13,15 @@ pub mod discover;
 mod elf;
 pub mod entry;
 mod geometry;
+pub mod about;
+pub mod inflight;
 pub mod init;
 pub mod load;
 pub mod refusal;
 pub mod registry;
 pub mod table;
 pub mod trial;
+mod private;
 mod verdicts;
 
 pub use discover::{PLUGIN_PATH_VARIABLE, search_folders};

@@ -199,8 +199,12 @@ impl Registry {
     }
 }
 
-impl RuleSource for Registry {
-    fn bind(&self, plan: &LayerPlan, layer: &LayerShape, _dtype: DType) -> Result<Box<dyn Rule>> {
+impl Registry {
+    /// The rule that `plan` names, on the layer.
+    ///
+    /// # Errors
+    /// No such rule, bad hyperparameters, or a layer that it cannot serve.
+    pub fn bind_rule(&self, plan: &LayerPlan, layer: &LayerShape) -> Result<BoundRule> {
         let entry = self.get(&plan.rule)?;
         let (served, kind) = match plan.map {
             MapPlan::Dense => (entry.dense, "dense"),
@@ -213,7 +217,13 @@ impl RuleSource for Registry {
             )));
         }
         let params = self.params(&plan.rule, &plan.params)?;
-        Ok(Box::new(BoundRule::new(entry, plan, layer, &params)?))
+        BoundRule::new(entry, plan, layer, &params)
+    }
+}
+
+impl RuleSource for Registry {
+    fn bind(&self, plan: &LayerPlan, layer: &LayerShape, _dtype: DType) -> Result<Box<dyn Rule>> {
+        Ok(Box::new(self.bind_rule(plan, layer)?))
     }
 }
 

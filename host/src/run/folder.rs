@@ -16,6 +16,7 @@ use super::extend::{self, Extension};
 use super::identity::{
     self, DataRecord, DeviceRecord, Extended, InitRecord, PluginRecord, RunRecord,
 };
+use super::rules_used::{self, RuleUse};
 use super::{CheckpointStore, Lock, atomic, clock};
 use crate::config::DEFAULT;
 use crate::config::shown::{self, Change, Row};
@@ -221,6 +222,33 @@ impl RunFolder {
         is_over(&self.record)
     }
 
+    /// Holds the libraries that `rules` come from against those that the run began with. Returns what
+    /// to tell where others are accepted.
+    ///
+    /// # Errors
+    /// Plugin error where a run that has computed something would go on with other ones.
+    pub fn same_rules(&self, rules: &[RuleUse], accept: bool) -> Result<Vec<String>> {
+        if !self.checkpoints.holds_any() {
+            return Ok(Vec::new());
+        }
+        rules_used::judge(rules_used::differences(&self.record, rules), accept)
+            .map_err(|e| e.within(format_args!("run folder `{}`", self.path.display())))
+    }
+
+    /// The file that is written where a rule ends the process.
+    #[must_use]
+    pub fn crash_path(&self) -> PathBuf {
+        self.path.join("crash.txt")
+    }
+
+    /// What the last start said as a rule ended its process, where that is how it ended; told once.
+    #[must_use]
+    pub fn take_crash(&self) -> Option<String> {
+        let text = fs::read_to_string(self.crash_path()).ok()?;
+        let _ = fs::remove_file(self.crash_path());
+        Some(format!("the start before this one broke off: {}", text.trim()))
+    }
+
     /// Writes down device, machine and plugins in use. Returns what to tell where the run goes on
     /// from a checkpoint of another device or machine, so that not all its bits are those of a run that
     /// stays on one; the same move is told once.
@@ -231,6 +259,7 @@ impl RunFolder {
         &mut self,
         device: &DeviceRecord,
         plugins: &[PluginInfo],
+        rules: Vec<RuleUse>,
     ) -> Result<Vec<String>> {
         let here = identity::host_record();
         let mut moves = Vec::new();
@@ -259,7 +288,15 @@ impl RunFolder {
         self.record.device = device.name;
         self.record.no_gpu = device.no_gpu;
         self.record.tf32 = device.tf32;
-        self.record.plugins = plugins.iter().map(PluginRecord::from).collect();
+        let plugins: Vec<PluginRecord> = plugins.iter().map(PluginRecord::from).collect();
+        for before in std::mem::replace(&mut self.record.plugins, plugins) {
+            let used = rules.iter().any(|rule| rule.plugin == before.name);
+            let is_new = !self.record.plugins.contains(&before);
+            if used && is_new && !self.record.earlier_plugins.contains(&before) {
+                self.record.earlier_plugins.push(before);
+            }
+        }
+        self.record.rules = rules;
         // A run that goes on does not need the file of its initial weights any more.
         if let Some(init) = self
             .resolved

@@ -11,8 +11,10 @@ use serde::{Deserialize, Serialize};
 use super::detail::{BestRecord, ClassRecord};
 use super::experiment::ExperimentRecord;
 use super::measured::Metrics;
+use super::rules_used::RuleUse;
 use super::{atomic, clock};
 use crate::config::PluginInfo;
+use crate::plan::Package;
 use crate::text::hex;
 use crate::{Error, ExitCode, Result};
 
@@ -54,6 +56,12 @@ pub struct RunRecord {
     pub tf32: bool,
     /// Plugins loaded.
     pub plugins: Vec<PluginRecord>,
+    /// Plugins of earlier starts whose rules the run uses, where they were other builds.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub earlier_plugins: Vec<PluginRecord>,
+    /// The rule of each block with all its hyperparameters.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rules: Vec<RuleUse>,
     /// Where the initial weights come from, where that is another run or file.
     #[serde(default)]
     pub init: Option<InitRecord>,
@@ -263,6 +271,9 @@ pub struct PluginRecord {
     pub sha256: String,
     /// Its path.
     pub path: String,
+    /// Its package, where it says which that is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub package: Option<Package>,
 }
 
 impl From<&PluginInfo> for PluginRecord {
@@ -272,6 +283,7 @@ impl From<&PluginInfo> for PluginRecord {
             version: plugin.version.clone(),
             sha256: plugin.sha256.clone(),
             path: plugin.path.display().to_string(),
+            package: plugin.package.clone(),
         }
     }
 }
@@ -302,6 +314,8 @@ impl RunRecord {
             no_gpu: None,
             tf32: false,
             plugins: Vec::new(),
+            earlier_plugins: Vec::new(),
+            rules: Vec::new(),
             init: None,
             warnings: Vec::new(),
             data: Vec::new(),

@@ -20,6 +20,7 @@ pub mod measured;
 pub mod metrics;
 pub mod progress;
 pub mod reporter;
+pub mod rules_used;
 pub mod search_folder;
 pub mod summary;
 pub mod tensorboard;

@@ -97,6 +97,31 @@ impl Criterion {
             _ => score(self.loss, y, answers),
         }
     }
+
+    /// The loss of each sample of a batch with the outputs `y: [B, O]`, of its type, `[B]`, as rules
+    /// that want the target are told: without class weights and smoothing. Of the same loss as
+    /// [`Criterion::score`], whose sum is that of these.
+    ///
+    /// # Errors
+    /// As for [`score`].
+    pub fn each(&self, y: &Tensor, answers: &Answers) -> Result<Tensor> {
+        let wide = y.to_dtype(DType::F64)?;
+        let classes = y.dims2()?.1;
+        let losses = match (self.loss, answers) {
+            (Loss::CrossEntropy, Answers::Classes(labels)) => {
+                let top = wide.max_keepdim(1)?;
+                let sum = wide.broadcast_sub(&top)?.exp()?.sum_keepdim(1)?;
+                let normaliser = (sum.log()? + &top)?.squeeze(1)?;
+                let own = (crate::nn::targets::of(labels, classes, &wide)? * &wide)?.sum(1)?;
+                (normaliser - own)?
+            }
+            (_, answers) => {
+                let target = crate::nn::targets::of(answers.raw(), classes, &wide)?;
+                ((wide - target)?.sqr()?.mean(1)? * 0.5)?
+            }
+        };
+        Ok(losses.to_dtype(y.dtype())?)
+    }
 }
 
 /// Cross-entropy with the share ε = `smoothing` of each target spread evenly over the C classes, as

@@ -254,7 +254,8 @@ impl<'a> Engine<'a> {
     ) -> Result<Passed> {
         let network = &mut self.network;
         pass.dropped = batch.dropped;
-        if pass.local && network.wants_target() {
+        let taught = network.wants_target();
+        if taught {
             pass.target = Some(batch.answers.raw().clone());
         }
         let blocks = self.first..network.len();
@@ -265,6 +266,9 @@ impl<'a> Engine<'a> {
             y.flatten_from(1)?
         };
         let scored = criterion.score(&flat, &batch.answers)?;
+        if taught {
+            pass.losses = Some(criterion.each(&flat, &batch.answers)?);
+        }
         for side in &pass.sides {
             let error = criterion.score(&side.logits, &batch.answers)?.grad;
             let error = error.affine(side.weight, 0.0)?;

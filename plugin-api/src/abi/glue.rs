@@ -192,6 +192,8 @@ extern "C" fn backward<R: LearningRule>(
             kept: state_of(args.kept, args.keeps),
             grad_y: Tensor::borrow(args.grad_y),
             output_error: optional(args.output_error),
+            target: optional(args.target),
+            losses: optional(args.losses),
             want_grad_x: args.want_grad_x,
             want_grads: args.want_grads,
         };

@@ -12,6 +12,7 @@ pub mod host;
 pub mod lock;
 pub mod ops;
 pub mod root;
+pub mod sound;
 pub mod types;
 pub mod version;
 

@@ -175,7 +175,7 @@ pub mod kinds {
 
 /// What else the host must know of a rule.
 pub mod flags {
-    /// `learn` wants the target where there is one.
+    /// `learn` and `backward` want the target where there is one.
     pub const TARGET: u64 = 1;
     /// A feedback or direct rule that also has `learn`.
     pub const ALSO_LOCAL: u64 = 2;
@@ -273,7 +273,7 @@ abi_struct! {
         kept: *const RawNamed,
         /// Entries of `kept`.
         keeps: usize,
-        /// One-hot labels or target values `[B, classes]`, or null.
+        /// One-hot labels or target values `[B, classes]`, of the input's float type, or null.
         target: RawTensor,
     }
 }
@@ -308,6 +308,10 @@ abi_struct! {
         want_grads: bool,
         /// `purpose::*`; absent before 0.1.1.
         purpose: u64,
+        /// One-hot labels or target values `[B, classes]`, or null; absent before 0.1.3.
+        target: RawTensor,
+        /// Loss of each sample `[B]`, or null; absent before 0.1.3.
+        losses: RawTensor,
     }
 }
 
@@ -402,6 +406,33 @@ pub struct Unread {
 impl Unread {
     /// Its name and revision.
     pub const ID: &'static str = "unread/1";
+}
+
+/// The extension `about/1`: what the plugin's package says of itself.
+///
+/// `get_extension(About::ID)` gives a pointer to one that lives as long as the library. The same text
+/// is in the library's section [`About::SECTION`], where it is read without running the plugin.
+#[repr(C)]
+pub struct About {
+    /// Fields `key=value`, each ended by the control character 0x1E; see [`About::field`].
+    pub text: RStr<'static>,
+}
+
+impl About {
+    /// Its name and revision.
+    pub const ID: &'static str = "about/1";
+    /// The section of the library that holds the text, in ELF files.
+    pub const SECTION: &'static str = ".biorule";
+    /// The first characters of the text, before its first field.
+    pub const START: &'static str = "biorule plugin\u{1e}";
+
+    /// The value of `key` in `text`: `name`, `version`, `authors` (separated by `:`), `license`,
+    /// `repository`, `description`, `sdk`, `api` or `rules` (types, separated by `,`).
+    pub fn field<'a>(text: &'a str, key: &str) -> Option<&'a str> {
+        let fields = text.strip_prefix(Self::START)?.split('\u{1e}');
+        let mut pairs = fields.filter_map(|field| field.split_once('='));
+        pairs.find(|(name, _)| *name == key).map(|(_, value)| value)
+    }
 }
 
 abi_struct! {

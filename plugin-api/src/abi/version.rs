@@ -43,7 +43,16 @@ impl fmt::Display for ApiVersion {
 }
 
 /// The version this crate implements.
-pub const API_VERSION: ApiVersion = ApiVersion::new(0, 1, 2);
+pub const API_VERSION: ApiVersion = ApiVersion::new(0, 1, 3);
+
+/// [`API_VERSION`] as text, for what is put together when a plugin is compiled.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! api_version_text {
+    () => {
+        "0.1.3"
+    };
+}
 
 /// What `SDK` text a plugin built with this crate carries.
 pub const SDK: &str = concat!("biorule-plugin-api ", env!("CARGO_PKG_VERSION"));

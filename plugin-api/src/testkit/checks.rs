@@ -1,9 +1,11 @@
-//! The checks, one function each. All comparisons are of bits, but for that of a
+//! The checks, one function each; those of layers and state are in `kinds`, those of strange
+//! inputs in `robust`. All comparisons are of bits, but for that of a
 //! gradient with differences.
 
 use std::marker::PhantomData;
 
 use super::Array;
+use super::{kinds, robust};
 use super::bound::{Changed, Held, Subject};
 use super::chain::{Chain, product, sample};
 use super::trial::WithDefaults;
@@ -22,59 +24,123 @@ pub enum Outcome {
 
 use Outcome::{Failed, Passed, Skipped};
 
-/// What is checked of a rule.
+/// What a check is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Check {
-    /// It binds to its layer kinds and makes finite steps.
-    Steps,
-    /// Shuffled labels give the same weights.
-    Unsupervised,
-    /// A change of a later layer changes nothing here.
-    Local,
-    /// What goes below does not depend on the forward weight.
-    NoWeightTransport,
-    /// The same inputs and seed give the same bits.
-    Deterministic,
-    /// Local changes are the same without an output.
-    FromInput,
-    /// Saved and reloaded state goes on as if nothing had happened.
-    StateRoundTrip,
-    /// Rate 0 changes no weight.
-    ZeroRate,
-    /// The exact gradient is the derivative of what `forward` computes.
-    InputGradient,
+pub enum Group {
+    /// What the rule says of itself.
+    Manifest,
+    /// What it does on every layer that it serves.
+    Contract,
+    /// The tensors that the host holds for it.
+    State,
+    /// Its numbers.
+    Numbers,
+    /// What it claims.
+    Claims,
+    /// Strange inputs and hyperparameters, many steps.
+    Robustness,
 }
 
-impl Check {
+impl Group {
     /// All of them, in the order they run.
-    pub const ALL: [Self; 9] = [
-        Self::Steps,
-        Self::Unsupervised,
-        Self::Local,
-        Self::NoWeightTransport,
-        Self::Deterministic,
-        Self::FromInput,
-        Self::StateRoundTrip,
-        Self::ZeroRate,
-        Self::InputGradient,
+    pub const ALL: [Self; 6] = [
+        Self::Manifest,
+        Self::State,
+        Self::Contract,
+        Self::Numbers,
+        Self::Claims,
+        Self::Robustness,
     ];
 
     /// Name on the command line and in reports.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
-            Self::Steps => "steps",
-            Self::Unsupervised => "unsupervised",
-            Self::Local => "local",
-            Self::NoWeightTransport => "no-weight-transport",
-            Self::Deterministic => "deterministic",
-            Self::FromInput => "from-input",
-            Self::StateRoundTrip => "state-round-trip",
-            Self::ZeroRate => "zero-rate",
-            Self::InputGradient => "input-gradient",
+            Self::Manifest => "manifest",
+            Self::Contract => "contract",
+            Self::State => "state",
+            Self::Numbers => "numbers",
+            Self::Claims => "claims",
+            Self::Robustness => "robustness",
         }
     }
+}
 
+macro_rules! checks {
+    ($( $(#[$doc:meta])* $variant:ident = $name:literal in $group:ident by $run:path; )*) => {
+        /// What is checked of a rule.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Check { $( $(#[$doc])* $variant, )* }
+
+        impl Check {
+            /// All of them, in the order they run.
+            pub const ALL: &'static [Self] = &[ $( Self::$variant ),* ];
+
+            /// Name on the command line and in reports.
+            #[must_use]
+            pub fn name(self) -> &'static str {
+                match self { $( Self::$variant => $name, )* }
+            }
+
+            /// What it is about.
+            #[must_use]
+            pub fn group(self) -> Group {
+                match self { $( Self::$variant => Group::$group, )* }
+            }
+
+            fn body(self) -> fn(&dyn Subject, u64) -> Result<Outcome> {
+                match self { $( Self::$variant => $run, )* }
+            }
+        }
+    };
+}
+
+checks! {
+    /// Name, summary and hyperparameters can be told; defaults are allowed ones.
+    Schema = "schema" in Manifest by kinds::schema;
+    /// The declared tensors can be made, and are the same from the same seed.
+    State = "state" in State by kinds::state;
+    /// It makes finite steps in a small network, and something moves.
+    Steps = "steps" in Contract by steps;
+    /// Each kind of layer is refused when it is bound, or served.
+    Layers = "layers" in Contract by kinds::layers;
+    /// A batch of one sample, unless it says that it needs more.
+    BatchOne = "batch-one" in Contract by kinds::batch_one;
+    /// `learn` changes what belongs to the rule, and nothing that the optimiser owns.
+    Roles = "roles" in Contract by kinds::roles;
+    /// Its metrics are finite numbers with names.
+    Metrics = "metrics" in Contract by kinds::metrics;
+    /// It gives every tensor back.
+    Leaks = "leaks" in Contract by kinds::leaks;
+    /// Saved and reloaded state goes on as if nothing had happened.
+    StateRoundTrip = "state-round-trip" in State by state_round_trip;
+    /// Two layers with the same rule do not influence each other.
+    Instances = "instances" in State by kinds::instances;
+    /// Rate 0 changes no weight.
+    ZeroRate = "zero-rate" in Numbers by zero_rate;
+    /// The exact gradient is the derivative of what `forward` computes.
+    InputGradient = "input-gradient" in Numbers by input_gradient;
+    /// A step in f64 is that in f32, but for rounding.
+    Types = "types" in Numbers by kinds::types;
+    /// Shuffled labels give the same weights.
+    Unsupervised = "unsupervised" in Claims by unsupervised;
+    /// A change of a later layer changes nothing here.
+    Local = "local" in Claims by local;
+    /// What goes below does not depend on the forward weight.
+    NoWeightTransport = "no-weight-transport" in Claims by no_weight_transport;
+    /// The same inputs and seed give the same bits.
+    Deterministic = "deterministic" in Claims by deterministic;
+    /// Local changes are the same without an output.
+    FromInput = "from-input" in Claims by from_input;
+    /// Zero, constant, tiny, huge and NaN inputs end in numbers or an error.
+    Inputs = "inputs" in Robustness by robust::inputs;
+    /// 200 configurations drawn from the schema end in numbers or an error.
+    Configs = "configs" in Robustness by robust::configs;
+    /// A thousand steps take no more memory than two hundred.
+    Memory = "memory" in Robustness by robust::memory;
+}
+
+impl Check {
     /// The claim it belongs to; the others hold for every rule.
     fn claim(self) -> Option<Claims> {
         let mut named = Claims::NAMED.iter();
@@ -82,26 +148,24 @@ impl Check {
         found.map(|(claim, _)| *claim)
     }
 
-    /// Runs it.
+    /// Runs it with the usual seed, 0.
     ///
     /// # Errors
     /// The rule fails in a call.
     pub fn run(self, subject: &dyn Subject) -> Result<Outcome> {
+        self.run_seeded(subject, 0)
+    }
+
+    /// Runs it; what it draws at random follows from `seed`.
+    ///
+    /// # Errors
+    /// The rule fails in a call.
+    pub fn run_seeded(self, subject: &dyn Subject, seed: u64) -> Result<Outcome> {
         let claims = subject.facts().claims;
         if self.claim().is_some_and(|claim| !claims.contains(claim)) {
             return Ok(Skipped("not claimed".into()));
         }
-        match self {
-            Self::Steps => steps(subject),
-            Self::Unsupervised => unsupervised(subject),
-            Self::Local => local(subject),
-            Self::NoWeightTransport => no_weight_transport(subject),
-            Self::Deterministic => deterministic(subject),
-            Self::FromInput => from_input(subject),
-            Self::StateRoundTrip => state_round_trip(subject),
-            Self::ZeroRate => zero_rate(subject),
-            Self::InputGradient => input_gradient(subject),
-        }
+        self.body()(subject, seed)
     }
 }
 
@@ -111,7 +175,7 @@ impl Check {
 /// # Panics
 /// A check does not pass; the message says which, and what was seen.
 pub fn keeps_its_contract<R: LearningRule>() {
-    for check in Check::ALL {
+    for &check in Check::ALL {
         let subject = WithDefaults::<R>(PhantomData);
         match check.run(&subject) {
             Ok(Passed(seen)) => println!("{}: {seen}", check.name()),
@@ -122,13 +186,13 @@ pub fn keeps_its_contract<R: LearningRule>() {
     }
 }
 
-fn trained(subject: &dyn Subject, steps: std::ops::Range<u64>, shift: usize) -> Result<Chain> {
+pub(super) fn trained(subject: &dyn Subject, steps: std::ops::Range<u64>, shift: usize) -> Result<Chain> {
     let mut chain = Chain::new(subject, None)?;
     train(&mut chain, steps, shift)?;
     Ok(chain)
 }
 
-fn train(chain: &mut Chain, steps: std::ops::Range<u64>, shift: usize) -> Result<()> {
+pub(super) fn train(chain: &mut Chain, steps: std::ops::Range<u64>, shift: usize) -> Result<()> {
     for step in steps {
         let (x, target) = sample(step, shift);
         chain.train(&x, &target)?;
@@ -136,12 +200,12 @@ fn train(chain: &mut Chain, steps: std::ops::Range<u64>, shift: usize) -> Result
     Ok(())
 }
 
-fn bits(value: &Array) -> Vec<u64> {
+pub(super) fn bits(value: &Array) -> Vec<u64> {
     value.values().iter().map(|v| v.to_bits()).collect()
 }
 
 /// All state tensors of two chains, side by side, with their layer.
-fn both<'a>(a: &'a Chain, b: &'a Chain) -> impl Iterator<Item = (usize, &'a Held, &'a Held)> {
+pub(super) fn both<'a>(a: &'a Chain, b: &'a Chain) -> impl Iterator<Item = (usize, &'a Held, &'a Held)> {
     let links = a.links.iter().zip(&b.links).enumerate();
     links.flat_map(|(index, (a, b))| {
         a.state
@@ -151,7 +215,7 @@ fn both<'a>(a: &'a Chain, b: &'a Chain) -> impl Iterator<Item = (usize, &'a Held
     })
 }
 
-fn compare(a: &Chain, b: &Chain, what: &str) -> Outcome {
+pub(super) fn compare(a: &Chain, b: &Chain, what: &str) -> Outcome {
     for (index, a, b) in both(a, b) {
         let (name, a, b) = (&a.name, bits(&a.value), bits(&b.value));
         let differing = a.iter().zip(&b).filter(|(a, b)| a != b).count();
@@ -165,7 +229,7 @@ fn compare(a: &Chain, b: &Chain, what: &str) -> Outcome {
     Passed(format!("all state is bit-identical {what}"))
 }
 
-fn steps(subject: &dyn Subject) -> Result<Outcome> {
+fn steps(subject: &dyn Subject, _seed: u64) -> Result<Outcome> {
     let (before, after) = (Chain::new(subject, None)?, trained(subject, 0..4, 0)?);
     let mut moved = 0;
     for (index, a, b) in both(&before, &after) {
@@ -180,12 +244,12 @@ fn steps(subject: &dyn Subject) -> Result<Outcome> {
     })
 }
 
-fn unsupervised(subject: &dyn Subject) -> Result<Outcome> {
+fn unsupervised(subject: &dyn Subject, _seed: u64) -> Result<Outcome> {
     let (a, b) = (trained(subject, 0..4, 0)?, trained(subject, 0..4, 1)?);
     Ok(compare(&a, &b, "after training on other labels"))
 }
 
-fn local(subject: &dyn Subject) -> Result<Outcome> {
+fn local(subject: &dyn Subject, _seed: u64) -> Result<Outcome> {
     let mut chain = Chain::new(subject, None)?;
     let (x, target) = sample(0, 0);
     let first = |chain: &Chain| -> Result<Vec<Vec<u64>>> {
@@ -204,7 +268,7 @@ fn local(subject: &dyn Subject) -> Result<Outcome> {
     })
 }
 
-fn no_weight_transport(subject: &dyn Subject) -> Result<Outcome> {
+fn no_weight_transport(subject: &dyn Subject, _seed: u64) -> Result<Outcome> {
     if subject.facts().credit == Credit::Local {
         return Ok(Skipped("the rule sends no error below".into()));
     }
@@ -216,7 +280,7 @@ fn no_weight_transport(subject: &dyn Subject) -> Result<Outcome> {
     let trace = chain.forward(&x)?;
     let grad_y = trace.y[1].map(|v| 0.3 * v);
     let below = |chain: &Chain| -> Result<Option<Vec<u64>>> {
-        let grads = chain.backward(1, &trace, &grad_y, &target)?;
+        let grads = chain.backward(1, &trace, &grad_y, &target, &target)?;
         Ok(grads.below.as_ref().map(bits))
     };
     let before = below(&chain)?;
@@ -235,12 +299,12 @@ fn no_weight_transport(subject: &dyn Subject) -> Result<Outcome> {
     })
 }
 
-fn deterministic(subject: &dyn Subject) -> Result<Outcome> {
+fn deterministic(subject: &dyn Subject, _seed: u64) -> Result<Outcome> {
     let (a, b) = (trained(subject, 0..4, 0)?, trained(subject, 0..4, 0)?);
     Ok(compare(&a, &b, "in a second run from the same seed"))
 }
 
-fn from_input(subject: &dyn Subject) -> Result<Outcome> {
+fn from_input(subject: &dyn Subject, _seed: u64) -> Result<Outcome> {
     let facts = subject.facts();
     if facts.credit != Credit::Local && !facts.also_local {
         return Ok(Skipped("the rule learns from an error alone".into()));
@@ -262,7 +326,7 @@ fn from_input(subject: &dyn Subject) -> Result<Outcome> {
     Ok(Passed("the same changes without an output".into()))
 }
 
-fn state_round_trip(subject: &dyn Subject) -> Result<Outcome> {
+fn state_round_trip(subject: &dyn Subject, _seed: u64) -> Result<Outcome> {
     let through = trained(subject, 0..4, 0)?;
     let mut halves = trained(subject, 0..2, 0)?;
     for link in &mut halves.links {
@@ -273,7 +337,7 @@ fn state_round_trip(subject: &dyn Subject) -> Result<Outcome> {
     Ok(compare(&through, &halves, what))
 }
 
-fn zero_rate(subject: &dyn Subject) -> Result<Outcome> {
+fn zero_rate(subject: &dyn Subject, _seed: u64) -> Result<Outcome> {
     let facts = subject.facts();
     if facts.credit != Credit::Local && !facts.also_local {
         return Ok(Skipped("the optimiser has the rate".into()));
@@ -303,7 +367,7 @@ fn zero_rate(subject: &dyn Subject) -> Result<Outcome> {
 /// Step of the differences: outputs are of order 1 and in `f32`.
 const DIFFERENCE: f64 = 0.02;
 
-fn input_gradient(subject: &dyn Subject) -> Result<Outcome> {
+fn input_gradient(subject: &dyn Subject, _seed: u64) -> Result<Outcome> {
     let chain = trained(subject, 0..2, 0)?;
     let trace = chain.forward(&sample(7, 0).0)?;
     for (index, (x, y)) in trace.x.iter().zip(&trace.y).enumerate() {

@@ -15,18 +15,20 @@ mod array;
 mod bound;
 mod chain;
 mod checks;
+mod kinds;
 mod handle;
 mod maps;
 mod ops;
+mod robust;
 mod site;
 mod table;
 mod trial;
 
 pub use array::Array;
 pub use bound::{
-    Bound, Call, Changed, Facts, Grads, Held, Missed, Named, Output, Seen, Subject, apply,
+    Bound, Call, Changed, Config, Facts, Grads, Held, Missed, Named, Output, Seen, Subject, apply,
 };
-pub use checks::{Check, Outcome, keeps_its_contract};
+pub use checks::{Check, Group, Outcome, keeps_its_contract};
 pub use site::{ConvSite, Site};
 pub use trial::Trial;
 

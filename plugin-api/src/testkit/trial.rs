@@ -5,14 +5,15 @@ use std::mem::ManuallyDrop;
 
 use super::array::{normal, uniform};
 use super::bound::{
-    Bound, Call, Changed, Facts, Grads, Held, Missed, Named, Output, Seen, Subject, apply,
+    Bound, Call, Changed, Config, Facts, Grads, Held, Missed, Named, Output, Seen, Subject, apply,
 };
 use super::{Array, Site, handle, ops, table};
 use crate::abi::root::{RawStateSpec, flags, init, kinds};
 use crate::abi::types::{Code, RawNamed, RawTensor};
 use crate::sdk::{
-    Activity, Change, Context, DType, Errors, LayerSpec, LearningRule, Metric, ParamValue, Result,
-    Role, RuleError, State, Tensor, name_key,
+    Activity, Change, Context, DType, Errors, LayerSpec, LearningRule, Metric, ParamSpec,
+    ParamValue, Result,
+    Role, RuleError, State, StateSpec, Tensor, name_key,
 };
 
 /// A rule of type `R` on a layer, with its state: give it a batch, read what it does.
@@ -38,6 +39,10 @@ pub struct Trial<R> {
     pub state: Vec<Held>,
     /// Circumstances of the next call.
     pub call: Call,
+    /// What the network is to predict, `[B, classes]`, in [`Trial::backward`]; none at first.
+    pub target: Option<Array>,
+    /// The loss of each sample, `[B]`, in [`Trial::backward`]; none at first.
+    pub losses: Option<Array>,
 }
 
 impl<R: LearningRule> Trial<R> {
@@ -73,6 +78,8 @@ impl<R: LearningRule> Trial<R> {
             dtype,
             state: Vec::new(),
             call: Call::default(),
+            target: None,
+            losses: None,
         };
         trial.state = trial.start(5)?;
         Ok(trial)
@@ -138,7 +145,18 @@ impl<R: LearningRule> Trial<R> {
     /// # Errors
     /// The rule failed.
     pub fn train(&mut self, x: &Array) -> Result<Vec<Changed>> {
-        let changes = self.learn(x, None)?;
+        self.train_towards(x, None)
+    }
+    /// [`Trial::train`] of a rule that uses the target: `[B, classes]`, one-hot labels
+    /// ([`Array::one_hot`]) or values.
+    ///
+    /// # Errors
+    /// The rule failed.
+    pub fn train_with(&mut self, x: &Array, target: &Array) -> Result<Vec<Changed>> {
+        self.train_towards(x, Some(target))
+    }
+    fn train_towards(&mut self, x: &Array, target: Option<&Array>) -> Result<Vec<Changed>> {
+        let changes = self.learn(x, target)?;
         apply(&mut self.state, &changes)?;
         self.call.step += 1;
         Ok(changes)
@@ -156,12 +174,16 @@ impl<R: LearningRule> Trial<R> {
     ) -> Result<Grads> {
         let (x, out) = (x.to(self.dtype), self.forward(x)?);
         let output_error = output_error.map(|e| e.to(self.dtype));
+        let target = self.target.as_ref().map(|t| t.to(self.dtype));
+        let losses = self.losses.as_ref().map(|l| l.to(self.dtype));
         let missed = Missed {
             x: &x,
             y: &out.y,
             kept: &out.kept,
             grad_y: &grad_y.to(self.dtype),
             output_error: output_error.as_ref(),
+            target: target.as_ref(),
+            losses: losses.as_ref(),
             want_grad_x: true,
         };
         Bound::backward(self, &self.call, &self.state, missed)
@@ -211,12 +233,15 @@ impl<R: LearningRule> Trial<R> {
                 Loan::of(missed.grad_y),
             );
             let (kept, e) = (Lent::kept(missed.kept), missed.output_error.map(Loan::of));
+            let (target, losses) = (missed.target.map(Loan::of), missed.losses.map(Loan::of));
             let errors = Errors {
                 x: x.tensor(),
                 y: y.tensor(),
                 kept: State::new(&kept.0),
                 grad_y: g.tensor(),
                 output_error: e.as_ref().map(Loan::tensor),
+                target: target.as_ref().map(Loan::tensor),
+                losses: losses.as_ref().map(Loan::tensor),
                 want_grad_x: missed.want_grad_x,
                 want_grads: true,
             };
@@ -285,10 +310,20 @@ fn arrays(named: Vec<(String, Tensor)>) -> Named {
 impl<R: LearningRule> Bound for Trial<R> {
     fn start(&self, seed: u64) -> Result<Vec<Held>> {
         let specs = self.rule.state(&self.layer)?;
-        specs
-            .iter()
-            .map(|spec| drawn(&spec.to_raw(), seed, self.dtype))
+        let raw: Vec<RawStateSpec> = specs.iter().map(StateSpec::to_raw).collect();
+        crate::abi::sound::state(&raw).map_err(|what| RuleError::rule(format!("the rule {what}")))?;
+        raw.iter()
+            .map(|spec| drawn(spec, seed, self.dtype))
             .collect()
+    }
+
+    fn metrics(&self, call: &Call, state: &[Held]) -> Result<Vec<(String, f64)>> {
+        let found = self.lent(call, state, |cx, state| self.rule.metrics(cx, state))?;
+        Ok(found.into_iter().map(|m| (m.name, m.value)).collect())
+    }
+
+    fn least_batch(&self) -> usize {
+        self.rule.least_batch(&self.layer)
     }
 
     fn forward(&self, call: &Call, state: &[Held], x: &Array) -> Result<Output> {
@@ -434,8 +469,19 @@ impl<R: LearningRule> Subject for WithDefaults<R> {
             claims: crate::sdk::Claims(info.claims),
         }
     }
-    fn bind(&self, site: &Site) -> Result<Box<dyn Bound>> {
-        Ok(Box::new(Trial::<R>::of_type(site, &[], DType::F32)?))
+    fn presented(&self) -> (String, String) {
+        let info = crate::abi::glue::info::<R>();
+        (info.name.to_string(), info.summary.to_string())
+    }
+    fn schema(&self) -> Vec<ParamSpec> {
+        R::schema()
+    }
+    fn bind_with(&self, site: &Site, params: &Config, dtype: DType) -> Result<Box<dyn Bound>> {
+        let params: Vec<(&str, ParamValue)> = params
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.clone()))
+            .collect();
+        Ok(Box::new(Trial::<R>::of_type(site, &params, dtype)?))
     }
     /// Bytes of f32, as in a checkpoint.
     fn reload(&self, state: Vec<Held>) -> Result<Vec<Held>> {

@@ -161,6 +161,8 @@ impl Single {
             kept: &out.kept,
             grad_y,
             output_error: e,
+            target: None,
+            losses: None,
             want_grad_x: true,
             want_grads: true,
         };

@@ -155,6 +155,8 @@ fn batch_random_feedback_is_new_in_each_pass_of_a_step() -> Result<()> {
             kept: &out.kept,
             grad_y: &errors,
             output_error: None,
+            target: None,
+            losses: None,
             want_grad_x: true,
             want_grads: true,
         };
@@ -189,6 +191,8 @@ fn batch_random_feedback_needs_nothing_kept() -> Result<()> {
         kept: &Vec::new(),
         grad_y: &errors,
         output_error: None,
+        target: None,
+        losses: None,
         want_grad_x: true,
         want_grads: false,
     };

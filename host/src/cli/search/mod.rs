@@ -69,6 +69,10 @@ pub struct SearchArgs {
     #[arg(long, value_enum, default_value_t)]
     resume: Resume,
 
+    /// Go on with runs although the libraries of their rules are other builds than they began with
+    #[arg(long)]
+    accept_plugins: bool,
+
     /// Only warnings, errors and the result
     #[arg(long, short)]
     quiet: bool,
@@ -165,6 +169,7 @@ pub(super) fn run(args: &SearchArgs, open: Open) -> Result<ExitCode> {
             },
             resume: Resume::Auto,
             no_tables: true,
+            accept_plugins: args.accept_plugins,
         },
         quiet: args.quiet,
         stop,

@@ -13,12 +13,16 @@ use crate::nn::contract::{self, Fit};
 use crate::nn::rule::{Change, ChangeKind, Named, Role, RuleCall, StateOutline, StateTensor};
 use crate::plugins::init;
 use crate::plugins::table::handle::take;
+use crate::text::human;
 use crate::{Error, ExitCode, Result};
 
 /// Answers of the first calls are searched for NaN and infinity: a rule that makes them of numbers
 /// of moderate size breaks its contract. Where its input, its state or its rate is beyond
 /// [`MODERATE`] already, and in later calls, they count as divergence, which the trainer sees.
 const CHECKED_CALLS: u64 = 2;
+
+/// State below so many bytes is made without asking whether there is room.
+const LARGE: u128 = 1 << 28;
 
 /// Numbers up to this leave a rule of `f32` room for a product of six.
 const MODERATE: f64 = 1e6;
@@ -46,6 +50,15 @@ impl BoundRule {
             },
             _ => error,
         }
+    }
+
+    /// The error for state tensors that cannot be made.
+    pub(super) fn unsound(&self, what: &str) -> Error {
+        let text = format!("rule `{}` {what} (layer `{}`)", self.name, self.layer.name);
+        Error::plugin(text).hint(format!(
+            "the rule comes from `{}`; `biorule rules check` on it says more",
+            self.plugin.path.display()
+        ))
     }
 
     /// Whether the output fits, and in the first calls its numbers.
@@ -166,6 +179,35 @@ fn moderate(t: &Tensor) -> Result<bool> {
     }
     let largest = t.flatten_all()?.abs()?.max(0)?.to_dtype(DType::F64)?;
     Ok(finite(t)? && largest.to_scalar::<f64>()? <= MODERATE)
+}
+
+/// Whether state tensors as declared can be made on this machine: what the interface demands, and
+/// room for them.
+pub(super) fn sound(specs: &[RawStateSpec]) -> std::result::Result<(), String> {
+    biorule_plugin_api::abi::sound::state(specs)?;
+    let sizes = specs.iter().map(|spec| {
+        let elements = biorule_plugin_api::abi::sound::elements(&spec.shape).unwrap_or(usize::MAX);
+        // Drawn in f64, then held at least in f32.
+        (spec, elements as u128 * 12)
+    });
+    let Some((largest, _)) = sizes.clone().max_by_key(|(_, bytes)| *bytes) else {
+        return Ok(());
+    };
+    let all: u128 = sizes.map(|(_, bytes)| bytes).sum();
+    if all < LARGE {
+        return Ok(());
+    }
+    match crate::device::memory::room() {
+        Some(room) if all > u128::from(room.bytes) => Err(format!(
+            "asks for {} of state, most of it `{}` of shape {:?}, and there is {} ({})",
+            human(all),
+            largest.name,
+            largest.shape.as_slice(),
+            human(room.bytes.into()),
+            room.by
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// The role that a state tensor is declared with.

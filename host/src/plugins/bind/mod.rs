@@ -13,9 +13,10 @@ use biorule_plugin_api::abi::types::*;
 use biorule_plugin_api::sdk::ParamValue;
 use candle_core::{DType, Device, Tensor};
 
-use self::answers::{initial, named, outlined, with_kinds};
+use self::answers::{initial, named, outlined, sound, with_kinds};
 use self::arguments::{Inputs, pointer, raw_layer};
 use super::entry::RuleEntry;
+use super::inflight::{self, Place};
 use super::load::Plugin;
 use super::table::handle::{live, take};
 use crate::nn::contract;
@@ -29,6 +30,7 @@ pub struct BoundRule {
     name: String,
     layer: LayerShape,
     plugin: Arc<Plugin>,
+    place: Arc<Place>,
     facts: RuleFacts,
     /// Number of the rule in its plugin.
     number: u32,
@@ -56,6 +58,7 @@ impl BoundRule {
         params: &[(String, ParamValue)],
     ) -> Result<Self> {
         let raw = raw_layer(plan, layer)?;
+        let place = Arc::new(Place::new(&entry.name, &layer.name, &entry.plugin.path));
         let raw_params: Vec<RawParam> = params
             .iter()
             .map(|(name, value)| RawParam {
@@ -63,11 +66,13 @@ impl BoundRule {
                 value: value.to_raw(),
             })
             .collect();
-        let created = (entry.plugin.module.create())(
-            entry.number,
-            (&raw const raw).cast(),
-            raw_params.as_slice().into(),
-        );
+        let created = inflight::during(&place, "check", || {
+            (entry.plugin.module.create())(
+                entry.number,
+                (&raw const raw).cast(),
+                raw_params.as_slice().into(),
+            )
+        });
         let instance = created.into_result().map_err(|f| {
             Error::usage(format!(
                 "rule `{}` refuses layer `{}`: {}",
@@ -83,6 +88,7 @@ impl BoundRule {
             name: entry.name.clone(),
             layer: layer.clone(),
             plugin: entry.plugin.clone(),
+            place,
             facts,
             number: entry.number,
             largest_param: largest(params.iter().map(|(_, value)| value)),
@@ -93,12 +99,14 @@ impl BoundRule {
 
     /// The tensors that the rule asks for, still in the plugin's words.
     fn specs(&self, call: &RuleCall) -> Result<RVec<RawStateSpec>> {
-        self.call(
+        let specs = self.call(
             "state",
             Inputs::new(call, &[], &[], &[]),
             |_| (self.instance.vtable.state)(self.instance.data),
             Some,
-        )
+        )?;
+        sound(&specs).map_err(|what| self.unsound(&what))?;
+        Ok(specs)
     }
 
     /// Tensors that the rule has not given back, so far.
@@ -110,13 +118,13 @@ impl BoundRule {
     /// came back, and gives nothing where a tensor of it is null.
     fn call<T, U>(
         &self,
-        method: &str,
+        method: &'static str,
         inputs: Inputs,
         body: impl FnOnce(&Inputs) -> RawResult<T>,
         collect: impl FnOnce(T) -> Option<U>,
     ) -> Result<U> {
         let before = live();
-        let result = body(&inputs);
+        let result = inflight::during(&self.place, method, || body(&inputs));
         let answer = match result {
             RResult::ROk(value) => collect(value),
             RResult::RErr(RawFailure { code, message }) => {
@@ -294,7 +302,7 @@ impl BoundRule {
     /// below, and gradients by state name.
     fn send_back(
         &self,
-        method: &str,
+        method: &'static str,
         call: &RuleCall,
         state: &[StateTensor],
         e: &Errors<'_>,
@@ -306,7 +314,14 @@ impl BoundRule {
                 call,
                 state,
                 e.kept,
-                &[Some(e.x), Some(e.y), Some(e.grad_y), e.output_error],
+                &[
+                    Some(e.x),
+                    Some(e.y),
+                    Some(e.grad_y),
+                    e.output_error,
+                    e.target,
+                    e.losses,
+                ],
             ),
             |i| {
                 let args = RawBackwardArgs {
@@ -323,6 +338,8 @@ impl BoundRule {
                     want_grad_x: e.want_grad_x,
                     want_grads: e.want_grads,
                     purpose,
+                    target: i.tensor(4),
+                    losses: i.tensor(5),
                 };
                 (self.instance.vtable.backward)(self.instance.data, pointer(&args))
             },

@@ -15,7 +15,7 @@ mod rows;
 mod services;
 mod shape;
 
-pub use services::cancel_flag;
+pub use services::{cancel_when, cancelled_by_user};
 
 use biorule_plugin_api::abi::{API_VERSION, HostTable};
 

@@ -1,7 +1,7 @@
 //! Log, cancellation, threads, kernels of the plugin's own, and ops by name.
 
 use std::ffi::c_void;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{PoisonError, RwLock};
 
 use abi_stable::std_types::{RSlice, RStr, RVec};
 use biorule_plugin_api::abi::types::{
@@ -11,15 +11,23 @@ use rayon::prelude::*;
 
 use super::handle::{Fault, run};
 
-static CANCEL: AtomicBool = AtomicBool::new(false);
+type Ask = Box<dyn Fn() -> bool + Send + Sync>;
 
-/// What `cancelled` reads; the trainer sets it when the user asks to stop.
-pub fn cancel_flag() -> &'static AtomicBool {
-    &CANCEL
+static CANCEL: RwLock<Option<Ask>> = RwLock::new(None);
+
+/// What `cancelled` asks: whether the user asked to stop.
+pub fn cancel_when(ask: impl Fn() -> bool + Send + Sync + 'static) {
+    *CANCEL.write().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(ask));
+}
+
+/// Whether the user asked to stop.
+pub fn cancelled_by_user() -> bool {
+    let ask = CANCEL.read().unwrap_or_else(PoisonError::into_inner);
+    ask.as_ref().is_some_and(|ask| ask())
 }
 
 pub extern "C" fn cancelled() -> bool {
-    CANCEL.load(Ordering::Relaxed)
+    cancelled_by_user()
 }
 
 pub extern "C" fn log(level: Code, text: RStr<'_>) {

@@ -63,6 +63,8 @@ pub(super) fn feedback(
         kept: &kept,
         grad_y: &unit_errors,
         output_error: None,
+        target: None,
+        losses: None,
         want_grad_x: true,
         want_grads: false,
     };
