@@ -1,5 +1,7 @@
 //! `biorule rules`: the rules of all plugins found.
 
+pub(super) mod new;
+
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
@@ -19,6 +21,8 @@ pub enum RulesCommand {
     List(ListArgs),
     /// Print a rule's hyperparameters with default, range, unit and source
     Describe(DescribeArgs),
+    /// Make a crate with a rule of your own, which works from the start
+    New(new::NewArgs),
     /// Verify what a plugin's rules claim of themselves
     Check(CheckArgs),
     /// Open library files on trial, in a process that may crash; other commands start it
@@ -121,7 +125,7 @@ impl RulesCommand {
         match self {
             Self::Trial { .. } => true,
             Self::Check(args) => args.in_process,
-            Self::List(_) | Self::Describe(_) => false,
+            Self::List(_) | Self::Describe(_) | Self::New(_) => false,
         }
     }
 }
@@ -134,6 +138,7 @@ pub(super) fn run(command: &RulesCommand, open: Open) -> Result<()> {
             let host = args.folders.open(open)?;
             describe(&*host, args)
         }
+        RulesCommand::New(args) => new::run(args),
         RulesCommand::Trial { mark, files } => {
             trial::in_this_process(mark, files);
             Ok(())

@@ -16,6 +16,7 @@ mod geometry;
 pub mod about;
 pub mod inflight;
 pub mod init;
+pub mod kit;
 pub mod load;
 pub mod refusal;
 pub mod registry;

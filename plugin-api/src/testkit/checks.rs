@@ -99,7 +99,7 @@ checks! {
     /// Name, summary and hyperparameters can be told; defaults are allowed ones.
     Schema = "schema" in Manifest by kinds::schema;
     /// The declared tensors can be made, and are the same from the same seed.
-    State = "state" in State by kinds::state;
+    Tensors = "tensors" in State by kinds::state;
     /// It makes finite steps in a small network, and something moves.
     Steps = "steps" in Contract by steps;
     /// Each kind of layer is refused when it is bound, or served.

@@ -85,7 +85,7 @@ impl Any {
     }
     /// Whether all that need a bound rule or a step can only repeat its failure.
     fn is_first_step(self) -> bool {
-        matches!(self, Self::Kit(Check::State | Check::Steps))
+        matches!(self, Self::Kit(Check::Tensors | Check::Steps))
     }
 }
 
