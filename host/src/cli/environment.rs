@@ -5,13 +5,14 @@ use crate::config;
 use crate::text::nearest;
 
 /// Variables that the program reads, beside settings (`BIORULE__…`).
-const READ: [&str; 8] = [
+const READ: [&str; 9] = [
     "BIORULE_CACHE",
     "BIORULE_CUDA_PATH",
     "BIORULE_DATA",
     "BIORULE_GPU_TIMES",
     "BIORULE_PLUGIN_PATH",
     "BIORULE_PLUGIN_SECONDS",
+    "BIORULE_PLUGIN_STORE",
     "BIORULE_RULE_SECONDS",
     "BIORULE_TRIAL_ID",
 ];

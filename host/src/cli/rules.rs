@@ -1,6 +1,8 @@
 //! `biorule rules`: the rules of all plugins found.
 
-pub(super) mod new;
+pub(super) mod lock;
+mod new;
+mod store;
 
 use std::path::{Path, PathBuf};
 
@@ -25,6 +27,14 @@ pub enum RulesCommand {
     New(new::NewArgs),
     /// Verify what a plugin's rules claim of themselves
     Check(CheckArgs),
+    /// Say what a plugin's file says of itself: version, authors, digest; nothing of it is run
+    Info(store::InfoArgs),
+    /// Keep a library, or those of an archive, in your own folder, where every command finds it
+    Add(store::AddArgs),
+    /// Remove a plugin that was added
+    Remove(store::RemoveArgs),
+    /// Write down which libraries an experiment's rules come from; `train --locked` refuses others
+    Lock(lock::LockArgs),
     /// Open library files on trial, in a process that may crash; other commands start it
     #[command(hide = true)]
     Trial {
@@ -125,7 +135,7 @@ impl RulesCommand {
         match self {
             Self::Trial { .. } => true,
             Self::Check(args) => args.in_process,
-            Self::List(_) | Self::Describe(_) | Self::New(_) => false,
+            _ => false,
         }
     }
 }
@@ -139,6 +149,10 @@ pub(super) fn run(command: &RulesCommand, open: Open) -> Result<()> {
             describe(&*host, args)
         }
         RulesCommand::New(args) => new::run(args),
+        RulesCommand::Info(args) => store::info(args),
+        RulesCommand::Add(args) => store::add(args),
+        RulesCommand::Remove(args) => store::remove(args),
+        RulesCommand::Lock(args) => lock::write(args, open),
         RulesCommand::Trial { mark, files } => {
             trial::in_this_process(mark, files);
             Ok(())
@@ -213,7 +227,7 @@ fn list(host: &dyn Host, as_json: bool) -> Result<()> {
             .iter()
             .map(|p| {
                 json!({"name": p.name, "version": p.version, "path": p.path.display().to_string(),
-                       "sha256": p.sha256, "rules": p.rules})
+                       "sha256": p.sha256, "rules": p.rules, "package": p.package})
             })
             .collect();
         return print_json(&json!({"rules": rules, "plugins": plugins, "refused": refused}));

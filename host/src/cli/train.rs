@@ -59,6 +59,10 @@ pub struct TrainArgs {
     #[arg(long)]
     accept_plugins: bool,
 
+    /// Refuse other libraries than those of the lock beside the configuration (`rules lock`)
+    #[arg(long)]
+    locked: bool,
+
     /// Only warnings and errors on standard error
     #[arg(long, short)]
     quiet: bool,
@@ -165,6 +169,9 @@ fn plan(args: &TrainArgs, open: Open) -> Result<Vec<Planned>> {
     } {
         let checked = config.resolve(open).and_then(|(mut resolved, host)| {
             let mut warnings = Warnings::default();
+            if args.locked {
+                super::rules::lock::hold(&config, &resolved.plan, &*host)?;
+            }
             before_training(&resolved.plan, &*host, &mut warnings)?;
             super::warn::warn(warnings.iter());
             warnings.iter().for_each(|text| resolved.warnings.add(text));

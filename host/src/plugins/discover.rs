@@ -17,7 +17,7 @@ pub struct Folder {
 }
 
 /// All folders, in order: those of the configuration, those of the environment,
-/// the executable's own and `plugins` beside it. The first file of a name wins.
+/// what the user has added (`rules add`), the executable's own and `plugins` beside it. The first file of a name wins.
 pub fn search_folders(configured: &[PathBuf]) -> Vec<Folder> {
     let any = |path: PathBuf| Folder {
         path,
@@ -25,6 +25,7 @@ pub fn search_folders(configured: &[PathBuf]) -> Vec<Folder> {
     };
     let mut folders: Vec<Folder> = configured.iter().cloned().map(any).collect();
     folders.extend(environment_folders().into_iter().map(any));
+    folders.extend(super::store::folders().into_iter().map(any));
     if let Some(own) = std::env::current_exe()
         .ok()
         .and_then(|exe| exe.parent().map(Path::to_path_buf))

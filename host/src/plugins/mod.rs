@@ -23,6 +23,7 @@ pub mod registry;
 pub mod table;
 pub mod trial;
 mod private;
+pub mod store;
 mod verdicts;
 
 pub use discover::{PLUGIN_PATH_VARIABLE, search_folders};
