@@ -47,7 +47,8 @@
 //! # }
 //! ```
 //!
-//! That is the whole `src/lib.rs` of a plugin. `Cargo.toml` needs
+//! That is the whole `src/lib.rs` of a plugin; `biorule rules new NAME` makes such a crate with tests.
+//! Its `Cargo.toml` needs
 //!
 //! ```toml
 //! [lib]
@@ -125,10 +126,10 @@
 //!
 //! The boundary between plugin and host has a version of its own,
 //! [`API_VERSION`](abi::API_VERSION): `0.MINOR` breaks, `0.x.PATCH` adds operations. A host
-//! loads plugins that were built for its own patch version or an older one. A plugin whose
-//! interface has operations that the host lacks is refused with the operation's name and the
-//! version that has it: update the host, or build against an older version of this crate. A
-//! plugin of another `0.MINOR` is refused with both versions: build it again.
+//! loads plugins of every patch version. A rule that calls an operation which the host lacks
+//! fails in that call, with the operation's name and the version that has it: update the host, or
+//! build against an older version of this crate. A plugin of another `0.MINOR` is refused with
+//! both versions: build it again.
 //!
 //! # Letters of shapes
 //!

@@ -1,6 +1,8 @@
 //! `biorule rules`: the rules of all plugins found.
 
 pub(super) mod lock;
+mod bench;
+mod dev;
 mod new;
 mod store;
 
@@ -27,6 +29,10 @@ pub enum RulesCommand {
     New(new::NewArgs),
     /// Verify what a plugin's rules claim of themselves
     Check(CheckArgs),
+    /// Measure what a step costs beside backpropagation and the nearest shipped rule
+    Bench(bench::BenchArgs),
+    /// Build at each change of the source, and go on with an experiment by the new library
+    Dev(dev::DevArgs),
     /// Say what a plugin's file says of itself: version, authors, digest; nothing of it is run
     Info(store::InfoArgs),
     /// Keep a library, or those of an archive, in your own folder, where every command finds it
@@ -149,6 +155,8 @@ pub(super) fn run(command: &RulesCommand, open: Open) -> Result<()> {
             describe(&*host, args)
         }
         RulesCommand::New(args) => new::run(args),
+        RulesCommand::Bench(args) => bench::run(args),
+        RulesCommand::Dev(args) => dev::run(args),
         RulesCommand::Info(args) => store::info(args),
         RulesCommand::Add(args) => store::add(args),
         RulesCommand::Remove(args) => store::remove(args),

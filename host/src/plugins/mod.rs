@@ -18,6 +18,7 @@ pub mod inflight;
 pub mod init;
 pub mod kit;
 pub mod load;
+pub mod measure;
 pub mod refusal;
 pub mod registry;
 pub mod table;
