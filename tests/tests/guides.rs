@@ -57,7 +57,9 @@ fn the_first_rule_is_made_checked_and_trained_by_the_guide_alone() {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let cargo = Path::new(env!("CARGO")).parent().unwrap().to_path_buf();
     let path = std::env::join_paths(
-        [plugin_folder().to_path_buf(), cargo].into_iter().chain(std::env::split_paths(&path)),
+        [plugin_folder().to_path_buf(), cargo]
+            .into_iter()
+            .chain(std::env::split_paths(&path)),
     )
     .unwrap();
     for step in steps {
@@ -107,6 +109,15 @@ fn the_first_rule_is_made_checked_and_trained_by_the_guide_alone() {
         let record: serde_json::Value = serde_json::from_str(&record).unwrap();
         let accuracy = record["results"]["test/accuracy"].as_f64().unwrap();
         assert!(accuracy > 0.8, "{run}: {accuracy}");
-        assert_eq!(record["plugins"].as_array().unwrap().iter().filter(|p| p["package"]["name"] == "my-rule").count(), 1, "{run}");
+        assert_eq!(
+            record["plugins"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .filter(|p| p["package"]["name"] == "my-rule")
+                .count(),
+            1,
+            "{run}"
+        );
     }
 }

@@ -46,8 +46,14 @@ fn cargo(work: &Path, folder: &Path, arguments: &[&str]) -> Result<String, Strin
 fn new(work: &Path, name: &str, kind: &str) -> PathBuf {
     let folder = work.join(name);
     let _ = std::fs::remove_dir_all(&folder);
-    let told = Run::new(["rules", "new", name]).arguments(&[kind]).dir(work).stdout();
-    assert!(told.contains("cargo test") && told.contains("src/lib.rs"), "{told}");
+    let told = Run::new(["rules", "new", name])
+        .arguments(&[kind])
+        .dir(work)
+        .stdout();
+    assert!(
+        told.contains("cargo test") && told.contains("src/lib.rs"),
+        "{told}"
+    );
     folder
 }
 
@@ -56,7 +62,11 @@ fn library(work: &Path, name: &str) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let (prefix, suffix) = (std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);
     let file = format!("{prefix}{}{suffix}", name.replace('-', "_"));
-    std::fs::copy(work.join("target/debug").join(&file), folder.path().join("libit.so")).unwrap();
+    std::fs::copy(
+        work.join("target/debug").join(&file),
+        folder.path().join("libit.so"),
+    )
+    .unwrap();
     folder
 }
 
@@ -67,16 +77,23 @@ fn every_kind_builds_passes_its_tests_and_checks_and_trains() {
         let name = format!("new-{kind}");
         let folder = new(&work, &name, &format!("--{kind}"));
         let lock = std::fs::read_to_string(folder.join("Cargo.lock")).unwrap();
-        let tested = cargo(&work, &folder, &["test", "--quiet"]).unwrap_or_else(|e| panic!("{kind}: {e}"));
+        let tested =
+            cargo(&work, &folder, &["test", "--quiet"]).unwrap_or_else(|e| panic!("{kind}: {e}"));
         assert!(tested.contains("test result: ok"), "{tested}");
         cargo(&work, &folder, &["build", "--quiet"]).unwrap_or_else(|e| panic!("{kind}: {e}"));
-        let warned = cargo(&work, &folder, &["clippy", "--quiet", "--all-targets", "--", "-D", "warnings"]);
+        let warned = cargo(
+            &work,
+            &folder,
+            &["clippy", "--quiet", "--all-targets", "--", "-D", "warnings"],
+        );
         warned.unwrap_or_else(|e| panic!("{kind}: {e}"));
         // The versions are those of this workspace, and Cargo had nothing to change.
         let versions = |text: &str| -> Vec<String> {
             let table: toml::Table = toml::from_str(text).unwrap();
             let packages = table["package"].as_array().unwrap().iter();
-            packages.map(|p| format!("{} {}", p["name"], p["version"])).collect()
+            packages
+                .map(|p| format!("{} {}", p["name"], p["version"]))
+                .collect()
         };
         let after = std::fs::read_to_string(folder.join("Cargo.lock")).unwrap();
         assert_eq!(versions(&lock), versions(&after));
@@ -84,14 +101,23 @@ fn every_kind_builds_passes_its_tests_and_checks_and_trains() {
         let library = library(&work, &name);
         let file = library.path().join("libit.so");
         let checked = Run::new(["rules", "check"]).arguments(&[&file]).finish();
-        assert_eq!(checked.code, Some(0), "{kind}: {}{}", checked.stdout, checked.stderr);
+        assert_eq!(
+            checked.code,
+            Some(0),
+            "{kind}: {}{}",
+            checked.stdout,
+            checked.stderr
+        );
         let runs = tempfile::tempdir().unwrap();
         let trained = Run::new(["train", "digits.toml", "--plugins"])
             .arguments(&[library.path()])
             .arguments(&["--run-dir".as_ref(), runs.path().join("r").as_os_str()])
             .dir(&folder)
             .stdout();
-        let line = trained.lines().find(|l| l.contains("accuracy")).unwrap_or_default();
+        let line = trained
+            .lines()
+            .find(|l| l.contains("accuracy"))
+            .unwrap_or_default();
         let share = line.split_whitespace().find_map(|w| w.parse::<f64>().ok());
         assert!(share.is_some_and(|v| v > 0.8), "{kind}: {trained}");
     }
@@ -100,16 +126,30 @@ fn every_kind_builds_passes_its_tests_and_checks_and_trains() {
 #[test]
 fn a_name_or_a_folder_that_cannot_be_is_refused() {
     let folder = tempfile::tempdir().unwrap();
-    let run = |arguments: &[&str]| Run::new(["rules", "new"]).arguments(arguments).dir(folder.path()).finish();
+    let run = |arguments: &[&str]| {
+        Run::new(["rules", "new"])
+            .arguments(arguments)
+            .dir(folder.path())
+            .finish()
+    };
     let bad = run(&["My Rule"]);
     assert_eq!(bad.code, Some(2), "{}", bad.stderr);
     assert!(bad.stderr.contains("`my-rule`"), "{}", bad.stderr);
     assert_eq!(run(&["mine", "--local", "--direct"]).code, Some(2));
     assert_eq!(run(&["mine", "--direct", "--json"]).code, Some(0));
-    assert!(folder.path().join("mine/biorule-plugin-api/src/lib.rs").is_file());
+    assert!(
+        folder
+            .path()
+            .join("mine/biorule-plugin-api/src/lib.rs")
+            .is_file()
+    );
     let again = run(&["mine"]);
     assert_eq!(again.code, Some(2));
-    assert!(again.stderr.contains("is there already"), "{}", again.stderr);
+    assert!(
+        again.stderr.contains("is there already"),
+        "{}",
+        again.stderr
+    );
     assert_eq!(run(&["mine", "--dir", "other"]).code, Some(0));
 }
 
@@ -158,13 +198,21 @@ fn a_plugin_of_a_newer_interface_is_refused_for_what_it_calls_and_no_more() {
     let ran = train(&unused, "unused");
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
 
-    edit(&folder.join("src/lib.rs"), "let hebb = layer.correlate(&a.x, &a.y)?;", "let hebb = layer.correlate(&a.x, &a.y)?.fold_patches()?;");
+    edit(
+        &folder.join("src/lib.rs"),
+        "let hebb = layer.correlate(&a.x, &a.y)?;",
+        "let hebb = layer.correlate(&a.x, &a.y)?.fold_patches()?;",
+    );
     cargo(&work, &folder, &["build", "--quiet"]).unwrap();
     let used = library(&work, "newer-op");
     let ran = train(&used, "used");
     assert_eq!(ran.code, Some(4), "{}", ran.stderr);
     for words in ["`newer-op`", "`fold_patches`", "0.1.9"] {
-        assert!(ran.stderr.contains(words), "`{words}` missing in: {}", ran.stderr);
+        assert!(
+            ran.stderr.contains(words),
+            "`{words}` missing in: {}",
+            ran.stderr
+        );
     }
 }
 
@@ -177,13 +225,102 @@ fn a_plugin_of_another_minor_version_is_refused_by_its_version() {
     let quoted = format!("version = \"{version}\"");
     edit(&api.join("Cargo.toml"), &quoted, "version = \"0.2.0\"");
     // Another layout too, as another minor version has.
-    edit(&api.join("src/abi/root.rs"), "pub panic_unwinds: bool,", "pub panic_unwinds: u64,");
-    edit(&api.join("src/export.rs"), "cfg!(panic = \"unwind\")", "cfg!(panic = \"unwind\") as u64");
+    edit(
+        &api.join("src/abi/root.rs"),
+        "pub panic_unwinds: bool,",
+        "pub panic_unwinds: u64,",
+    );
+    edit(
+        &api.join("src/export.rs"),
+        "cfg!(panic = \"unwind\")",
+        "cfg!(panic = \"unwind\") as u64",
+    );
     let built = cargo(&work, &folder, &["build", "--quiet"]);
     built.unwrap_or_else(|e| panic!("{e}"));
     let library = library(&work, "other-minor");
-    let ran = Run::new(["rules", "list", "--plugins"]).arguments(&[library.path()]).finish();
+    let ran = Run::new(["rules", "list", "--plugins"])
+        .arguments(&[library.path()])
+        .finish();
     let told = ran.stderr;
-    assert!(told.contains("built for interface 0.2.0, this host speaks 0.1."), "{told}");
+    assert!(
+        told.contains("built for interface 0.2.0, this host speaks 0.1."),
+        "{told}"
+    );
     assert!(!told.contains("laid out"), "{told}");
+}
+
+/// `rules dev`: a build that fails leaves the run as it is, another library goes on with it.
+#[test]
+fn an_experiment_goes_on_with_each_new_build() {
+    use std::io::{BufRead as _, BufReader};
+    use std::process::Stdio;
+
+    let Some((work, _lock)) = work() else { return };
+    let folder = new(&work, "in-work", "--local");
+    let mut command = Run::new([
+        "rules",
+        "dev",
+        ".",
+        "--",
+        "--set",
+        "training.local.epochs=100000",
+    ])
+    .dir(&folder)
+    .command();
+    forget_own_package(&mut command);
+    let cargo = Path::new(env!("CARGO")).parent().unwrap().to_path_buf();
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let path = std::env::join_paths(std::iter::once(cargo).chain(std::env::split_paths(&path)));
+    let mut dev = command
+        .env("PATH", path.unwrap())
+        .env("CARGO_NET_OFFLINE", "1")
+        .env("CARGO_TARGET_DIR", work.join("target"))
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let err = dev.stderr.take().unwrap();
+    let (send, lines) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        for line in BufReader::new(err).lines().map_while(Result::ok) {
+            let _ = send.send(line);
+        }
+    });
+    let patience = std::time::Duration::from_secs(240);
+    let mut seen = Vec::new();
+    let mut wait = |words: &str| loop {
+        let Ok(line) = lines.recv_timeout(patience) else {
+            panic!("`{words}` is not told, but {seen:#?}");
+        };
+        let found = line.contains(words);
+        seen.push(line);
+        if found {
+            return;
+        }
+    };
+    wait("dev: library");
+    wait("local: epoch");
+    let source = folder.join("src/lib.rs");
+    edit(&source, "let hebb =", "let hebb = 1 +");
+    wait("dev: the build failed");
+    edit(&source, "let hebb = 1 +", "let hebb =");
+    edit(
+        &source,
+        ".scale(cx.rate_or(self.lr) / n)?",
+        ".scale(0.5 * cx.rate_or(self.lr) / n)?",
+    );
+    wait("stopped; the same command");
+    wait("dev: library");
+    wait("another build");
+    let stopped = Command::new("kill")
+        .arg(dev.id().to_string())
+        .status()
+        .unwrap();
+    assert!(stopped.success());
+    assert_eq!(dev.wait().unwrap().code(), Some(0));
+    let record = std::fs::read_to_string(folder.join("runs/dev/run.json")).unwrap();
+    assert!(
+        record.contains("earlier_plugins") && record.contains("\"stopped\""),
+        "{record}"
+    );
 }

@@ -12,7 +12,7 @@ use serde_json::Value;
 /// Verdict and detail of each check of `zoo/RULE`, with these further arguments.
 fn checked(rule: &str, arguments: &[&str]) -> (Ran, BTreeMap<String, (String, String)>) {
     let zoo = specimen("zoo").display().to_string();
-    let ran = Run::new(["rules", "check", "--json", "--seconds", "10"])
+    let ran = Run::new(["rules", "check", "--json"])
         .arguments(&["--rule", &format!("zoo/{rule}"), &zoo])
         .arguments(arguments)
         .finish();
@@ -31,9 +31,13 @@ fn checked(rule: &str, arguments: &[&str]) -> (Ran, BTreeMap<String, (String, St
 fn a_rule_without_a_defect_passes_all_checks() {
     let (ran, verdicts) = checked("good", &[]);
     assert_eq!(ran.code, Some(0), "{}{}", ran.stdout, ran.stderr);
-    let bad = |(_, (verdict, _)): &(&String, &(String, String))| verdict != "passed" && verdict != "skipped";
+    let bad = |(_, (verdict, _)): &(&String, &(String, String))| {
+        verdict != "passed" && verdict != "skipped"
+    };
     assert_eq!(verdicts.iter().find(bad), None);
-    for check in ["schema", "tensors", "steps", "layers", "threads", "inputs", "configs", "memory"] {
+    for check in [
+        "schema", "tensors", "steps", "layers", "threads", "inputs", "configs", "memory",
+    ] {
         assert_eq!(verdicts[check].0, "passed", "{check}");
     }
 }
@@ -44,10 +48,25 @@ fn each_defect_is_caught_by_the_check_of_its_name() {
         ("default", "schema", "failed", "default of `size`"),
         ("twice", "tensors", "failed", "`weight` twice"),
         ("huge", "tensors", "failed", "`trace`"),
-        ("negative", "tensors", "failed", "negative standard deviation"),
+        (
+            "negative",
+            "tensors",
+            "failed",
+            "negative standard deviation",
+        ),
         ("name", "tensors", "failed", "the ta/.x"),
-        ("metrics-panic", "metrics", "failed", "panicked in `metrics`"),
-        ("metrics-nan", "metrics", "failed", "`size` of layer 0 is NaN"),
+        (
+            "metrics-panic",
+            "metrics",
+            "failed",
+            "panicked in `metrics`",
+        ),
+        (
+            "metrics-nan",
+            "metrics",
+            "failed",
+            "`size` of layer 0 is NaN",
+        ),
         ("owner", "roles", "failed", "`Role::Weight`"),
         ("leak", "leaks", "failed", "not given back"),
         ("exit", "steps", "crashed", "ended the process in `learn`"),
@@ -67,19 +86,41 @@ fn each_defect_is_caught_by_the_check_of_its_name() {
     for (rule, check, verdict, words) in caught {
         let (ran, verdicts) = checked(rule, &["--only", check]);
         let (found, detail) = &verdicts[check];
-        assert_eq!((found.as_str(), ran.code), (verdict, Some(4)), "{rule}: {detail}");
-        assert!(detail.contains(words), "{rule}: `{words}` missing in: {detail}");
-        assert!(ran.stderr.contains(&format!("`{check}` of `zoo/{rule}`")), "{}", ran.stderr);
-        assert!(!ran.stderr.contains("findings"), "the report is on standard output alone");
+        assert_eq!(
+            (found.as_str(), ran.code),
+            (verdict, Some(4)),
+            "{rule}: {detail}"
+        );
+        assert!(
+            detail.contains(words),
+            "{rule}: `{words}` missing in: {detail}"
+        );
+        assert!(
+            ran.stderr.contains(&format!("`{check}` of `zoo/{rule}`")),
+            "{}",
+            ran.stderr
+        );
+        assert!(
+            !ran.stderr.contains("findings"),
+            "the report is on standard output alone"
+        );
     }
 }
 
 #[test]
 fn what_ends_the_first_step_is_told_once() {
     let (ran, verdicts) = checked("twice", &[]);
-    let failed: Vec<&String> = verdicts.iter().filter(|(_, v)| v.0 == "failed").map(|(name, _)| name).collect();
+    let failed: Vec<&String> = verdicts
+        .iter()
+        .filter(|(_, v)| v.0 == "failed")
+        .map(|(name, _)| name)
+        .collect();
     assert_eq!(failed, ["tensors"], "{}", ran.stdout);
-    assert!(verdicts["steps"].1.contains("not run: `tensors`"), "{:?}", verdicts["steps"]);
+    assert!(
+        verdicts["steps"].1.contains("not run: `tensors`"),
+        "{:?}",
+        verdicts["steps"]
+    );
     let (_, verdicts) = checked("hang", &["--seconds", "2"]);
     assert_eq!(verdicts["steps"].0, "timedout");
     assert_eq!(verdicts["memory"].0, "skipped");
@@ -89,20 +130,48 @@ fn what_ends_the_first_step_is_told_once() {
 fn groups_seeds_and_junit() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("report.xml");
-    let (ran, verdicts) = checked("config", &["--only", "robustness,claims", "--seed", "7", "--junit", &file.display().to_string()]);
+    let (ran, verdicts) = checked(
+        "config",
+        &[
+            "--only",
+            "robustness,claims",
+            "--seed",
+            "7",
+            "--junit",
+            &file.display().to_string(),
+        ],
+    );
     assert_eq!(ran.code, Some(4));
-    assert!(verdicts["configs"].1.contains("of seed 7"), "{:?}", verdicts["configs"]);
+    assert!(
+        verdicts["configs"].1.contains("of seed 7"),
+        "{:?}",
+        verdicts["configs"]
+    );
     assert!(verdicts.contains_key("local") && !verdicts.contains_key("steps"));
     let junit = std::fs::read_to_string(&file).unwrap();
-    for words in ["<testsuite name=\"zoo/config\"", "<failure message=", "name=\"configs\"", "<skipped"] {
+    for words in [
+        "<testsuite name=\"zoo/config\"",
+        "<failure message=",
+        "name=\"configs\"",
+        "<skipped",
+    ] {
         assert!(junit.contains(words), "`{words}` missing in: {junit}");
     }
     let listed = Run::new(["rules", "check", "--list"]).stdout();
-    assert!(listed.contains("robustness") && listed.contains("zero-rate"), "{listed}");
+    assert!(
+        listed.contains("robustness") && listed.contains("zero-rate"),
+        "{listed}"
+    );
     let zoo = specimen("zoo");
-    let ran = Run::new(["rules", "check", "--only", "claim"]).arguments(&[&zoo]).finish();
+    let ran = Run::new(["rules", "check", "--only", "claim"])
+        .arguments(&[&zoo])
+        .finish();
     assert_eq!(ran.code, Some(2), "{}", ran.stderr);
-    assert!(ran.stderr.contains("did you mean `claims`?"), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("did you mean `claims`?"),
+        "{}",
+        ran.stderr
+    );
 }
 
 /// A folder with a configuration whose hidden block learns by `zoo/RULE`.
@@ -131,8 +200,16 @@ fn training_ends_with_rule_layer_and_call() {
         ("negative", Some(4), "negative standard deviation"),
         ("name", Some(4), "the ta/.x"),
         ("metrics-panic", Some(4), "panicked in `metrics`"),
-        ("exit", Some(4), "ended the process in `learn` for layer `hidden`"),
-        ("abort", None, "ended the process in `learn` for layer `hidden`"),
+        (
+            "exit",
+            Some(4),
+            "ended the process in `learn` for layer `hidden`",
+        ),
+        (
+            "abort",
+            None,
+            "ended the process in `learn` for layer `hidden`",
+        ),
     ];
     for (rule, code, words) in ends {
         let folder = experiment(rule);
@@ -140,16 +217,27 @@ fn training_ends_with_rule_layer_and_call() {
         assert_eq!(ran.code, code, "{rule}: {}", ran.stderr);
         assert!(ran.stderr.contains(words), "{rule}: {}", ran.stderr);
         if code != Some(0) {
-            assert!(ran.stderr.contains(&format!("zoo/{rule}")), "{rule}: {}", ran.stderr);
+            assert!(
+                ran.stderr.contains(&format!("zoo/{rule}")),
+                "{rule}: {}",
+                ran.stderr
+            );
         }
         let crash = folder.path().join("r/crash.txt");
         let ended_itself = ["exit", "abort"].contains(&rule);
         assert_eq!(crash.exists(), ended_itself, "{rule}");
         if ended_itself {
             let told = std::fs::read_to_string(&crash).unwrap();
-            assert!(told.contains(&format!("zoo/{rule}")) && told.contains("`hidden`"), "{told}");
+            assert!(
+                told.contains(&format!("zoo/{rule}")) && told.contains("`hidden`"),
+                "{told}"
+            );
             let again = Run::new(TRAIN).dir(folder.path()).finish();
-            assert!(again.stderr.contains("the start before this one broke off"), "{}", again.stderr);
+            assert!(
+                again.stderr.contains("the start before this one broke off"),
+                "{}",
+                again.stderr
+            );
         }
     }
 }
@@ -176,16 +264,27 @@ fn a_call_that_never_ends_is_named_and_the_second_signal_ends_it() {
     });
     let patience = Duration::from_secs(120);
     let wait = |words: &str| loop {
-        let line = lines.recv_timeout(patience).unwrap_or_else(|_| panic!("`{words}` is not told"));
+        let line = lines
+            .recv_timeout(patience)
+            .unwrap_or_else(|_| panic!("`{words}` is not told"));
         if line.contains(words) {
             return line;
         }
     };
     let told = wait("has been in `learn` for layer `hidden` for");
-    assert!(told.contains("`zoo/hang`") && told.contains("libzoo.so"), "{told}");
+    assert!(
+        told.contains("`zoo/hang`") && told.contains("libzoo.so"),
+        "{told}"
+    );
     let terminate = || {
         let pid = child.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        assert!(
+            Command::new("kill")
+                .args(["-TERM", &pid])
+                .status()
+                .unwrap()
+                .success()
+        );
     };
     terminate();
     wait("stopping after this step");
@@ -201,40 +300,78 @@ fn a_library_that_is_overwritten_kills_no_run_and_another_build_is_noticed() {
         .dir(folder.path())
         .arguments(&["--set", "training.local.epochs=3"]);
     // Under way: what is written into the file in place is not what runs.
-    let mut command = first.arguments(&["--set", "training.gradient.epochs=40"]).command();
-    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let mut command = first
+        .arguments(&["--set", "training.gradient.epochs=40"])
+        .command();
+    let mut child = command
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
     let mark = folder.path().join("r/checkpoints/last.safetensors");
     while !mark.exists() && child.try_wait().unwrap().is_none() {
         std::thread::sleep(Duration::from_millis(5));
     }
     let other = plugin_folder().join("libbiorule_krotov.so");
     overwrite(&other, &library);
-    assert_eq!(child.wait().unwrap().code(), Some(0), "the run goes on with its own copy");
+    assert_eq!(
+        child.wait().unwrap().code(),
+        Some(0),
+        "the run goes on with its own copy"
+    );
 
     // Another build of the same rules: a byte more at the end of the file.
     let mut bytes = std::fs::read(specimen("zoo")).unwrap();
     bytes.push(0);
     std::fs::write(&library, bytes).unwrap();
     let longer = || {
-        Run::new(TRAIN)
-            .dir(folder.path())
-            .arguments(&["--set", "training.local.epochs=3", "--set", "training.gradient.epochs=41"])
+        Run::new(TRAIN).dir(folder.path()).arguments(&[
+            "--set",
+            "training.local.epochs=3",
+            "--set",
+            "training.gradient.epochs=41",
+        ])
     };
     let refused = longer().finish();
     assert_eq!(refused.code, Some(4), "{}", refused.stderr);
-    for words in ["`zoo/good`", "another build of `libzoo`", "--accept-plugins"] {
-        assert!(refused.stderr.contains(words), "`{words}` missing in: {}", refused.stderr);
+    for words in [
+        "`zoo/good`",
+        "another build of `libzoo`",
+        "--accept-plugins",
+    ] {
+        assert!(
+            refused.stderr.contains(words),
+            "`{words}` missing in: {}",
+            refused.stderr
+        );
     }
     let accepted = longer().arguments(&["--accept-plugins"]).finish();
     assert_eq!(accepted.code, Some(0), "{}", accepted.stderr);
-    assert!(accepted.stderr.contains("another build"), "{}", accepted.stderr);
-    let record: Value = serde_json::from_str(&std::fs::read_to_string(folder.path().join("r/run.json")).unwrap()).unwrap();
+    assert!(
+        accepted.stderr.contains("another build"),
+        "{}",
+        accepted.stderr
+    );
+    let record: Value =
+        serde_json::from_str(&std::fs::read_to_string(folder.path().join("r/run.json")).unwrap())
+            .unwrap();
     assert_eq!(record["earlier_plugins"][0]["name"], "libzoo");
-    assert_eq!(record["rules"][0]["params"]["lr"], 0.01, "defaults are written down");
-    let plugin = record["plugins"].as_array().unwrap().iter().find(|p| p["name"] == "libzoo").unwrap();
+    assert_eq!(
+        record["rules"][0]["params"]["lr"], 0.01,
+        "defaults are written down"
+    );
+    let plugin = record["plugins"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|p| p["name"] == "libzoo")
+        .unwrap();
     assert_eq!(plugin["package"]["name"], "specimen-zoo");
     let shown = Run::new(["runs", "show", "r"]).dir(folder.path()).stdout();
-    assert!(shown.contains("specimen-zoo") && shown.contains("lr=0.01"), "{shown}");
+    assert!(
+        shown.contains("specimen-zoo") && shown.contains("lr=0.01"),
+        "{shown}"
+    );
 }
 
 /// Writes `from` into the existing file `to`, as `cp` does: the same file, other bytes.

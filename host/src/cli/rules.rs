@@ -1,8 +1,8 @@
 //! `biorule rules`: the rules of all plugins found.
 
-pub(super) mod lock;
 mod bench;
 mod dev;
+pub(super) mod lock;
 mod new;
 mod store;
 

@@ -175,7 +175,12 @@ fn show(args: &ShowArgs) -> Result<()> {
             .iter()
             .map(|(name, value)| format!("{name}={value}"))
             .collect();
-        lines.push(format!("rule      {}: {} {}", used.block, used.rule, params.join(" ")));
+        lines.push(format!(
+            "rule      {}: {} {}",
+            used.block,
+            used.rule,
+            params.join(" ")
+        ));
     }
     if let Some(init) = &record.init {
         let short = init.sha256.get(..12).unwrap_or(&init.sha256);

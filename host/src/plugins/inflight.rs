@@ -102,7 +102,10 @@ pub(super) fn during<T>(place: &Arc<Place>, method: &'static str, body: impl FnO
         tell_at: seconds(),
     };
     let lock = |slot: &Slot, value| {
-        std::mem::replace(&mut *slot.lock().unwrap_or_else(PoisonError::into_inner), value)
+        std::mem::replace(
+            &mut *slot.lock().unwrap_or_else(PoisonError::into_inner),
+            value,
+        )
     };
     let outer = OWN.with(|slot| lock(slot, Some(running)));
     let done = body();
@@ -248,7 +251,9 @@ mod end {
 
     /// `exit` in a call of a rule, which would pass for a good end.
     extern "C" fn at_exit() {
-        let now = NOW.try_with(std::cell::Cell::get).unwrap_or(std::ptr::null());
+        let now = NOW
+            .try_with(std::cell::Cell::get)
+            .unwrap_or(std::ptr::null());
         if now.is_null() {
             // Somebody else's end, such as a second Ctrl-C: what it interrupts is told.
             for slot in SLOTS.try_lock().iter().flat_map(|slots| slots.iter()) {
@@ -267,7 +272,9 @@ mod end {
     }
 
     extern "C" fn on_signal(signal: i32, info: *mut libc::siginfo_t, _: *mut libc::c_void) {
-        let own = NOW.try_with(std::cell::Cell::get).unwrap_or(std::ptr::null());
+        let own = NOW
+            .try_with(std::cell::Cell::get)
+            .unwrap_or(std::ptr::null());
         let now = match own.is_null() {
             true => LATEST.load(Ordering::Acquire).cast_const(),
             false => own,
@@ -277,7 +284,10 @@ mod end {
         }
         // SAFETY: restores what was there; these calls are allowed in a handler.
         unsafe {
-            match BEFORE.get().and_then(|all| all.iter().find(|(s, _)| *s == signal)) {
+            match BEFORE
+                .get()
+                .and_then(|all| all.iter().find(|(s, _)| *s == signal))
+            {
                 Some((_, old)) => libc::sigaction(signal, old, std::ptr::null_mut()),
                 None => {
                     libc::signal(signal, libc::SIG_DFL);

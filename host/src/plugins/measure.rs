@@ -185,7 +185,10 @@ impl Measured {
         sorted.sort_by(f64::total_cmp);
         let at = |share: f64| {
             let place = share * sorted.len().saturating_sub(1) as f64;
-            sorted.get(place.round() as usize).copied().unwrap_or(f64::NAN)
+            sorted
+                .get(place.round() as usize)
+                .copied()
+                .unwrap_or(f64::NAN)
         };
         [at(0.1), at(0.5), at(0.9)]
     }

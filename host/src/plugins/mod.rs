@@ -6,6 +6,7 @@
 //! anywhere. Together with `plugin-api::abi` and the kernels this is the only
 //! place with `unsafe`.
 
+pub mod about;
 pub mod bind;
 pub mod candidate;
 pub mod check;
@@ -13,18 +14,17 @@ pub mod discover;
 mod elf;
 pub mod entry;
 mod geometry;
-pub mod about;
 pub mod inflight;
 pub mod init;
 pub mod kit;
 pub mod load;
 pub mod measure;
+mod private;
 pub mod refusal;
 pub mod registry;
+pub mod store;
 pub mod table;
 pub mod trial;
-mod private;
-pub mod store;
 mod verdicts;
 
 pub use discover::{PLUGIN_PATH_VARIABLE, search_folders};

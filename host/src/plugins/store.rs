@@ -40,7 +40,9 @@ pub struct Added {
 impl Added {
     /// Name of the plugin: its file's without `.so`.
     pub fn name(&self) -> &str {
-        self.file.rsplit_once('.').map_or(&*self.file, |(stem, _)| stem)
+        self.file
+            .rsplit_once('.')
+            .map_or(&*self.file, |(stem, _)| stem)
     }
 
     fn folder(&self) -> &str {
@@ -154,7 +156,10 @@ impl Store {
         });
         if let Some(other) = taken {
             let text = format!("`{}` has a rule of the same name", other.name());
-            let hint = format!("`biorule rules remove {}` first, or rename the rule", other.name());
+            let hint = format!(
+                "`biorule rules remove {}` first, or rename the rule",
+                other.name()
+            );
             return Err(Error::usage(text).hint(hint));
         }
         let folder = self.folder.join(added.folder());
@@ -225,7 +230,9 @@ pub fn folders() -> Vec<PathBuf> {
     };
     let store = Store { folder };
     let list = store.list().unwrap_or_default();
-    list.iter().map(|added| store.folder.join(added.folder())).collect()
+    list.iter()
+        .map(|added| store.folder.join(added.folder()))
+        .collect()
 }
 
 /// A fresh folder below `folder`.
@@ -237,7 +244,11 @@ fn tempdir_in(folder: &Path) -> std::io::Result<PathBuf> {
 }
 
 fn ends_with(path: &Path, endings: &[&str]) -> bool {
-    let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+    let name = path
+        .file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .to_lowercase();
     endings.iter().any(|ending| name.ends_with(ending))
 }
 
@@ -267,7 +278,9 @@ fn libraries_of(source: &Path, folder: &Path) -> Result<Vec<PathBuf>> {
     };
     if found.is_empty() {
         let ending = std::env::consts::DLL_SUFFIX;
-        let error = Error::usage(format!("`{shown}` holds no library of this system (`*{ending}`)"));
+        let error = Error::usage(format!(
+            "`{shown}` holds no library of this system (`*{ending}`)"
+        ));
         return Err(error.hint("an archive for another system, or of the source: build that first"));
     }
     Ok(found)
@@ -290,7 +303,10 @@ fn from_tar(mut archive: tar::Archive<impl Read>, folder: &Path) -> std::io::Res
         let Some(to) = place(&entry.path()?, folder) else {
             continue;
         };
-        std::io::copy(&mut entry.by_ref().take(LARGEST), &mut fs::File::create(&to)?)?;
+        std::io::copy(
+            &mut entry.by_ref().take(LARGEST),
+            &mut fs::File::create(&to)?,
+        )?;
         found.push(to);
     }
     Ok(found)

@@ -246,7 +246,10 @@ impl RunFolder {
     pub fn take_crash(&self) -> Option<String> {
         let text = fs::read_to_string(self.crash_path()).ok()?;
         let _ = fs::remove_file(self.crash_path());
-        Some(format!("the start before this one broke off: {}", text.trim()))
+        Some(format!(
+            "the start before this one broke off: {}",
+            text.trim()
+        ))
     }
 
     /// Writes down device, machine and plugins in use. Returns what to tell where the run goes on

@@ -125,9 +125,8 @@ mod tests {
 
     #[test]
     fn state_that_cannot_be_made_is_named() {
-        let spec = |name: &str, shape: &[usize], init| {
-            StateSpec::new(name, shape, init, Role::Plastic)
-        };
+        let spec =
+            |name: &str, shape: &[usize], init| StateSpec::new(name, shape, init, Role::Plastic);
         let zero = Init::Constant(0.0);
         assert_eq!(told(&[spec("weight", &[2, 3], zero)]), "");
         let twice = told(&[spec("w", &[2], zero), spec("w", &[2], zero)]);
@@ -137,10 +136,20 @@ mod tests {
             (spec("", &[1], zero), "letters"),
             (spec("w", &[usize::MAX, 2], zero), "more elements"),
             (
-                spec("w", &[1], Init::Normal { mean: 0.0, std: -1.0 }),
+                spec(
+                    "w",
+                    &[1],
+                    Init::Normal {
+                        mean: 0.0,
+                        std: -1.0,
+                    },
+                ),
                 "negative standard deviation, -1",
             ),
-            (spec("w", &[1], Init::Uniform { lo: 1.0, hi: 0.0 }), "wrong order"),
+            (
+                spec("w", &[1], Init::Uniform { lo: 1.0, hi: 0.0 }),
+                "wrong order",
+            ),
             (spec("w", &[1], Init::Constant(f64::NAN)), "not finite"),
         ] {
             let text = told(&[spec]);
@@ -159,7 +168,9 @@ mod tests {
             (vec![float("the rate", 0.0)], "letters"),
             (vec![float("name", 0.0)], "the rule's"),
             (
-                vec![ParamSpec::new("mode", "a word", "", ParamValue::from("c")).one_of(&["a", "b"])],
+                vec![
+                    ParamSpec::new("mode", "a word", "", ParamValue::from("c")).one_of(&["a", "b"]),
+                ],
                 "default of `mode`",
             ),
         ] {

@@ -37,11 +37,16 @@ impl RuleError {
         Self::new(fail::HOST, text)
     }
     pub(crate) fn op_missing(op: &str) -> Self {
-        let known = crate::abi::OPS.iter().find(|known| known.name.as_str() == op);
+        let known = crate::abi::OPS
+            .iter()
+            .find(|known| known.name.as_str() == op);
         let since = known.map_or(String::new(), |known| {
             format!(", which interface {} has: update BioRule", known.since)
         });
-        Self::new(fail::OP_MISSING, format!("this host lacks the op `{op}`{since}"))
+        Self::new(
+            fail::OP_MISSING,
+            format!("this host lacks the op `{op}`{since}"),
+        )
     }
     /// Whether this is about an op or device path that is not there, so that a rule
     /// can take its plain-op path.

@@ -154,7 +154,9 @@ impl Chain {
         let link = &self.links[index];
         // Some loss of each sample; a rule sees numbers of this size, whatever the loss is.
         let losses = target.shape()[0];
-        let losses = Array::noise(7, &[losses]).map(|v| 1.0 + v.abs()).to(target.dtype());
+        let losses = Array::noise(7, &[losses])
+            .map(|v| 1.0 + v.abs())
+            .to(target.dtype());
         let taught = self.facts.wants_target;
         let missed = Missed {
             target: taught.then_some(target),

@@ -5,10 +5,10 @@
 use std::marker::PhantomData;
 
 use super::Array;
-use super::{kinds, robust};
 use super::bound::{Changed, Held, Subject};
 use super::chain::{Chain, product, sample};
 use super::trial::WithDefaults;
+use super::{kinds, robust};
 use crate::sdk::{Claims, Credit, LearningRule, Result, Role};
 
 /// How a check ended, and what was seen.
@@ -186,7 +186,11 @@ pub fn keeps_its_contract<R: LearningRule>() {
     }
 }
 
-pub(super) fn trained(subject: &dyn Subject, steps: std::ops::Range<u64>, shift: usize) -> Result<Chain> {
+pub(super) fn trained(
+    subject: &dyn Subject,
+    steps: std::ops::Range<u64>,
+    shift: usize,
+) -> Result<Chain> {
     let mut chain = Chain::new(subject, None)?;
     train(&mut chain, steps, shift)?;
     Ok(chain)
@@ -205,7 +209,10 @@ pub(super) fn bits(value: &Array) -> Vec<u64> {
 }
 
 /// All state tensors of two chains, side by side, with their layer.
-pub(super) fn both<'a>(a: &'a Chain, b: &'a Chain) -> impl Iterator<Item = (usize, &'a Held, &'a Held)> {
+pub(super) fn both<'a>(
+    a: &'a Chain,
+    b: &'a Chain,
+) -> impl Iterator<Item = (usize, &'a Held, &'a Held)> {
     let links = a.links.iter().zip(&b.links).enumerate();
     links.flat_map(|(index, (a, b))| {
         a.state

@@ -13,15 +13,21 @@ pub(super) fn schema(subject: &dyn Subject, _seed: u64) -> Result<Outcome> {
     let (name, summary) = subject.presented();
     let allowed = |c: char| c.is_ascii_alphanumeric() || "-_/".contains(c);
     if name.is_empty() || !name.chars().all(allowed) {
-        let text = format!("the rule's name `{name}` is not made of letters, digits, `-`, `_` and `/`");
+        let text =
+            format!("the rule's name `{name}` is not made of letters, digits, `-`, `_` and `/`");
         return Ok(Failed(text));
     }
     if summary.trim().is_empty() {
-        return Ok(Failed("the rule has no summary: `RuleInfo::summary`".into()));
+        return Ok(Failed(
+            "the rule has no summary: `RuleInfo::summary`".into(),
+        ));
     }
     let specs = subject.schema();
     Ok(match sound::schema(&specs) {
-        Ok(()) => Passed(format!("{} hyperparameters, all defaults allowed", specs.len())),
+        Ok(()) => Passed(format!(
+            "{} hyperparameters, all defaults allowed",
+            specs.len()
+        )),
         Err(what) => Failed(what),
     })
 }
@@ -77,7 +83,13 @@ impl OneStep<'_> {
     /// Makes the step on `x` and gives the state after it, with the gradients added as a descent
     /// would.
     pub(super) fn run(&self, state: &[Held], x: &Array) -> Result<Vec<Held>> {
-        let (facts, call) = (self.subject.facts(), Call { batch: x.shape()[0] as u64, ..Call::default() });
+        let (facts, call) = (
+            self.subject.facts(),
+            Call {
+                batch: x.shape()[0] as u64,
+                ..Call::default()
+            },
+        );
         let batch = x.shape()[0];
         let labels: Vec<usize> = (0..batch).map(|i| i % self.classes).collect();
         let target = Array::one_hot(&labels, self.classes).to(x.dtype());
@@ -143,7 +155,9 @@ pub(super) fn state(subject: &dyn Subject, _seed: u64) -> Result<Outcome> {
         }
         tensors = tensors.max(first.len());
     }
-    Ok(Passed(format!("up to {tensors} tensors a layer, each with a start of its own")))
+    Ok(Passed(format!(
+        "up to {tensors} tensors a layer, each with a start of its own"
+    )))
 }
 
 /// Every kind of layer, each refused by `check` or served.
@@ -151,7 +165,9 @@ pub(super) fn layers(subject: &dyn Subject, _seed: u64) -> Result<Outcome> {
     let (mut served, mut refused) = (0, Vec::new());
     let sites = sites(subject);
     if sites.is_empty() {
-        return Ok(Failed("the rule serves neither dense layers nor convolutions".into()));
+        return Ok(Failed(
+            "the rule serves neither dense layers nor convolutions".into(),
+        ));
     }
     for (name, site) in &sites {
         let rule = match subject.bind(site) {
@@ -201,7 +217,9 @@ pub(super) fn batch_one(subject: &dyn Subject, _seed: u64) -> Result<Outcome> {
     let (site, rule) = some_layer(subject, &Config::new())?;
     let least = rule.least_batch();
     if least > 1 {
-        return Ok(Skipped(format!("it takes batches of {least} or more, as it says")));
+        return Ok(Skipped(format!(
+            "it takes batches of {least} or more, as it says"
+        )));
     }
     let x = Array::noise(12, &[&[1], site.input.as_slice()].concat()).to(DType::F32);
     let step = OneStep {
@@ -246,7 +264,9 @@ pub(super) fn roles(subject: &dyn Subject, _seed: u64) -> Result<Outcome> {
             )));
         }
     }
-    Ok(Passed("`learn` changes the rule's own tensors alone".into()))
+    Ok(Passed(
+        "`learn` changes the rule's own tensors alone".into(),
+    ))
 }
 
 /// What the rule reports, before and after a few steps.
@@ -256,10 +276,14 @@ pub(super) fn metrics(subject: &dyn Subject, _seed: u64) -> Result<Outcome> {
         for (index, found) in chain.metrics()?.into_iter().enumerate() {
             for (name, value) in found {
                 if name.is_empty() || name.chars().any(|c| c.is_whitespace() || c == '/') {
-                    return Ok(Failed(format!("a metric of layer {index} is named `{name}`")));
+                    return Ok(Failed(format!(
+                        "a metric of layer {index} is named `{name}`"
+                    )));
                 }
                 if !value.is_finite() {
-                    return Ok(Failed(format!("the metric `{name}` of layer {index} is {value}")));
+                    return Ok(Failed(format!(
+                        "the metric `{name}` of layer {index} is {value}"
+                    )));
                 }
                 if !names.contains(&name) {
                     names.push(name);
@@ -286,8 +310,14 @@ pub(super) fn leaks(subject: &dyn Subject, _seed: u64) -> Result<Outcome> {
 
 /// Two networks in turn, beside one alone.
 pub(super) fn instances(subject: &dyn Subject, _seed: u64) -> Result<Outcome> {
-    if !subject.facts().claims.contains(crate::sdk::Claims::DETERMINISTIC) {
-        return Ok(Skipped("the rule does not claim to be deterministic".into()));
+    if !subject
+        .facts()
+        .claims
+        .contains(crate::sdk::Claims::DETERMINISTIC)
+    {
+        return Ok(Skipped(
+            "the rule does not claim to be deterministic".into(),
+        ));
     }
     let alone = trained(subject, 0..4, 0)?;
     let (mut one, mut other) = (Chain::new(subject, None)?, Chain::new(subject, None)?);
@@ -295,10 +325,12 @@ pub(super) fn instances(subject: &dyn Subject, _seed: u64) -> Result<Outcome> {
         train(&mut one, step..step + 1, 0)?;
         train(&mut other, 10 + step..11 + step, 2)?;
     }
-    Ok(match compare(&alone, &one, "when another network learns in turn") {
-        Passed(_) => Passed("another network in the same process changes nothing".into()),
-        other => other,
-    })
+    Ok(
+        match compare(&alone, &one, "when another network learns in turn") {
+            Passed(_) => Passed("another network in the same process changes nothing".into()),
+            other => other,
+        },
+    )
 }
 
 /// How far f64 may be from f32 after a step, beside the size of the tensor.
@@ -332,5 +364,7 @@ pub(super) fn types(subject: &dyn Subject, _seed: u64) -> Result<Outcome> {
         }
         farthest = farthest.max(apart);
     }
-    Ok(Passed(format!("f32 and f64 differ by {farthest:.0e} after a step")))
+    Ok(Passed(format!(
+        "f32 and f64 differ by {farthest:.0e} after a step"
+    )))
 }

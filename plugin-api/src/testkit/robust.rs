@@ -29,7 +29,10 @@ fn panic_of(subject: &dyn Subject, params: &Config, site: &Site, x: &Array) -> O
         // The host makes errors of panics; a rule in its own tests panics as it is.
         Ok(Err(e)) if e.to_string().contains("panicked") => Some(e.to_string()),
         Ok(_) => None,
-        Err(panic) => Some(format!("it panicked: {}", crate::abi::glue::panic_text(&*panic))),
+        Err(panic) => Some(format!(
+            "it panicked: {}",
+            crate::abi::glue::panic_text(&*panic)
+        )),
     }
 }
 
@@ -39,7 +42,11 @@ pub(super) fn inputs(subject: &dyn Subject, _seed: u64) -> Result<Outcome> {
     let batch = rule.least_batch().max(3);
     let shape = [&[batch], site.input.as_slice()].concat();
     let full = |v: f64| Array::full(&shape, v).to(DType::F32);
-    for (name, x) in [("zeros", full(0.0)), ("ones", full(1.0)), ("subnormal", full(1e-40))] {
+    for (name, x) in [
+        ("zeros", full(0.0)),
+        ("ones", full(1.0)),
+        ("subnormal", full(1e-40)),
+    ] {
         if let Some(what) = panic_of(subject, &Config::new(), &site, &x) {
             return Ok(Failed(format!("{name}: {what}")));
         }
@@ -64,7 +71,9 @@ pub(super) fn inputs(subject: &dyn Subject, _seed: u64) -> Result<Outcome> {
             return Ok(Failed(format!("an input of {name}: {what}")));
         }
     }
-    Ok(Passed("zeros, ones and subnormal give numbers; huge, NaN and infinity no panic".into()))
+    Ok(Passed(
+        "zeros, ones and subnormal give numbers; huge, NaN and infinity no panic".into(),
+    ))
 }
 
 /// A value that the schema allows.
@@ -173,7 +182,9 @@ pub(super) fn memory(subject: &dyn Subject, _seed: u64) -> Result<Outcome> {
     };
     run(0..200)?;
     let Some(before) = resident() else {
-        return Ok(Skipped("this system does not say what a process takes".into()));
+        return Ok(Skipped(
+            "this system does not say what a process takes".into(),
+        ));
     };
     run(200..1000)?;
     let after = resident().unwrap_or(before);

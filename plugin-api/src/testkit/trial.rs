@@ -12,8 +12,7 @@ use crate::abi::root::{RawStateSpec, flags, init, kinds};
 use crate::abi::types::{Code, RawNamed, RawTensor};
 use crate::sdk::{
     Activity, Change, Context, DType, Errors, LayerSpec, LearningRule, Metric, ParamSpec,
-    ParamValue, Result,
-    Role, RuleError, State, StateSpec, Tensor, name_key,
+    ParamValue, Result, Role, RuleError, State, StateSpec, Tensor, name_key,
 };
 
 /// A rule of type `R` on a layer, with its state: give it a batch, read what it does.
@@ -311,7 +310,8 @@ impl<R: LearningRule> Bound for Trial<R> {
     fn start(&self, seed: u64) -> Result<Vec<Held>> {
         let specs = self.rule.state(&self.layer)?;
         let raw: Vec<RawStateSpec> = specs.iter().map(StateSpec::to_raw).collect();
-        crate::abi::sound::state(&raw).map_err(|what| RuleError::rule(format!("the rule {what}")))?;
+        crate::abi::sound::state(&raw)
+            .map_err(|what| RuleError::rule(format!("the rule {what}")))?;
         raw.iter()
             .map(|spec| drawn(spec, seed, self.dtype))
             .collect()

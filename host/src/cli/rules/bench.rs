@@ -83,7 +83,13 @@ pub(super) fn run(args: &BenchArgs) -> Result<()> {
         return print_json(&as_json(args, &rows));
     }
     let mut shown = table(&[
-        "layer", "rule", "step, ms", "10 % to 90 %", "beside backprop", "state", "made in a step",
+        "layer",
+        "rule",
+        "step, ms",
+        "10 % to 90 %",
+        "beside backprop",
+        "state",
+        "made in a step",
     ]);
     for (_, kind, measured) in &rows {
         let base = of_backprop(measured);

@@ -8,8 +8,8 @@ use std::time::{Duration, SystemTime};
 use clap::Args;
 
 use crate::plugins::candidate::inspect;
-use crate::run::folder;
 use crate::run::StopFlag;
+use crate::run::folder;
 use crate::{Error, ExitCode, Result};
 
 /// `biorule rules dev`
@@ -62,10 +62,16 @@ struct Dev<'a> {
 /// Runs the command.
 pub(super) fn run(args: &DevArgs) -> Result<()> {
     if !args.path.join("Cargo.toml").is_file() {
-        let text = format!("`{}` is no crate: it has no `Cargo.toml`", args.path.display());
+        let text = format!(
+            "`{}` is no crate: it has no `Cargo.toml`",
+            args.path.display()
+        );
         return Err(Error::usage(text).hint("`biorule rules new NAME` makes one"));
     }
-    let config = args.config.clone().unwrap_or_else(|| args.path.join("digits.toml"));
+    let config = args
+        .config
+        .clone()
+        .unwrap_or_else(|| args.path.join("digits.toml"));
     if !config.is_file() {
         let text = format!("there is no experiment `{}`", config.display());
         return Err(Error::usage(text).hint("name one with `--config FILE`"));
@@ -77,7 +83,10 @@ pub(super) fn run(args: &DevArgs) -> Result<()> {
         args,
         config,
         libraries,
-        runs: args.run_dir.clone().unwrap_or_else(|| args.path.join("runs/dev")),
+        runs: args
+            .run_dir
+            .clone()
+            .unwrap_or_else(|| args.path.join("runs/dev")),
         digest: String::new(),
     };
     let done = dev.watch(&stop);
@@ -101,7 +110,10 @@ impl Dev<'_> {
             if let Some(run) = &mut running
                 && let Ok(Some(status)) = run.child.try_wait()
             {
-                tell!("dev: the run in `{}` ended with {status}; waiting for a change", run.folder.display());
+                tell!(
+                    "dev: the run in `{}` ended with {status}; waiting for a change",
+                    run.folder.display()
+                );
                 running = None;
             }
             std::thread::sleep(LOOK);
@@ -128,17 +140,25 @@ impl Dev<'_> {
         })?;
         let mut library = None;
         if let Some(out) = child.stdout.take() {
-            for line in BufReader::new(out).lines().map_while(std::result::Result::ok) {
+            for line in BufReader::new(out)
+                .lines()
+                .map_while(std::result::Result::ok)
+            {
                 library = artefact(&line).or(library);
             }
         }
-        let status = child.wait().map_err(|e| Error::usage(format!("cargo: {e}")))?;
+        let status = child
+            .wait()
+            .map_err(|e| Error::usage(format!("cargo: {e}")))?;
         if !status.success() {
             return Ok(None);
         }
         library.map(Some).ok_or_else(|| {
-            Error::usage(format!("the crate in `{}` makes no library", self.args.path.display()))
-                .hint("`[lib] crate-type = [\"cdylib\", \"rlib\"]` in its `Cargo.toml`")
+            Error::usage(format!(
+                "the crate in `{}` makes no library",
+                self.args.path.display()
+            ))
+            .hint("`[lib] crate-type = [\"cdylib\", \"rlib\"]` in its `Cargo.toml`")
         })
     }
 
@@ -164,7 +184,11 @@ impl Dev<'_> {
         let before = running.take().map(end);
         let root = before.unwrap_or_else(|| self.runs.clone());
         let run_dir = free(&root);
-        tell!("dev: library {}, run `{}`", &file.sha256[..12], run_dir.display());
+        tell!(
+            "dev: library {}, run `{}`",
+            &file.sha256[..12],
+            run_dir.display()
+        );
         let exe = std::env::current_exe().map_err(|e| Error::internal(e.to_string()))?;
         let child = Command::new(exe)
             .arg("train")
@@ -215,7 +239,10 @@ fn free(root: &Path) -> PathBuf {
         1 => root.to_path_buf(),
         n => PathBuf::from(format!("{}-{n}", root.display())),
     };
-    (1..).map(named).find(|path| !folder::has_ended(path)).unwrap_or_default()
+    (1..)
+        .map(named)
+        .find(|path| !folder::has_ended(path))
+        .unwrap_or_default()
 }
 
 /// When the source was changed last.
@@ -225,7 +252,9 @@ fn newest(root: &Path) -> SystemTime {
         .map(|name| root.join(name))
         .into();
     while let Some(path) = open.pop() {
-        let Ok(data) = std::fs::metadata(&path) else { continue };
+        let Ok(data) = std::fs::metadata(&path) else {
+            continue;
+        };
         if data.is_dir() {
             let entries = std::fs::read_dir(&path).into_iter().flatten().flatten();
             open.extend(entries.map(|entry| entry.path()));

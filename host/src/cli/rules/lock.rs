@@ -97,13 +97,23 @@ pub(super) fn write(args: &LockArgs, open: Open) -> Result<()> {
     lock.plugin.retain(|l| l.system != system());
     lock.plugin.extend(here);
     let text = toml::to_string(&lock).map_err(|e| Error::internal(format!("lock: {e}")))?;
-    let text = format!("# Written by `biorule rules lock`; `biorule train --locked` refuses others.\n{text}");
+    let text = format!(
+        "# Written by `biorule rules lock`; `biorule train --locked` refuses others.\n{text}"
+    );
     std::fs::write(&path, text).map_err(|e| Error::io(ExitCode::Storage, &path, &e))?;
     if args.json {
         return print_json(&json!({"file": path.display().to_string(), "plugins": lock.plugin}));
     }
-    let names: Vec<String> = lock.plugin.iter().map(|l| format!("`{}`", l.name)).collect();
-    print(&format!("wrote `{}`: {}\n", path.display(), names.join(", ")))
+    let names: Vec<String> = lock
+        .plugin
+        .iter()
+        .map(|l| format!("`{}`", l.name))
+        .collect();
+    print(&format!(
+        "wrote `{}`: {}\n",
+        path.display(),
+        names.join(", ")
+    ))
 }
 
 fn read(path: &Path) -> Result<Option<Lock>> {
@@ -127,18 +137,28 @@ pub(in crate::cli) fn hold(
     host: &dyn crate::cli::Host,
 ) -> Result<()> {
     let Some(file) = config.files.last() else {
-        return Err(Error::usage("`--locked` needs a configuration file, whose lock is beside it"));
+        return Err(Error::usage(
+            "`--locked` needs a configuration file, whose lock is beside it",
+        ));
     };
     let path = lock_file(file);
     let Some(lock) = read(&path)? else {
         let text = format!("`--locked`, and there is no `{}`", path.display());
-        return Err(Error::usage(text).hint(format!("`biorule rules lock {}` writes it", file.display())));
+        return Err(
+            Error::usage(text).hint(format!("`biorule rules lock {}` writes it", file.display()))
+        );
     };
     for now in used(plan, host)? {
         let known = lock.plugin.iter().filter(|l| l.system == now.system);
         let Some(locked) = known.clone().find(|l| l.name == now.name) else {
-            let text = format!("`{}` has no entry for `{}` on {}", path.display(), now.name, now.system);
-            return Err(Error::plugin(text).hint(format!("`biorule rules lock {}` adds it", file.display())));
+            let text = format!(
+                "`{}` has no entry for `{}` on {}",
+                path.display(),
+                now.name,
+                now.system
+            );
+            return Err(Error::plugin(text)
+                .hint(format!("`biorule rules lock {}` adds it", file.display())));
         };
         if locked.sha256 != now.sha256 {
             let short = |digest: &str| digest.get(..12).unwrap_or(digest).to_owned();

@@ -57,7 +57,10 @@ impl NewArgs {
 
 /// Runs the command.
 pub(super) fn run(args: &NewArgs) -> Result<()> {
-    let folder = args.dir.clone().unwrap_or_else(|| PathBuf::from(&args.name));
+    let folder = args
+        .dir
+        .clone()
+        .unwrap_or_else(|| PathBuf::from(&args.name));
     let kind = args.kind();
     let files = kit::create(&args.name, kind, &folder)?;
     let shown: Vec<String> = files.iter().map(|f| f.display().to_string()).collect();

@@ -72,7 +72,11 @@ pub(super) fn add(args: &AddArgs) -> Result<()> {
     }
     for (added, before) in &done {
         let rules = added.rules.join("`, `");
-        let mut text = format!("added `{}`{} with rules `{rules}`", added.name(), version(added));
+        let mut text = format!(
+            "added `{}`{} with rules `{rules}`",
+            added.name(),
+            version(added)
+        );
         if let Some(before) = before {
             let short = before.sha256.get(..12).unwrap_or_default();
             text.push_str(&format!(", in place of{} {short}", version(before)));
@@ -100,7 +104,9 @@ pub(super) fn remove(args: &RemoveArgs) -> Result<()> {
 /// Says what a plugin's file says of itself; nothing of it is run.
 pub(super) fn info(args: &InfoArgs) -> Result<()> {
     let file = find(args)?;
-    let added = Store::open().and_then(|store| store.list()).unwrap_or_default();
+    let added = Store::open()
+        .and_then(|store| store.list())
+        .unwrap_or_default();
     let added = added.iter().find(|added| added.sha256 == file.sha256);
     let package = file.about.clone();
     if args.json {
@@ -155,7 +161,11 @@ pub(super) fn info(args: &InfoArgs) -> Result<()> {
 fn find(args: &InfoArgs) -> Result<Candidate> {
     let look = |path: &Path| inspect(path).map_err(|e| Error::plugin(e.to_string()).hint(e.hint));
     let is_word = args.name.extension().is_none() && args.name.components().count() <= 2;
-    let Some(word) = args.name.to_str().filter(|_| is_word && !args.name.exists()) else {
+    let Some(word) = args
+        .name
+        .to_str()
+        .filter(|_| is_word && !args.name.exists())
+    else {
         return look(&args.name);
     };
     let store = Store::open();
@@ -167,8 +177,16 @@ fn find(args: &InfoArgs) -> Result<Candidate> {
     let mut names = Vec::new();
     for path in library_files(&search_folders(&args.plugins)) {
         let Ok(file) = inspect(&path) else { continue };
-        let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        let package = file.about.as_ref().map(|p| p.name.clone()).unwrap_or_default();
+        let stem = path
+            .file_stem()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        let package = file
+            .about
+            .as_ref()
+            .map(|p| p.name.clone())
+            .unwrap_or_default();
         if stem == word || package == word {
             return Ok(file);
         }

@@ -73,7 +73,10 @@ pub(super) fn run(path: &Path, entry: &RuleEntry, check: Any, options: &Options)
         Ok(Report { findings }) if findings.len() == 1 => {
             findings.into_iter().next().expect("one finding")
         }
-        _ => ended(Verdict::Crashed, last_words(status, &words.join().unwrap_or_default())),
+        _ => ended(
+            Verdict::Crashed,
+            last_words(status, &words.join().unwrap_or_default()),
+        ),
     }
 }
 

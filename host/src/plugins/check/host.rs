@@ -1,7 +1,7 @@
 //! Checks that need the host: threads and devices.
 
-use biorule_plugin_api::testkit::{Array, Call, Held, Outcome, Seen, Site, Subject};
 use biorule_plugin_api::sdk::{Credit, Result};
+use biorule_plugin_api::testkit::{Array, Call, Held, Outcome, Seen, Site, Subject};
 use candle_core::Device;
 
 use super::subject::Loaded;
@@ -136,5 +136,9 @@ fn devices(loaded: &Loaded<'_>) -> Result<Outcome> {
         registry: loaded.registry,
         entry: loaded.entry,
     };
-    Ok(compare(&after(loaded)?, &after(&there)?, "the CPU and the GPU"))
+    Ok(compare(
+        &after(loaded)?,
+        &after(&there)?,
+        "the CPU and the GPU",
+    ))
 }

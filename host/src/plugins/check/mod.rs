@@ -16,8 +16,8 @@ use std::time::{Duration, Instant};
 use biorule_plugin_api::testkit::{Check, Group, Outcome};
 use candle_core::Device;
 
-use self::host::HostCheck;
 pub use self::child::confine;
+use self::host::HostCheck;
 pub use self::report::{Finding, Verdict};
 use self::subject::Loaded;
 use super::Registry;
@@ -92,7 +92,8 @@ impl Any {
 /// Names of all checks with what each is about, for help and lists.
 pub fn names() -> Vec<(&'static str, &'static str)> {
     let all = Any::all().into_iter();
-    all.map(|check| (check.group().name(), check.name())).collect()
+    all.map(|check| (check.group().name(), check.name()))
+        .collect()
 }
 
 /// Checks every rule of the file `path`.
@@ -215,7 +216,10 @@ fn known<'a>(
     asked: impl IntoIterator<Item = &'a String>,
     names: &[&str],
 ) -> Result<()> {
-    let Some(asked) = asked.into_iter().find(|asked| !names.contains(&asked.as_str())) else {
+    let Some(asked) = asked
+        .into_iter()
+        .find(|asked| !names.contains(&asked.as_str()))
+    else {
         return Ok(());
     };
     let error = Error::usage(format!("there is no {what} `{asked}`"));

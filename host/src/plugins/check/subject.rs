@@ -5,13 +5,12 @@ use std::collections::HashMap;
 
 use biorule_plugin_api::sdk::{DType as Kind, ParamSpec, ParamValue, Result as Outcome, RuleError};
 use biorule_plugin_api::testkit::{
-    Array, Bound, Call, Changed, Config, Facts, Grads, Held, Missed, Named, Output, Seen, Site, Subject,
+    Array, Bound, Call, Changed, Config, Facts, Grads, Held, Missed, Named, Output, Seen, Site,
+    Subject,
 };
 use candle_core::{DType, Device, Tensor};
 
-use crate::nn::rule::{
-    Activity, ChangeKind, Errors, LayerShape, Rule as _, RuleCall, StateTensor,
-};
+use crate::nn::rule::{Activity, ChangeKind, Errors, LayerShape, Rule as _, RuleCall, StateTensor};
 use crate::plan::{LayerPlan, MapPlan, ParamValue as PlanValue};
 use crate::plugins::Registry;
 use crate::plugins::bind::BoundRule;
@@ -150,7 +149,9 @@ impl Bound for OnLayer {
     }
 
     fn forward(&self, at: &Call, held: &[Held], x: &Array) -> Outcome<Output> {
-        let out = self.0.forward(&call(at), &self.state(held)?, &self.tensor(x)?);
+        let out = self
+            .0
+            .forward(&call(at), &self.state(held)?, &self.tensor(x)?);
         let out = out.map_err(told)?;
         Ok(Output {
             y: array(&out.y)?,
@@ -244,12 +245,7 @@ impl Subject for Loaded<'_> {
         self.entry.params.clone()
     }
 
-    fn bind_with(
-        &self,
-        site: &Site,
-        params: &Config,
-        dtype: Kind,
-    ) -> Outcome<Box<dyn Bound>> {
+    fn bind_with(&self, site: &Site, params: &Config, dtype: Kind) -> Outcome<Box<dyn Bound>> {
         let map = site.conv.map_or(MapPlan::Dense, |conv| MapPlan::Conv {
             kernel: conv.kernel,
             stride: conv.stride,
@@ -263,7 +259,10 @@ impl Subject for Loaded<'_> {
             out: site.units,
             bias: site.bias,
             rule: self.entry.name.clone(),
-            params: params.iter().map(|(name, value)| (name.clone(), plain(value))).collect(),
+            params: params
+                .iter()
+                .map(|(name, value)| (name.clone(), plain(value)))
+                .collect(),
         };
         let shape = LayerShape {
             name: format!("layer{}", site.index),

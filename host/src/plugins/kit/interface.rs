@@ -93,7 +93,8 @@ pub fn unpack(folder: &Path) -> std::io::Result<()> {
 /// Packages at the versions that this program was built and tested with: a `Cargo.lock` for a crate
 /// named `name`, with what the interface needs and no more.
 pub fn lock(name: &str) -> String {
-    let all: toml::Table = toml::from_str(include_str!("../../../../Cargo.lock")).unwrap_or_default();
+    let all: toml::Table =
+        toml::from_str(include_str!("../../../../Cargo.lock")).unwrap_or_default();
     let packages = all.get("package").and_then(toml::Value::as_array);
     let packages: Vec<&toml::Table> = packages
         .into_iter()
@@ -113,7 +114,8 @@ pub fn lock(name: &str) -> String {
     let find = |word: &str| {
         let (name, version) = word.split_once(' ').unwrap_or((word, ""));
         packages.iter().copied().find(|package| {
-            text(package, "name") == name && (version.is_empty() || text(package, "version") == version)
+            text(package, "name") == name
+                && (version.is_empty() || text(package, "version") == version)
         })
     };
     let mut wanted: Vec<&toml::Table> = Vec::new();
@@ -126,7 +128,10 @@ pub fn lock(name: &str) -> String {
         }
     }
     let of_ours = |name: &str, version: &str, needs: &[&str]| {
-        let needs: Vec<toml::Value> = needs.iter().map(|n| toml::Value::String((*n).into())).collect();
+        let needs: Vec<toml::Value> = needs
+            .iter()
+            .map(|n| toml::Value::String((*n).into()))
+            .collect();
         let mut package = toml::Table::new();
         package.insert("name".into(), name.into());
         package.insert("version".into(), version.into());
@@ -134,7 +139,11 @@ pub fn lock(name: &str) -> String {
         package
     };
     let mut list: Vec<toml::Table> = wanted.into_iter().cloned().collect();
-    list.push(of_ours("biorule-plugin-api", env!("CARGO_PKG_VERSION"), &["abi_stable"]));
+    list.push(of_ours(
+        "biorule-plugin-api",
+        env!("CARGO_PKG_VERSION"),
+        &["abi_stable"],
+    ));
     list.push(of_ours(name, "0.1.0", &["biorule-plugin-api"]));
     list.sort_by_key(|package| (text(package, "name"), text(package, "version")));
     let mut lock = toml::Table::new();
@@ -162,7 +171,10 @@ mod tests {
                 let file = path.strip_prefix(&root).expect("below the root");
                 let file = file.to_string_lossy();
                 let carried = FILES.iter().any(|(name, _)| *name == file);
-                assert!(carried, "`{file}` is missing in `carried!` (host/src/plugins/kit/interface.rs)");
+                assert!(
+                    carried,
+                    "`{file}` is missing in `carried!` (host/src/plugins/kit/interface.rs)"
+                );
             }
         }
     }
@@ -192,6 +204,9 @@ mod tests {
         for name in ["abi_stable", "mine", "biorule-plugin-api", "libloading"] {
             assert!(names.contains(&name), "{name} in {names:?}");
         }
-        assert!(names.len() < 80 && !names.contains(&"candle-core"), "{names:?}");
+        assert!(
+            names.len() < 80 && !names.contains(&"candle-core"),
+            "{names:?}"
+        );
     }
 }

@@ -59,13 +59,24 @@ impl Kind {
             Self::Local => "The rule is Oja's as yet: local, without labels.",
             Self::Feedback => "The rule is feedback alignment as yet.",
             Self::Direct => "The rule is direct feedback alignment on dense layers as yet.",
-            Self::Supervised => "The rule is a delta rule towards random codes of the classes as yet: local, with labels.",
+            Self::Supervised => {
+                "The rule is a delta rule towards random codes of the classes as yet: local, with labels."
+            }
         }
     }
 }
 
 /// Names that no crate may have, or that would be taken for something else.
-const TAKEN: [&str; 8] = ["test", "core", "std", "alloc", "build", "deps", "examples", "biorule-plugin-api"];
+const TAKEN: [&str; 8] = [
+    "test",
+    "core",
+    "std",
+    "alloc",
+    "build",
+    "deps",
+    "examples",
+    "biorule-plugin-api",
+];
 
 /// Makes a crate named `name` in `folder`, which must not be there yet. Gives the files of interest to
 /// its author, in the order to read them.
@@ -92,7 +103,10 @@ pub fn create(name: &str, kind: Kind, folder: &Path) -> Result<Vec<PathBuf>> {
         ("Cargo.toml", fill(include_str!("template/manifest.toml"))),
         ("Cargo.lock", interface::lock(name)),
         (".gitignore", "/target\n/runs\n".to_owned()),
-        (".github/workflows/ci.yml", fill(include_str!("template/ci.yml"))),
+        (
+            ".github/workflows/ci.yml",
+            fill(include_str!("template/ci.yml")),
+        ),
     ];
     let failed = |e: std::io::Error| Error::io(ExitCode::Storage, folder, &e);
     for (file, text) in &files {
@@ -101,7 +115,11 @@ pub fn create(name: &str, kind: Kind, folder: &Path) -> Result<Vec<PathBuf>> {
         fs::write(path, text).map_err(failed)?;
     }
     interface::unpack(&folder.join(FOLDER)).map_err(failed)?;
-    Ok(files.iter().take(5).map(|(file, _)| folder.join(file)).collect())
+    Ok(files
+        .iter()
+        .take(5)
+        .map(|(file, _)| folder.join(file))
+        .collect())
 }
 
 fn check(name: &str) -> Result<()> {
@@ -110,7 +128,9 @@ fn check(name: &str) -> Result<()> {
     let good = first.is_ascii_lowercase() && name.chars().all(allowed) && !name.ends_with('-');
     if !good {
         let error = Error::usage(format!("`{name}` cannot be the name of a rule's crate"));
-        return Err(error.hint("lower-case letters, digits and `-`, with a letter first: `my-rule`"));
+        return Err(
+            error.hint("lower-case letters, digits and `-`, with a letter first: `my-rule`")
+        );
     }
     if TAKEN.contains(&name) {
         return Err(Error::usage(format!("`{name}` is taken")).hint("choose another name"));

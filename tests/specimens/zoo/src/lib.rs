@@ -71,7 +71,12 @@ fn state(layer: &LayerSpec, defect: Defect) -> Vec<StateSpec> {
     let mut all = vec![StateSpec::new(name, layer.weight_shape(), normal, role)];
     match defect {
         Twice => all.push(all[0].clone()),
-        Huge => all.push(StateSpec::new("trace", [625, 1_000_000_000], normal, Role::Plastic)),
+        Huge => all.push(StateSpec::new(
+            "trace",
+            [625, 1_000_000_000],
+            normal,
+            Role::Plastic,
+        )),
         _ => {}
     }
     all
@@ -94,7 +99,14 @@ fn forward(cx: &Context, s: &State, x: &Tensor, defect: Defect) -> Result<Forwar
 static HIDDEN: AtomicU64 = AtomicU64::new(0);
 static KEPT: std::sync::Mutex<Vec<Vec<f64>>> = std::sync::Mutex::new(Vec::new());
 
-fn learn(cx: &Context, s: &State, a: &Activity, lr: f64, size: i64, defect: Defect) -> Result<Changes> {
+fn learn(
+    cx: &Context,
+    s: &State,
+    a: &Activity,
+    lr: f64,
+    size: i64,
+    defect: Defect,
+) -> Result<Changes> {
     let (layer, w) = (cx.layer(), s.get("weight")?);
     match defect {
         Exit => std::process::exit(0),
@@ -118,8 +130,9 @@ fn learn(cx: &Context, s: &State, a: &Activity, lr: f64, size: i64, defect: Defe
         _ => {}
     }
     if let (Taught, Some(target)) = (defect, &a.target) {
-        let first = target.to_vec()?.first().copied().unwrap_or_default();
-        change = change.affine(1.0, first)?;
+        let numbers = target.to_vec()?;
+        let told: f64 = numbers.iter().zip(1..).map(|(v, i)| v * f64::from(i)).sum();
+        change = change.affine(1.0, told)?;
     }
     Ok(Changes::new().add("weight", change.scale(rate / n)?))
 }
