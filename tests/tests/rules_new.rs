@@ -299,7 +299,7 @@ fn an_experiment_goes_on_with_each_new_build() {
         }
     };
     wait("dev: library");
-    wait("local: epoch");
+    wait(" epoch ");
     let source = folder.join("src/lib.rs");
     edit(&source, "let hebb =", "let hebb = 1 +");
     wait("dev: the build failed");

@@ -5,11 +5,12 @@ use crate::config;
 use crate::text::nearest;
 
 /// Variables that the program reads, beside settings (`BIORULE__…`).
-const READ: [&str; 9] = [
+const READ: [&str; 10] = [
     "BIORULE_CACHE",
     "BIORULE_CUDA_PATH",
     "BIORULE_DATA",
     "BIORULE_GPU_TIMES",
+    "BIORULE_PLUGIN_ALLOW",
     "BIORULE_PLUGIN_PATH",
     "BIORULE_PLUGIN_SECONDS",
     "BIORULE_PLUGIN_STORE",

@@ -14,8 +14,11 @@ const RULES: &[(&str, Credit, bool)] = &[
     ("softhebb", Credit::Local, true),
     ("hebbian/hebb", Credit::Local, false),
     ("hebbian/oja", Credit::Local, false),
+    ("hebbian/sanger", Credit::Local, false),
+    ("hebbian/bcm", Credit::Local, false),
     ("hebbian/bionas", Credit::Feedback, false),
     ("krotov", Credit::Local, false),
+    ("local-loss/pred", Credit::Local, true),
     ("feedback-alignment/fa", Credit::Feedback, false),
     ("feedback-alignment/usf", Credit::Feedback, false),
     ("feedback-alignment/brsf", Credit::Feedback, false),
@@ -24,6 +27,7 @@ const RULES: &[(&str, Credit, bool)] = &[
     ("weight-mirror", Credit::Feedback, false),
     ("direct-feedback-alignment/dfa", Credit::Direct, false),
     ("direct-feedback-alignment/dkp", Credit::Direct, false),
+    ("direct-feedback-alignment/drtp", Credit::Feedback, true),
 ];
 
 /// Error-driven rules that also learn from their own activity.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use biorule_plugin_api::sdk::ParamValue;
 use candle_core::DType;
 
+use super::allow;
 use super::bind::BoundRule;
 use super::candidate::{Candidate, inspect};
 use super::discover::{Folder, library_files, search_folders};
@@ -45,6 +46,11 @@ impl Registry {
         };
         let paths = library_files(&registry.folders);
         let files: Vec<_> = paths.iter().map(|path| inspect(path)).collect();
+        // What is not on a list of those allowed is not run, not even on trial.
+        let files: Vec<_> = files
+            .into_iter()
+            .map(|file| file.and_then(|file| allow::permitted(&file).map(|()| file)))
+            .collect();
         let whole: Vec<&Candidate> = files.iter().flatten().collect();
         let mut verdicts = trial::verdicts(&whole).into_iter();
         for file in &files {
@@ -68,6 +74,7 @@ impl Registry {
     /// The check that it fails, or a rule name that is taken.
     pub fn add(&mut self, path: &Path) -> Result<(), LoadError> {
         let file = inspect(path)?;
+        allow::permitted(&file)?;
         survived(&file, trial::verdicts(&[&file]).pop().flatten())?;
         self.admit(&file)
     }
@@ -86,7 +93,9 @@ impl Registry {
     /// # Errors
     /// As there.
     pub fn add_untried(&mut self, path: &Path) -> Result<(), LoadError> {
-        self.admit(&inspect(path)?)
+        let file = inspect(path)?;
+        allow::permitted(&file)?;
+        self.admit(&file)
     }
 
     fn admit(&mut self, file: &Candidate) -> Result<(), LoadError> {
@@ -153,7 +162,13 @@ impl Registry {
             .map(|f| format!("`{}`", f.display()))
             .collect();
         let searched = format!("searched {}", folders.join(", "));
-        let nearest = nearest(name, self.rules.keys().map(String::as_str));
+        // `bcm` is meant for `my-rules/bcm`.
+        let family = self.rules.keys().find(|known| {
+            let own = known.rsplit_once('/').map(|(_, own)| own);
+            own == Some(name)
+        });
+        let similar = nearest(name, self.rules.keys().map(String::as_str));
+        let nearest = family.map(String::as_str).or(similar);
         Err(Error::plugin(text).hint(match nearest {
             Some(nearest) => format!("did you mean `{nearest}`? {searched}"),
             None => format!("`biorule rules list` shows what there is; {searched}"),

@@ -1,7 +1,7 @@
-//! Hebb, Oja and `BioNAS`'s rule on layers of their own, without the host.
+//! Hebb, Oja, Sanger, BCM and `BioNAS`'s rule on layers of their own, without the host.
 #![allow(clippy::unwrap_used)]
 
-use biorule_hebbian::{BioNas, Hebb, Oja};
+use biorule_hebbian::{Bcm, BioNas, Hebb, Oja, Sanger};
 use biorule_plugin_api::testkit::{Array, Site, Trial, keeps_its_contract};
 
 #[test]
@@ -12,6 +12,16 @@ fn hebb_keeps_its_contract() {
 #[test]
 fn oja_keeps_its_contract() {
     keeps_its_contract::<Oja>();
+}
+
+#[test]
+fn sanger_keeps_its_contract() {
+    keeps_its_contract::<Sanger>();
+}
+
+#[test]
+fn bcm_keeps_its_contract() {
+    keeps_its_contract::<Bcm>();
 }
 
 #[test]
@@ -78,6 +88,62 @@ fn oja_finds_the_first_principal_component() {
     assert!(along > 0.999, "{along} along the first component");
     let reported = trial.metrics().unwrap();
     assert!((reported[0].value - length).abs() < 1e-12, "{reported:?}");
+}
+
+/// Sanger 1989: units turn to the principal components in their order, each with length 1.
+#[test]
+fn sanger_finds_the_principal_components_in_their_order() {
+    let mut trial = Trial::<Sanger>::new(&Site::dense(3, 3), &[("lr", 0.3.into())]).unwrap();
+    // Uncorrelated directions of falling variance, turned by a rotation with known columns.
+    let (third, root) = (1.0 / 3.0f64, 1.0 / 2.0f64.sqrt());
+    let length = third.sqrt();
+    let axes = [
+        [length, length, length],
+        [root, -root, 0.0],
+        [1.0 / 6.0f64.sqrt(), 1.0 / 6.0f64.sqrt(), -2.0 / 6.0f64.sqrt()],
+    ];
+    // All eight corners, so that the directions are uncorrelated to the last bit.
+    let samples: Vec<f64> = (0..8)
+        .flat_map(|n| {
+            let sign = |bit: usize| if n >> bit & 1 == 0 { 1.0 } else { -1.0 };
+            let along = [1.5 * sign(0), 0.9 * sign(1), 0.5 * sign(2)];
+            [0, 1, 2].map(|d| (0..3).map(|k| along[k] * axes[k][d]).sum::<f64>())
+        })
+        .collect();
+    let x = Array::new(&[8, 3], &samples);
+    for _ in 0..4000 {
+        trial.train(&x).unwrap();
+    }
+    let w = trial.get("weight").unwrap();
+    for (k, axis) in axes.iter().enumerate() {
+        let along: f64 = (0..3).map(|d| w.at(&[k, d]) * axis[d]).sum();
+        assert!((along.abs() - 1.0).abs() < 1e-6, "unit {k}: {along} along its component");
+    }
+    let grouped = Site::conv([4, 3, 3], 4, 1).with(|conv| conv.groups = 2);
+    let refused = Trial::<Sanger>::new(&grouped, &[]).unwrap_err().to_string();
+    assert!(refused.contains("group"), "{refused}");
+}
+
+/// Bienenstock, Cooper, Munro 1982: of `n` equally likely, linearly independent patterns a unit selects
+/// one, which it answers with `n`, and the others with 0.
+#[test]
+fn bcm_becomes_selective() {
+    let params = [("lr", 0.02.into()), ("tau", 4.0.into())];
+    let mut trial = Trial::<Bcm>::new(&Site::dense(3, 4), &params).unwrap();
+    let patterns = Array::new(&[3, 3], &[1.0, 0.2, 0.1, 0.1, 1.0, 0.3, 0.2, 0.1, 1.0]);
+    let start: Vec<f64> = (0..12).map(|i| 0.3 + 0.1 * f64::from(i * 7 % 5)).collect();
+    trial.set("weight", &Array::new(&[4, 3], &start)).unwrap();
+    for _ in 0..20_000 {
+        trial.train(&patterns).unwrap();
+    }
+    let y = trial.forward(&patterns).unwrap().y;
+    for unit in 0..4 {
+        let mut answers = [0, 1, 2].map(|n| y.at(&[n, unit]));
+        answers.sort_by(f64::total_cmp);
+        let [a, b, best] = answers;
+        assert!((best - 3.0).abs() < 1e-3, "unit {unit} answers {answers:?}");
+        assert!(a.abs() < 1e-3 && b.abs() < 1e-3, "unit {unit} answers {answers:?}");
+    }
 }
 
 #[test]
