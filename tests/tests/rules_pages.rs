@@ -65,9 +65,7 @@ fn verdicts(mode: &str, seconds: &str) -> std::collections::BTreeMap<String, Str
     .env("BIORULE_SPECIMEN", mode)
     .finish();
     assert_eq!(ran.code, Some(4), "{mode}\n{}\n{}", ran.stdout, ran.stderr);
-    let json = &ran.stderr
-        [ran.stderr.find('{').expect("a report")..=ran.stderr.rfind('}').expect("a report")];
-    let report: serde_json::Value = serde_json::from_str(json).expect("JSON");
+    let report: serde_json::Value = serde_json::from_str(&ran.stdout).expect("JSON");
     let findings = report["findings"].as_array().expect("findings");
     findings
         .iter()

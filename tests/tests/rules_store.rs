@@ -242,15 +242,39 @@ fn a_list_of_those_allowed_refuses_all_others_and_the_full_name_is_suggested() {
     std::fs::copy(specimen("modes"), folder.join("p/libmodes.so")).unwrap();
     let info = json(&run(folder, &["rules", "info", "p/libzoo.so", "--json"]).stdout());
     let digest = info["sha256"].as_str().unwrap();
-    std::fs::write(folder.join("allowed"), format!("# ours\n{digest}  libzoo.so\n")).unwrap();
+    std::fs::write(
+        folder.join("allowed"),
+        format!("# ours\n{digest}  libzoo.so\n"),
+    )
+    .unwrap();
     let list = ["rules", "list", "--plugins", "p"];
-    let ran = run(folder, &list).env("BIORULE_PLUGIN_ALLOW", folder.join("allowed")).finish();
-    assert!(ran.stdout.contains("zoo/good") && !ran.stdout.contains("specimen"), "{}", ran.stdout);
-    assert!(ran.stderr.contains("libmodes.so") && ran.stderr.contains("is not on the list"), "{}", ran.stderr);
-    let ran = run(folder, &list).env("BIORULE_PLUGIN_ALLOW", folder.join("absent")).finish();
-    assert!(!ran.stdout.contains("zoo/good") && ran.stderr.contains("cannot be read"), "{}", ran.stderr);
+    let ran = run(folder, &list)
+        .env("BIORULE_PLUGIN_ALLOW", folder.join("allowed"))
+        .finish();
+    assert!(
+        ran.stdout.contains("zoo/good") && !ran.stdout.contains("specimen"),
+        "{}",
+        ran.stdout
+    );
+    assert!(
+        ran.stderr.contains("libmodes.so") && ran.stderr.contains("is not on the list"),
+        "{}",
+        ran.stderr
+    );
+    let ran = run(folder, &list)
+        .env("BIORULE_PLUGIN_ALLOW", folder.join("absent"))
+        .finish();
+    assert!(
+        !ran.stdout.contains("zoo/good") && ran.stderr.contains("cannot be read"),
+        "{}",
+        ran.stderr
+    );
     std::fs::write(folder.join("c.toml"), CONFIG.replace("zoo/good", "good")).unwrap();
     let ran = run(folder, &["train", "c.toml", "--plugins", "p"]).finish();
     assert_eq!(ran.code, Some(4));
-    assert!(ran.stderr.contains("did you mean `zoo/good`?"), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("did you mean `zoo/good`?"),
+        "{}",
+        ran.stderr
+    );
 }

@@ -196,7 +196,7 @@ fn training_ends_with_rule_layer_and_call() {
     let ends = [
         ("good", Some(0), ""),
         ("twice", Some(4), "declares the state tensor `weight` twice"),
-        ("huge", Some(4), "`trace`"),
+        ("huge", Some(2), "`trace`"),
         ("negative", Some(4), "negative standard deviation"),
         ("name", Some(4), "the ta/.x"),
         ("metrics-panic", Some(4), "panicked in `metrics`"),

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::attack::{Event, Protocol, Report as Robustness, Spec};
 use crate::config::{DataShape, PlanContext, PluginInfo, RuleSchema, RunPlan};
 use crate::run::identity::{DataRecord, DeviceRecord};
-use crate::run::rules_used::RuleUse;
+use crate::run::rule_use::RuleUse;
 use crate::run::{BestRecord, ClassRecord, Metrics, Outcome, Reporter, RunFolder, StopFlag};
 use crate::search::evaluate::OneShot;
 use crate::search::{Genotype, Size, Space};

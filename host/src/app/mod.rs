@@ -22,7 +22,7 @@ use crate::plan::every_block;
 use crate::plugins::table::cancel_when;
 use crate::plugins::{Registry, RuleEntry, inflight};
 use crate::run::identity::{DataRecord, DeviceRecord};
-use crate::run::rules_used::RuleUse;
+use crate::run::rule_use::RuleUse;
 use crate::run::{
     BestRecord, Bridge, CheckpointStore, ClassRecord, Outcome, Reporter, RunFolder, StopFlag,
 };

@@ -21,7 +21,9 @@ static LIST: LazyLock<Option<Result<HashSet<String>, String>>> = LazyLock::new(|
 });
 
 fn digests(text: &str) -> HashSet<String> {
-    let words = text.lines().filter_map(|line| line.split_whitespace().next());
+    let words = text
+        .lines()
+        .filter_map(|line| line.split_whitespace().next());
     let digests = words.filter(|word| !word.starts_with('#'));
     digests.map(str::to_ascii_lowercase).collect()
 }
@@ -34,7 +36,10 @@ pub(super) fn permitted(file: &Candidate) -> Result<(), LoadError> {
     let reason = match &*LIST {
         None => return Ok(()),
         Some(Ok(list)) if list.contains(&file.sha256) => return Ok(()),
-        Some(Ok(_)) => format!("its digest {} is not on the list of `{VARIABLE}`", file.sha256),
+        Some(Ok(_)) => format!(
+            "its digest {} is not on the list of `{VARIABLE}`",
+            file.sha256
+        ),
         Some(Err(why)) => format!("the list of `{VARIABLE}`: {why}"),
     };
     Err(LoadError {

@@ -25,7 +25,7 @@ pub fn search_folders(configured: &[PathBuf]) -> Vec<Folder> {
     };
     let mut folders: Vec<Folder> = configured.iter().cloned().map(any).collect();
     folders.extend(environment_folders().into_iter().map(any));
-    folders.extend(super::store::folders().into_iter().map(any));
+    folders.extend(super::added::folders().into_iter().map(any));
     if let Some(own) = std::env::current_exe()
         .ok()
         .and_then(|exe| exe.parent().map(Path::to_path_buf))

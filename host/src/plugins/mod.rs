@@ -7,6 +7,7 @@
 //! place with `unsafe`.
 
 pub mod about;
+mod added;
 pub mod allow;
 pub mod bind;
 pub mod candidate;

@@ -5,56 +5,14 @@ use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
-
 use super::Registry;
+pub use super::added::{Added, VARIABLE};
+use super::added::{list_of, usual_folder};
 use super::candidate::inspect;
-use crate::plan::Package;
 use crate::{Error, ExitCode, Result};
-
-/// Environment variable: the folder in place of the usual one.
-pub const VARIABLE: &str = "BIORULE_PLUGIN_STORE";
-
-/// Digits of the digest that name a library's folder.
-const DIGITS: usize = 16;
 
 /// Largest library that is taken from an archive.
 const LARGEST: u64 = 1 << 30;
-
-/// A plugin of the user's folder.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Added {
-    /// Name of the library file.
-    pub file: String,
-    /// SHA-256 of its content, hexadecimal.
-    pub sha256: String,
-    /// Names of its rules.
-    pub rules: Vec<String>,
-    /// Its package, where it says which that is.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub package: Option<Package>,
-    /// Where it was added from.
-    pub from: String,
-}
-
-impl Added {
-    /// Name of the plugin: its file's without `.so`.
-    pub fn name(&self) -> &str {
-        self.file
-            .rsplit_once('.')
-            .map_or(&*self.file, |(stem, _)| stem)
-    }
-
-    fn folder(&self) -> &str {
-        self.sha256.get(..DIGITS).unwrap_or(&self.sha256)
-    }
-
-    /// Whether `word` means this plugin: its name, that of its package, or of a rule.
-    pub fn is_called(&self, word: &str) -> bool {
-        let package = self.package.as_ref().map(|package| package.name.as_str());
-        self.name() == word || package == Some(word) || self.rules.iter().any(|rule| rule == word)
-    }
-}
 
 /// The user's folder.
 #[derive(Debug)]
@@ -79,29 +37,16 @@ impl Store {
         &self.folder
     }
 
-    fn list_file(&self) -> PathBuf {
-        self.folder.join("plugins.json")
-    }
-
     /// What is there.
     ///
     /// # Errors
     /// Storage error for a list that is damaged.
     pub fn list(&self) -> Result<Vec<Added>> {
-        let file = self.list_file();
-        let text = match fs::read_to_string(&file) {
-            Ok(text) => text,
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(e) => return Err(Error::io(ExitCode::Storage, &file, &e)),
-        };
-        serde_json::from_str(&text).map_err(|e| {
-            Error::storage(format!("`{}` is damaged: {e}", file.display()))
-                .hint("remove it and the folders beside it, and add the plugins again")
-        })
+        list_of(&self.folder)
     }
 
     fn write(&self, list: &[Added]) -> Result<()> {
-        let file = self.list_file();
+        let file = super::added::list_file(&self.folder);
         let text = serde_json::to_string_pretty(list)
             .map_err(|e| Error::internal(format!("list of plugins: {e}")))?;
         let failed = |e: std::io::Error| Error::io(ExitCode::Storage, &file, &e);
@@ -208,31 +153,6 @@ impl Store {
     pub fn path(&self, added: &Added) -> PathBuf {
         self.folder.join(added.folder()).join(&added.file)
     }
-}
-
-/// The user's folder, where it can be known.
-pub fn usual_folder() -> Option<PathBuf> {
-    let absolute = |name: &str| {
-        let value = std::env::var_os(name).map(PathBuf::from);
-        value.filter(|path| path.is_absolute())
-    };
-    absolute(VARIABLE).or_else(|| {
-        let data = absolute("XDG_DATA_HOME");
-        let base = data.or_else(|| absolute("HOME").map(|home| home.join(".local/share")));
-        base.map(|base| base.join("biorule/plugins"))
-    })
-}
-
-/// Folders of the libraries that were added.
-pub fn folders() -> Vec<PathBuf> {
-    let Some(folder) = usual_folder() else {
-        return Vec::new();
-    };
-    let store = Store { folder };
-    let list = store.list().unwrap_or_default();
-    list.iter()
-        .map(|added| store.folder.join(added.folder()))
-        .collect()
 }
 
 /// A fresh folder below `folder`.

@@ -16,7 +16,8 @@ use super::extend::{self, Extension};
 use super::identity::{
     self, DataRecord, DeviceRecord, Extended, InitRecord, PluginRecord, RunRecord,
 };
-use super::rules_used::{self, RuleUse};
+use super::rule_use::RuleUse;
+use super::rules_used;
 use super::{CheckpointStore, Lock, atomic, clock};
 use crate::config::DEFAULT;
 use crate::config::shown::{self, Change, Row};

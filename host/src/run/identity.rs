@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::detail::{BestRecord, ClassRecord};
 use super::experiment::ExperimentRecord;
 use super::measured::Metrics;
-use super::rules_used::RuleUse;
+use super::rule_use::RuleUse;
 use super::{atomic, clock};
 use crate::config::PluginInfo;
 use crate::plan::Package;

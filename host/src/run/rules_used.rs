@@ -1,28 +1,8 @@
-//! The rules of a run with all their hyperparameters and the libraries they come from, and what to
-//! do where a run would go on with others.
-
-use std::collections::BTreeMap;
-
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
+//! What to do where a run would go on with other libraries than it began with.
 
 use super::identity::{PluginRecord, RunRecord};
+use super::rule_use::RuleUse;
 use crate::{Error, Result};
-
-/// A rule on a block of a run.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct RuleUse {
-    /// The block.
-    pub block: String,
-    /// The rule.
-    pub rule: String,
-    /// Name of the plugin that it comes from.
-    pub plugin: String,
-    /// SHA-256 of the library file.
-    pub sha256: String,
-    /// Every hyperparameter, those at their defaults too.
-    pub params: BTreeMap<String, Value>,
-}
 
 /// What differs between the rules that the run of `record` learned with and `now`, a line for each
 /// library; empty where nothing does.

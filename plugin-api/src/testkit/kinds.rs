@@ -2,8 +2,8 @@
 
 use super::bound::{Bound, Call, Config, Held, Missed, Seen, Subject, apply};
 use super::chain::{Chain, sample};
-use super::checks::Outcome::{Failed, Passed, Skipped};
-use super::checks::{Outcome, compare, train, trained};
+use super::compare::Outcome::{self, Failed, Passed, Skipped};
+use super::compare::{compare, train, trained};
 use super::{Array, Site};
 use crate::abi::sound;
 use crate::sdk::{Credit, DType, PadMode, Result, Role, RuleError};

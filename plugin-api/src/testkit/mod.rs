@@ -15,6 +15,7 @@ mod array;
 mod bound;
 mod chain;
 mod checks;
+mod compare;
 mod handle;
 mod kinds;
 mod maps;
@@ -28,7 +29,8 @@ pub use array::Array;
 pub use bound::{
     Bound, Call, Changed, Config, Facts, Grads, Held, Missed, Named, Output, Seen, Subject, apply,
 };
-pub use checks::{Check, Group, Outcome, keeps_its_contract};
+pub use checks::{Check, Group, keeps_its_contract};
+pub use compare::Outcome;
 pub use site::{ConvSite, Site};
 pub use trial::Trial;
 

@@ -4,8 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::array::uniform;
 use super::bound::{Config, Subject};
-use super::checks::Outcome;
-use super::checks::Outcome::{Failed, Passed, Skipped};
+use super::compare::Outcome::{self, Failed, Passed, Skipped};
 use super::kinds::{OneStep, not_finite, some_layer};
 use super::{Array, Site};
 use crate::sdk::{DType, ParamSpec, ParamValue, Result};

@@ -43,7 +43,12 @@ impl LearningRule for Drtp {
             lo: -limit,
             hi: limit,
         };
-        state.push(StateSpec::new("projection", shape, draw, Role::FixedFeedback));
+        state.push(StateSpec::new(
+            "projection",
+            shape,
+            draw,
+            Role::FixedFeedback,
+        ));
         Ok(state)
     }
 

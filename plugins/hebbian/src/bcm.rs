@@ -21,9 +21,9 @@ hyperparameters! {
     /// The BCM rule.
     pub struct Bcm {
         /// learning rate where the phase sets no `local_rate`
-        lr: f64 = 0.01, range 0.0 => 100.0, source "Bienenstock et al. 1982, eq. 3";
+        lr: f64 = 0.001, range 0.0 => 100.0, source "Bienenstock et al. 1982, eq. 3";
         /// steps in which the threshold follows the mean square of the output
-        tau: f64 = 20.0, range 1.0 => 1e9, unit "steps", source "Intrator, Cooper 1992, eq. 2";
+        tau: f64 = 2.0, range 1.0 => 1e9, unit "steps", source "Intrator, Cooper 1992, eq. 2";
         /// decay of the weight beside the learning rate, `ε` of the paper
         decay: f64 = 0.0, range 0.0 => 1e6, source "Bienenstock et al. 1982, eq. 3";
         /// threshold at the start

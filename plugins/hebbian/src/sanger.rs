@@ -69,7 +69,9 @@ impl LearningRule for Sanger {
 
 /// Ones on and below the diagonal, `[units, units]`.
 fn lower_triangle(like: &Tensor, units: usize) -> Result<Tensor> {
-    let numbers = like.arange_like(units, DType::F32)?.to_dtype(like.dtype()?)?;
+    let numbers = like
+        .arange_like(units, DType::F32)?
+        .to_dtype(like.dtype()?)?;
     let (row, column) = (numbers.reshape(&[units, 1])?, numbers.reshape(&[1, units])?);
     // Differences are whole: 1 and more where the row is not above the diagonal.
     row.sub(&column)?.affine(1.0, 1.0)?.clamp(0.0, 1.0)

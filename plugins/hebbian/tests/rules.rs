@@ -100,7 +100,11 @@ fn sanger_finds_the_principal_components_in_their_order() {
     let axes = [
         [length, length, length],
         [root, -root, 0.0],
-        [1.0 / 6.0f64.sqrt(), 1.0 / 6.0f64.sqrt(), -2.0 / 6.0f64.sqrt()],
+        [
+            1.0 / 6.0f64.sqrt(),
+            1.0 / 6.0f64.sqrt(),
+            -2.0 / 6.0f64.sqrt(),
+        ],
     ];
     // All eight corners, so that the directions are uncorrelated to the last bit.
     let samples: Vec<f64> = (0..8)
@@ -117,7 +121,10 @@ fn sanger_finds_the_principal_components_in_their_order() {
     let w = trial.get("weight").unwrap();
     for (k, axis) in axes.iter().enumerate() {
         let along: f64 = (0..3).map(|d| w.at(&[k, d]) * axis[d]).sum();
-        assert!((along.abs() - 1.0).abs() < 1e-6, "unit {k}: {along} along its component");
+        assert!(
+            (along.abs() - 1.0).abs() < 1e-6,
+            "unit {k}: {along} along its component"
+        );
     }
     let grouped = Site::conv([4, 3, 3], 4, 1).with(|conv| conv.groups = 2);
     let refused = Trial::<Sanger>::new(&grouped, &[]).unwrap_err().to_string();
@@ -142,7 +149,10 @@ fn bcm_becomes_selective() {
         answers.sort_by(f64::total_cmp);
         let [a, b, best] = answers;
         assert!((best - 3.0).abs() < 1e-3, "unit {unit} answers {answers:?}");
-        assert!(a.abs() < 1e-3 && b.abs() < 1e-3, "unit {unit} answers {answers:?}");
+        assert!(
+            a.abs() < 1e-3 && b.abs() < 1e-3,
+            "unit {unit} answers {answers:?}"
+        );
     }
 }
 

@@ -63,7 +63,10 @@ impl LearningRule for Pred {
         };
         let (head, places) = (s.get("head")?, layer.positions() as f64);
         let active = a.y.relu()?;
-        let (samples, units) = (a.y.elem_count()? / layer.units() / layer.positions(), layer.units());
+        let (samples, units) = (
+            a.y.elem_count()? / layer.units() / layer.positions(),
+            layer.units(),
+        );
         let features = match layer.kind {
             LayerKind::Dense => active.reshape(&[samples, units])?,
             LayerKind::Conv => active.mean(&[2, 3])?,
@@ -74,7 +77,7 @@ impl LearningRule for Pred {
         let error = guess.mul(&labelled)?.sub(target)?; // (p − t), [B, classes]
         let error = error.scale(1.0 / samples as f64)?;
         let to_head = error.t()?.matmul(&features)?;
-        let at_features = error.matmul(&*head)?;
+        let at_features = error.matmul(&head)?;
         let spread = match layer.kind {
             LayerKind::Dense => at_features.reshape(&a.y.shape()?)?,
             LayerKind::Conv => at_features

@@ -46,7 +46,9 @@ fn changes_descend_the_local_loss() {
                 let mut at = |sign: f64| {
                     let mut moved = held.values().to_vec();
                     moved[i] += sign * step;
-                    trial.set(&change.name, &Array::new(held.shape(), &moved)).unwrap();
+                    trial
+                        .set(&change.name, &Array::new(held.shape(), &moved))
+                        .unwrap();
                     loss(&trial, &x, &labels)
                 };
                 let slope = (at(1.0) - at(-1.0)) / (2.0 * step);
@@ -72,5 +74,8 @@ fn the_loss_falls_and_samples_without_labels_change_nothing() {
     }
     assert!(loss(&trial, &x, &labels) < 0.2 * before);
     let none = trial.learn(&x, Some(&Array::full(&[6, 3], 0.0))).unwrap();
-    assert!(none.iter().all(|c| c.value.values().iter().all(|v| *v == 0.0)));
+    assert!(
+        none.iter()
+            .all(|c| c.value.values().iter().all(|v| *v == 0.0))
+    );
 }

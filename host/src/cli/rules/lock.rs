@@ -6,7 +6,7 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::cli::Open;
+use crate::app::{Host, Open};
 use crate::cli::options::ConfigArgs;
 use crate::config::RunPlan;
 use crate::text::{print, print_json};
@@ -60,7 +60,7 @@ fn lock_file(file: &Path) -> PathBuf {
 }
 
 /// The libraries that `plan` uses.
-fn used(plan: &RunPlan, host: &dyn crate::cli::Host) -> Result<Vec<Locked>> {
+fn used(plan: &RunPlan, host: &dyn Host) -> Result<Vec<Locked>> {
     let plugins = host.plugins();
     let mut all: Vec<Locked> = Vec::new();
     for rule in host.rules_used(plan)? {
@@ -131,11 +131,7 @@ fn read(path: &Path) -> Result<Option<Lock>> {
 ///
 /// # Errors
 /// Usage error where there is no lock; plugin error for another library.
-pub(in crate::cli) fn hold(
-    config: &ConfigArgs,
-    plan: &RunPlan,
-    host: &dyn crate::cli::Host,
-) -> Result<()> {
+pub(in crate::cli) fn hold(config: &ConfigArgs, plan: &RunPlan, host: &dyn Host) -> Result<()> {
     let Some(file) = config.files.last() else {
         return Err(Error::usage(
             "`--locked` needs a configuration file, whose lock is beside it",

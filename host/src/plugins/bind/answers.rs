@@ -53,9 +53,9 @@ impl BoundRule {
     }
 
     /// The error for state tensors that cannot be made.
-    pub(super) fn unsound(&self, what: &str) -> Error {
+    pub(super) fn unsound(&self, code: ExitCode, what: &str) -> Error {
         let text = format!("rule `{}` {what} (layer `{}`)", self.name, self.layer.name);
-        Error::plugin(text).hint(format!(
+        Error::new(code, text).hint(format!(
             "the rule comes from `{}`; `biorule rules check` on it says more",
             self.plugin.path.display()
         ))
@@ -181,33 +181,30 @@ fn moderate(t: &Tensor) -> Result<bool> {
     Ok(finite(t)? && largest.to_scalar::<f64>()? <= MODERATE)
 }
 
-/// Whether state tensors as declared can be made on this machine: what the interface demands, and
-/// room for them.
-pub(super) fn sound(specs: &[RawStateSpec]) -> std::result::Result<(), String> {
-    biorule_plugin_api::abi::sound::state(specs)?;
+/// Why there is no room on this machine for state tensors as they are declared, in words that follow
+/// the rule's name; nothing where there is.
+pub(super) fn too_large(specs: &[RawStateSpec]) -> Option<String> {
     let sizes = specs.iter().map(|spec| {
         let elements = biorule_plugin_api::abi::sound::elements(&spec.shape).unwrap_or(usize::MAX);
         // Drawn in f64, then held at least in f32.
         (spec, elements as u128 * 12)
     });
-    let Some((largest, _)) = sizes.clone().max_by_key(|(_, bytes)| *bytes) else {
-        return Ok(());
-    };
+    let (largest, _) = sizes.clone().max_by_key(|(_, bytes)| *bytes)?;
     let all: u128 = sizes.map(|(_, bytes)| bytes).sum();
     if all < LARGE {
-        return Ok(());
+        return None;
     }
-    match crate::device::memory::room() {
-        Some(room) if all > u128::from(room.bytes) => Err(format!(
+    let room = crate::device::memory::room()?;
+    (all > u128::from(room.bytes)).then(|| {
+        format!(
             "asks for {} of state, most of it `{}` of shape {:?}, and there is {} ({})",
             human(all),
             largest.name,
             largest.shape.as_slice(),
             human(room.bytes.into()),
             room.by
-        )),
-        _ => Ok(()),
-    }
+        )
+    })
 }
 
 /// The role that a state tensor is declared with.

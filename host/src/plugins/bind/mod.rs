@@ -13,7 +13,7 @@ use biorule_plugin_api::abi::types::*;
 use biorule_plugin_api::sdk::ParamValue;
 use candle_core::{DType, Device, Tensor};
 
-use self::answers::{initial, named, outlined, sound, with_kinds};
+use self::answers::{initial, named, outlined, too_large, with_kinds};
 use self::arguments::{Inputs, pointer, raw_layer};
 use super::entry::RuleEntry;
 use super::inflight::{self, Place};
@@ -22,7 +22,7 @@ use super::table::handle::{live, take};
 use crate::nn::contract;
 use crate::nn::rule::*;
 use crate::plan::LayerPlan;
-use crate::{Error, Result};
+use crate::{Error, ExitCode, Result};
 
 /// A rule of a plugin, bound to a layer.
 pub struct BoundRule {
@@ -105,8 +105,13 @@ impl BoundRule {
             |_| (self.instance.vtable.state)(self.instance.data),
             Some,
         )?;
-        sound(&specs).map_err(|what| self.unsound(&what))?;
-        Ok(specs)
+        biorule_plugin_api::abi::sound::state(&specs)
+            .map_err(|what| self.unsound(ExitCode::Plugin, &what))?;
+        match too_large(&specs) {
+            // A run that takes more memory than there is.
+            Some(what) => Err(self.unsound(ExitCode::Usage, &what)),
+            None => Ok(specs),
+        }
     }
 
     /// Tensors that the rule has not given back, so far.

@@ -7,21 +7,37 @@ use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 
-use super::{Any, Finding, Options, Verdict, finding, limit};
-use crate::plugins::entry::RuleEntry;
+use super::report::{Finding, Verdict};
 
-/// Runs `check` of the rule `entry` of the file `path` in a child, which is this program.
-pub(super) fn run(path: &Path, entry: &RuleEntry, check: Any, options: &Options) -> Finding {
-    let ended = |verdict, detail: String| finding(entry, check, verdict, detail);
+/// Limits of a check, and the seed of what it draws.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    /// Seconds that it may take.
+    pub(super) seconds: u64,
+    /// MiB of memory that it may take beyond what the program takes.
+    pub(super) memory: u64,
+    /// What is drawn at random follows from it.
+    pub(super) seed: u64,
+}
+
+/// Runs `check` of the rule `rule` of the file `path` in a child, which is this program: what it found,
+/// or how it ended without a word.
+pub(super) fn run(
+    path: &Path,
+    rule: &str,
+    check: &str,
+    limits: Limits,
+) -> Result<Finding, (Verdict, String)> {
+    let ended = |verdict: Verdict, detail: String| Err((verdict, detail));
     let exe = match std::env::current_exe() {
         Ok(exe) => exe,
         Err(e) => return ended(Verdict::Crashed, e.to_string()),
     };
     let child = Command::new(exe)
         .args(["rules", "check", "--json", "--in-process"])
-        .args(["--rule", &entry.name, "--only", check.name()])
-        .args(["--memory", &options.memory.to_string()])
-        .args(["--seed", &options.seed.to_string()])
+        .args(["--rule", rule, "--only", check])
+        .args(["--memory", &limits.memory.to_string()])
+        .args(["--seed", &limits.seed.to_string()])
         .arg(path)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -52,10 +68,10 @@ pub(super) fn run(path: &Path, entry: &RuleEntry, check: Any, options: &Options)
     let status = loop {
         match child.try_wait() {
             Ok(Some(status)) => break status,
-            Ok(None) if started.elapsed() > limit(options) => {
+            Ok(None) if started.elapsed() > Duration::from_secs(limits.seconds) => {
                 let _ = child.kill();
                 let _ = child.wait();
-                let text = format!("no answer in {} s", limit(options).as_secs());
+                let text = format!("no answer in {} s", limits.seconds);
                 return ended(Verdict::TimedOut, text);
             }
             Ok(None) => std::thread::sleep(Duration::from_millis(5)),
@@ -71,7 +87,7 @@ pub(super) fn run(path: &Path, entry: &RuleEntry, check: Any, options: &Options)
     let json = text.find("{\n").map_or(text.as_str(), |at| &text[at..]);
     match serde_json::from_str::<Report>(json) {
         Ok(Report { findings }) if findings.len() == 1 => {
-            findings.into_iter().next().expect("one finding")
+            Ok(findings.into_iter().next().expect("one finding"))
         }
         _ => ended(
             Verdict::Crashed,

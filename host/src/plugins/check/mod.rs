@@ -11,11 +11,12 @@ mod report;
 mod subject;
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use biorule_plugin_api::testkit::{Check, Group, Outcome};
 use candle_core::Device;
 
+use self::child::Limits;
 pub use self::child::confine;
 use self::host::HostCheck;
 pub use self::report::{Finding, Verdict};
@@ -118,6 +119,11 @@ pub fn run(path: &Path, options: &Options) -> Result<Checked> {
         let has = |word: &str| options.only.iter().any(|only| only == word);
         options.only.is_empty() || has(check.name()) || has(check.group().name())
     };
+    let limits = Limits {
+        seconds: options.seconds,
+        memory: options.memory,
+        seed: options.seed,
+    };
     let mut findings = Vec::new();
     for entry in registry
         .rules()
@@ -134,7 +140,8 @@ pub fn run(path: &Path, options: &Options) -> Result<Checked> {
             let started = Instant::now();
             let mut found = match options.in_process {
                 true => here(&registry, entry, check, options.seed),
-                false => child::run(path, entry, check, options),
+                false => child::run(path, &entry.name, check.name(), limits)
+                    .unwrap_or_else(|(verdict, told)| finding(entry, check, verdict, told)),
             };
             found.seconds = started.elapsed().as_secs_f64();
             let ended = matches!(found.verdict, Verdict::Crashed | Verdict::TimedOut);
@@ -227,9 +234,4 @@ fn known<'a>(
         Some(near) => error.hint(format!("did you mean `{near}`?")),
         None => error.hint(format!("`{}`", names.join("`, `"))),
     })
-}
-
-/// Seconds as a time.
-fn limit(options: &Options) -> Duration {
-    Duration::from_secs(options.seconds)
 }

@@ -46,6 +46,7 @@ carried! {
     "src/testkit/bound.rs"
     "src/testkit/chain.rs"
     "src/testkit/checks.rs"
+    "src/testkit/compare.rs"
     "src/testkit/handle.rs"
     "src/testkit/kinds.rs"
     "src/testkit/maps.rs"
