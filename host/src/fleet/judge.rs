@@ -165,7 +165,7 @@ fn numbers(of: &Value) -> BTreeMap<String, f64> {
         .collect()
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
 mod tests {
     use super::*;
     use serde_json::json;
