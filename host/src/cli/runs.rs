@@ -9,7 +9,7 @@ use crate::run::experiment::ExperimentRecord;
 use crate::run::identity::Longer;
 use crate::run::identity::RunRecord;
 use crate::run::summary::{Experiment, Failure};
-use crate::run::{attacks, folder, lock, summary};
+use crate::run::{attacks, folder, lock, paired, summary};
 use crate::text::{nearest, print, print_json, table};
 use crate::{Error, Result};
 
@@ -48,7 +48,13 @@ pub struct ShowArgs {
 
 /// `biorule runs compare`
 #[derive(Args, Debug)]
-#[command(after_help = "Example:\n  biorule runs compare runs/fa runs/bp --result test/accuracy")]
+#[command(after_help = "\
+Examples:
+  biorule runs compare runs/fa runs/bp --result test/accuracy
+  biorule runs compare runs --against random
+
+Experiments with two seeds or more in common are also compared seed by seed: the mean of the differences, their
+deviation, and the interval that holds the mean with 95 %.")]
 pub struct CompareArgs {
     /// Runs' folders, or folders that hold runs
     #[arg(required = true)]
@@ -56,6 +62,9 @@ pub struct CompareArgs {
     /// Only this result
     #[arg(long)]
     result: Option<String>,
+    /// Experiment that the others are compared with seed by seed; absent: the best
+    #[arg(long, value_name = "EXPERIMENT")]
+    against: Option<String>,
     /// As JSON
     #[arg(long)]
     json: bool,
@@ -304,15 +313,26 @@ fn compare(args: &CompareArgs) -> Result<()> {
         return Err(Error::usage("no finished run with results there")
             .hint("`biorule runs list` lists runs"));
     }
+    let reference = match &args.against {
+        Some(name) => paired::named(&groups, name)?,
+        None => summary::best(&groups),
+    };
     if args.json {
-        let groups: Vec<Value> = groups
-            .iter()
-            .map(|Experiment { name, runs, failures }| {
-                let failed: Vec<_> = failures.iter().map(Failure::json).collect();
-                json!({"name": name, "runs": runs.len(), "results": summary::spreads(runs), "failed": failed})
-            })
-            .collect();
-        return print_json(&Value::Array(groups));
+        let of = |group: &Experiment| {
+            let Experiment {
+                name,
+                runs,
+                failures,
+            } = group;
+            let failed: Vec<_> = failures.iter().map(Failure::json).collect();
+            let mut value = json!({"name": name, "runs": runs.len(), "results": summary::spreads(runs), "failed": failed});
+            if group.name != reference.name {
+                let differences = paired::differences(group, reference);
+                value["paired"] = json!({"against": reference.name, "differences": differences});
+            }
+            value
+        };
+        return print_json(&groups.iter().map(of).collect());
     }
-    print(&format!("{}\n", summary::comparison(&groups)))
+    print(&paired::side_by_side(&groups, reference))
 }

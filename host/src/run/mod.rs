@@ -18,6 +18,7 @@ pub mod initial;
 pub mod lock;
 pub mod measured;
 pub mod metrics;
+pub mod paired;
 pub mod progress;
 pub mod reporter;
 pub mod search_folder;
