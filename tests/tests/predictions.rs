@@ -284,7 +284,7 @@ fn predict(dir: &Path, file: &str) -> Vec<Value> {
 #[test]
 fn a_regression_gives_values_and_labelled_neurons_give_classes() -> Result<()> {
     let regression = trained(
-        "name = \"r\"\ndevice = \"cpu\"\nrule = \"backprop\"\n[data]\nset = \"sin\"\n\
+        "name = \"r\"\ndevice = \"cpu\"\nrule = \"backprop\"\n[data]\nset = \"sine\"\n\
          [[blocks]]\nname = \"readout\"\nlayer = \"dense\"\nout = \"classes\"\n\
          [training.gradient]\nepochs = 1\nloss = \"mse\"\n",
     )?;

@@ -22,6 +22,7 @@ mod quickstart;
 mod rule_words;
 mod rules;
 mod rules_page;
+mod run_table;
 mod runs;
 mod search;
 mod train;

@@ -1,16 +1,22 @@
 //! `biorule runs`: what ran, how it ended, what came out.
 
+mod find;
+mod prune;
+mod tag;
+
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
-use serde_json::{Value, json};
+use serde_json::json;
 
+use super::run_table;
 use crate::run::experiment::ExperimentRecord;
 use crate::run::identity::Longer;
 use crate::run::identity::RunRecord;
 use crate::run::summary::{Experiment, Failure};
-use crate::run::{attacks, folder, lock, paired, summary};
-use crate::text::{nearest, print, print_json, table};
+use crate::run::{attacks, folder, listing, paired, summary};
+use crate::text::{human, print, print_json};
+
 use crate::{Error, Result};
 
 /// `biorule runs …`
@@ -22,6 +28,12 @@ pub enum RunsCommand {
     Show(ShowArgs),
     /// Experiments side by side, a row each, the best test accuracy first; with mean and deviation over seeds
     Compare(CompareArgs),
+    /// Runs by tag, experiment, rule, data set, state, results or words
+    Find(find::FindArgs),
+    /// Give a run words to find it by, which also keep it from being pruned
+    Tag(tag::TagArgs),
+    /// Take runs off the disk: shows what would go, and removes it with `--yes`
+    Prune(prune::PruneArgs),
 }
 
 /// `biorule runs list`
@@ -76,23 +88,10 @@ pub(super) fn run(command: &RunsCommand) -> Result<()> {
         RunsCommand::List(args) => list(args),
         RunsCommand::Show(args) => show(args),
         RunsCommand::Compare(args) => compare(args),
+        RunsCommand::Find(args) => find::run(args),
+        RunsCommand::Tag(args) => tag::run(args),
+        RunsCommand::Prune(args) => prune::run(args),
     }
-}
-
-/// `running`, how it ended, or `interrupted` where it neither runs nor ended.
-fn state(path: &Path, record: &RunRecord) -> String {
-    match &record.exit_reason {
-        Some(reason) => reason.clone(),
-        None if lock::is_held(&path.join("lock")) => "running".to_owned(),
-        None => "interrupted".to_owned(),
-    }
-}
-
-fn run_json(path: &Path, record: &RunRecord) -> Value {
-    let mut value = json!(record);
-    value["folder"] = path.display().to_string().into();
-    value["state"] = state(path, record).into();
-    value
 }
 
 fn list(args: &ListArgs) -> Result<()> {
@@ -101,34 +100,7 @@ fn list(args: &ListArgs) -> Result<()> {
         return Err(Error::usage(text).hint("give a folder that holds runs, such as `runs`"));
     }
     let runs = folder::find(args.folder.as_deref().unwrap_or(Path::new("runs")));
-    if args.json {
-        let runs: Vec<Value> = runs.iter().map(|(p, r)| run_json(p, r)).collect();
-        return print_json(&Value::Array(runs));
-    }
-    let head = [
-        "folder",
-        "seed",
-        "started",
-        "state",
-        "test/accuracy",
-        "test/loss",
-    ];
-    let mut table = table(&head);
-    for (path, record) in &runs {
-        let number = |name: &str| {
-            let found = record.results.get(name);
-            found.map_or_else(|| "-".to_owned(), |x| summary::show(name, *x))
-        };
-        table.add_row(vec![
-            path.display().to_string(),
-            record.seed.to_string(),
-            record.started.clone(),
-            state(path, record),
-            number("test/accuracy"),
-            number("test/loss"),
-        ]);
-    }
-    print(&format!("{table}\n"))
+    run_table::show(&runs, args.json)
 }
 
 fn show(args: &ShowArgs) -> Result<()> {
@@ -136,7 +108,7 @@ fn show(args: &ShowArgs) -> Result<()> {
         e.hint("give a run's folder (`biorule runs list`); of several seeds, one `seed-N`")
     })?;
     if args.json {
-        let mut value = run_json(&args.run, &record);
+        let mut value = run_table::json_of(&args.run, &record);
         let records = attacks::of_run(&args.run);
         value["attacks"] = records.iter().map(|(_, record)| record.json()).collect();
         return print_json(&value);
@@ -150,7 +122,7 @@ fn show(args: &ShowArgs) -> Result<()> {
             "run       {} ({}), seed {}",
             record.id, record.name, record.seed
         ),
-        format!("state     {}", state(&args.run, &record)),
+        format!("state     {}", listing::state(&args.run, &record)),
         format!("started   {}, {} starts", record.started, record.starts),
         format!("ended     {}", record.ended.as_deref().unwrap_or("-")),
         format!("host      {}, {}", record.host.name, record.host.system),
@@ -158,7 +130,12 @@ fn show(args: &ShowArgs) -> Result<()> {
         format!("version   {}", record.versions.biorule),
         format!("commit    {commit}"),
         format!("command   {}", record.argv.join(" ")),
+        format!("disk      {}", human(listing::disk(&args.run).into())),
     ];
+    let tags: Vec<String> = listing::tags(&args.run).into_iter().collect();
+    if !tags.is_empty() {
+        lines.push(format!("tags      {}", tags.join(", ")));
+    }
     for plugin in &record.plugins {
         let short = plugin.sha256.get(..12).unwrap_or(&plugin.sha256);
         lines.push(format!(
@@ -260,24 +237,6 @@ fn failure(record: &RunRecord) -> Option<Failure> {
     Some(Failure { seed, error })
 }
 
-/// Refuses the name of a result that no run has, where some have others.
-fn known_result(name: &str, runs: &[RunRecord]) -> Result<()> {
-    let mut names: Vec<&str> = runs
-        .iter()
-        .flat_map(|record| record.results.keys().map(String::as_str))
-        .collect();
-    names.sort_unstable();
-    names.dedup();
-    if names.is_empty() || names.contains(&name) {
-        return Ok(());
-    }
-    let e = Error::usage(format!("no run there has the result `{name}`"));
-    Err(match nearest(name, names.iter().copied()) {
-        Some(near) => e.hint(format!("did you mean `{near}`?")),
-        None => e.hint(format!("there are `{}`", names.join("`, `"))),
-    })
-}
-
 fn compare(args: &CompareArgs) -> Result<()> {
     let mut groups: Vec<Experiment> = Vec::new();
     let runs: Vec<RunRecord> = (args.folders.iter())
@@ -285,7 +244,7 @@ fn compare(args: &CompareArgs) -> Result<()> {
         .map(|(_, record)| record)
         .collect();
     if let Some(only) = &args.result {
-        known_result(only, &runs)?;
+        listing::known_result(only, &runs)?;
     }
     for record in runs {
         let mut results = record.results.clone();
