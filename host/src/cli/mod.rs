@@ -17,10 +17,12 @@ mod import;
 mod logs;
 mod options;
 mod plugin_folders;
+mod predict;
 mod quickstart;
 mod rule_words;
 mod rules;
 mod rules_page;
+mod run_table;
 mod runs;
 mod search;
 mod train;
@@ -30,7 +32,9 @@ use std::process;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
-pub use crate::app::{Assault, Evaluation, EvaluationResult, Host, Open};
+pub use crate::app::{
+    Assault, Evaluation, EvaluationResult, Host, Open, Predicted, Prediction, Said,
+};
 
 use crate::{Error, ExitCode, Result, threads};
 use warn::warn;
@@ -67,6 +71,8 @@ enum Command {
     Train(train::TrainArgs),
     /// Evaluate a trained network
     Eval(eval::EvalArgs),
+    /// What a trained network takes pictures or arrays for
+    Predict(predict::PredictArgs),
     /// Attack a trained network: how often it is right on changed pictures
     Attack(attack::AttackArgs),
     /// Learning rules: what is loaded, what they can do, whether they keep their word
@@ -141,6 +147,7 @@ fn dispatch(command: Command, open: Open) -> Result<ExitCode> {
             | Command::Bench(_)
             | Command::Eval(_)
             | Command::Attack(_)
+            | Command::Predict(_)
             | Command::Config(_)
             | Command::Search(_)
     );
@@ -153,6 +160,7 @@ fn dispatch(command: Command, open: Open) -> Result<ExitCode> {
         Command::Search(args) => return search::run(&args, open),
         Command::Bench(args) => return bench::run(&args),
         Command::Attack(args) => return attack::run(&args, open),
+        Command::Predict(args) => predict::run(&args, open),
         Command::Eval(args) => eval::run(&args, open),
         Command::Rules(command) => rules::run(&command, open),
         Command::Genotype(command) => genotype::run(&command, open),
