@@ -307,6 +307,9 @@ impl Started<'_> {
             return replay(&folder, options).map(|results| (None, results));
         }
         folder.note_warnings(resolved.warnings.iter());
+        if let Some(data) = ready.host.dataset(&resolved.plan.data)? {
+            folder.note_shapes(&data)?;
+        }
         let moves = folder.record_use(device, &ready.host.plugins())?;
         folder.record_data(ready.host.data(&resolved.plan)?)?;
         let mut reporter = Reporter::open(&folder, options)?;
@@ -395,7 +398,7 @@ fn finish(
                 Some(StopCause::Signal | StopCause::Parent) => "stopped",
             };
             reporter.done(&outcome, reason, folder)?;
-            folder.record_details(&outcome);
+            folder.record_details(&outcome)?;
             folder.record_end(reason, &outcome.results)?;
             if let Some(best) = &outcome.best {
                 reporter.note(&best.describe());
