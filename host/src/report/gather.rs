@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 use candle_core::{DType, Device, Tensor};
 
 use super::kind::Kind;
-use crate::probe::Probed;
+use crate::run::answers;
 use crate::run::attacks::{self, AttackRecord};
 use crate::run::folder::stored_rows;
 use crate::run::identity::RunRecord;
-use crate::run::search_folder::{EvaluationRecord, SearchRecord};
-use crate::run::{Checkpoint, CheckpointStore, EpochRecord, MetricsCsv, lock, steps};
+use crate::run::steps::{self, StepRow};
+use crate::run::{Answers, CheckpointStore, EpochRecord, MetricsCsv, WinnersRecord, lock};
 use crate::{Error, ExitCode, Result};
 
 /// Everything that a page is made of.
@@ -20,8 +20,6 @@ use crate::{Error, ExitCode, Result};
 pub struct Gathered {
     /// Experiments in the order in which they were named.
     pub experiments: Vec<Experiment>,
-    /// Searches.
-    pub searches: Vec<Search>,
     /// What could not be read.
     pub problems: Vec<String>,
 }
@@ -31,7 +29,7 @@ pub struct Gathered {
 pub struct Experiment {
     /// Its name, told apart from others of the same name.
     pub name: String,
-    /// Its runs, by seed.
+    /// Its runs, by seed; at least one.
     pub runs: Vec<Run>,
 }
 
@@ -46,20 +44,22 @@ pub struct Run {
     pub state: State,
     /// `config.toml`.
     pub config: toml::Table,
-    /// Its settings as a flat list that decide results.
+    /// Its settings that decide results, as a flat list.
     pub settings: BTreeMap<String, String>,
     /// `metrics.csv`.
     pub epochs: Vec<EpochRecord>,
     /// `steps.jsonl`.
-    pub steps: Vec<steps::StepRow>,
+    pub steps: Vec<StepRow>,
     /// `attacks/`.
     pub attacks: Vec<AttackRecord>,
+    /// `answers.csv`.
+    pub answers: Option<Answers>,
+    /// `winners.json`.
+    pub winners: Option<WinnersRecord>,
     /// Weights of the network's layers, of the first run of an experiment.
     pub weights: Vec<Weights>,
     /// Bytes of the last checkpoint.
     pub bytes: Option<u64>,
-    /// What its network does with its data.
-    pub probed: Option<Probed>,
     /// What could not be read, and why something is not shown.
     pub problems: Vec<String>,
 }
@@ -88,7 +88,9 @@ pub enum State {
     Finished,
     /// Stopped for good by whoever started it.
     Pruned,
-    /// Diverged, or failed.
+    /// It has diverged.
+    Diverged,
+    /// It ended with an error.
     Failed,
 }
 
@@ -100,91 +102,92 @@ impl State {
             Some("finished") => Self::Finished,
             Some("stopped") => Self::Stopped,
             Some("pruned") => Self::Pruned,
+            Some("diverged") => Self::Diverged,
             Some(_) => Self::Failed,
             None if lock::is_held(&folder.join("lock")) => Self::Running,
             None => Self::Killed,
         }
     }
 
-    /// The word for it.
+    /// The word for it, with its mark: no state is told by colour alone.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
-            Self::Running => "running",
-            Self::Killed => "killed",
-            Self::Stopped => "stopped",
-            Self::Finished => "finished",
-            Self::Pruned => "pruned",
-            Self::Failed => "failed",
+            Self::Running => "… running",
+            Self::Killed => "× killed",
+            Self::Stopped => "× stopped",
+            Self::Finished => "✓ finished",
+            Self::Pruned => "× pruned",
+            Self::Diverged => "▼ diverged",
+            Self::Failed => "▼ failed",
         }
     }
-}
 
-/// A search's folder.
-#[derive(Debug)]
-pub struct Search {
-    /// The folder.
-    pub folder: PathBuf,
-    /// `search.json`.
-    pub record: SearchRecord,
-    /// `evaluations.jsonl`.
-    pub evaluations: Vec<EvaluationRecord>,
-    /// Drawings of cells, by name.
-    pub cells: Vec<(String, String)>,
-    /// A process holds the folder.
-    pub running: bool,
+    /// Whether the run gave no result because of an error.
+    #[must_use]
+    pub fn has_failed(self) -> bool {
+        matches!(self, Self::Diverged | Self::Failed)
+    }
 }
 
 /// Folders below a named one are looked through to this depth.
 const DEPTH: usize = 4;
 
-/// Reads the runs and searches at `paths` or below them.
+/// Reads the runs at `paths` or below them. A path that is not there is a name below `runs`.
 ///
 /// # Errors
-/// Usage error for a path that holds none; storage error where all there is cannot be read.
+/// Usage error for a path that holds none, or holds a search; storage error where all there is cannot
+/// be read.
 pub fn gather(paths: &[PathBuf]) -> Result<Gathered> {
     let mut found = Gathered::default();
-    let (mut runs, mut seen) = (Vec::new(), BTreeSet::new());
+    let mut seen = BTreeSet::new();
     for path in paths {
-        if !path.exists() {
-            return Err(Error::usage(format!("`{}` is not there", path.display()))
-                .hint("`biorule runs list` lists runs"));
-        }
+        let place = located(path)?;
         let mut here = Walk::default();
-        here.walk(path, DEPTH);
-        if here.runs.is_empty() && here.searches.is_empty() {
+        here.walk(&place, DEPTH);
+        if let (true, Some(search)) = (here.runs.is_empty(), here.searches.first()) {
+            let text = format!("`{}` holds a search, and a report is of runs", search.display());
+            return Err(Error::usage(text).hint(format!(
+                "give the runs after it (`{0}/final`) or its evaluations (`{0}/evaluations/NUMBER-HASH`)",
+                search.display()
+            )));
+        }
+        if here.runs.is_empty() {
             return Err(match here.problems.into_iter().next() {
                 Some(e) => e,
-                None => Error::usage(format!("`{}` holds no run", path.display()))
-                    .hint("give a run's folder, a search's, or one that holds such; `biorule runs list` lists runs"),
+                None => Error::usage(format!("`{}` holds no run", place.display()))
+                    .hint("give a run's folder, or one that holds runs (`biorule runs list`)"),
             });
         }
         found.problems.extend(here.problems.iter().map(|e| e.text.clone()));
-        let fresh = |folder: &PathBuf| folder.canonicalize().unwrap_or_else(|_| folder.clone());
-        runs.extend(here.runs.into_iter().filter(|(f, _)| seen.insert(fresh(f))));
-        let searches = here.searches.into_iter().filter(|f| seen.insert(fresh(f)));
-        for folder in searches {
-            match search(&folder) {
-                Ok(search) => found.searches.push(search),
-                Err(e) => found.problems.push(e.text),
+        for (folder, record) in here.runs {
+            let own = folder.canonicalize().unwrap_or_else(|_| folder.clone());
+            if seen.insert(own) {
+                found.add(run(folder, record));
             }
         }
-    }
-    for (folder, record) in runs {
-        found.add(run(folder, record));
     }
     found.name_apart();
     for experiment in &mut found.experiments {
         experiment.runs.sort_by_key(|run| run.record.seed);
-        if let Some(first) = experiment.runs.first_mut() {
-            first.read_weights();
-        }
-    }
-    if found.experiments.is_empty() && found.searches.is_empty() {
-        let text = found.problems.join("; ");
-        return Err(Error::storage(text).hint("put a good copy in its place"));
+        experiment.runs[0].read_weights();
     }
     Ok(found)
+}
+
+/// What `path` names: itself, or a folder of that name below `runs`.
+fn located(path: &Path) -> Result<PathBuf> {
+    if path.is_file() {
+        let text = format!("`{}` is a file, and a run is a folder", path.display());
+        return Err(Error::usage(text).hint("`biorule runs list` lists runs"));
+    }
+    let named = Path::new("runs").join(path);
+    match () {
+        () if path.exists() => Ok(path.to_owned()),
+        () if path.is_relative() && named.exists() => Ok(named),
+        () => Err(Error::usage(format!("`{}` is not there", path.display()))
+            .hint("`biorule runs list` lists runs")),
+    }
 }
 
 #[derive(Default)]
@@ -220,56 +223,48 @@ impl Walk {
     }
 }
 
-fn search(folder: &Path) -> Result<Search> {
-    let file = folder.join("search.json");
-    let text = std::fs::read_to_string(&file).map_err(|e| Error::storage_io(&file, &e))?;
-    let record = serde_json::from_str(&text)
-        .map_err(|e| Error::storage(format!("`{}` is damaged: {e}", file.display())))?;
-    let lines = std::fs::read_to_string(folder.join("evaluations.jsonl")).unwrap_or_default();
-    let cells = ["normal", "reduce", "cell"].into_iter().filter_map(|name| {
-        let text = std::fs::read_to_string(folder.join(format!("{name}.svg"))).ok()?;
-        Some((name.to_owned(), text))
-    });
-    Ok(Search {
-        record,
-        evaluations: lines.lines().filter_map(|l| serde_json::from_str(l).ok()).collect(),
-        cells: cells.collect(),
-        running: lock::is_held(&folder.join("lock")),
-        folder: folder.to_owned(),
+/// What `read` gives; a failure becomes a problem, with what is missing for it.
+fn or_tell<T: Default>(problems: &mut Vec<String>, missing: &str, read: Result<T>) -> T {
+    read.unwrap_or_else(|e| {
+        problems.push(format!("{}; {missing}", e.text));
+        T::default()
     })
 }
 
-fn run(folder: PathBuf, record: RunRecord) -> Run {
+/// The run in `folder`, without its weights.
+#[must_use]
+pub fn run(folder: PathBuf, record: RunRecord) -> Run {
     let mut problems = Vec::new();
     let file = folder.join("config.toml");
-    let text = std::fs::read_to_string(&file).unwrap_or_default();
-    let config: toml::Table = toml::from_str(&text).unwrap_or_default();
-    if config.is_empty() {
-        problems.push("config.toml cannot be read, so neither plan nor network are shown".to_owned());
-    }
-    let rows = stored_rows(&text).unwrap_or_default();
-    let deciding = crate::config::shown::deciding(&rows).into_iter();
-    let mut settings: BTreeMap<String, String> = deciding.collect();
-    for free in ["seeds", "name", "device"] {
-        settings.remove(free);
-    }
-    settings.retain(|name, _| !name.starts_with("experiment"));
-    let epochs = MetricsCsv::read(&folder.join("metrics.csv")).unwrap_or_else(|e| {
-        problems.push(format!("metrics.csv cannot be read, so there are no curves: {}", e.text));
-        Vec::new()
+    let read = std::fs::read_to_string(&file).map_err(|e| Error::storage_io(&file, &e));
+    let parsed = read.and_then(|text| {
+        let table = toml::from_str::<toml::Table>(&text);
+        let table = table.map_err(|e| Error::storage(format!("`{}`: {}", file.display(), e.message())))?;
+        Ok((table, text))
     });
+    let (config, text) = or_tell(&mut problems, "plan and network are not shown", parsed);
+    let rows = stored_rows(&text).unwrap_or_default();
+    let mut settings: BTreeMap<String, String> =
+        (rows.into_iter()).map(|(path, value, _)| (path, value.to_string())).collect();
+    settings.retain(|name, _| {
+        let free = ["seeds", "name", "device", "plugin_folders", "threads", "gpu_memory_share"];
+        let top = name.split('.').next().unwrap_or_default();
+        !free.contains(&name.as_str()) && top != "experiment" && top != "output"
+    });
+    let (metrics, steps) = (folder.join("metrics.csv"), folder.join("steps.jsonl"));
+    let (answers, winners) = (folder.join(answers::ANSWERS), folder.join(answers::WINNERS));
     let bytes = std::fs::metadata(folder.join("checkpoints/last.safetensors"));
-    let state = State::of(&folder, &record);
     Run {
-        state,
+        state: State::of(&folder, &record),
         config,
         settings,
-        epochs,
-        steps: steps::read(&folder.join("steps.jsonl")),
+        epochs: or_tell(&mut problems, "there are no curves", MetricsCsv::read(&metrics)),
+        steps: or_tell(&mut problems, "radii by step are missing", steps::read(&steps)),
+        answers: or_tell(&mut problems, "mistakes are missing", Answers::read(&answers)),
+        winners: or_tell(&mut problems, "winners are missing", WinnersRecord::read(&winners)),
         attacks: attacks::of_run(&folder).into_iter().map(|(_, a)| a).collect(),
         weights: Vec::new(),
         bytes: bytes.ok().map(|m| m.len()),
-        probed: None,
         problems,
         folder,
         record,
@@ -277,11 +272,12 @@ fn run(folder: PathBuf, record: RunRecord) -> Run {
 }
 
 impl Gathered {
-    /// Puts a run to those of the same name and settings.
+    /// Puts a run to those of the same name and settings but another seed.
     fn add(&mut self, run: Run) {
         let same = |e: &&mut Experiment| {
             let first = &e.runs[0];
-            first.record.name == run.record.name && first.settings == run.settings
+            let fresh = e.runs.iter().all(|r| r.record.seed != run.record.seed);
+            first.record.name == run.record.name && first.settings == run.settings && fresh
         };
         match self.experiments.iter_mut().find(same) {
             Some(experiment) => experiment.runs.push(run),
@@ -292,7 +288,8 @@ impl Gathered {
         }
     }
 
-    /// Experiments of one name get the first setting in which they differ behind it.
+    /// Experiments of one name get the first setting in which all of them differ behind it, or
+    /// their runs' ids.
     fn name_apart(&mut self) {
         let names: Vec<String> = self.experiments.iter().map(|e| e.name.clone()).collect();
         for i in 0..names.len() {
@@ -311,8 +308,9 @@ impl Gathered {
                 let value = of(i).get(*key).map_or("–", |v| v.trim_matches('"'));
                 format!("{} ({short} {value})", names[i])
             });
-            let place = alike.iter().position(|j| *j == i).unwrap_or(0) + 1;
-            self.experiments[i].name = told.unwrap_or_else(|| format!("{} ({place})", names[i]));
+            let id = &self.experiments[i].runs[0].record.id;
+            let name = told.unwrap_or_else(|| format!("{} ({id})", names[i]));
+            self.experiments[i].name = name;
         }
     }
 
@@ -321,22 +319,50 @@ impl Gathered {
         self.experiments.iter().flat_map(|e| &e.runs)
     }
 
-    /// Whether all runs and searches have ended.
+    /// Whether no run is under way.
     #[must_use]
     pub fn is_over(&self) -> bool {
-        self.runs().all(|r| r.state != State::Running) && self.searches.iter().all(|s| !s.running)
+        self.runs().all(|r| r.state != State::Running)
+    }
+}
+
+impl Experiment {
+    /// Its first seed's run, which stands for it where one has to.
+    #[must_use]
+    pub fn first(&self) -> &Run {
+        &self.runs[0]
+    }
+
+    /// A result of each finished seed.
+    #[must_use]
+    pub fn results(&self, name: &str) -> Vec<f64> {
+        self.runs.iter().filter_map(|run| run.result(name)).collect()
     }
 }
 
 impl Run {
     /// Reads the weights of the network from the last checkpoint.
-    fn read_weights(&mut self) {
+    pub fn read_weights(&mut self) {
         let store = CheckpointStore::new(&self.folder.join("checkpoints"));
-        match store.load_last() {
-            Ok(Some(checkpoint)) => self.weights = weights(&checkpoint),
-            Ok(None) => {}
-            Err(e) => self.problems.push(format!("the last checkpoint cannot be read, so no weights are shown: {}", e.text)),
-        }
+        let read = store.load_last();
+        let missing = "weights are not shown";
+        let Some(checkpoint) = or_tell(&mut self.problems, missing, read) else {
+            return;
+        };
+        let values = |t: &Tensor| -> Option<Vec<f32>> {
+            let t = t.to_device(&Device::Cpu).ok()?.to_dtype(DType::F32).ok()?;
+            t.flatten_all().ok()?.to_vec1().ok()
+        };
+        let found = checkpoint.tensors.iter().filter_map(|(name, tensor)| {
+            let block = name.strip_prefix("blocks.")?.strip_suffix(".layer.weight")?;
+            Some(Weights {
+                block: block.to_owned(),
+                dims: tensor.dims().to_vec(),
+                values: values(tensor)?,
+            })
+        });
+        self.weights = found.collect();
+        self.weights.sort_by(|a, b| a.block.cmp(&b.block));
     }
 
     /// The blocks of the configuration.
@@ -351,46 +377,45 @@ impl Run {
         tables(self.config.get("phases"))
     }
 
-    /// Phases that train the block `name`.
-    pub fn phases_of<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a toml::Table> {
-        let lists = move |phase: &&toml::Table| {
-            let blocks = phase.get("blocks").and_then(toml::Value::as_array);
-            blocks.is_some_and(|list| list.iter().any(|b| b.as_str() == Some(name)))
-        };
-        let all: Vec<&toml::Table> = self.phases().into_iter().filter(lists).collect();
-        all.into_iter()
+    /// A phase by its name.
+    #[must_use]
+    pub fn phase(&self, name: &str) -> Option<&toml::Table> {
+        self.phases().into_iter().find(|p| word(p, "name") == name)
     }
 
-    /// The rule of a block with its kind.
+    /// Phases that train the block `name`.
+    #[must_use]
+    pub fn phases_of(&self, name: &str) -> Vec<&toml::Table> {
+        let lists = |phase: &&toml::Table| words(phase, "blocks").contains(&name);
+        self.phases().into_iter().filter(lists).collect()
+    }
+
+    /// The rule of a block with its kind; of a block with others inside, their first.
     #[must_use]
     pub fn rule_of(&self, block: &toml::Table) -> Option<(String, Kind)> {
-        let name = block.get("rule")?.get("name")?.as_str()?;
-        let own = block.get("name").and_then(toml::Value::as_str).unwrap_or_default();
-        let is_local = self.phases_of(own).any(|p| word(p, "drive") == "local");
-        Some((name.to_owned(), Kind::of(name, is_local)))
+        let name = rules_inside(block).into_iter().next()?;
+        let is_local = self.phases_of(word(block, "name")).iter().any(|p| word(p, "drive") == "local");
+        let kind = Kind::of(&name, is_local);
+        Some((name, kind))
     }
 
     /// The kind that stands for the whole network: that of its first layer.
     #[must_use]
     pub fn kind(&self) -> Kind {
         let blocks = self.blocks();
-        let mut rules = blocks.iter().filter_map(|b| self.rule_of(b));
-        match rules.next() {
+        let layered: Vec<_> = blocks.iter().filter(|b| !rules_inside(b).is_empty()).collect();
+        match layered.as_slice() {
+            [] => Kind::None,
             // Untrained features with a read-out are a baseline.
-            Some(_) if self.is_untrained() => Kind::None,
-            Some((_, kind)) => kind,
-            None => Kind::None,
+            [first, _, ..] if self.phases_of(word(first, "name")).is_empty() => Kind::None,
+            [first, ..] => self.rule_of(first).map_or(Kind::None, |(_, kind)| kind),
         }
     }
 
-    /// Whether the first layer never learns.
-    fn is_untrained(&self) -> bool {
-        let blocks = self.blocks();
-        let layered: Vec<&str> = blocks.iter().filter(|b| b.contains_key("rule")).map(|b| word(b, "name")).collect();
-        match layered.as_slice() {
-            [first, _, ..] => !self.phases().is_empty() && self.phases_of(first).next().is_none(),
-            _ => false,
-        }
+    /// Weights of the block `name`.
+    #[must_use]
+    pub fn weights_of(&self, name: &str) -> Option<&Weights> {
+        self.weights.iter().find(|w| w.block == name)
     }
 
     /// A result.
@@ -404,23 +429,46 @@ impl Run {
     pub fn samples(&self) -> Option<u64> {
         let classes = self.record.classes.get("test");
         let recorded = classes.map(|all| all.iter().map(|c| c.samples).sum());
-        recorded.or_else(|| self.probed.as_ref().map(|p| p.samples as u64)).filter(|n| *n > 0)
+        recorded.or_else(|| self.answers.as_ref().map(|a| a.labels.len() as u64)).filter(|n| *n > 0)
     }
 
-    /// Which class was taken for which, with the names of the classes.
+    /// Names of the classes.
     #[must_use]
-    pub fn confusion(&self) -> Option<(Vec<String>, Vec<Vec<u64>>)> {
-        let names = |n: usize| match self.record.classes.get("test") {
-            Some(classes) if classes.len() == n => classes.iter().map(|c| c.class.clone()).collect(),
-            _ => (0..n).map(|i| i.to_string()).collect(),
-        };
-        if let Some(rows) = self.record.confusion.get("test") {
-            return Some((names(rows.len()), rows.clone()));
-        }
-        let probed = self.probed.as_ref()?;
-        let rows = probed.confusion();
-        (!rows.is_empty()).then(|| (probed.classes.clone(), rows))
+    pub fn classes(&self) -> Vec<String> {
+        let all = self.record.classes.values().next();
+        all.into_iter().flatten().map(|c| c.class.clone()).collect()
     }
+
+    /// Whether answers are values and no classes.
+    #[must_use]
+    pub fn is_regression(&self) -> bool {
+        let losses: Vec<&str> = self.phases().iter().map(|p| word(p, "loss")).collect();
+        let by_loss = losses.last().is_some_and(|loss| *loss == "mse");
+        self.record.classes.is_empty() && self.result("test/accuracy").is_none() && by_loss
+    }
+}
+
+/// The rules of a block and of those inside it, each once, in their order.
+#[must_use]
+pub fn rules_inside(block: &toml::Table) -> Vec<String> {
+    fn collect(value: &toml::Value, out: &mut Vec<String>) {
+        match value {
+            toml::Value::Table(table) => table.iter().for_each(|(key, value)| match value {
+                toml::Value::Table(rule) if key == "rule" => {
+                    let name = word(rule, "name").to_owned();
+                    if !name.is_empty() && !out.contains(&name) {
+                        out.push(name);
+                    }
+                }
+                value => collect(value, out),
+            }),
+            toml::Value::Array(list) => list.iter().for_each(|v| collect(v, out)),
+            _ => {}
+        }
+    }
+    let mut out = Vec::new();
+    collect(&toml::Value::Table(block.clone()), &mut out);
+    out
 }
 
 /// The entries of a list of tables.
@@ -435,29 +483,18 @@ pub fn word<'a>(table: &'a toml::Table, key: &str) -> &'a str {
     table.get(key).and_then(toml::Value::as_str).unwrap_or_default()
 }
 
+/// A list of texts of a table.
+#[must_use]
+pub fn words<'a>(table: &'a toml::Table, key: &str) -> Vec<&'a str> {
+    let list = table.get(key).and_then(toml::Value::as_array);
+    list.into_iter().flatten().filter_map(toml::Value::as_str).collect()
+}
+
 /// A number of a table.
 #[must_use]
 pub fn value(table: &toml::Table, key: &str) -> Option<f64> {
     let value = table.get(key)?;
     value.as_float().or_else(|| value.as_integer().map(|i| i as f64))
-}
-
-fn weights(checkpoint: &Checkpoint) -> Vec<Weights> {
-    let read = |t: &Tensor| -> Option<Vec<f32>> {
-        let t = t.to_device(&Device::Cpu).ok()?.to_dtype(DType::F32).ok()?;
-        t.flatten_all().ok()?.to_vec1().ok()
-    };
-    let found = checkpoint.tensors.iter().filter_map(|(name, tensor)| {
-        let block = name.strip_prefix("blocks.")?.strip_suffix(".layer.weight")?;
-        Some(Weights {
-            block: block.to_owned(),
-            dims: tensor.dims().to_vec(),
-            values: read(tensor)?,
-        })
-    });
-    let mut all: Vec<Weights> = found.collect();
-    all.sort_by(|a, b| a.block.cmp(&b.block));
-    all
 }
 
 impl Weights {
@@ -475,8 +512,8 @@ impl Weights {
 
     /// Length of each unit's weight vector.
     #[must_use]
-    pub fn radii(&self) -> Vec<f32> {
-        let length = |unit: &[f32]| unit.iter().map(|w| f64::from(*w).powi(2)).sum::<f64>().sqrt() as f32;
+    pub fn radii(&self) -> Vec<f64> {
+        let length = |unit: &[f32]| unit.iter().map(|w| f64::from(*w).powi(2)).sum::<f64>().sqrt();
         self.values.chunks(self.each().max(1)).map(length).collect()
     }
 }

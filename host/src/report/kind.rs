@@ -83,3 +83,20 @@ pub fn rule_name(name: &str) -> String {
     };
     known.to_owned()
 }
+
+/// A data set's name as its makers write it.
+#[must_use]
+pub fn set_name(set: &str) -> String {
+    let known = match set {
+        "cifar10" => "CIFAR-10",
+        "cifar100" => "CIFAR-100",
+        "mnist" => "MNIST",
+        "fashion-mnist" => "Fashion-MNIST",
+        "stl10" => "STL-10",
+        "imagenette" => "ImageNette",
+        "imagenet" => "ImageNet",
+        "digits" => "handwritten digits, 8×8",
+        other => other,
+    };
+    known.to_owned()
+}

@@ -72,6 +72,12 @@ pub fn whole(n: u64) -> String {
     text
 }
 
+/// `n` of something: `1 run`, `3 runs`.
+#[must_use]
+pub fn count(n: usize, one: &str, many: &str) -> String {
+    format!("{}{NBSP}{}", whole(n as u64), if n == 1 { one } else { many })
+}
+
 /// `x` for people: three significant digits, or powers of ten where that is too long.
 #[must_use]
 pub fn short(x: f64) -> String {
@@ -121,31 +127,6 @@ pub fn seconds(s: f64) -> String {
     }
 }
 
-/// The 95 % interval of a share of which `right` of `samples` are seen (E. B. Wilson, "Probable
-/// inference, the law of succession, and statistical inference", 1927).
-#[must_use]
-pub fn wilson(right: f64, samples: u64) -> (f64, f64) {
-    const Z: f64 = 1.959_963_984_540_054;
-    let n = samples as f64;
-    if samples == 0 {
-        return (0.0, 1.0);
-    }
-    let share = right / n;
-    let middle = share + Z * Z / (2.0 * n);
-    let reach = Z * ((share * (1.0 - share) + Z * Z / (4.0 * n)) / n).sqrt();
-    let whole = 1.0 + Z * Z / n;
-    ((middle - reach) / whole, (middle + reach) / whole)
-}
-
-/// Mean and standard deviation with n − 1; the deviation is absent for one value.
-#[must_use]
-pub fn spread(values: &[f64]) -> (f64, Option<f64>) {
-    let n = values.len() as f64;
-    let mean = values.iter().sum::<f64>() / n;
-    let squares: f64 = values.iter().map(|x| (x - mean).powi(2)).sum();
-    (mean, (values.len() > 1).then(|| (squares / (n - 1.0)).sqrt()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -166,13 +147,5 @@ mod tests {
         let all = [0.031, 4.25, 109.0, 645.0, 11_100.0].map(seconds);
         let plain = all.map(|t| t.replace(NBSP, " "));
         assert_eq!(plain, ["0.03 s", "4.2 s", "109 s", "10 min 45 s", "3 h 05 min"]);
-    }
-
-    #[test]
-    fn the_interval_of_wilson() {
-        // 7 752 of 10 000: 76.69 to 78.33 %.
-        let (low, high) = wilson(7752.0, 10_000);
-        assert!((low - 0.766_91).abs() < 1e-4 && (high - 0.783_27).abs() < 1e-4, "{low} {high}");
-        assert_eq!(wilson(0.0, 0), (0.0, 1.0));
     }
 }

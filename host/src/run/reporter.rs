@@ -397,7 +397,10 @@ impl Reporter {
     /// Storage error where the disk refuses.
     pub fn image(&mut self, tag: &str, size: [usize; 2], png: &[u8], step: u64) -> Result<()> {
         match &mut self.board {
-            Some(board) => board.image(tag, size, png, step),
+            Some(board) => {
+                board.image(tag, size, png, step)?;
+                board.flush()
+            }
             None => Ok(()),
         }
     }

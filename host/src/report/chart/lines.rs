@@ -13,8 +13,8 @@ pub struct Curve {
     pub name: String,
     /// Its colour and mark.
     pub kind: Kind,
-    /// Dashed more finely, for a second curve of a kind.
-    pub faint: bool,
+    /// Its number among curves of its kind, from 0: each has dashes of its own.
+    pub nth: usize,
     /// Points from left to right; those that are not finite are left out.
     pub points: Vec<(f64, f64)>,
     /// Lowest and highest at each place, where there are several seeds.
@@ -57,8 +57,10 @@ pub struct Lines {
     pub parts: Vec<(f64, String)>,
     /// Decimals of values in the table.
     pub decimals: usize,
-    /// Height of the area of the curves.
+    /// Height of the area of the curves; 0 takes the usual one.
     pub height: f64,
+    /// Width of the drawing; 0 takes the usual one.
+    pub width: f64,
 }
 
 /// Points of a curve at most.
@@ -88,9 +90,10 @@ impl Lines {
             _ => (13.0 * self.curves.len() as f64).max(150.0),
         };
         let (left, top) = (40.0, 24.0);
-        let (end, bottom) = (super::WIDTH - right, top + height);
-        let x = Scale::new((x0.min(x1 - 1e-9), x1), (left + 6.0, end));
-        let x = if x0 == x1 { Scale::new((x0 - 1.0, x1), (left + 6.0, end)) } else { x };
+        let whole = if self.width > 0.0 { self.width } else { super::WIDTH };
+        let (end, bottom) = (whole - right, top + height);
+        let x0 = if x0 == x1 { x0 - 1.0 } else { x0 };
+        let x = Scale::new((x0, x1), (left + 6.0, end));
         let y = Scale::new(range, (bottom, top));
         let body = self.body(&x, &y, (left, end, top, bottom));
         Some(Drawing {
@@ -99,7 +102,7 @@ impl Lines {
             name: self.name,
             title: self.title,
             note: self.note,
-            size: (super::WIDTH, bottom + 38.0),
+            size: (whole, bottom + 38.0),
             body: Body::Lines(body),
         })
     }
@@ -192,7 +195,11 @@ fn one(curve: &Curve, x: &Scale, y: &Scale, marks: bool) -> Markup {
     let places: Vec<(f64, f64)> = thin.map(|(_, p)| (x.at(p.0), y.at(p.1))).collect();
     let step = places.len().div_ceil(6).max(1);
     let end = places[places.len() - 1];
-    let class = format!("l {}{}", curve.kind.class(), if curve.faint { " faint" } else { "" });
+    let dash = match curve.nth % 4 {
+        0 => String::new(),
+        nth => format!(" n{nth}"),
+    };
+    let class = format!("l {}{dash}", curve.kind.class());
     html! {
         path class=(class) d=(path(places.iter().copied())) {}
         @if marks {

@@ -1,9 +1,10 @@
-//! Drawings in SVG. Colours, line widths and dashes are classes of `style.css`, so that one drawing
+//! Drawings in SVG. Colours, line widths and dashes are classes of `chart.css`, so that one drawing
 //! serves light pages, dark pages and paper; nothing is told by colour alone. A drawing has a title,
 //! and a description with what it shows in numbers for those who do not see it.
 
 pub mod bars;
 pub mod dots;
+pub mod figure;
 pub mod lines;
 pub mod matrix;
 pub mod scale;
