@@ -2,7 +2,7 @@
 
 use std::io::Cursor;
 
-use image::{ImageFormat, RgbImage};
+use image::{ImageFormat, Rgba, RgbaImage};
 
 use super::chart::{Body, Drawing};
 use crate::{Error, Result};
@@ -20,8 +20,8 @@ pub struct Tiles {
     pub zoom: usize,
 }
 
-/// Grey of the space between pictures, the same on light and dark pages.
-const BETWEEN: u8 = 128;
+/// Pixels between two pictures; the page shows through them.
+const BETWEEN: usize = 4;
 
 impl Tiles {
     /// The PNG file with its width and height.
@@ -32,11 +32,11 @@ impl Tiles {
         let [channels, height, width] = self.dims;
         let (columns, zoom) = (self.columns.max(1), self.zoom.max(1));
         let rows = self.tiles.len().div_ceil(columns);
-        let step = |size: usize| size * zoom + 1;
-        let size = (step(width) * columns + 1, step(height) * rows + 1);
-        let mut picture = RgbImage::from_pixel(size.0 as u32, size.1 as u32, image::Rgb([BETWEEN; 3]));
+        let step = |size: usize| size * zoom + BETWEEN;
+        let size = (step(width) * columns - BETWEEN, (step(height) * rows).saturating_sub(BETWEEN));
+        let mut picture = RgbaImage::from_pixel(size.0 as u32, size.1.max(1) as u32, Rgba([0; 4]));
         for (i, tile) in self.tiles.iter().enumerate() {
-            let (left, top) = (1 + step(width) * (i % columns), 1 + step(height) * (i / columns));
+            let (left, top) = (step(width) * (i % columns), step(height) * (i / columns));
             for y in 0..height * zoom {
                 for x in 0..width * zoom {
                     let at = |c: usize| {
@@ -44,7 +44,7 @@ impl Tiles {
                         let v = tile.get((c * height + y / zoom) * width + x / zoom);
                         (255.0 * v.copied().unwrap_or(0.5).clamp(0.0, 1.0)).round() as u8
                     };
-                    picture.put_pixel((left + x) as u32, (top + y) as u32, image::Rgb([at(0), at(1), at(2)]));
+                    picture.put_pixel((left + x) as u32, (top + y) as u32, Rgba([at(0), at(1), at(2), 255]));
                 }
             }
         }

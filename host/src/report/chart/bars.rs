@@ -5,7 +5,7 @@ use maud::html;
 use super::super::kind::Kind;
 use super::super::number;
 use super::scale::{Scale, rounded};
-use super::{Body, Drawing, Table, at, cut, line, width, words};
+use super::{Body, Drawing, Table, at, bold, cut, line, width, words};
 
 /// A bar.
 #[derive(Clone, Debug)]
@@ -28,7 +28,7 @@ pub fn bars((name, title, note): (&str, &str, &str), unit: &str, bars: &[Bar]) -
         return None;
     }
     let names = bars.iter().map(|b| width(&cut(&b.name, 110.0))).fold(0.0, f64::max);
-    let shown = bars.iter().map(|b| width(&b.shown)).fold(0.0, f64::max);
+    let shown = bars.iter().map(|b| bold(&b.shown)).fold(0.0, f64::max);
     let (left, end) = (names + 10.0, (super::WIDTH - shown - 10.0).max(names + 100.0));
     let x = Scale::new((0.0, most), (left, end));
     let row = 22.0;
@@ -91,8 +91,8 @@ pub fn ranks(
         (line("a", (left, bottom), (end, bottom)))
         (line("level", (left, y.at(level.0.sqrt())), (end, y.at(level.0.sqrt()))))
         (words("m tiny halo", (end, y.at(level.0.sqrt()) - 3.0), "end", level.1))
-        (words("m", (left, bottom + 16.0), "start", "1st"))
-        (words("m", (end, bottom + 16.0), "end", &format!("{n}th unit by rank")))
+        (words("m", (left, bottom + 16.0), "start", "first"))
+        (words("m", (end, bottom + 16.0), "end", &format!("last of {n} units")))
     };
     let tenth = n.div_ceil(10);
     let share = 100.0 * sorted.iter().take(tenth).sum::<f64>() / sorted.iter().sum::<f64>();

@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use super::super::kind::Kind;
 use super::scale::{Scale, range, rounded};
-use super::{Body, Drawing, Table, cut, line, mark, width, words};
+use super::{Body, Drawing, Table, bold, cut, line, mark, width, words};
 
 /// A result.
 #[derive(Clone, Debug)]
@@ -58,7 +58,7 @@ impl Dots {
         let seen = range([seen.0, seen.1].into_iter().chain(self.level.iter().map(|l| l.0)))?;
         let (from, to) = rounded(seen, 5);
         let names = self.dots.iter().map(|d| width(&cut(&d.name, 120.0))).fold(0.0, f64::max);
-        let shown = self.dots.iter().map(|d| width(&d.shown)).fold(0.0, f64::max);
+        let shown = self.dots.iter().map(|d| bold(&d.shown)).fold(0.0, f64::max);
         let (left, end) = (names + 12.0, super::WIDTH - shown - 12.0);
         let (left, end) = if end - left < 110.0 { (left, left + 110.0) } else { (left, end) };
         let x = Scale::new((from, to), (left, end));

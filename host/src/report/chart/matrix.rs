@@ -20,7 +20,7 @@ pub fn confusion((name, title): (&str, &str), classes: &[String], rows: &[Vec<u6
     let share = |i: usize, j: usize| 100.0 * rows[i][j] as f64 / sums[i];
     let worst = (0..n).flat_map(|i| (0..n).map(move |j| (i, j))).filter(|(i, j)| i != j).map(|(i, j)| share(i, j)).fold(0.0, f64::max);
     let longest = classes.iter().map(|c| width(&cut(c, 84.0))).fold(0.0, f64::max);
-    let size = ((super::WIDTH - longest - 10.0) / n as f64).clamp(4.0, 28.0);
+    let size = ((super::WIDTH - 1.4 * longest - 10.0) / n as f64).clamp(4.0, 28.0);
     let (left, top) = (longest + 8.0, 0.75 * longest + 12.0);
     let all = size * n as f64;
     let body = html! {
@@ -54,7 +54,7 @@ pub fn confusion((name, title): (&str, &str), classes: &[String], rows: &[Vec<u6
         title: title.into(),
         note: "% of each true class (rows) by what it was taken for (columns). Framed: right. Shade: mistakes alone. Classes that are confused stand side by side.".into(),
         text: format!("{n} classes. Most often confused, both ways together: {}.", told.join("; ")),
-        size: (left + all + 0.55 * longest, top + all + 4.0),
+        size: (left + all + 0.72 * longest - 0.5 * size, top + all + 4.0),
         body: Body::Lines(body),
         table: Some(Table {
             head: std::iter::once("samples".to_owned()).chain(order.iter().map(|&i| classes[i].clone())).collect(),

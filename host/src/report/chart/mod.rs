@@ -145,6 +145,12 @@ pub fn width(text: &str) -> f64 {
     text.chars().map(one).sum()
 }
 
+/// Width of `text` in bold letters, about.
+#[must_use]
+pub fn bold(text: &str) -> f64 {
+    1.12 * width(text)
+}
+
 /// `text` cut to about `most` units.
 #[must_use]
 pub fn cut(text: &str, most: f64) -> String {

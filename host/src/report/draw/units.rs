@@ -67,9 +67,10 @@ pub fn filters(run: &Run) -> Result<Option<Drawing>> {
     let tile = |unit: &usize| around_grey(&weights.values[unit * each..(unit + 1) * each]);
     let [channels, height, width] = dims;
     // Whole rows where that goes.
-    let columns = (4..=24).rev().find(|c| shown.is_multiple_of(*c) && *c * *c >= shown).unwrap_or(16);
+    let wide = (ABOUT / (width.max(1) + 4)).clamp(1, if width <= 8 { 16 } else { 12 });
+    let columns = (4..=wide).rev().find(|c| shown.is_multiple_of(*c)).unwrap_or(wide);
     let columns = columns.min(shown.max(1));
-    let zoom = (ABOUT / columns / width.max(1)).clamp(1, 12);
+    let zoom = ((ABOUT / columns).saturating_sub(4) / width.max(1)).clamp(1, 12);
     let tiles = Tiles {
         dims,
         tiles: order.iter().take(shown).map(tile).collect(),

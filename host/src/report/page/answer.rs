@@ -269,7 +269,7 @@ fn against_published(experiment: &Experiment, name: &str, score: &Score) -> Opti
     let reach = if score.each.len() > 1 { "seeds" } else { "test images" };
     Some(html! {
         @if !record.changed.is_empty() {
-            "The published figure, " (shown) ", is of another protocol: this run changes "
+            b { "Not comparable with the published figure" } " (" (shown) "): this run has other "
             (record.changed.join(", ")) "."
         } @else {
             b { (size(difference)) " " (way) " the published figure" } " (" (shown) ")"
@@ -339,9 +339,9 @@ pub(super) fn caveats(experiment: &Experiment) -> Markup {
     let mut all: Vec<Markup> = Vec::new();
     if let Some(experiment) = &record.experiment {
         if let Some(note) = &experiment.note {
-            all.push(html! { b { "What differs from the source. " } (capital(note)) "." });
+            all.push(html! { b { "Of this experiment: " } (note) "." });
         }
-        if !experiment.changed.is_empty() {
+        if !experiment.changed.is_empty() && experiment.published.is_empty() {
             all.push(html! { b { "Not the listed protocol. " } "Changed: " (experiment.changed.join(", ")) "." });
         }
     }

@@ -61,10 +61,14 @@ pub(super) fn sections(experiment: &Experiment, figures: &Figures) -> Result<Vec
 
 fn learning(curves: Option<&super::Drawing>, radii: &[super::Drawing], figures: &Figures) -> Markup {
     html! {
-        @if let Some(curves) = curves { div class="grid" { (figures.show(curves)) } }
-        @if !radii.is_empty() {
-            h3 { "Did each layer settle? Lengths of the weight vectors" }
-            div class="grid small-ones" { @for d in radii { (figures.show(d)) } }
+        div class="two" {
+            @if let Some(curves) = curves { (figures.show(curves)) }
+            @if !radii.is_empty() {
+                div {
+                    h3 class="flush" { "Did each layer settle? Lengths of the weight vectors" }
+                    div class="grid small-ones" { @for d in radii { (figures.show(d)) } }
+                }
+            }
         }
     }
 }

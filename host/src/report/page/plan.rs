@@ -43,8 +43,12 @@ fn sentences(run: &Run) -> Vec<String> {
         };
         let alike = |p: &&toml::Table| key(p).0 == key(phases[at]).0 && rules_of_phase(run, p) == rules_of_phase(run, phases[at]);
         let n = phases[at..].iter().take_while(|p| alike(p)).count().max(1);
-        let start = if first { "" } else { "Then " };
-        out.push(format!("{start}{}", phase_words(run, &phases[at..at + n], first)));
+        let start = match (first, at + n == phases.len()) {
+            (true, true) => "Training: ",
+            (true, false) => "First ",
+            (false, _) => "Then ",
+        };
+        out.push(format!("{start}{}", phase_words(run, &phases[at..at + n])));
         first = false;
         at += n;
     }
@@ -81,7 +85,7 @@ fn list(items: &[String]) -> String {
     }
 }
 
-fn phase_words(run: &Run, phases: &[&toml::Table], capital: bool) -> String {
+fn phase_words(run: &Run, phases: &[&toml::Table]) -> String {
     let phase = phases[0];
     let drive = word(phase, "drive");
     let blocks: Vec<String> = phases.iter().flat_map(|p| words(p, "blocks")).map(str::to_owned).collect();
@@ -107,7 +111,6 @@ fn phase_words(run: &Run, phases: &[&toml::Table], capital: bool) -> String {
         n if n > 6 => format!("{n} blocks, {} to {},", blocks[0], blocks[n - 1]),
         _ => list(&blocks),
     };
-    let subject = if capital { super::super::draw::learn::capital(&subject) } else { subject };
     let from = match word(phase, "data") {
         "" | "train" => String::new(),
         part => format!(" from {part}"),
@@ -234,6 +237,7 @@ fn map_words(run: &Run, block: &toml::Table) -> String {
     let inputs = inputs.map(|s| number::whole(s.input.iter().product::<usize>() as u64));
     match (word(block, "layer"), out, kernel) {
         ("conv", Some(out), Some(kernel)) => format!("{out} of {kernel}"),
+        ("dense", Some(out), _) if out == "classes" => inputs.map_or_else(|| out.clone(), |n| format!("{n} inputs")),
         ("dense", Some(out), _) => format!("{}{out}", inputs.map_or(String::new(), |n| format!("{n} → "))),
         ("", ..) => {
             let layers = count_layers(&toml::Value::Table(block.clone()));
