@@ -19,6 +19,7 @@ Examples:
   biorule report runs/fa/latest runs/bp/latest -o rules.html
   biorule report quickstart                all runs below runs/quickstart
   biorule report runs/mine/latest --watch  written anew while the run goes on
+  biorule report runs/fa/latest --pictures pictures
 
 The page is one file that loads nothing and opens from disk: the answer beside what it is held
 against, the plan and the network, curves, filters, mistakes, cost, and the command that repeats it.
@@ -31,6 +32,10 @@ pub struct ReportArgs {
     /// The page's file; absent: `report.html` in the folder of the only RUN, or here for several
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
+
+    /// Also write each drawing on the page as a file into this folder: SVG, of filters PNG
+    #[arg(long, value_name = "DIR")]
+    pictures: Option<PathBuf>,
 
     /// Write the page anew while a run goes on, until all have ended or Ctrl-C
     #[arg(long)]
@@ -50,7 +55,7 @@ pub(super) fn run(args: &ReportArgs) -> Result<()> {
     let file = target(args)?;
     if !args.watch {
         let found = report::gather(&args.runs)?;
-        let bytes = write(&found, &file)?;
+        let bytes = write(args, &found, &file)?;
         return told(args, &found, &file, bytes);
     }
     let stop = StopFlag::new();
@@ -58,7 +63,7 @@ pub(super) fn run(args: &ReportArgs) -> Result<()> {
     let mut first = true;
     loop {
         let found = report::gather(&args.runs)?;
-        let bytes = write(&found, &file)?;
+        let bytes = write(args, &found, &file)?;
         if found.is_over() || stop.stopped() {
             return told(args, &found, &file, bytes);
         }
@@ -94,13 +99,16 @@ fn target(args: &ReportArgs) -> Result<PathBuf> {
     }
 }
 
-fn write(found: &Gathered, file: &Path) -> Result<usize> {
+fn write(args: &ReportArgs, found: &Gathered, file: &Path) -> Result<usize> {
     let at = clock::stamp(clock::now());
     let made = Made {
         at: &format!("{} {} UTC", &at[..10], &at[11..16]),
         version: env!("CARGO_PKG_VERSION"),
     };
-    let page = report::page(found, &made)?;
+    let (page, drawings) = report::page(found, &made)?;
+    if let Some(folder) = &args.pictures {
+        report::pictures::write(&drawings, folder)?;
+    }
     atomic::write(file, page.as_bytes()).map_err(|e| Error::new(e.code, e.text.replace("run folder: ", "")))?;
     Ok(page.len())
 }

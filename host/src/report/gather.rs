@@ -29,6 +29,8 @@ pub struct Gathered {
 pub struct Experiment {
     /// Its name, told apart from others of the same name.
     pub name: String,
+    /// The name without what all names begin with, for drawings and tables.
+    pub short: String,
     /// Its runs, by seed; at least one.
     pub runs: Vec<Run>,
 }
@@ -283,6 +285,7 @@ impl Gathered {
             Some(experiment) => experiment.runs.push(run),
             None => self.experiments.push(Experiment {
                 name: run.record.name.clone(),
+                short: String::new(),
                 runs: vec![run],
             }),
         }
@@ -312,6 +315,11 @@ impl Gathered {
             let name = told.unwrap_or_else(|| format!("{} ({id})", names[i]));
             self.experiments[i].name = name;
         }
+        let names: Vec<String> = self.experiments.iter().map(|e| e.name.clone()).collect();
+        let shared = shared_start(&names);
+        for (experiment, name) in self.experiments.iter_mut().zip(names) {
+            experiment.short = name[shared..].to_owned();
+        }
     }
 
     /// Every run.
@@ -323,6 +331,19 @@ impl Gathered {
     #[must_use]
     pub fn is_over(&self) -> bool {
         self.runs().all(|r| r.state != State::Running)
+    }
+}
+
+/// Bytes of what all of several names begin with, to the end of a word.
+fn shared_start(names: &[String]) -> usize {
+    let [first, rest @ ..] = names else {
+        return 0;
+    };
+    let ends = first.char_indices().filter(|(_, c)| "-_/ ".contains(*c)).map(|(i, c)| i + c.len_utf8());
+    let shared = |end: &usize| rest.iter().all(|n| n.len() > *end && n.starts_with(&first[..*end]));
+    match rest.is_empty() {
+        true => 0,
+        false => ends.take_while(shared).last().unwrap_or(0),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::io::Cursor;
 
-use image::{ImageFormat, Rgba, RgbaImage};
+use image::{DynamicImage, ImageFormat, Rgba, RgbaImage};
 
 use super::chart::{Body, Drawing};
 use crate::{Error, Result};
@@ -49,6 +49,11 @@ impl Tiles {
             }
         }
         let mut bytes = Vec::new();
+        let picture = match channels {
+            3 => DynamicImage::ImageRgba8(picture),
+            // Half the bytes.
+            _ => DynamicImage::ImageLumaA8(DynamicImage::ImageRgba8(picture).to_luma_alpha8()),
+        };
         picture
             .write_to(&mut Cursor::new(&mut bytes), ImageFormat::Png)
             .map_err(|e| Error::internal(format!("a picture: {e}")))?;

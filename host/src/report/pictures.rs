@@ -21,7 +21,8 @@ pub fn draw(folder: &Path, mut board: Option<(&mut Reporter, u64)>) -> Result<()
     let record = RunRecord::read(&folder.join("run.json"))?;
     let mut run = gather::run(folder.to_owned(), record);
     run.read_weights();
-    let experiment = Experiment { name: run.record.name.clone(), runs: vec![run] };
+    let name = run.record.name.clone();
+    let experiment = Experiment { short: name.clone(), name, runs: vec![run] };
     let into = folder.join(FOLDER);
     std::fs::create_dir_all(&into).map_err(|e| Error::storage_io(&into, &e))?;
     for drawing in drawings(&experiment)? {
@@ -31,6 +32,23 @@ pub fn draw(folder: &Path, mut board: Option<(&mut Reporter, u64)>) -> Result<()
             let size = [drawing.size.1 as usize, drawing.size.0 as usize];
             reporter.image(&format!("pictures/{}", drawing.name), size, png, *step)?;
         }
+    }
+    Ok(())
+}
+
+/// Writes `drawings` into `folder`, made where it is missing. A name that is there more than once gets
+/// a number.
+///
+/// # Errors
+/// Storage error where the disk refuses.
+pub fn write(drawings: &[Drawing], folder: &Path) -> Result<()> {
+    std::fs::create_dir_all(folder).map_err(|e| Error::storage_io(folder, &e))?;
+    for (i, drawing) in drawings.iter().enumerate() {
+        let before = drawings[..i].iter().filter(|d| d.name == drawing.name).count();
+        let number = if before > 0 { format!("-{}", before + 1) } else { String::new() };
+        let (ending, bytes) = drawing.file();
+        let file = folder.join(format!("{}{number}.{ending}", drawing.name));
+        std::fs::write(&file, bytes).map_err(|e| Error::storage_io(&file, &e))?;
     }
     Ok(())
 }

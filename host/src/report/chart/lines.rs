@@ -13,7 +13,7 @@ pub struct Curve {
     pub name: String,
     /// Its colour and mark.
     pub kind: Kind,
-    /// Its number among curves of its kind, from 0: each has dashes of its own.
+    /// Its number among curves of its kind, from 0: each has dashes of its own. [`SOLID`] has none.
     pub nth: usize,
     /// Points from left to right; those that are not finite are left out.
     pub points: Vec<(f64, f64)>,
@@ -22,6 +22,9 @@ pub struct Curve {
     /// How its end is marked.
     pub end: End,
 }
+
+/// A curve without dashes, whatever its kind.
+pub const SOLID: usize = usize::MAX;
 
 /// How a curve ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +54,10 @@ pub struct Lines {
     pub curves: Vec<Curve>,
     /// Ends of the vertical axis, where they are not those of the values.
     pub range: Option<(f64, f64)>,
+    /// Ends of the horizontal axis, where they are not those of the values.
+    pub across: Option<(f64, f64)>,
+    /// Values that are named on the vertical axis; none takes round ones.
+    pub rows: Vec<f64>,
     /// Horizontal lines with their names.
     pub levels: Vec<(f64, String)>,
     /// Vertical lines with their names, such as the begin of a phase.
@@ -78,7 +85,10 @@ impl Lines {
         }
         self.curves.retain(|curve| !curve.points.is_empty());
         let all = || self.curves.iter().flat_map(|c| c.points.iter().copied());
-        let (x0, x1) = range(all().map(|p| p.0))?;
+        let (x0, x1) = match self.across {
+            Some(ends) => ends,
+            None => range(all().map(|p| p.0))?,
+        };
         let bands = self.curves.iter().flat_map(|c| c.band.iter().flat_map(|b| [b.1, b.2]));
         let levels = self.levels.iter().map(|l| l.0);
         let seen = range(all().map(|p| p.1).chain(bands).chain(levels))?;
@@ -108,8 +118,13 @@ impl Lines {
     }
 
     fn body(&self, x: &Scale, y: &Scale, (left, end, top, bottom): (f64, f64, f64, f64)) -> Markup {
-        let (rows, decimals) = y.ticks(5);
-        let (columns, x_decimals) = x.ticks(4);
+        let (rows, decimals) = match self.rows.is_empty() {
+            true => y.ticks(5),
+            false => (self.rows.clone(), 0),
+        };
+        // Between two epochs there is none.
+        let whole = self.curves.iter().flat_map(|c| &c.points).all(|p| p.0.fract() == 0.0);
+        let (columns, x_decimals) = x.ticks_from(4, f64::from(u8::from(whole)));
         let ends: Vec<f64> = self.curves.iter().map(|c| y.at(c.points[c.points.len() - 1].1)).collect();
         let places = apart(&ends, 13.0, (top - 4.0, bottom + 2.0));
         html! {
@@ -196,6 +211,7 @@ fn one(curve: &Curve, x: &Scale, y: &Scale, marks: bool) -> Markup {
     let step = places.len().div_ceil(6).max(1);
     let end = places[places.len() - 1];
     let dash = match curve.nth % 4 {
+        _ if curve.nth == SOLID => " solid".to_owned(),
         0 => String::new(),
         nth => format!(" n{nth}"),
     };

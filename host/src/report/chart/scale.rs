@@ -39,12 +39,18 @@ impl Scale {
     /// Values that are named, `most` at most, and the decimals that they need.
     #[must_use]
     pub fn ticks(&self, most: usize) -> (Vec<f64>, usize) {
+        self.ticks_from(most, 0.0)
+    }
+
+    /// The same, with steps of at least `least`.
+    #[must_use]
+    pub fn ticks_from(&self, most: usize, least: f64) -> (Vec<f64>, usize) {
         if self.log {
             let (a, b) = (self.from.0.log10().ceil() as i32, self.from.1.log10().floor() as i32);
             let step = ((b - a).max(0) as usize / most.max(1) + 1) as i32;
             return ((a..=b).step_by(step as usize).map(|e| 10f64.powi(e)).collect(), 0);
         }
-        let step = step(self.from, most);
+        let step = step(self.from, most).max(least);
         let first = (self.from.0 / step - 1e-9).ceil() as i64;
         let last = (self.from.1 / step + 1e-9).floor() as i64;
         let decimals = (-step.log10().floor()).clamp(0.0, 6.0) as usize;

@@ -82,7 +82,7 @@ pub fn robustness(experiments: &[Experiment]) -> Vec<Drawing> {
         for ((unit, attack), points) in curves(run) {
             let (title, name) = match experiments.len() {
                 1 => (String::new(), attack),
-                _ => (attack, experiment.name.clone()),
+                _ => (attack, experiment.short.clone()),
             };
             let list = drawings.entry((unit, title)).or_default();
             let same = |c: &&Curve| c.kind == kind || experiments.len() == 1;

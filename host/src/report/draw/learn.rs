@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::super::chart::Drawing;
-use super::super::chart::lines::{Curve, End, Lines};
+use super::super::chart::{Drawing, scale};
+use super::super::chart::lines::{Curve, End, Lines, SOLID};
 use super::super::gather::{Experiment, Run, State, word, words};
 use super::super::kind::{Kind, rule_name};
 use super::super::{number, stats};
@@ -99,7 +99,7 @@ pub fn learning(experiment: &Experiment) -> Option<Drawing> {
             Kind::None => Kind::True,
             kind => kind,
         };
-        add(part, kind, 0, "network", &format!("{part}/{measure}"));
+        add(part, kind, SOLID, "network", &format!("{part}/{measure}"));
         for (nth, (segment, name)) in [("random-weights", "random"), ("linear-pixels", "pixels")].iter().enumerate() {
             add(name, Kind::True, nth + 1, segment, &format!("{part}/{measure}"));
         }
@@ -154,35 +154,70 @@ pub fn capital(text: &str) -> String {
     chars.next().map_or(String::new(), |c| c.to_uppercase().chain(chars).collect())
 }
 
-/// Held-out accuracies of several experiments in one drawing, those whose axes are the same.
+/// Curves that one drawing takes; more are parted by kind.
+const TOGETHER: usize = 6;
+
+/// Held-out accuracies of several experiments in one drawing, or one for each kind of rule, all with
+/// the same axes.
 #[must_use]
-pub fn learning_of_all(experiments: &[Experiment]) -> Option<Drawing> {
+pub fn learning_of_all(experiments: &[Experiment]) -> Vec<Drawing> {
     let mut numbers = BTreeMap::new();
     let mut curves = Vec::new();
     for experiment in experiments {
         let first = experiment.first();
-        let metric = format!("{}/accuracy", held_out(first)?);
+        let Some(part) = held_out(first) else {
+            continue;
+        };
+        let metric = format!("{part}/accuracy");
         let runs: Vec<_> = (experiment.runs.iter()).map(|r| points(r, "network", &metric)).collect();
         if runs.iter().all(Vec::is_empty) {
             continue;
         }
         let kind = first.kind();
         let nth = numbers.entry(kind).and_modify(|n| *n += 1).or_insert(0usize);
-        curves.push(over_seeds(&experiment.name, kind, *nth, &runs, end(first)));
+        curves.push(over_seeds(&experiment.short, kind, *nth, &runs, end(first)));
     }
-    (curves.len() > 1).then_some(())?;
+    if curves.len() < 2 {
+        return Vec::new();
+    }
     let seeds = experiments.iter().map(|e| e.runs.len()).max().unwrap_or(1);
-    Lines {
-        name: "learning-all".into(),
-        title: "Accuracy on held-out samples while they learn".into(),
-        note: format!("Colour and mark: what the first layer learns from. Dashes tell rules of one kind apart.{}", bands(seeds)),
-        unit: "accuracy, %".into(),
-        below: "epoch of learning from labels".into(),
-        curves,
-        decimals: number::decimals(experiments[0].first().samples()),
-        ..Lines::default()
+    let values = |of: fn(&(f64, f64)) -> f64| scale::range(curves.iter().flat_map(|c| c.points.iter().map(of)));
+    let (Some(x), Some(y)) = (values(|p| p.0), values(|p| p.1)) else {
+        return Vec::new();
+    };
+    let draw = |name: String, title: String, curves: Vec<Curve>, width: f64| {
+        Lines {
+            name,
+            title,
+            note: format!("Accuracy on held-out samples.{}", bands(seeds)),
+            unit: "accuracy, %".into(),
+            below: "epoch of learning from labels".into(),
+            curves,
+            range: Some(scale::rounded(y, 5)),
+            across: Some(x),
+            decimals: number::decimals(experiments[0].first().samples()),
+            height: if width > 0.0 { 120.0 } else { 0.0 },
+            width,
+            ..Lines::default()
+        }
+        .draw()
+    };
+    if curves.len() <= TOGETHER {
+        let title = "While they learn".to_owned();
+        return draw("learning-all".into(), title, curves, 0.0).into_iter().collect();
     }
-    .draw()
+    let mut kinds: Vec<Kind> = curves.iter().map(|c| c.kind).collect();
+    kinds.sort();
+    kinds.dedup();
+    let drawn = kinds.into_iter().filter_map(|kind| {
+        let own: Vec<Curve> = curves.iter().filter(|c| c.kind == kind).cloned().collect();
+        let title = match kind {
+            Kind::None => "First layer does not learn".to_owned(),
+            kind => format!("First layer: {}", kind.words()),
+        };
+        draw(format!("learning-{}", kind.class()), title, own, MULTIPLE + 60.0)
+    });
+    drawn.collect()
 }
 
 /// Mean length of the weight vectors of each local layer by step, with one deviation; and whether it
@@ -289,7 +324,7 @@ fn angle(experiments: &[Experiment], block: &str, (metric, words): (&str, &str))
         let nth = numbers.entry(kind).and_modify(|n| *n += 1).or_insert(0usize);
         let shown = match experiments.len() {
             1 => rule.rsplit('/').next().unwrap_or_default().to_owned(),
-            _ => experiment.name.clone(),
+            _ => experiment.short.clone(),
         };
         curves.push(over_seeds(&shown, kind, *nth, &runs, end(run)));
     }
@@ -305,7 +340,8 @@ fn angle(experiments: &[Experiment], block: &str, (metric, words): (&str, &str))
         below: "epoch".into(),
         curves,
         range: Some((0.0, if highest > 92.0 { 180.0 } else { 90.0 })),
-        levels: vec![(90.0, "90°: chance".into())],
+        rows: if highest > 92.0 { vec![0.0, 60.0, 120.0, 180.0] } else { vec![0.0, 30.0, 60.0, 90.0] },
+        levels: vec![(90.0, "chance".into())],
         decimals: 1,
         height: 110.0,
         width: MULTIPLE + 40.0,

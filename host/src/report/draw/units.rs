@@ -10,6 +10,8 @@ use crate::Result;
 
 /// Filters of one picture.
 const MOST: usize = 400;
+/// Weights of one picture: random ones cannot be compressed, and a page is to be mailed.
+const WEIGHTS: usize = 60_000;
 /// Pixels that a picture of filters is about as wide as.
 const ABOUT: usize = 560;
 
@@ -62,7 +64,7 @@ pub fn filters(run: &Run) -> Result<Option<Drawing>> {
         return Ok(None);
     };
     let (order, by_wins) = order(run, &block, weights.units());
-    let shown = order.len().min(MOST);
+    let shown = order.len().min(MOST).min((WEIGHTS / weights.each().max(1)).max(8));
     let each = weights.each();
     let tile = |unit: &usize| around_grey(&weights.values[unit * each..(unit + 1) * each]);
     let [channels, height, width] = dims;
@@ -70,7 +72,9 @@ pub fn filters(run: &Run) -> Result<Option<Drawing>> {
     let wide = (ABOUT / (width.max(1) + 4)).clamp(1, if width <= 8 { 16 } else { 12 });
     let columns = (4..=wide).rev().find(|c| shown.is_multiple_of(*c)).unwrap_or(wide);
     let columns = columns.min(shown.max(1));
-    let zoom = ((ABOUT / columns).saturating_sub(4) / width.max(1)).clamp(1, 12);
+    // No row is left half empty by what is left out.
+    let shown = if shown < weights.units() { shown - shown % columns } else { shown };
+    let zoom = if width > 16 { 1 } else { ((ABOUT / columns).saturating_sub(4) / width.max(1)).clamp(1, 12) };
     let tiles = Tiles {
         dims,
         tiles: order.iter().take(shown).map(tile).collect(),

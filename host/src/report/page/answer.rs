@@ -179,7 +179,7 @@ fn state_words(run: &Run, several: bool) -> Markup {
 }
 
 /// Published figure, baselines and chance, each with what the difference is worth.
-fn verdicts(experiment: &Experiment, name: &str) -> Vec<Markup> {
+pub(super) fn verdicts(experiment: &Experiment, name: &str) -> Vec<Markup> {
     let Some(score) = Score::of(experiment, name) else {
         return Vec::new();
     };

@@ -71,7 +71,7 @@ pub(super) fn answer(found: &Gathered, figures: &Figures) -> Markup {
         dots: all.iter().filter_map(|(e, score)| {
             let score = score.as_ref()?;
             Some(Dot {
-                name: e.name.clone(),
+                name: e.short.clone(),
                 kind: e.first().kind(),
                 value: factor * score.mean,
                 interval: score.interval.map(|(a, b)| (factor * a, factor * b)),
@@ -86,23 +86,24 @@ pub(super) fn answer(found: &Gathered, figures: &Figures) -> Markup {
     let known: Vec<&(&Experiment, Option<Score>)> = all.iter().filter(|(_, s)| s.is_some()).collect();
     html! {
         @if same && is_share { @if let [(first, Some(best)), rest @ ..] = known.as_slice() {
-            p class="lead" { b { (first.name) " is best with " (best.shown()) } (near(found, first, rest)) "." }
+            p class="lead" { b { (first.short) " is best with " (best.shown()) } (near(first, rest)) "." }
         } }
         @if !same { p class="lead" { "These experiments are not tested on the same samples, so they are listed as named, and not ranked." } }
         @if known.is_empty() { p class="lead" { "None of these runs has a result yet." } }
         div class="two" {
             @if let Some(d) = &drawing { (figures.show(d)) }
+            // Beside the results where one drawing holds them all; else in a section of their own.
+            @if let [curves] = learn::learning_of_all(&found.experiments).as_slice() { (figures.show(curves)) }
         }
         (table(&all, name, same))
     }
 }
 
 /// Which experiments are not clearly behind the best.
-fn near(found: &Gathered, best: &Experiment, rest: &[&(&Experiment, Option<Score>)]) -> Markup {
-    let _ = found;
+fn near(best: &Experiment, rest: &[&(&Experiment, Option<Score>)]) -> Markup {
     let level: Vec<&str> = (rest.iter())
         .filter(|(e, _)| paired(best, e).is_some_and(|p| !p.is_clear()))
-        .map(|(e, _)| e.name.as_str())
+        .map(|(e, _)| e.short.as_str())
         .collect();
     let shown = level.len().min(4);
     html! {
@@ -132,13 +133,13 @@ fn table(all: &[(&Experiment, Option<Score>)], name: &str, same: bool) -> Markup
         };
         let to_first = match (reference, score) {
             (Some(first), Some(_)) if same && is_share && !std::ptr::eq(first, *e) => {
-                paired(e, first).map_or_else(|| text("–"), |p| html! { (difference(&p, number::decimals(run.samples()))) })
+                paired(e, first).map_or_else(|| text("–"), |p| text(short_difference(&p, number::decimals(run.samples()))))
             }
             _ => text("–"),
         };
         let time: f64 = e.runs.iter().map(seconds).sum::<f64>() / e.runs.len() as f64;
         vec![
-            html! { (e.name) @if run.state != State::Finished { " " (state_badge(run.state, None)) } },
+            html! { (e.short) @if run.state != State::Finished { " " (state_badge(run.state, None)) } },
             text(rules.join(", ")),
             text(e.runs.len().to_string()),
             text(score.as_ref().map_or_else(|| "–".to_owned(), Score::shown)),
@@ -147,12 +148,12 @@ fn table(all: &[(&Experiment, Option<Score>)], name: &str, same: bool) -> Markup
             text(if time > 0.0 { number::seconds(time) } else { "–".to_owned() }),
         ]
     });
-    let first = reference.map_or_else(|| "the first".to_owned(), |e| e.name.clone());
+    let first = reference.map_or_else(|| "the first".to_owned(), |e| e.short.clone());
     let heads = ["experiment", "learned by", "seeds", if is_share { "test accuracy" } else { "test loss" }, "published"];
     let head = heads.iter().map(|h| (*h).to_owned());
     let head = head.chain([format!("less {first}, points"), "time of a seed".to_owned()]);
     Cells {
-        caption: "All experiments of this report",
+        caption: "All experiments of this report; ± of differences: 95 %, on the same images or seeds",
         head: head.collect(),
         rows: rows.collect(),
         words: &[1],
@@ -160,9 +161,14 @@ fn table(all: &[(&Experiment, Option<Score>)], name: &str, same: bool) -> Markup
     .show()
 }
 
+/// A paired difference with the reach of its interval.
+fn short_difference(paired: &Paired, decimals: usize) -> String {
+    let reach = 0.5 * (paired.interval.1 - paired.interval.0);
+    format!("{}\u{a0}±\u{a0}{}", number::points(paired.difference, decimals), number::hundredths(reach, decimals))
+}
+
 /// A paired difference in words.
 pub(super) fn difference(paired: &Paired, decimals: usize) -> String {
-    let reach = 0.5 * (paired.interval.1 - paired.interval.0);
     let p = paired.p.map_or(String::new(), |p| match p {
         p if p < 0.001 => ", p < 0.001".to_owned(),
         p => format!(", p = {}", number::fixed(p, if p < 0.1 { 3 } else { 2 })),
@@ -171,7 +177,7 @@ pub(super) fn difference(paired: &Paired, decimals: usize) -> String {
         Over::Images => "the same images",
         Over::Seeds => "the same seeds",
     };
-    format!("{} ± {} points on {over}{p}", number::points(paired.difference, decimals), number::hundredths(reach, decimals))
+    format!("{} points on {over}{p}", short_difference(paired, decimals))
 }
 
 /// `first` less `second`: over seeds that both have, where there are two, else over images.
@@ -208,8 +214,12 @@ pub(super) fn sections(found: &Gathered, figures: &Figures) -> Vec<Section> {
     if let Some(body) = differs(all) {
         out.push(section("differs", "What differs", "What differs", body));
     }
-    if let Some(drawing) = learn::learning_of_all(all) {
-        out.push(section("learning", "Learning", "Learning", html! { div class="two" { (figures.show(&drawing)) } }));
+    let curves = learn::learning_of_all(all);
+    if curves.len() > 1 {
+        out.push(section("learning", "Learning", "Learning, by what the first layer learns from", html! {
+            p class="small muted" { "The same axes everywhere. Dashes tell rules of one kind apart." }
+            div class="grid" { @for d in &curves { (figures.show(d)) } }
+        }));
     }
     let angles = learn::angles(all);
     if !angles.is_empty() {
@@ -249,7 +259,7 @@ fn differs(all: &[Experiment]) -> Option<Markup> {
     });
     let table = Cells {
         caption: "Settings that decide results and differ",
-        head: std::iter::once("setting".to_owned()).chain(all.iter().map(|e| e.name.clone())).collect(),
+        head: std::iter::once("setting".to_owned()).chain(all.iter().map(|e| e.short.clone())).collect(),
         rows: rows.collect(),
         words: &[],
     };
@@ -279,13 +289,13 @@ fn pairs(found: &Gathered) -> Option<Markup> {
                 Over::Seeds => ("–".to_owned(), "–".to_owned()),
             };
             rows.push(vec![
-                html! { (a.name) " less " (b.name) },
+                html! { (a.short) " less " (b.short) },
                 text(number::points(p.difference, decimals)),
                 html! { (number::points(p.interval.0, decimals)) " to " (number::points(p.interval.1, decimals)) },
                 text(only.0),
                 text(only.1),
                 text(p.p.map_or_else(|| "–".to_owned(), |p| if p < 0.001 { "< 0.001".into() } else { number::fixed(p, 3) })),
-                html! { (p.pairs) " " (if p.over == Over::Images { "images" } else { "seeds" }) },
+                html! { (number::whole(p.pairs)) "\u{a0}" (if p.over == Over::Images { "images" } else { "seeds" }) },
             ]);
         }
     }

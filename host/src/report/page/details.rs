@@ -8,7 +8,7 @@ use super::super::draw::{held, learn, units};
 use super::super::gather::{Experiment, Run, word};
 use super::super::kind::{Kind, rule_name};
 use super::super::number;
-use super::answer::{Score, caveats, headline, headline_name};
+use super::answer::{Score, caveats, headline, headline_name, verdicts};
 use super::cells::{Cells, text};
 use super::{Figures, Section, plan};
 use crate::Result;
@@ -77,6 +77,7 @@ fn learning(curves: Option<&super::Drawing>, radii: &[super::Drawing], figures: 
 pub(super) fn chapter(experiment: &Experiment, index: usize, whole: bool, figures: &Figures) -> Result<Section> {
     let body = html! {
         (headline(experiment, headline_name(experiment)))
+        @for verdict in verdicts(experiment, headline_name(experiment)) { p { (verdict) } }
         (plan::asked(experiment))
         (caveats(experiment))
         @if whole {

@@ -8,7 +8,7 @@ mod details;
 mod plan;
 mod provenance;
 
-use std::cell::Cell;
+use std::cell::RefCell;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
@@ -40,24 +40,25 @@ struct Section {
 /// Gives figures ids of their own.
 #[derive(Default)]
 struct Figures {
-    count: Cell<usize>,
+    shown: RefCell<Vec<Drawing>>,
 }
 
 impl Figures {
     fn show(&self, drawing: &Drawing) -> Markup {
-        self.count.set(self.count.get() + 1);
-        drawing.figure(&format!("f{}", self.count.get()))
+        let mut shown = self.shown.borrow_mut();
+        shown.push(drawing.clone());
+        drawing.figure(&format!("f{}", shown.len()))
     }
 }
 
 /// Experiments up to which each has all of its pictures.
 const FEW: usize = 6;
 
-/// The page.
+/// The page, and the drawings on it.
 ///
 /// # Errors
 /// Internal error where a picture cannot be encoded.
-pub fn page(found: &Gathered, made: &Made<'_>) -> Result<String> {
+pub fn page(found: &Gathered, made: &Made<'_>) -> Result<(String, Vec<Drawing>)> {
     let figures = Figures::default();
     let alone = found.experiments.len() == 1;
     let mut sections = vec![answer::section(found, &figures)];
@@ -108,7 +109,7 @@ pub fn page(found: &Gathered, made: &Made<'_>) -> Result<String> {
             }
         }
     };
-    Ok(page.into_string())
+    Ok((page.into_string(), figures.shown.into_inner()))
 }
 
 /// What the page is about.

@@ -122,7 +122,12 @@ fn phase_words(run: &Run, phases: &[&toml::Table]) -> String {
     if drive != "local" {
         if let Some(o) = phase.get("optimizer").and_then(toml::Value::as_table) {
             let rate = value(o, "lr").map_or(String::new(), |r| format!(", rate {}", number::short(r)));
-            text.push_str(&format!(" with {}{rate}", word(o, "kind")));
+            let kind = match word(o, "kind") {
+                "sgd" => "SGD",
+                "adam" => "Adam",
+                other => other,
+            };
+            text.push_str(&format!(" with {kind}{rate}"));
         }
         if let Some(schedule) = phase.get("schedule") {
             let kind = schedule.as_table().map_or_else(|| schedule.as_str().unwrap_or_default(), |t| word(t, "kind"));
@@ -237,7 +242,7 @@ fn map_words(run: &Run, block: &toml::Table) -> String {
     let inputs = inputs.map(|s| number::whole(s.input.iter().product::<usize>() as u64));
     match (word(block, "layer"), out, kernel) {
         ("conv", Some(out), Some(kernel)) => format!("{out} of {kernel}"),
-        ("dense", Some(out), _) if out == "classes" => inputs.map_or_else(|| out.clone(), |n| format!("{n} inputs")),
+        ("dense", Some(_), _) if inputs.is_some() => inputs.unwrap_or_default(),
         ("dense", Some(out), _) => format!("{}{out}", inputs.map_or(String::new(), |n| format!("{n} → "))),
         ("", ..) => {
             let layers = count_layers(&toml::Value::Table(block.clone()));
