@@ -23,6 +23,7 @@ use crate::plugins::{Registry, RuleEntry};
 use crate::run::identity::{DataRecord, DeviceRecord};
 use crate::run::{
     BestRecord, Bridge, CheckpointStore, ClassRecord, Outcome, Reporter, RunFolder, StopFlag,
+    WinnersRecord,
 };
 use crate::search::evaluate::{OneShot, proxy};
 use crate::search::space::serve;
@@ -338,7 +339,17 @@ impl Host for App {
         };
         let (mut bridge, resume) = Bridge::open(folder, reporter, stop)?;
         let outcome = train::run(&job, &mut bridge, resume)?;
-        bridge.finish(&outcome, |class| data.test.class_name(class))
+        let mut found = bridge.finish(&outcome, |class| data.test.class_name(class))?;
+        if !found.answers.taken.is_empty() {
+            found.answers.labels = train::classes::labels(&*data.test)?;
+        }
+        if found.stopped.is_none() && plan.output.pictures {
+            // From the checkpoint, so that a run that goes on after a kill finds the same.
+            let last = CheckpointStore::load(&folder.checkpoints().last_path())?;
+            let winners = train::winners(&job, &last.tensors, &*data.test)?;
+            found.winners = (winners.0 > 0).then(|| WinnersRecord::of(winners));
+        }
+        Ok(found)
     }
 
     fn what_differs(&self, plan: &RunPlan, of: &Began<'_>) -> Result<Option<String>> {

@@ -19,6 +19,7 @@ mod options;
 mod plugin_folders;
 mod predict;
 mod quickstart;
+mod report;
 mod rule_words;
 mod rules;
 mod rules_page;
@@ -59,6 +60,7 @@ Examples:
   biorule config show --origin configs/quickstart.toml
   biorule rules describe softhebb
   biorule runs compare runs/quickstart
+  biorule report runs/quickstart/latest             one page with pictures of a run
 
 Exit codes: 0 done, 2 usage, 3 data, 4 plugin, 5 diverged, 6 locked,
 7 disk, rights or path, 75 stopped after a checkpoint (start again to go on).";
@@ -99,6 +101,8 @@ enum Command {
     /// Finished and running runs
     #[command(subcommand)]
     Runs(runs::RunsCommand),
+    /// One page of what runs came to: answer, curves, filters, mistakes, cost
+    Report(report::ReportArgs),
     /// Look at this machine: processor, memory, GPU, plugins, folders
     Doctor(doctor::DoctorArgs),
     /// Measure speed and memory beside this machine's peaks and PyTorch
@@ -130,7 +134,7 @@ pub fn main(open: Open) -> ! {
     let code = match dispatch(cli.command, open) {
         Ok(code) => code,
         Err(e) => {
-            report(&e);
+            tell_error(&e);
             e.code
         }
     };
@@ -170,6 +174,7 @@ fn dispatch(command: Command, open: Open) -> Result<ExitCode> {
         Command::Import(command) => import::run(&command),
         Command::Export(args) => export::run(&args),
         Command::Runs(command) => runs::run(&command),
+        Command::Report(args) => report::run(&args),
         Command::Doctor(args) => doctor::command(&args, open),
         Command::Completions(args) => completions::run(&args, Cli::command()),
     }
@@ -177,7 +182,7 @@ fn dispatch(command: Command, open: Open) -> Result<ExitCode> {
 }
 
 /// An error as people read it: `error:`, then `hint:`.
-fn report(e: &Error) {
+fn tell_error(e: &Error) {
     tell!("error: {}", e.text);
     if let Some(hint) = &e.hint {
         tell!("hint: {hint}");

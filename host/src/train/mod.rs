@@ -36,6 +36,7 @@ mod sets;
 pub mod state;
 pub mod step;
 pub mod stop;
+mod winners;
 
 pub use crate::data::feed::{Batch, EpochSpec, Samples, TrainData};
 pub use crate::device::Place;
@@ -49,3 +50,4 @@ pub use progress::{EpochEvent, PhaseEvent, Progress, StepEvent};
 pub use reported::reported_metrics;
 pub use run::{Job, Outcome, SegmentResult, run, score, trained};
 pub use state::Checkpoint;
+pub use winners::{Winners, winners};

@@ -244,6 +244,7 @@ pub fn plan(blocks: Vec<BlockPlan>, phases: Vec<PhasePlan>) -> RunPlan {
             checkpoint_seconds: 0,
             log_every: 0,
             tensorboard: false,
+            pictures: false,
             best: None,
             alignment_every: 0,
         },

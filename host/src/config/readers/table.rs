@@ -609,6 +609,7 @@ const OUTPUT: &[Reader] = &[
     always("checkpoint_seconds", "each training step"),
     always("log_every", "each training step"),
     always("tensorboard", "the run's folder"),
+    always("pictures", "the end of the run"),
     always("best", EPOCH_END),
     Reader::only(
         "alignment_every",
