@@ -22,6 +22,7 @@ pub mod run;
 pub mod search;
 pub mod stop;
 pub mod storage;
+pub mod sweep;
 #[cfg(test)]
 mod testing;
 pub mod text;
