@@ -13,6 +13,7 @@ pub mod config;
 pub mod data;
 pub mod device;
 pub mod error;
+pub mod fleet;
 pub mod import;
 pub mod nn;
 pub mod ops;
