@@ -16,7 +16,7 @@ use super::resolve::{self, Resolved};
 use super::section::Section;
 use super::value::{self, Table, make};
 use super::{Warnings, experiments};
-use crate::plan::define::{Described, Field, Reader as _};
+use crate::plan::define::Field;
 use crate::sweep::plan::{Constraint, Objective, PrunerPlan, SamplerPlan, Score, Study};
 use crate::sweep::sampler::{self, grid_size};
 use crate::sweep::{Assignment, Parameter, Space};
@@ -168,6 +168,14 @@ fn locate(study: &Path, named: &str) -> PathBuf {
 /// # Errors
 /// Usage, data or plugin error; nothing has run.
 pub fn study(file: StudyFile, context: &dyn PlanContext) -> Result<StudyConfig> {
+    let mut config = unchecked(file, Some(context))?;
+    let name = config.name.clone();
+    config.check(context).map_err(|e| e.within(format_args!("study `{name}`")))?;
+    Ok(config)
+}
+
+/// Reads a study without looking at its configuration.
+fn unchecked(file: StudyFile, context: Option<&dyn PlanContext>) -> Result<StudyConfig> {
     let StudyFile { name, table, base } = file;
     let mut table = table;
     let within = |e: Error| e.within(format_args!("study `{name}`"));
@@ -185,14 +193,12 @@ pub fn study(file: StudyFile, context: &dyn PlanContext) -> Result<StudyConfig> 
     let parameters = parameter::read(parameters, &base, &name, context).map_err(within)?;
     let space = Space::new(parameters).map_err(within)?;
     let study = rest(&mut top, space).map_err(within)?;
-    let mut config = StudyConfig {
+    Ok(StudyConfig {
         study,
         base,
-        name: name.clone(),
+        name,
         warnings: Warnings::default(),
-    };
-    config.check(context).map_err(within)?;
-    Ok(config)
+    })
 }
 
 /// Everything of a study but its parameters.
@@ -256,6 +262,24 @@ fn rest(top: &mut Section, space: Space) -> Result<Study> {
 }
 
 impl StudyConfig {
+    /// The study whose normal form is `text`, from `name`; nothing is checked again.
+    ///
+    /// # Errors
+    /// Usage error for a text that is none.
+    pub fn stored(text: &str, name: &str) -> Result<Self> {
+        let mut table = value::parse(text, &format!("file `{name}`"))?;
+        let base = match table.remove("config").map(|v| v.kind) {
+            Some(ValueKind::Table(base)) => base,
+            _ => Table::new(),
+        };
+        let file = StudyFile {
+            name: name.to_owned(),
+            table,
+            base,
+        };
+        unchecked(file, None)
+    }
+
     /// Where a parameter's value comes from, for messages and warnings.
     fn origin(&self, parameter: &str) -> String {
         format!("file `{}`, parameter `{parameter}`", self.name)
@@ -336,5 +360,25 @@ pub fn own_end(study: &Study) -> Result<Option<u64>> {
     match study.sampler {
         SamplerPlan::Grid => sampler::grid_size(&study.space).map(Some),
         _ => Ok(None),
+    }
+}
+
+/// A configuration as a file.
+#[must_use]
+pub fn text(table: Table) -> String {
+    match value::to_toml(&make(table, value::DEFAULT)) {
+        toml::Value::Table(table) => table.to_string(),
+        other => other.to_string(),
+    }
+}
+
+/// The text at `path` of merged layers.
+#[must_use]
+pub fn text_at(table: &Table, path: &[&str]) -> Option<String> {
+    let (first, rest) = path.split_first()?;
+    match (&table.get(*first)?.kind, rest) {
+        (ValueKind::String(text), []) => Some(text.clone()),
+        (ValueKind::Table(inner), rest) => text_at(inner, rest),
+        _ => None,
     }
 }

@@ -55,7 +55,8 @@ enum KnownKind {
     Other,
 }
 
-/// Reads all parameters; what a rule's or setting's schema says of them is taken from there.
+/// Reads all parameters; what a rule's or setting's schema says of them is taken from there. Without a
+/// `context` nothing is.
 ///
 /// # Errors
 /// Usage error for a study without any, and for what is missing or wrong in one.
@@ -63,7 +64,7 @@ pub(super) fn read(
     given: Option<Value>,
     base: &Table,
     study: &str,
-    context: &dyn PlanContext,
+    context: Option<&dyn PlanContext>,
 ) -> Result<Vec<Parameter>> {
     let table = match given.map(|v| (value::origin(&v), v.kind)) {
         Some((_, ValueKind::Table(table))) if !table.is_empty() => table,
@@ -109,7 +110,7 @@ fn parameter(
     given: Value,
     (base, study): (&Table, &str),
     others: &BTreeMap<String, Parameter>,
-    context: &dyn PlanContext,
+    context: Option<&dyn PlanContext>,
 ) -> Result<Parameter> {
     let at = format!("parameters.{name}");
     let from = value::origin(&given);
@@ -149,8 +150,14 @@ fn parameter(
             laid.extend(other.paths.iter().map(value));
         }
     }
-    let beside = layers::lay(base.clone(), laid)?;
-    let known = known(first, &beside, context).map_err(|e| e.within(format_args!("`{at}`")))?;
+    let known = match context {
+        // A stored one has everything written out.
+        None => Known::default(),
+        Some(context) => {
+            let beside = layers::lay(base.clone(), laid)?;
+            known(first, &beside, context).map_err(|e| e.within(format_args!("`{at}`")))?
+        }
+    };
     let domain = domain(&at, &mut section, choices, &known, whole_ends)?;
     Ok(Parameter {
         name: name.to_owned(),
