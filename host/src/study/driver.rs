@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde_json::{Map, Value as Json};
 
 use super::folder::{StudyFolder, TrialRecord};
+use super::judge::Run;
 use super::ledger::{Entry, Ledger, State};
 use super::program::Program;
 use crate::config::study::{Counted, StudyConfig};
@@ -170,7 +171,7 @@ impl<'a> Driver<'a> {
             counted: Counted::default(),
         };
         let looked = self.config.resolve(&values, self.context).and_then(|resolved| {
-            let counted = Counted::of(&resolved.plan, self.context)?;
+            let counted = Counted::of(&resolved.plan, study, self.context)?;
             Ok((resolved.plan.seeds.clone(), counted))
         });
         match looked {
@@ -231,7 +232,6 @@ impl<'a> Driver<'a> {
         };
         let mut fleet = Fleet::new(fleet, stop)?;
         let mut jobs: BTreeMap<usize, Job> = BTreeMap::new();
-        let mut live: BTreeMap<u64, Vec<(u64, f64)>> = BTreeMap::new();
         let mut told = BTreeSet::new();
         let pruner = fleet.pruner();
         loop {
@@ -240,7 +240,7 @@ impl<'a> Driver<'a> {
                 see(&Seen::Run(heard))?;
                 if let Heard::Event { number, event } = heard
                     && let Some(job) = jobs.get(number).filter(|job| job.first)
-                    && self.gives_up(job.trial, event, &mut live)
+                    && self.gives_up(job.trial, event)
                     && told.insert(*number)
                 {
                     pruner.prune(*number);
@@ -254,9 +254,6 @@ impl<'a> Driver<'a> {
             let Some(job) = jobs.remove(&ended.number) else {
                 continue;
             };
-            if job.first {
-                live.remove(&job.trial);
-            }
             self.end(job, ended, &mut fleet, &mut jobs, options, see)?;
         }
     }
@@ -362,13 +359,8 @@ impl<'a> Driver<'a> {
         }
     }
 
-    /// Takes in an epoch of a first seed; whether the trial is given up by now.
-    fn gives_up(
-        &self,
-        number: u64,
-        event: &Json,
-        live: &mut BTreeMap<u64, Vec<(u64, f64)>>,
-    ) -> bool {
+    /// Whether a trial is given up by the epochs that its first seed has had; looked at after each.
+    fn gives_up(&self, number: u64, event: &Json) -> bool {
         let study = &self.config.study;
         if !study.prunes() || event["event"] != "epoch" || event["segment"] != "network" {
             return false;
@@ -376,19 +368,15 @@ impl<'a> Driver<'a> {
         let (Some(first), Some(entry)) = (study.objectives.first(), self.ledger.get(number)) else {
             return false;
         };
-        let Some(epoch) = event["total_epoch"].as_u64() else {
+        let Some(seed) = entry.record.seeds.first() else {
             return false;
         };
-        let metric = &event["metrics"][first.metric.as_str()];
-        // JSON has no NaN: an epoch that has the metric as null has one.
-        let value = metric.as_f64().or_else(|| metric.is_null().then_some(f64::NAN));
-        let has = event["metrics"].get(first.metric.as_str()).is_some();
-        let curve = live.entry(number).or_insert_with(|| entry.told.curve.clone());
-        if let Some(value) = value.filter(|_| has)
-            && curve.last().is_none_or(|(last, _)| *last < epoch)
-        {
-            curve.push((epoch, value));
-        }
+        // What cannot be read now is read at the end.
+        let run = Run::read(&self.folder.run(number, *seed), &[first.metric.as_str()]);
+        let Ok(Some(run)) = run else {
+            return false;
+        };
+        let curve = run.curve(&first.metric);
         self.ledger.given_up(study, &entry.record, curve).is_some()
     }
 

@@ -21,6 +21,29 @@ struct Ending {
     results: Metrics,
 }
 
+/// Counts epochs of the phases that have a metric: phases without it may end when they like, and the
+/// epochs of two trials are still alike.
+#[derive(Debug, Default)]
+struct Clock {
+    phase: String,
+    /// Epochs of earlier phases.
+    before: u64,
+    /// The last epoch of this one.
+    last: u64,
+}
+
+impl Clock {
+    /// The epoch with a value that is the `epoch`-th of `phase`.
+    fn at(&mut self, phase: &str, epoch: u64) -> u64 {
+        if self.phase != phase {
+            self.before += self.last;
+            phase.clone_into(&mut self.phase);
+        }
+        self.last = epoch;
+        self.before + epoch
+    }
+}
+
 /// The run of one seed.
 #[derive(Debug, Default)]
 pub(super) struct Run {
@@ -74,9 +97,11 @@ impl Run {
         let mut table = csv::Reader::from_reader(bytes.as_slice());
         let head = table.headers().map_err(damaged)?.clone();
         let find = |name: &str| head.iter().position(|h| h == name);
-        let (segment, epoch, seconds) = (find("segment"), find("total_epoch"), find("seconds"));
+        let (segment, seconds) = (find("segment"), find("seconds"));
+        let (phase, epoch) = (find("phase"), find("epoch"));
         let wanted: Vec<(&str, usize)> =
             wanted.iter().filter_map(|name| Some((*name, find(name)?))).collect();
+        let mut clocks: Vec<Clock> = wanted.iter().map(|_| Clock::default()).collect();
         for row in table.records() {
             let row = row.map_err(damaged)?;
             let at = |column: Option<usize>| column.and_then(|c| row.get(c));
@@ -87,10 +112,10 @@ impl Run {
             let Some(epoch) = at(epoch).and_then(|e| e.parse().ok()) else {
                 continue;
             };
-            for (name, column) in &wanted {
+            for ((name, column), clock) in wanted.iter().zip(&mut clocks) {
                 if let Some(value) = at(Some(*column)).and_then(|v| v.parse().ok()) {
                     let values = self.columns.entry((*name).to_owned()).or_default();
-                    values.push((epoch, value));
+                    values.push((clock.at(at(phase).unwrap_or_default(), epoch), value));
                 }
             }
         }
@@ -142,17 +167,19 @@ mod tests {
         .unwrap();
         std::fs::write(
             home.path().join("metrics.csv"),
-            "segment,phase,epoch,total_epoch,step,seconds,a,b\nnetwork,p,1,1,1,0.5,0.3,\nnetwork,p,2,2,1,0.5,0.9,1\n\
-             network,p,3,3,1,0.5,0.5,NaN\nrandom-weights,p,1,4,1,0.5,1,1\n",
+            "segment,phase,epoch,total_epoch,step,seconds,a,b\nnetwork,o,1,1,1,0.5,,1\nnetwork,p,1,2,1,0.5,0.3,\n\
+             network,p,2,3,1,0.5,0.9,1\nnetwork,p,3,4,1,0.5,0.5,NaN\nrandom-weights,p,1,5,1,0.5,1,1\n",
         )
         .unwrap();
         let run = Run::read(home.path(), &["a", "b", "c"]).unwrap().unwrap();
         assert!(run.is_over());
-        assert_eq!(run.seconds, 2.0);
+        assert_eq!(run.seconds, 2.5);
         assert_eq!(run.value("a"), Some(0.5));
         assert_eq!(run.value("test/accuracy"), Some(0.25));
         assert_eq!(run.value("c"), None);
-        assert_eq!(run.curve("b").len(), 2);
+        // Epochs of phases without a value do not count.
+        let epochs = |metric| run.curve(metric).iter().map(|(e, _)| *e).collect::<Vec<_>>();
+        assert_eq!((epochs("a"), epochs("b")), (vec![1, 2, 3], vec![1, 3, 4]));
         let objective = |direction| Objective {
             metric: "a".to_owned(),
             direction,

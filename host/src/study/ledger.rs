@@ -163,7 +163,7 @@ impl Ledger {
         }
         let earlier: Vec<&[(u64, f64)]> =
             self.told[..before].iter().map(|t| t.curve.as_slice()).collect();
-        given_up(&study.pruner, direction, curve, &earlier, record.counted.epochs)
+        given_up(&study.pruner, direction, curve, &earlier, record.counted.measured)
     }
 
     fn judge(&self, folder: &StudyFolder, study: &Study, record: TrialRecord) -> Result<Entry> {

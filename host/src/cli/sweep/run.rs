@@ -264,7 +264,8 @@ impl<'a> Watch<'a> {
         let seeds = config.study.seeds.len().max(1);
         let left = total.saturating_sub(there) * seeds;
         Self {
-            display: Display::new(left, usize::from(args.jobs), args.quiet, args.plain),
+            display: Display::new(left, usize::from(args.jobs), args.quiet, args.plain)
+                .brief(),
             config,
             quiet: args.quiet,
             best: None,

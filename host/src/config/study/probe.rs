@@ -6,6 +6,7 @@ use crate::config::context::PlanContext;
 use crate::config::value::nearest;
 use crate::config::{RunPlan, before_training};
 use crate::config::Warnings;
+use crate::plan::PhasePlan;
 use crate::plan::metric::EpochMetric;
 use crate::search::network::Counts;
 use crate::sweep::plan::{SamplerPlan, Study};
@@ -24,24 +25,36 @@ pub struct Counted {
     pub multiply_adds: Option<u64>,
     /// Epochs of its phases together; `None` where a stop rule may end one.
     pub epochs: Option<u64>,
+    /// Epochs of those that measure the first objective; `None` where that is not known.
+    pub measured: Option<u64>,
 }
 
 impl Counted {
-    /// What is counted of `plan`.
+    /// What is counted of `plan`, a trial of `study`.
     ///
     /// # Errors
     /// Data error of the context.
-    pub fn of(plan: &RunPlan, context: &dyn PlanContext) -> Result<Self> {
+    pub fn of(plan: &RunPlan, study: &Study, context: &dyn PlanContext) -> Result<Self> {
         let counts = match context.dataset(&plan.data)? {
             Some(shape) => Some(Counts::of(&plan.blocks, &shape)?),
             None => None,
         };
-        let fixed = plan.phases.iter().all(|p| p.epochs > 0 && p.stop.is_none());
-        let epochs = plan.phases.iter().map(|p| p.epochs).sum();
+        let sum = |phases: &[&PhasePlan]| {
+            let fixed = phases.iter().all(|p| p.epochs > 0 && p.stop.is_none());
+            (fixed && !phases.is_empty()).then(|| phases.iter().map(|p| p.epochs).sum())
+        };
+        let validation = plan.data.holds_back();
+        let classes = context.has_classes(&plan.data)?.unwrap_or(true);
+        let first = study.objectives.first().and_then(|o| EpochMetric::parse(&o.metric));
+        let measures = |phase: &&PhasePlan| {
+            let metrics = EpochMetric::of_phase(phase, validation, classes);
+            first.is_some_and(|first| metrics.contains(&first))
+        };
         Ok(Self {
             parameters: counts.map(|c| c.parameters),
             multiply_adds: counts.map(|c| c.multiply_adds),
-            epochs: fixed.then_some(epochs),
+            epochs: sum(&plan.phases.iter().collect::<Vec<_>>()),
+            measured: sum(&plan.phases.iter().filter(measures).collect::<Vec<_>>()),
         })
     }
 
