@@ -24,6 +24,8 @@ pub mod run;
 pub mod search;
 pub mod stop;
 pub mod storage;
+pub mod study;
+pub mod sweep;
 #[cfg(test)]
 mod testing;
 pub mod text;

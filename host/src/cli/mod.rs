@@ -26,6 +26,7 @@ mod rules_page;
 mod run_table;
 mod runs;
 mod search;
+mod sweep;
 mod train;
 mod warn;
 
@@ -57,6 +58,7 @@ Examples:
   biorule train softhebb/cifar10-3                  run one of them
   biorule train --preset softhebb/2SoftHebbCnnCIFAR --dry-run
   biorule search configs/search/digits.toml         find an architecture, in two minutes
+  biorule sweep configs/sweep/digits.toml           find good values of settings
   biorule config show --origin configs/quickstart.toml
   biorule rules describe softhebb
   biorule runs compare runs/quickstart
@@ -85,6 +87,8 @@ enum Command {
     Genotype(genotype::GenotypeCommand),
     /// Search for an architecture: operations and rules on the edges of cells
     Search(search::SearchArgs),
+    /// Many trials of a configuration: values of settings, rules and blocks, and which are best
+    Sweep(sweep::SweepArgs),
     /// Data sets: list, fetch, verify, show
     Data(data::DataArgs),
     /// Configurations: show, reference, presets
@@ -154,6 +158,7 @@ fn dispatch(command: Command, open: Open) -> Result<ExitCode> {
             | Command::Predict(_)
             | Command::Config(_)
             | Command::Search(_)
+            | Command::Sweep(_)
     );
     if !reads_it {
         warn(&threads::start(0)?);
@@ -162,6 +167,7 @@ fn dispatch(command: Command, open: Open) -> Result<ExitCode> {
         Command::Quickstart(args) => return quickstart::run(&args, open),
         Command::Train(args) => return train::run(&args, open),
         Command::Search(args) => return search::run(&args, open),
+        Command::Sweep(args) => return sweep::run(&args, open),
         Command::Bench(args) => return bench::run(&args),
         Command::Attack(args) => return attack::run(&args, open),
         Command::Predict(args) => predict::run(&args, open),

@@ -17,6 +17,8 @@ pub(super) enum Heard {
     Line(String),
     /// Both are closed: it ends.
     Over,
+    /// Not of a child: the trial with this number is given up.
+    GiveUp(usize),
 }
 
 /// A child at work. It ends soon after this is dropped, as its standard input closes.
@@ -52,7 +54,10 @@ impl Child {
             command.args(["--threads", &threads.to_string()]);
         }
         for (name, value) in &trial.variables {
-            command.env(name, value);
+            match value.is_empty() {
+                true => command.env_remove(name),
+                false => command.env(name, value),
+            };
         }
         let mut process = command.spawn()?;
         let input = process.stdin.take();

@@ -21,6 +21,8 @@ const ENOUGH: f64 = 0.05;
 #[derive(Debug)]
 pub struct Display {
     quiet: bool,
+    /// Whoever shows it tells itself what became of each run.
+    brief: bool,
     bar: Option<ProgressBar>,
     /// Trials there are to be.
     total: usize,
@@ -84,6 +86,7 @@ impl Display {
         });
         Self {
             quiet,
+            brief: false,
             bar,
             total,
             jobs: jobs.max(1),
@@ -93,6 +96,13 @@ impl Display {
             taken: Vec::new(),
             said: Instant::now(),
         }
+    }
+
+    /// The same without a line for each run that is done.
+    #[must_use]
+    pub fn brief(mut self) -> Self {
+        self.brief = true;
+        self
     }
 
     /// More trials than were known at the start.
@@ -146,9 +156,10 @@ impl Display {
                 if share > 0.0 {
                     self.taken.push((ended.seconds, share));
                 }
-                if !self.quiet && share == 0.0 {
+                if self.quiet || self.brief {
+                } else if share == 0.0 {
                     self.line(&format!("{label}: nothing left to do"));
-                } else if !self.quiet {
+                } else {
                     let numbers = numbers(results.iter().map(|(name, x)| (name.as_str(), *x)));
                     let after = duration(ended.seconds);
                     let text = format!("{label}: done after {after}, {numbers}");

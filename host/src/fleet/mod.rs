@@ -35,6 +35,18 @@ const TICK: Duration = Duration::from_millis(100);
 /// Starts of one trial in one command: one that is killed or that a defect ends gets another.
 const STARTS: u32 = 2;
 
+/// Gives trials up while [`Fleet::next`] waits.
+#[derive(Clone, Debug)]
+pub struct Pruner(Sender<(u64, Heard)>);
+
+impl Pruner {
+    /// As [`Fleet::prune`], soon.
+    pub fn prune(&self, number: usize) {
+        // A fleet that is gone has no trials.
+        let _ = self.0.send((0, Heard::GiveUp(number)));
+    }
+}
+
 /// Children at work, and trials that wait for one.
 #[derive(Debug)]
 pub struct Fleet {
@@ -105,6 +117,12 @@ impl Fleet {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// What gives trials up from inside of [`Self::next`].
+    #[must_use]
+    pub fn pruner(&self) -> Pruner {
+        Pruner(self.mouth.clone())
     }
 
     /// Gives up the trial `number`: one that waits is dropped; one that runs writes a checkpoint
@@ -227,6 +245,10 @@ impl Fleet {
         heard: Heard,
         see: &mut dyn FnMut(&Told<'_>) -> Result<()>,
     ) -> Result<Option<Ended>> {
+        if let Heard::GiveUp(number) = heard {
+            self.prune(number);
+            return Ok(None);
+        }
         let Some(at) = self.running.iter().position(|r| r.start == start) else {
             return Ok(None);
         };
@@ -252,6 +274,7 @@ impl Fleet {
                 running.record.line(line);
                 Ok(None)
             }
+            Heard::GiveUp(_) => Ok(None),
             Heard::Over => {
                 let mut running = self.running.swap_remove(at);
                 let status = running.child.wait();
