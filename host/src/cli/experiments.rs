@@ -3,6 +3,7 @@
 //! ends the list.
 
 pub(super) mod catalogue;
+pub(super) mod side_by_side;
 
 use std::cell::Cell;
 use std::path::{Path, PathBuf};
@@ -10,6 +11,7 @@ use std::rc::Rc;
 
 use super::Host;
 use crate::config::Resolved;
+use crate::report::pictures;
 use crate::run::extend;
 use crate::run::folder::{self, Resume};
 use crate::run::identity::DeviceRecord;
@@ -20,6 +22,7 @@ use crate::run::{Metrics, Outcome, Reporter, ReporterOptions, RunFolder, StopCau
 use crate::text::print;
 use crate::train::Steps;
 use crate::train::longer::Began;
+use crate::train::preflight::Report;
 use crate::{Error, ExitCode, Result};
 pub use catalogue::ExperimentsCommand;
 
@@ -68,6 +71,41 @@ pub struct Ready {
     pub fresh: bool,
     /// Kinds of step in place of the usual ones.
     pub steps: Option<Rc<dyn Steps>>,
+}
+
+impl Ready {
+    /// The folder of one seed: that of the experiment where it has no other.
+    #[must_use]
+    pub fn folder_of(&self, seed: u64) -> PathBuf {
+        match self.resolved.plan.seeds.as_slice() {
+            [_] => self.root.clone(),
+            _ => self.root.join(format!("seed-{seed}")),
+        }
+    }
+
+    /// Looks at all that can be known before the first seed is trained: the device and, where
+    /// something is left to train, initial weights, data, rules and memory. Nothing is made on the
+    /// disk.
+    ///
+    /// # Errors
+    /// What would end the training later.
+    fn look(&self) -> Result<(DeviceRecord, Option<Report>)> {
+        let plan = &self.resolved.plan;
+        one_or_many(&self.root, plan.seeds.len())?;
+        let device = self.host.device(plan)?;
+        let every = |is: &dyn Fn(&Path) -> bool| plan.seeds.iter().all(|s| is(&self.folder_of(*s)));
+        if every(&folder::has_ended) {
+            return Ok((device, None));
+        }
+        if let Some(init) = &plan.init
+            && !every(&folder::is_run)
+        {
+            initial::read(&init.from)?;
+        }
+        let report = self.host.inspect(plan)?;
+        super::warn(&report.warnings);
+        Ok((device, Some(report)))
+    }
 }
 
 /// An experiment of the list: ready to run, or refused when its plan was checked.
@@ -201,10 +239,6 @@ impl Started<'_> {
     ) -> Result<Option<StopCause>> {
         let seeds = &self.ready.resolved.plan.seeds;
         let root = &self.ready.root;
-        let folder_of = |seed: u64| match seeds.as_slice() {
-            [_] => root.clone(),
-            _ => root.join(format!("seed-{seed}")),
-        };
         let fail = |done: &mut Experiment, seed: Option<u64>, error: Error| {
             let failure = Failure { seed, error };
             if !self.is_sent.take() {
@@ -213,31 +247,8 @@ impl Started<'_> {
             tell(&failure);
             done.failures.push(failure);
         };
-        if let Err(e) = one_or_many(root, seeds.len()) {
-            fail(done, None, e);
-            return Ok(None);
-        }
-        let looked_at = self.ready.host.device(&self.ready.resolved.plan);
-        let (device, warnings) = match looked_at.and_then(|device| {
-            let mut warnings = Vec::new();
-            // What is left to train is looked at before a folder is made for it.
-            if !seeds
-                .iter()
-                .all(|seed| folder::has_ended(&folder_of(*seed)))
-            {
-                let plan = &self.ready.resolved.plan;
-                if let Some(init) = &plan.init
-                    && !seeds.iter().all(|seed| folder::is_run(&folder_of(*seed)))
-                {
-                    initial::read(&init.from)?;
-                }
-                let report = self.ready.host.inspect(plan)?;
-                warnings = report.warnings;
-                super::warn(&warnings);
-            }
-            Ok((device, warnings))
-        }) {
-            Ok(looked_at) => looked_at,
+        let (device, warnings) = match self.ready.look() {
+            Ok((device, report)) => (device, report.map_or_else(Vec::new, |r| r.warnings)),
             Err(e) => {
                 fail(done, None, e);
                 return Ok(None);
@@ -250,7 +261,7 @@ impl Started<'_> {
             if stopped.is_some() {
                 break;
             }
-            let path = folder_of(*seed);
+            let path = self.ready.folder_of(*seed);
             let mut resolved = self.ready.resolved.with_seed(*seed);
             warnings.iter().for_each(|text| resolved.warnings.add(text));
             let entered =
@@ -306,9 +317,18 @@ impl Started<'_> {
             folder::link_latest(&ready.root)?;
         }
         if folder.is_over() {
-            return replay(&folder, options).map(|results| (None, results));
+            let results = replay(&folder, options)?;
+            let finished = folder.record().exit_reason.as_deref() == Some("finished");
+            // A kill came between the end and the pictures, or an earlier version drew none.
+            if finished && resolved.plan.output.pictures && !pictures::are_in(folder.path()) {
+                pictures::draw(folder.path(), None)?;
+            }
+            return Ok((None, results));
         }
         folder.note_warnings(resolved.warnings.iter());
+        if let Some(data) = ready.host.dataset(&resolved.plan.data)? {
+            folder.note_shapes(&data)?;
+        }
         let rules = ready.host.rules_used(&resolved.plan)?;
         let others = folder.same_rules(&rules, self.options.accept_plugins)?;
         folder.note_warnings(others.iter().map(String::as_str));
@@ -407,8 +427,11 @@ fn finish(
                 Some(StopCause::Signal | StopCause::Parent) => "stopped",
             };
             reporter.done(&outcome, reason, folder)?;
-            folder.record_details(&outcome);
+            folder.record_details(&outcome)?;
             folder.record_end(reason, &outcome.results)?;
+            if reason == "finished" && folder.plan().output.pictures {
+                draw(folder, reporter)?;
+            }
             if let Some(best) = &outcome.best {
                 reporter.note(&best.describe());
             }
@@ -426,6 +449,15 @@ fn finish(
             let _ = folder.record_failure(&e);
             Err(e)
         }
+    }
+}
+
+/// Draws the run into its folder. What goes wrong is no reason to lose the run.
+fn draw(folder: &RunFolder, reporter: &mut Reporter) -> Result<()> {
+    let step = reporter.history().last().map_or(0, |e| e.step);
+    match pictures::draw(folder.path(), Some((reporter, step))) {
+        Ok(()) => Ok(()),
+        Err(e) => reporter.warn("pictures", &format!("no pictures of the run: {e}"), None),
     }
 }
 
