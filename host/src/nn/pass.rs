@@ -246,6 +246,7 @@ impl Pass {
         Self {
             clock: self.clock.clone(),
             target: self.target.clone(),
+            losses: self.losses.clone(),
             output_error: self.output_error.clone(),
             side_errors: self.side_errors.clone(),
             draws: self.draws.clone(),
