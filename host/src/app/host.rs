@@ -9,9 +9,9 @@ use crate::run::identity::{DataRecord, DeviceRecord};
 use crate::run::{BestRecord, ClassRecord, Metrics, Outcome, Reporter, RunFolder, StopFlag};
 use crate::search::evaluate::OneShot;
 use crate::search::{Genotype, Size, Space};
-use crate::train::Steps;
 use crate::train::longer::Began;
 use crate::train::preflight::Report;
+use crate::train::{Ascent, Fields, Steps};
 use crate::{Error, Result};
 
 /// Opens the plugins of these folders (and of the usual places); plugins that
@@ -56,6 +56,19 @@ pub struct Assault {
     /// The published protocol that they are of: what the network sees is attacked in place of pixels.
     pub protocol: Option<Protocol>,
     /// Asked to stop, the attack ends after the samples at hand.
+    pub stop: StopFlag,
+}
+
+/// Which units to find pictures for.
+#[derive(Clone, Debug)]
+pub struct Fielded {
+    /// The checkpoint.
+    pub checkpoint: PathBuf,
+    /// Positions of the blocks in the plan.
+    pub blocks: Vec<usize>,
+    /// How pictures are found.
+    pub ascent: Ascent,
+    /// Asked to stop, it ends within a layer; those before are done.
     pub stop: StopFlag,
 }
 
@@ -168,6 +181,21 @@ pub trait Host: PlanContext {
     /// # Errors
     /// Data error for an unreadable checkpoint or set.
     fn evaluate(&self, plan: &RunPlan, what: &Evaluation) -> Result<EvaluationResult>;
+
+    /// Finds the pictures that excite units of the network of `plan`; each layer's go to `see`.
+    ///
+    /// # Errors
+    /// Data error for an unreadable checkpoint or set, usage error for a layer that cannot be looked
+    /// at, [`crate::ExitCode::Stopped`] on request, and those of `see`.
+    fn fields(
+        &self,
+        plan: &RunPlan,
+        what: &Fielded,
+        see: &mut dyn FnMut(Fields) -> Result<()>,
+    ) -> Result<()> {
+        let _ = (plan, what, see);
+        Err(Error::plugin("no plugins are loaded"))
+    }
 
     /// Attacks the network of `plan`; what is done on the way goes to `see`.
     ///

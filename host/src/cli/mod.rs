@@ -12,6 +12,7 @@ mod environment;
 mod eval;
 mod experiments;
 mod export;
+mod fields;
 mod genotype;
 mod import;
 mod logs;
@@ -31,7 +32,7 @@ use std::process;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
-pub use crate::app::{Assault, Evaluation, EvaluationResult, Host, Open};
+pub use crate::app::{Assault, Evaluation, EvaluationResult, Fielded, Host, Open};
 
 use crate::{Error, ExitCode, Result, threads};
 use warn::warn;
@@ -71,6 +72,8 @@ enum Command {
     Eval(eval::EvalArgs),
     /// Attack a trained network: how often it is right on changed pictures
     Attack(attack::AttackArgs),
+    /// Pictures that excite units of a trained network's deeper layers
+    Fields(fields::FieldsArgs),
     /// Learning rules: what is loaded, what they can do, whether they keep their word
     #[command(subcommand)]
     Rules(rules::RulesCommand),
@@ -145,6 +148,7 @@ fn dispatch(command: Command, open: Open) -> Result<ExitCode> {
             | Command::Bench(_)
             | Command::Eval(_)
             | Command::Attack(_)
+            | Command::Fields(_)
             | Command::Config(_)
             | Command::Search(_)
     );
@@ -158,6 +162,7 @@ fn dispatch(command: Command, open: Open) -> Result<ExitCode> {
         Command::Bench(args) => return bench::run(&args),
         Command::Attack(args) => return attack::run(&args, open),
         Command::Eval(args) => eval::run(&args, open),
+        Command::Fields(args) => fields::run(&args, open),
         Command::Rules(command) => rules::run(&command, open),
         Command::Genotype(command) => genotype::run(&command, open),
         Command::Data(args) => data::run(&args),

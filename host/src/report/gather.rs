@@ -9,6 +9,7 @@ use candle_core::{DType, Device, Tensor};
 use super::kind::Kind;
 use crate::run::answers;
 use crate::run::attacks::{self, AttackRecord};
+use crate::run::fields::{self, FieldsRecord};
 use crate::run::folder::stored_rows;
 use crate::run::identity::RunRecord;
 use crate::run::steps::{self, StepRow};
@@ -58,6 +59,8 @@ pub struct Run {
     pub answers: Option<Answers>,
     /// `winners.json`.
     pub winners: Option<WinnersRecord>,
+    /// `fields.safetensors`, by block.
+    pub fields: BTreeMap<String, FieldsRecord>,
     /// Weights of the network's layers, of the first run of an experiment.
     pub weights: Vec<Weights>,
     /// Bytes of the last checkpoint.
@@ -148,7 +151,10 @@ pub fn gather(paths: &[PathBuf]) -> Result<Gathered> {
         let mut here = Walk::default();
         here.walk(&place, DEPTH);
         if let (true, Some(search)) = (here.runs.is_empty(), here.searches.first()) {
-            let text = format!("`{}` holds a search, and a report is of runs", search.display());
+            let text = format!(
+                "`{}` holds a search, and a report is of runs",
+                search.display()
+            );
             return Err(Error::usage(text).hint(format!(
                 "give the runs after it (`{0}/final`) or its evaluations (`{0}/evaluations/NUMBER-HASH`)",
                 search.display()
@@ -161,7 +167,9 @@ pub fn gather(paths: &[PathBuf]) -> Result<Gathered> {
                     .hint("give a run's folder, or one that holds runs (`biorule runs list`)"),
             });
         }
-        found.problems.extend(here.problems.iter().map(|e| e.text.clone()));
+        found
+            .problems
+            .extend(here.problems.iter().map(|e| e.text.clone()));
         for (folder, record) in here.runs {
             let own = folder.canonicalize().unwrap_or_else(|_| folder.clone());
             if seen.insert(own) {
@@ -241,15 +249,24 @@ pub fn run(folder: PathBuf, record: RunRecord) -> Run {
     let read = std::fs::read_to_string(&file).map_err(|e| Error::storage_io(&file, &e));
     let parsed = read.and_then(|text| {
         let table = toml::from_str::<toml::Table>(&text);
-        let table = table.map_err(|e| Error::storage(format!("`{}`: {}", file.display(), e.message())))?;
+        let table =
+            table.map_err(|e| Error::storage(format!("`{}`: {}", file.display(), e.message())))?;
         Ok((table, text))
     });
     let (config, text) = or_tell(&mut problems, "plan and network are not shown", parsed);
     let rows = stored_rows(&text).unwrap_or_default();
-    let mut settings: BTreeMap<String, String> =
-        (rows.into_iter()).map(|(path, value, _)| (path, value.to_string())).collect();
+    let mut settings: BTreeMap<String, String> = (rows.into_iter())
+        .map(|(path, value, _)| (path, value.to_string()))
+        .collect();
     settings.retain(|name, _| {
-        let free = ["seeds", "name", "device", "plugin_folders", "threads", "gpu_memory_share"];
+        let free = [
+            "seeds",
+            "name",
+            "device",
+            "plugin_folders",
+            "threads",
+            "gpu_memory_share",
+        ];
         let top = name.split('.').next().unwrap_or_default();
         !free.contains(&name.as_str()) && top != "experiment" && top != "output"
     });
@@ -260,11 +277,35 @@ pub fn run(folder: PathBuf, record: RunRecord) -> Run {
         state: State::of(&folder, &record),
         config,
         settings,
-        epochs: or_tell(&mut problems, "there are no curves", MetricsCsv::read(&metrics)),
-        steps: or_tell(&mut problems, "radii by step are missing", steps::read(&steps)),
-        answers: or_tell(&mut problems, "mistakes are missing", Answers::read(&answers)),
-        winners: or_tell(&mut problems, "winners are missing", WinnersRecord::read(&winners)),
-        attacks: attacks::of_run(&folder).into_iter().map(|(_, a)| a).collect(),
+        epochs: or_tell(
+            &mut problems,
+            "there are no curves",
+            MetricsCsv::read(&metrics),
+        ),
+        steps: or_tell(
+            &mut problems,
+            "radii by step are missing",
+            steps::read(&steps),
+        ),
+        answers: or_tell(
+            &mut problems,
+            "mistakes are missing",
+            Answers::read(&answers),
+        ),
+        winners: or_tell(
+            &mut problems,
+            "winners are missing",
+            WinnersRecord::read(&winners),
+        ),
+        attacks: attacks::of_run(&folder)
+            .into_iter()
+            .map(|(_, a)| a)
+            .collect(),
+        fields: or_tell(
+            &mut problems,
+            "what excites units is missing",
+            fields::read(&folder),
+        ),
         weights: Vec::new(),
         bytes: bytes.ok().map(|m| m.len()),
         problems,
@@ -339,8 +380,14 @@ fn shared_start(names: &[String]) -> usize {
     let [first, rest @ ..] = names else {
         return 0;
     };
-    let ends = first.char_indices().filter(|(_, c)| "-_/ ".contains(*c)).map(|(i, c)| i + c.len_utf8());
-    let shared = |end: &usize| rest.iter().all(|n| n.len() > *end && n.starts_with(&first[..*end]));
+    let ends = first
+        .char_indices()
+        .filter(|(_, c)| "-_/ ".contains(*c))
+        .map(|(i, c)| i + c.len_utf8());
+    let shared = |end: &usize| {
+        rest.iter()
+            .all(|n| n.len() > *end && n.starts_with(&first[..*end]))
+    };
     match rest.is_empty() {
         true => 0,
         false => ends.take_while(shared).last().unwrap_or(0),
@@ -357,7 +404,10 @@ impl Experiment {
     /// A result of each finished seed.
     #[must_use]
     pub fn results(&self, name: &str) -> Vec<f64> {
-        self.runs.iter().filter_map(|run| run.result(name)).collect()
+        self.runs
+            .iter()
+            .filter_map(|run| run.result(name))
+            .collect()
     }
 }
 
@@ -375,7 +425,9 @@ impl Run {
             t.flatten_all().ok()?.to_vec1().ok()
         };
         let found = checkpoint.tensors.iter().filter_map(|(name, tensor)| {
-            let block = name.strip_prefix("blocks.")?.strip_suffix(".layer.weight")?;
+            let block = name
+                .strip_prefix("blocks.")?
+                .strip_suffix(".layer.weight")?;
             Some(Weights {
                 block: block.to_owned(),
                 dims: tensor.dims().to_vec(),
@@ -415,7 +467,10 @@ impl Run {
     #[must_use]
     pub fn rule_of(&self, block: &toml::Table) -> Option<(String, Kind)> {
         let name = rules_inside(block).into_iter().next()?;
-        let is_local = self.phases_of(word(block, "name")).iter().any(|p| word(p, "drive") == "local");
+        let is_local = self
+            .phases_of(word(block, "name"))
+            .iter()
+            .any(|p| word(p, "drive") == "local");
         let kind = Kind::of(&name, is_local);
         Some((name, kind))
     }
@@ -424,7 +479,10 @@ impl Run {
     #[must_use]
     pub fn kind(&self) -> Kind {
         let blocks = self.blocks();
-        let layered: Vec<_> = blocks.iter().filter(|b| !rules_inside(b).is_empty()).collect();
+        let layered: Vec<_> = blocks
+            .iter()
+            .filter(|b| !rules_inside(b).is_empty())
+            .collect();
         match layered.as_slice() {
             [] => Kind::None,
             // Untrained features with a read-out are a baseline.
@@ -442,7 +500,11 @@ impl Run {
     /// A result.
     #[must_use]
     pub fn result(&self, name: &str) -> Option<f64> {
-        self.record.results.get(name).copied().filter(|x| x.is_finite())
+        self.record
+            .results
+            .get(name)
+            .copied()
+            .filter(|x| x.is_finite())
     }
 
     /// Test samples behind the results.
@@ -450,7 +512,9 @@ impl Run {
     pub fn samples(&self) -> Option<u64> {
         let classes = self.record.classes.get("test");
         let recorded = classes.map(|all| all.iter().map(|c| c.samples).sum());
-        recorded.or_else(|| self.answers.as_ref().map(|a| a.labels.len() as u64)).filter(|n| *n > 0)
+        recorded
+            .or_else(|| self.answers.as_ref().map(|a| a.labels.len() as u64))
+            .filter(|n| *n > 0)
     }
 
     /// Names of the classes.
@@ -495,27 +559,38 @@ pub fn rules_inside(block: &toml::Table) -> Vec<String> {
 /// The entries of a list of tables.
 fn tables(value: Option<&toml::Value>) -> Vec<&toml::Table> {
     let list = value.and_then(toml::Value::as_array);
-    list.into_iter().flatten().filter_map(toml::Value::as_table).collect()
+    list.into_iter()
+        .flatten()
+        .filter_map(toml::Value::as_table)
+        .collect()
 }
 
 /// A text of a table; empty where there is none.
 #[must_use]
 pub fn word<'a>(table: &'a toml::Table, key: &str) -> &'a str {
-    table.get(key).and_then(toml::Value::as_str).unwrap_or_default()
+    table
+        .get(key)
+        .and_then(toml::Value::as_str)
+        .unwrap_or_default()
 }
 
 /// A list of texts of a table.
 #[must_use]
 pub fn words<'a>(table: &'a toml::Table, key: &str) -> Vec<&'a str> {
     let list = table.get(key).and_then(toml::Value::as_array);
-    list.into_iter().flatten().filter_map(toml::Value::as_str).collect()
+    list.into_iter()
+        .flatten()
+        .filter_map(toml::Value::as_str)
+        .collect()
 }
 
 /// A number of a table.
 #[must_use]
 pub fn value(table: &toml::Table, key: &str) -> Option<f64> {
     let value = table.get(key)?;
-    value.as_float().or_else(|| value.as_integer().map(|i| i as f64))
+    value
+        .as_float()
+        .or_else(|| value.as_integer().map(|i| i as f64))
 }
 
 impl Weights {
@@ -534,7 +609,12 @@ impl Weights {
     /// Length of each unit's weight vector.
     #[must_use]
     pub fn radii(&self) -> Vec<f64> {
-        let length = |unit: &[f32]| unit.iter().map(|w| f64::from(*w).powi(2)).sum::<f64>().sqrt();
+        let length = |unit: &[f32]| {
+            unit.iter()
+                .map(|w| f64::from(*w).powi(2))
+                .sum::<f64>()
+                .sqrt()
+        };
         self.values.chunks(self.each().max(1)).map(length).collect()
     }
 }

@@ -11,8 +11,10 @@ use super::super::{number, stats};
 use super::{Figures, Section, compare, state_badge};
 
 /// Baselines of a run, with their names on pages.
-pub(super) const BASELINES: [(&str, &str); 2] =
-    [("random-weights", "random weights"), ("linear-pixels", "linear on pixels")];
+pub(super) const BASELINES: [(&str, &str); 2] = [
+    ("random-weights", "random weights"),
+    ("linear-pixels", "linear on pixels"),
+];
 
 /// A result with what may be said of its luck.
 pub(super) struct Score {
@@ -45,8 +47,19 @@ impl Score {
             (None, Some(n)) if is_share => Some(stats::wilson(mean * n as f64, n)),
             _ => None,
         };
-        let decimals = if is_share { number::decimals(samples) } else { 4 };
-        Some(Self { mean, deviation, interval, each, decimals, is_share })
+        let decimals = if is_share {
+            number::decimals(samples)
+        } else {
+            4
+        };
+        Some(Self {
+            mean,
+            deviation,
+            interval,
+            each,
+            decimals,
+            is_share,
+        })
     }
 
     fn number(&self, x: f64) -> String {
@@ -60,20 +73,28 @@ impl Score {
     pub(super) fn shown(&self) -> String {
         let sign = if self.is_share { "\u{a0}%" } else { "" };
         match self.deviation {
-            Some(s) => format!("{}\u{a0}±\u{a0}{}{sign}", self.number(self.mean), self.number(s)),
+            Some(s) => format!(
+                "{}\u{a0}±\u{a0}{}{sign}",
+                self.number(self.mean),
+                self.number(s)
+            ),
             None => format!("{}{sign}", self.number(self.mean)),
         }
     }
 
     /// What the numbers cover.
     fn covers(&self) -> String {
-        let range = self.interval.map(|(a, b)| format!("{} to {}", self.number(a), self.number(b)));
+        let range = self
+            .interval
+            .map(|(a, b)| format!("{} to {}", self.number(a), self.number(b)));
         match (self.each.len(), range) {
             (1, Some(range)) => format!("; 95 % interval over test images {range}"),
             (1, None) => String::new(),
             (n, range) => format!(
                 "; mean ± standard deviation over {n} seeds{}",
-                range.map_or(String::new(), |r| format!(", 95 % interval of the mean {r}"))
+                range.map_or(String::new(), |r| format!(
+                    ", 95 % interval of the mean {r}"
+                ))
             ),
         }
     }
@@ -81,8 +102,19 @@ impl Score {
 
 /// The result that stands for a run: accuracy, or for regression the loss.
 pub(super) fn headline_name(experiment: &Experiment) -> &'static str {
-    match experiment.runs.iter().any(|r| r.result("test/accuracy").is_some()) {
-        false if experiment.runs.iter().any(|r| r.result("test/loss").is_some()) => "test/loss",
+    match experiment
+        .runs
+        .iter()
+        .any(|r| r.result("test/accuracy").is_some())
+    {
+        false
+            if experiment
+                .runs
+                .iter()
+                .any(|r| r.result("test/loss").is_some()) =>
+        {
+            "test/loss"
+        }
         _ => "test/accuracy",
     }
 }
@@ -96,7 +128,12 @@ pub(super) fn section(found: &Gathered, figures: &Figures) -> Section {
         (body)
         @if !found.problems.is_empty() { (notes("Could not be read", found.problems.iter().map(|p| html! { (p) }).collect())) }
     };
-    Section { id: "answer".into(), short: "Answer".into(), title: "Answer".into(), body }
+    Section {
+        id: "answer".into(),
+        short: "Answer".into(),
+        title: "Answer".into(),
+        body,
+    }
 }
 
 fn alone(experiment: &Experiment, figures: &Figures) -> Markup {
@@ -118,7 +155,11 @@ fn alone(experiment: &Experiment, figures: &Figures) -> Markup {
 /// The number itself, or what stands in its place.
 pub(super) fn headline(experiment: &Experiment, name: &str) -> Markup {
     let first = experiment.first();
-    let unfinished: Vec<&Run> = experiment.runs.iter().filter(|r| r.state != State::Finished).collect();
+    let unfinished: Vec<&Run> = experiment
+        .runs
+        .iter()
+        .filter(|r| r.state != State::Finished)
+        .collect();
     html! {
         @if let Some(score) = Score::of(experiment, name) {
             p class="big" {
@@ -142,19 +183,40 @@ pub(super) fn headline(experiment: &Experiment, name: &str) -> Markup {
 /// What a run that has not finished is doing, and how far it came.
 fn state_words(run: &Run, several: bool) -> Markup {
     let last = run.epochs.last();
-    let seed = if several { format!("Seed {}: ", run.record.seed) } else { String::new() };
+    let seed = if several {
+        format!("Seed {}: ", run.record.seed)
+    } else {
+        String::new()
+    };
     let place = last.map(|e| {
-        let planned = run.phase(&e.phase).and_then(|p| value(p, "epochs")).filter(|n| *n > 0.0);
+        let planned = run
+            .phase(&e.phase)
+            .and_then(|p| value(p, "epochs"))
+            .filter(|n| *n > 0.0);
         let of = planned.map_or(String::new(), |n| format!(" of {n:.0}"));
-        let whose = if e.segment == "network" { String::new() } else { format!("{}, ", e.segment) };
+        let whose = if e.segment == "network" {
+            String::new()
+        } else {
+            format!("{}, ", e.segment)
+        };
         format!("{whose}phase {}, epoch {}{of}", e.phase, e.epoch)
     });
     let so_far = held_out(run).and_then(|part| {
         let measure = format!("{part}/accuracy");
-        let seen = run.epochs.iter().rev().find_map(|e| (e.segment == "network").then(|| e.metrics.get(&measure))?);
-        Some(format!("{} right on {part} samples so far", number::percent(*seen?, number::decimals(run.samples()))))
+        let seen = run
+            .epochs
+            .iter()
+            .rev()
+            .find_map(|e| (e.segment == "network").then(|| e.metrics.get(&measure))?);
+        Some(format!(
+            "{} right on {part} samples so far",
+            number::percent(*seen?, number::decimals(run.samples()))
+        ))
     });
-    let folder = run.folder.file_name().map_or(String::new(), |n| n.to_string_lossy().into_owned());
+    let folder = run
+        .folder
+        .file_name()
+        .map_or(String::new(), |n| n.to_string_lossy().into_owned());
     html! {
         div class=(if run.state == State::Running { "notes on" } else { "notes" }) {
             p { (seed) (state_badge(run.state, None)) " "
@@ -242,12 +304,21 @@ fn paired_with_baseline(experiment: &Experiment, segment: &str) -> Option<Paired
 /// The published figure `name` with its deviation.
 pub(super) fn published(experiment: &Experiment, name: &str) -> Option<(f64, Option<f64>)> {
     let record = experiment.first().record.experiment.as_ref()?;
-    Some((*record.published.get(name)?, record.published_deviation.get(name).copied()))
+    Some((
+        *record.published.get(name)?,
+        record.published_deviation.get(name).copied(),
+    ))
 }
 
 /// The published figure as people read it; it keeps the digits it was given with.
 pub(super) fn published_shown((value, deviation): (f64, Option<f64>), is_share: bool) -> String {
-    let number = |x: f64| if is_share { number::hundredths(x, 2) } else { number::short(x) };
+    let number = |x: f64| {
+        if is_share {
+            number::hundredths(x, 2)
+        } else {
+            number::short(x)
+        }
+    };
     let sign = if is_share { "\u{a0}%" } else { "" };
     match deviation {
         Some(s) => format!("{}\u{a0}±\u{a0}{}{sign}", number(value), number(s)),
@@ -265,8 +336,14 @@ fn against_published(experiment: &Experiment, name: &str, score: &Score) -> Opti
     };
     let difference = score.mean - value.0;
     let way = if difference >= 0.0 { "above" } else { "below" };
-    let inside = score.interval.is_some_and(|(a, b)| (a..=b).contains(&value.0));
-    let reach = if score.each.len() > 1 { "seeds" } else { "test images" };
+    let inside = score
+        .interval
+        .is_some_and(|(a, b)| (a..=b).contains(&value.0));
+    let reach = if score.each.len() > 1 {
+        "seeds"
+    } else {
+        "test images"
+    };
     Some(html! {
         @if !record.changed.is_empty() {
             b { "Not comparable with the published figure" } " (" (shown) "): this run has other "
@@ -295,7 +372,11 @@ fn dots(experiment: &Experiment, name: &str) -> Option<Dots> {
         kind,
         value: factor * score.mean,
         interval: score.interval.map(|(a, b)| (factor * a, factor * b)),
-        each: if score.each.len() > 1 { score.each.iter().map(|x| factor * x).collect() } else { Vec::new() },
+        each: if score.each.len() > 1 {
+            score.each.iter().map(|x| factor * x).collect()
+        } else {
+            Vec::new()
+        },
         published,
         shown: score.shown(),
     };
@@ -306,17 +387,31 @@ fn dots(experiment: &Experiment, name: &str) -> Option<Dots> {
         dots.extend(other.map(|s| dot(words, Kind::None, &s, None)));
     }
     (dots.len() > 1 || known.is_some() || score.interval.is_some()).then_some(())?;
-    let over = if score.each.len() > 1 { "seeds, whose results are ticks" } else { "test images" };
+    let over = if score.each.len() > 1 {
+        "seeds, whose results are ticks"
+    } else {
+        "test images"
+    };
     Some(Dots {
         name: "answer".into(),
         title: "Beside its yardsticks".into(),
         note: format!(
             "Bar: 95 % interval over {over}.{}",
-            if known.is_some() { " Dashed line: published, grey: its deviation." } else { "" }
+            if known.is_some() {
+                " Dashed line: published, grey: its deviation."
+            } else {
+                ""
+            }
         ),
-        unit: if score.is_share { "test accuracy, %".into() } else { "test loss".into() },
+        unit: if score.is_share {
+            "test accuracy, %".into()
+        } else {
+            "test loss".into()
+        },
         dots,
-        level: chance(experiment.first()).map(|c| (100.0 * c, "chance".to_owned())).filter(|_| score.is_share),
+        level: chance(experiment.first())
+            .map(|c| (100.0 * c, "chance".to_owned()))
+            .filter(|_| score.is_share),
     })
 }
 
@@ -352,11 +447,15 @@ pub(super) fn caveats(experiment: &Experiment) -> Markup {
             let train = limits.0.map(|n| format!("{n} training samples"));
             let test = limits.1.map(|n| format!("{n} test samples"));
             let both: Vec<String> = train.into_iter().chain(test).collect();
-            all.push(html! { b { "A part of the data. " } "Only " (both.join(" and ")) " are used." });
+            all.push(
+                html! { b { "A part of the data. " } "Only " (both.join(" and ")) " are used." },
+            );
         }
     }
     if experiment.runs.len() == 1 && !experiment.results(headline_name(experiment)).is_empty() {
-        all.push(html! { b { "One seed. " } "The interval covers other test images, not other seeds." });
+        all.push(
+            html! { b { "One seed. " } "The interval covers other test images, not other seeds." },
+        );
     }
     match &record.best {
         Some(best) if best.chosen_on_test() => all.push(html! {
@@ -366,7 +465,9 @@ pub(super) fn caveats(experiment: &Experiment) -> Markup {
         _ => {}
     }
     if record.git.as_ref().is_some_and(|git| git.changed) {
-        all.push(html! { b { "Changed source. " } "The source tree had changes that no commit has." });
+        all.push(
+            html! { b { "Changed source. " } "The source tree had changes that no commit has." },
+        );
     }
     if !record.earlier_hosts.is_empty() {
         all.push(html! { b { "Several machines. " } "The run moved between machines, so its last bits are not those of one." });
@@ -392,11 +493,23 @@ fn missing(run: &Run) -> Vec<&'static str> {
     let classes = !run.record.classes.is_empty();
     let local = run.phases().iter().any(|p| word(p, "drive") != "gradient");
     let gaps = [
-        (ended && classes && run.answers.is_none(), "answers image by image, so no mistakes and no paired comparison (biorule eval shows mistakes)"),
-        (ended && local && run.winners.is_none(), "who wins in local layers"),
-        (ended && local && run.steps.is_empty(), "radii between epochs"),
+        (
+            ended && classes && run.answers.is_none(),
+            "answers image by image, so no mistakes and no paired comparison (biorule eval shows mistakes)",
+        ),
+        (
+            ended && local && run.winners.is_none(),
+            "who wins in local layers",
+        ),
+        (
+            ended && local && run.steps.is_empty(),
+            "radii between epochs",
+        ),
         (ended && run.record.peak_memory_mib.is_none(), "peak memory"),
         (run.record.git.is_none(), "the commit of the program"),
     ];
-    gaps.into_iter().filter(|(gap, _)| *gap).map(|(_, what)| what).collect()
+    gaps.into_iter()
+        .filter(|(gap, _)| *gap)
+        .map(|(_, what)| what)
+        .collect()
 }
