@@ -497,6 +497,12 @@ impl Run {
         self.weights.iter().find(|w| w.block == name)
     }
 
+    /// Seconds of all epochs.
+    #[must_use]
+    pub fn seconds(&self) -> f64 {
+        self.epochs.iter().map(|e| e.seconds).sum()
+    }
+
     /// A result.
     #[must_use]
     pub fn result(&self, name: &str) -> Option<f64> {

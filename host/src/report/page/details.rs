@@ -2,15 +2,18 @@
 
 use maud::{Markup, html};
 
+use super::super::chart::Drawing;
 use super::super::chart::bars::{Bar, bars};
 use super::super::chart::matrix;
 use super::super::draw::{held, learn, units};
 use super::super::gather::{Experiment, Run, word};
 use super::super::kind::{Kind, rule_name};
 use super::super::number;
-use super::answer::{Score, caveats, headline, headline_name, verdicts};
+use super::answer::{caveats, headline, verdicts};
 use super::cells::{Cells, text};
-use super::{Figures, Section, plan};
+use super::parts::{Figures, Section};
+use super::plan;
+use super::score::{Score, headline_name};
 use crate::Result;
 
 /// Layers whose winners are drawn.
@@ -69,11 +72,7 @@ pub(super) fn sections(experiment: &Experiment, figures: &Figures) -> Result<Vec
     Ok(out)
 }
 
-fn learning(
-    curves: Option<&super::Drawing>,
-    radii: &[super::Drawing],
-    figures: &Figures,
-) -> Markup {
+fn learning(curves: Option<&Drawing>, radii: &[Drawing], figures: &Figures) -> Markup {
     html! {
         div class="two" {
             @if let Some(curves) = curves { (figures.show(curves)) }
@@ -124,7 +123,7 @@ fn filters(run: &Run, figures: &Figures) -> Result<Option<(String, Markup)>> {
         })
         .take(WINNERS)
         .collect();
-    let excited: Vec<super::Drawing> = (run.blocks().into_iter())
+    let excited: Vec<Drawing> = (run.blocks().into_iter())
         .filter_map(|block| {
             let name = word(block, "name");
             let units = run
@@ -296,13 +295,8 @@ fn phases(run: &Run) -> Vec<(String, Kind, f64)> {
     all
 }
 
-/// Seconds of all epochs of a run.
-pub(super) fn seconds(run: &Run) -> f64 {
-    run.epochs.iter().map(|e| e.seconds).sum()
-}
-
 fn cost_line(experiment: &Experiment) -> String {
-    let all: f64 = experiment.runs.iter().map(seconds).sum();
+    let all: f64 = experiment.runs.iter().map(Run::seconds).sum();
     format!("Training took {}.", number::seconds(all))
 }
 
@@ -310,7 +304,7 @@ fn cost(experiment: &Experiment, figures: &Figures) -> (String, Markup) {
     let run = experiment.first();
     let record = &run.record;
     let parts = phases(run);
-    let all = seconds(run);
+    let all = run.seconds();
     let most = parts.iter().max_by(|a, b| a.2.total_cmp(&b.2));
     let title = match most {
         Some((name, _, s)) if parts.len() > 1 && all > 0.0 => {
@@ -403,7 +397,7 @@ fn cost(experiment: &Experiment, figures: &Figures) -> (String, Markup) {
         let each: Vec<String> = experiment
             .runs
             .iter()
-            .map(|r| number::seconds(seconds(r)))
+            .map(|r| number::seconds(r.seconds()))
             .collect();
         facts.push(("Each seed", each.join(", ")));
     }

@@ -7,7 +7,7 @@ use maud::{Markup, html};
 use super::super::gather::{Experiment, Run, rules_inside, value, word, words};
 use super::super::kind::{Kind, rule_name};
 use super::super::number;
-use super::Section;
+use super::parts::Section;
 
 pub(super) fn section(experiment: &Experiment) -> Section {
     let body = asked(experiment);
