@@ -147,9 +147,9 @@ pub(super) fn verdicts(experiment: &Experiment, name: &str) -> Vec<Markup> {
 }
 
 fn against(score: &Score, other: &Score, words: &str, paired: Option<&Paired>) -> Markup {
-    let difference = paired.map_or(score.mean - other.mean, |p| p.difference);
-    let size = number::hundredths(difference.abs(), score.decimals);
-    let way = if difference >= 0.0 { "better" } else { "worse" };
+    let gap = paired.map_or(score.mean - other.mean, |p| p.difference);
+    let size = number::hundredths(gap.abs(), score.decimals);
+    let way = if gap >= 0.0 { "better" } else { "worse" };
     html! {
         @match paired {
             Some(p) if p.is_clear() => { b { (size) " points " (way) " than " (words) } }
