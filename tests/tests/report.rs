@@ -274,7 +274,7 @@ fn folders_of_earlier_versions_give_a_page_that_says_what_is_missing() -> Result
     let said = text(&page(home, &["r"])?);
     for words in [
         "metrics.csv",
-        "`x` is no class",
+        "x is no class",
         "plan and network are not shown",
         "weights are not shown",
     ] {
@@ -378,7 +378,7 @@ fn every_state_of_a_run_has_its_page() -> Result<()> {
         .as_str()
         .unwrap()
         .to_owned();
-    let tail = &error[1..];
+    let tail = &error.replace('`', "")[1..];
     assert!(
         said.contains("▼ diverged") && said.contains(tail) && said.contains("Hint: "),
         "{said}"

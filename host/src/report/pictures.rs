@@ -4,7 +4,9 @@ use std::path::Path;
 
 use super::chart::{Body, Drawing};
 use super::draw::{held, learn, units};
-use super::gather::{self, Experiment, Run, word};
+use super::gather;
+use super::runs::{Experiment, Run};
+use super::table::word;
 use crate::run::identity::RunRecord;
 use crate::run::{Reporter, atomic};
 use crate::{Error, Result};
@@ -90,7 +92,7 @@ fn fields(run: &Run) -> Result<Vec<Drawing>> {
     let blocks = run.blocks();
     let names = blocks.iter().map(|b| word(b, "name"));
     let drawn = names.filter_map(|name| {
-        let units_there = run.weights_of(name).map(gather::Weights::units);
+        let units_there = run.weights_of(name).map(super::runs::Weights::units);
         units::excites(name, run.fields.get(name)?, units_there).transpose()
     });
     drawn.collect()

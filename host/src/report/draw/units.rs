@@ -2,9 +2,10 @@
 
 use super::super::chart::Drawing;
 use super::super::chart::bars;
-use super::super::gather::{Run, Weights, word};
 use super::super::kind::Kind;
 use super::super::picture::{Tiles, around_grey, guessed};
+use super::super::runs::{Run, Weights};
+use super::super::table::word;
 use super::super::{chart, number};
 use crate::Result;
 use crate::run::fields::FieldsRecord;

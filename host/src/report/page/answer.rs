@@ -4,12 +4,13 @@ use maud::{Markup, html};
 
 use super::super::chart::dots::{Dot, Dots};
 use super::super::draw::learn::{capital, held_out};
-use super::super::gather::{Experiment, Run, State, value, word};
 use super::super::kind::Kind;
 use super::super::number;
+use super::super::runs::{Experiment, Run, State};
 use super::super::stats::Paired;
+use super::super::table::{value, word};
 use super::pairs::{difference, paired_with_baseline};
-use super::parts::{Figures, notes, state_badge};
+use super::parts::{Figures, marked, notes, state_badge};
 use super::score::{BASELINES, Score, headline_name, published, published_shown};
 
 /// The answer of a page of one experiment.
@@ -104,8 +105,8 @@ fn state_words(run: &Run, several: bool) -> Markup {
                 }
             }
             @if let Some(error) = &run.record.error {
-                p { b { (capital(&error.text)) } }
-                @if let Some(hint) = &error.hint { p { "Hint: " (hint) } }
+                p { b { (marked(&error.text)) } }
+                @if let Some(hint) = &error.hint { p { "Hint: " (marked(hint)) } }
             }
             @if let (Some(text), None) = (&so_far, run.result("test/accuracy")) { p { (text) "." } }
             @match run.state {
@@ -257,7 +258,7 @@ pub(super) fn caveats(experiment: &Experiment) -> Markup {
     let mut all: Vec<Markup> = Vec::new();
     if let Some(experiment) = &record.experiment {
         if let Some(note) = &experiment.note {
-            all.push(html! { b { "Of this experiment: " } (note) "." });
+            all.push(html! { b { "Of this experiment: " } (marked(note)) "." });
         }
         if !experiment.changed.is_empty() && experiment.published.is_empty() {
             all.push(html! { b { "Not the listed protocol. " } "Changed: " (experiment.changed.join(", ")) "." });
@@ -275,13 +276,14 @@ pub(super) fn caveats(experiment: &Experiment) -> Markup {
             );
         }
     }
-    if experiment.runs.len() == 1 && !experiment.results(headline_name(experiment)).is_empty() {
+    let has_result = !experiment.results(headline_name(experiment)).is_empty();
+    if experiment.runs.len() == 1 && has_result {
         all.push(
             html! { b { "One seed. " } "The interval covers other test images, not other seeds." },
         );
     }
     match &record.best {
-        Some(best) if best.chosen_on_test() => all.push(html! {
+        Some(best) if best.chosen_on_test() && has_result => all.push(html! {
             b { "No validation part. " } "The figure is of the weights after the last epoch, which was fixed beforehand. "
             code { "best.safetensors" } " was chosen on test samples: do not quote its score."
         }),
@@ -296,11 +298,11 @@ pub(super) fn caveats(experiment: &Experiment) -> Markup {
         all.push(html! { b { "Several machines. " } "The run moved between machines, so its last bits are not those of one." });
     }
     for text in &record.warnings {
-        all.push(html! { b { "Warned: " } (text) });
+        all.push(html! { b { "Warned: " } (marked(text)) });
     }
     for run in &experiment.runs {
         for text in &run.problems {
-            all.push(html! { b { "Not readable: " } (text) });
+            all.push(html! { b { "Not readable: " } (marked(text)) });
         }
     }
     let missing = missing(first);

@@ -6,9 +6,9 @@ use maud::{Markup, html};
 
 use super::super::chart::dots::{Dot, Dots};
 use super::super::draw::{held, learn};
-use super::super::gather::{Experiment, Gathered, Run, State};
 use super::super::kind::rule_name;
 use super::super::number;
+use super::super::runs::{Experiment, Gathered, Run, State};
 use super::super::stats::Over;
 use super::cells::{Cells, text};
 use super::pairs::{paired, short_difference};
@@ -137,7 +137,7 @@ fn table(all: &[(&Experiment, Option<Score>)], name: &str, same: bool) -> Markup
         let rules: Vec<String> = {
             let mut names = Vec::new();
             for block in run.blocks() {
-                for rule in super::super::gather::rules_inside(block) {
+                for rule in super::super::table::rules_inside(block) {
                     let name = rule_name(&rule);
                     if !names.contains(&name) {
                         names.push(name);

@@ -6,12 +6,13 @@ use super::super::chart::Drawing;
 use super::super::chart::bars::{Bar, bars};
 use super::super::chart::matrix;
 use super::super::draw::{held, learn, units};
-use super::super::gather::{Experiment, Run, word};
 use super::super::kind::{Kind, rule_name};
 use super::super::number;
+use super::super::runs::{Experiment, Run};
+use super::super::table::word;
 use super::answer::{caveats, headline, verdicts};
 use super::cells::{Cells, text};
-use super::parts::{Figures, Section};
+use super::parts::{Figures, Section, marked};
 use super::plan;
 use super::score::{Score, headline_name};
 use crate::Result;
@@ -126,9 +127,7 @@ fn filters(run: &Run, figures: &Figures) -> Result<Option<(String, Markup)>> {
     let excited: Vec<Drawing> = (run.blocks().into_iter())
         .filter_map(|block| {
             let name = word(block, "name");
-            let units = run
-                .weights_of(name)
-                .map(super::super::gather::Weights::units);
+            let units = run.weights_of(name).map(super::super::runs::Weights::units);
             units::excites(name, run.fields.get(name)?, units).transpose()
         })
         .collect::<Result<_>>()?;
@@ -276,7 +275,7 @@ fn phases(run: &Run) -> Vec<(String, Kind, f64)> {
             None => {
                 let listed = run
                     .phase(&e.phase)
-                    .map(|p| super::super::gather::words(p, "blocks"));
+                    .map(|p| super::super::table::words(p, "blocks"));
                 let block = run.blocks().into_iter().find(|b| {
                     listed
                         .as_ref()
@@ -409,7 +408,7 @@ fn cost(experiment: &Experiment, figures: &Figures) -> (String, Markup) {
         html! {
             div class="two" {
                 @if let Some(d) = &drawing { (figures.show(d)) } @else { p { "No epoch has ended yet." } }
-                dl { @for (name, value) in &facts { dt { (name) } dd { (if value.is_empty() { "–" } else { value }) } } }
+                dl { @for (name, value) in &facts { dt { (name) } dd { (marked(if value.is_empty() { "–" } else { value })) } } }
             }
         },
     )

@@ -15,10 +15,10 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::chart::Drawing;
 use super::chart::figure::STYLE;
-use super::gather::{Gathered, State};
 use super::number;
+use super::runs::{Gathered, State};
 use crate::Result;
-use parts::{Figures, Section, notes, state_badge};
+use parts::{Figures, Section, marked, notes, state_badge};
 
 /// What stands at the end of the headline of a page.
 #[derive(Clone, Copy, Debug)]
@@ -92,7 +92,7 @@ pub fn page(found: &Gathered, made: &Made<'_>) -> Result<(String, Vec<Drawing>)>
 
 /// The first section.
 fn answer(found: &Gathered, figures: &Figures) -> Section {
-    let unread = found.problems.iter().map(|p| html! { (p) }).collect();
+    let unread = found.problems.iter().map(|p| marked(p)).collect();
     let body = html! {
         @match found.experiments.as_slice() {
             [one] => (answer::alone(one, figures)),

@@ -1,7 +1,7 @@
 //! Differences between two networks on the same images or with the same seeds.
 
-use super::super::gather::{Experiment, Run};
 use super::super::number;
+use super::super::runs::{Experiment, Run};
 use super::super::stats::{Over, Paired};
 
 /// A paired difference with the reach of its interval.

@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use maud::{Markup, html};
 
 use super::super::chart::Drawing;
-use super::super::gather::State;
+use super::super::runs::State;
 
 /// A part of the page.
 pub(super) struct Section {
@@ -56,6 +56,15 @@ pub(super) fn notes(title: &str, all: Vec<Markup>) -> Markup {
                 b { (title) }
                 ul { @for one in all { li { (one) } } }
             }
+        }
+    }
+}
+
+/// A message of the program: what it has between backticks is code.
+pub(super) fn marked(text: &str) -> Markup {
+    html! {
+        @for (i, part) in text.split('`').enumerate() {
+            @if i % 2 == 1 { code { (part) } } @else { (part) }
         }
     }
 }

@@ -2,8 +2,8 @@
 
 use maud::{Markup, html};
 
-use super::super::gather::{Experiment, Gathered, Run};
 use super::super::number;
+use super::super::runs::{Experiment, Gathered, Run};
 use super::cells::{Cells, text};
 use super::parts::{Section, state_badge};
 

@@ -1,6 +1,6 @@
 //! A result with what may be said of its luck, and the published one beside it.
 
-use super::super::gather::Experiment;
+use super::super::runs::Experiment;
 use super::super::{number, stats};
 
 /// Baselines of a run, with their names on pages.
