@@ -13,6 +13,7 @@ pub mod config;
 pub mod data;
 pub mod device;
 pub mod error;
+pub mod fleet;
 pub mod import;
 pub mod nn;
 pub mod ops;
@@ -23,6 +24,8 @@ pub mod run;
 pub mod search;
 pub mod stop;
 pub mod storage;
+pub mod study;
+pub mod sweep;
 #[cfg(test)]
 mod testing;
 pub mod text;

@@ -1,6 +1,7 @@
 //! The host put together: plugins, data and trainer behind the command line.
 
 mod host;
+mod predict;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -29,10 +30,13 @@ use crate::search::space::serve;
 use crate::search::{Genotype, Size, Space};
 use crate::threads::in_pool;
 use crate::train::longer::Began;
+use crate::train::predict::Predictor;
 use crate::train::preflight::{self, Report, Subject};
 use crate::train::{self, Job, TrainData};
 use crate::{Error, Result};
-pub use host::{Assault, Evaluation, EvaluationResult, Fielded, Host, Open};
+pub use host::{
+    Assault, Evaluation, EvaluationResult, Fielded, Host, Open, Predicted, Prediction, Said,
+};
 
 /// Loaded plugins, with data and trainer.
 pub struct App {
@@ -403,6 +407,32 @@ impl Host for App {
             )?)?;
         }
         Ok(())
+    }
+
+    fn predict(
+        &self,
+        plan: &RunPlan,
+        what: &Prediction,
+        see: &mut dyn FnMut(Predicted<'_>) -> Result<()>,
+    ) -> Result<()> {
+        // Samples are read as they are; whitening is repeated on the way to the network.
+        let mut plain = plan.clone();
+        plain.data.whiten = None;
+        let (sets, data_bytes) = self.sets(&plain)?;
+        let reader = sets.main().reader(plan.data.whiten, what.convert)?;
+        let plain_sets = sets.for_training();
+        preflight::fits(&self.subject(&plain, &plain_sets, data_bytes)?)?;
+        let checkpoint = CheckpointStore::load(&what.checkpoint)?;
+        // Neurons get their classes by samples as the network saw them.
+        let seen = match plan.data.whiten {
+            Some(_) => self.sets(plan)?.0.for_training(),
+            None => plain_sets,
+        };
+        let job = self.job(plan, &seen)?;
+        let file = what.checkpoint.display();
+        let network = Predictor::open(&job, &checkpoint.tensors)
+            .map_err(|e| e.within(format_args!("`{file}`")))?;
+        predict::all(network, &reader, what, see)
     }
 
     fn attack(

@@ -14,7 +14,7 @@ use crate::{Error, Result};
 #[derive(Debug, Subcommand)]
 pub enum ConfigCommand {
     /// Print the resolved configuration, as TOML that can be used again
-    Show(ShowArgs),
+    Show(Box<ShowArgs>),
     /// Print the reference of all settings (docs/configuration.md)
     Reference,
     /// List built-in presets, or print one

@@ -3,6 +3,7 @@
 //! ends the list.
 
 pub(super) mod catalogue;
+pub(super) mod side_by_side;
 
 use std::cell::Cell;
 use std::path::{Path, PathBuf};
@@ -21,6 +22,7 @@ use crate::run::{Metrics, Outcome, Reporter, ReporterOptions, RunFolder, StopCau
 use crate::text::print;
 use crate::train::Steps;
 use crate::train::longer::Began;
+use crate::train::preflight::Report;
 use crate::{Error, ExitCode, Result};
 pub use catalogue::ExperimentsCommand;
 
@@ -67,6 +69,41 @@ pub struct Ready {
     pub fresh: bool,
     /// Kinds of step in place of the usual ones.
     pub steps: Option<Rc<dyn Steps>>,
+}
+
+impl Ready {
+    /// The folder of one seed: that of the experiment where it has no other.
+    #[must_use]
+    pub fn folder_of(&self, seed: u64) -> PathBuf {
+        match self.resolved.plan.seeds.as_slice() {
+            [_] => self.root.clone(),
+            _ => self.root.join(format!("seed-{seed}")),
+        }
+    }
+
+    /// Looks at all that can be known before the first seed is trained: the device and, where
+    /// something is left to train, initial weights, data, rules and memory. Nothing is made on the
+    /// disk.
+    ///
+    /// # Errors
+    /// What would end the training later.
+    fn look(&self) -> Result<(DeviceRecord, Option<Report>)> {
+        let plan = &self.resolved.plan;
+        one_or_many(&self.root, plan.seeds.len())?;
+        let device = self.host.device(plan)?;
+        let every = |is: &dyn Fn(&Path) -> bool| plan.seeds.iter().all(|s| is(&self.folder_of(*s)));
+        if every(&folder::has_ended) {
+            return Ok((device, None));
+        }
+        if let Some(init) = &plan.init
+            && !every(&folder::is_run)
+        {
+            initial::read(&init.from)?;
+        }
+        let report = self.host.inspect(plan)?;
+        super::warn(&report.warnings);
+        Ok((device, Some(report)))
+    }
 }
 
 /// An experiment of the list: ready to run, or refused when its plan was checked.
@@ -200,10 +237,6 @@ impl Started<'_> {
     ) -> Result<Option<StopCause>> {
         let seeds = &self.ready.resolved.plan.seeds;
         let root = &self.ready.root;
-        let folder_of = |seed: u64| match seeds.as_slice() {
-            [_] => root.clone(),
-            _ => root.join(format!("seed-{seed}")),
-        };
         let fail = |done: &mut Experiment, seed: Option<u64>, error: Error| {
             let failure = Failure { seed, error };
             if !self.is_sent.take() {
@@ -212,31 +245,8 @@ impl Started<'_> {
             tell(&failure);
             done.failures.push(failure);
         };
-        if let Err(e) = one_or_many(root, seeds.len()) {
-            fail(done, None, e);
-            return Ok(None);
-        }
-        let looked_at = self.ready.host.device(&self.ready.resolved.plan);
-        let (device, warnings) = match looked_at.and_then(|device| {
-            let mut warnings = Vec::new();
-            // What is left to train is looked at before a folder is made for it.
-            if !seeds
-                .iter()
-                .all(|seed| folder::has_ended(&folder_of(*seed)))
-            {
-                let plan = &self.ready.resolved.plan;
-                if let Some(init) = &plan.init
-                    && !seeds.iter().all(|seed| folder::is_run(&folder_of(*seed)))
-                {
-                    initial::read(&init.from)?;
-                }
-                let report = self.ready.host.inspect(plan)?;
-                warnings = report.warnings;
-                super::warn(&warnings);
-            }
-            Ok((device, warnings))
-        }) {
-            Ok(looked_at) => looked_at,
+        let (device, warnings) = match self.ready.look() {
+            Ok((device, report)) => (device, report.map_or_else(Vec::new, |r| r.warnings)),
             Err(e) => {
                 fail(done, None, e);
                 return Ok(None);
@@ -249,7 +259,7 @@ impl Started<'_> {
             if stopped.is_some() {
                 break;
             }
-            let path = folder_of(*seed);
+            let path = self.ready.folder_of(*seed);
             let mut resolved = self.ready.resolved.with_seed(*seed);
             warnings.iter().for_each(|text| resolved.warnings.add(text));
             let entered =

@@ -18,13 +18,16 @@ mod import;
 mod logs;
 mod options;
 mod plugin_folders;
+mod predict;
 mod quickstart;
 mod report;
 mod rule_words;
 mod rules;
 mod rules_page;
+mod run_table;
 mod runs;
 mod search;
+mod sweep;
 mod train;
 mod warn;
 
@@ -32,7 +35,9 @@ use std::process;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
-pub use crate::app::{Assault, Evaluation, EvaluationResult, Fielded, Host, Open};
+pub use crate::app::{
+    Assault, Evaluation, EvaluationResult, Fielded, Host, Open, Predicted, Prediction, Said,
+};
 
 use crate::{Error, ExitCode, Result, threads};
 use warn::warn;
@@ -54,6 +59,7 @@ Examples:
   biorule train softhebb/cifar10-3                  run one of them
   biorule train --preset softhebb/2SoftHebbCnnCIFAR --dry-run
   biorule search configs/search/digits.toml         find an architecture, in two minutes
+  biorule sweep configs/sweep/digits.toml           find good values of settings
   biorule config show --origin configs/quickstart.toml
   biorule rules describe softhebb
   biorule runs compare runs/quickstart
@@ -70,6 +76,8 @@ enum Command {
     Train(train::TrainArgs),
     /// Evaluate a trained network
     Eval(eval::EvalArgs),
+    /// What a trained network takes pictures or arrays for
+    Predict(predict::PredictArgs),
     /// Attack a trained network: how often it is right on changed pictures
     Attack(attack::AttackArgs),
     /// Pictures that excite units of a trained network's deeper layers
@@ -82,6 +90,8 @@ enum Command {
     Genotype(genotype::GenotypeCommand),
     /// Search for an architecture: operations and rules on the edges of cells
     Search(search::SearchArgs),
+    /// Many trials of a configuration: values of settings, rules and blocks, and which are best
+    Sweep(sweep::SweepArgs),
     /// Data sets: list, fetch, verify, show
     Data(data::DataArgs),
     /// Configurations: show, reference, presets
@@ -149,8 +159,10 @@ fn dispatch(command: Command, open: Open) -> Result<ExitCode> {
             | Command::Eval(_)
             | Command::Attack(_)
             | Command::Fields(_)
+            | Command::Predict(_)
             | Command::Config(_)
             | Command::Search(_)
+            | Command::Sweep(_)
     );
     if !reads_it {
         warn(&threads::start(0)?);
@@ -159,8 +171,10 @@ fn dispatch(command: Command, open: Open) -> Result<ExitCode> {
         Command::Quickstart(args) => return quickstart::run(&args, open),
         Command::Train(args) => return train::run(&args, open),
         Command::Search(args) => return search::run(&args, open),
+        Command::Sweep(args) => return sweep::run(&args, open),
         Command::Bench(args) => return bench::run(&args),
         Command::Attack(args) => return attack::run(&args, open),
+        Command::Predict(args) => predict::run(&args, open),
         Command::Eval(args) => eval::run(&args, open),
         Command::Fields(args) => fields::run(&args, open),
         Command::Rules(command) => rules::run(&command, open),

@@ -1,5 +1,6 @@
 //! The flags of every command that reads a configuration.
 
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
 use clap::Args;
@@ -37,6 +38,10 @@ pub struct ConfigArgs {
     /// Train with this one seed
     #[arg(long, value_parser = config::whole_text, allow_hyphen_values = true)]
     pub seed: Option<u64>,
+
+    /// Train with these seeds, as `seeds`; empty: as the configuration says
+    #[arg(skip)]
+    pub seeds: Vec<u64>,
 
     /// `auto`, `cpu`, `cuda` or `cuda:N`
     #[arg(long)]
@@ -109,6 +114,12 @@ impl ConfigArgs {
             let one = config::make(seed, "`--seed`");
             flags.push(("seeds".to_owned(), config::make(vec![one], "`--seed`")));
         }
+        if !self.seeds.is_empty() {
+            let list: Vec<_> = (self.seeds.iter())
+                .map(|seed| config::make(*seed, "`--seeds`"))
+                .collect();
+            flags.push(("seeds".to_owned(), config::make(list, "`--seeds`")));
+        }
         if let Some(device) = &self.device {
             let value = config::make(device.as_str(), "`--device`");
             flags.push(("device".to_owned(), value));
@@ -156,6 +167,10 @@ impl ConfigArgs {
         }
         words.extend(self.sets.iter().map(|s| format!("--set {s}")));
         words.extend(self.seed.map(|s| format!("--seed {s}")));
+        if !self.seeds.is_empty() {
+            let seeds: Vec<String> = self.seeds.iter().map(u64::to_string).collect();
+            words.push(format!("--seeds {}", seeds.join(",")));
+        }
         words.extend(
             self.init_from
                 .iter()
@@ -198,6 +213,33 @@ impl ConfigArgs {
             false => format!("'{}'", word.replace('\'', "'\\''")),
         });
         quoted.collect::<Vec<_>>().join(" ")
+    }
+
+    /// The words behind `biorule train` that lead to the same configuration in another process with
+    /// the same environment and working folder; its seeds are left out.
+    #[must_use]
+    pub fn words(&self) -> Vec<OsString> {
+        let mut words: Vec<OsString> = self.files.iter().map(OsString::from).collect();
+        let mut flag = |name: &str, value: &dyn AsRef<OsStr>| {
+            // In one word, so that a value may begin with a dash.
+            let mut word = OsString::from(format!("--{name}="));
+            word.push(value);
+            words.push(word);
+        };
+        self.preset.iter().for_each(|name| flag("preset", name));
+        self.sets.iter().for_each(|set| flag("set", set));
+        self.genotype.iter().for_each(|name| flag("genotype", name));
+        self.device.iter().for_each(|name| flag("device", name));
+        self.init_from
+            .iter()
+            .for_each(|from| flag("init-from", from));
+        self.threads
+            .iter()
+            .for_each(|n| flag("threads", &n.to_string()));
+        self.plugins
+            .iter()
+            .for_each(|folder| flag("plugins", folder));
+        words
     }
 
     /// The merged layers and the plugins that they and the flags name, with as many threads as

@@ -8,12 +8,13 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::experiments::{self, Ended, Options, Planned, Ready};
+use super::experiments::{self, Ended, Options, Planned, Ready, side_by_side};
 use super::options::ConfigArgs;
 use super::{Host, Open};
-use crate::config::{Resolved, Warnings, before_training, shapes};
+use crate::config::{self, Resolved, Warnings, before_training, shapes};
 use crate::run::folder::{self, Resume};
 use crate::run::initial;
+use crate::run::paired;
 use crate::run::summary::{self, Experiment, Failure};
 use crate::run::{ReporterOptions, StopFlag};
 use crate::text::human;
@@ -33,7 +34,8 @@ Examples:
   biorule train configs/quickstart.toml --run-dir here --set training.gradient.epochs=20
   biorule train mine.toml --genotype runs/search/genotype.json
   biorule train --genotype DARTS_V2 --set data=cifar10 --dry-run
-  biorule train --each configs/reproduce/bioflax/*.toml
+  biorule train configs/quickstart.toml --seeds 4 --jobs 2
+  biorule train --each configs/reproduce/bioflax/*.toml --jobs 4
   BIORULE__TRAINING__GRADIENT__EPOCHS=2 biorule train configs/quickstart.toml
 
 Ctrl-C stops after the current step with a checkpoint (exit code 75); the same
@@ -42,9 +44,19 @@ pub struct TrainArgs {
     #[command(flatten)]
     config: ConfigArgs,
 
-    /// Train each file as an experiment of its own, one after the other, and compare the results
+    /// Train each file as an experiment of its own and compare the results
     #[arg(long)]
     each: bool,
+
+    /// Train with several seeds: a number of them from 0 (`4`), or a list (`0,5,7`); each has a folder
+    /// `seed-N`, and `summary.json` has the mean
+    #[arg(long, value_name = "N|LIST", value_parser = seeds, conflicts_with = "seed")]
+    seeds: Option<Seeds>,
+
+    /// Runs at a time, each a process of its own that shares out the threads (`--threads` is of each):
+    /// the seeds, and with `--each` the experiments
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    jobs: u16,
 
     /// The run's folder (with `--each`: of a folder for each experiment, by its name); absent: a
     /// new one under `output.runs`
@@ -84,6 +96,28 @@ pub enum Events {
     Jsonl,
 }
 
+/// Seeds as typed, so that a list is one value of the command line.
+#[derive(Clone, Debug)]
+struct Seeds(Vec<u64>);
+
+/// Reads `4` as 0 to 3, and `0,5,7` as it stands.
+fn seeds(text: &str) -> Result<Seeds, String> {
+    let list: Result<Vec<u64>, String> = (text.split(',').filter(|part| !part.trim().is_empty()))
+        .map(config::whole_text)
+        .collect();
+    let list = list.map_err(|e| format!("{e}, or several with commas between"))?;
+    match list.as_slice() {
+        [] | [0] if !text.contains(',') => {
+            Err("expected 1 or more seeds, such as `4` or `0,5,7`".into())
+        }
+        [n] if !text.contains(',') && *n > 10_000 => Err(format!(
+            "expected at most 10000 seeds; `--seed {n}` trains with one"
+        )),
+        [n] if !text.contains(',') => Ok(Seeds((0..*n).collect())),
+        _ => Ok(Seeds(list)),
+    }
+}
+
 /// Whether a command line that could not be read asks for events.
 pub(super) fn wants_events(words: impl Iterator<Item = std::ffi::OsString>) -> bool {
     let words: Vec<_> = words.collect();
@@ -121,17 +155,33 @@ pub(super) fn run(args: &TrainArgs, open: Open) -> Result<ExitCode> {
         no_tables: false,
     };
     // Before there is a run, nobody else tells those who listen to events.
-    let list = plan_or_refuse(args, open)
+    let configs = configs(args);
+    let list = plan_or_refuse(args, &configs, open)
         .inspect_err(|e| options.reporter.send_error(e, &file_name(&args.config)))?;
     if args.dry_run {
         return dry_run(list, &options);
     }
     let stop =
         listen(args).inspect_err(|e| options.reporter.send_error(e, &file_name(&args.config)))?;
-    let ended = experiments::run(list, &options, &stop)?;
+    let runs = list.iter().map(|one| match &one.ready {
+        Ok(ready) => ready.resolved.plan.seeds.len(),
+        Err(_) => 0,
+    });
+    let runs: usize = runs.sum();
+    if args.jobs > 1 && runs == 1 {
+        super::warn::warn_once("`--jobs` has no effect: there is one run");
+    }
+    let ended = match args.jobs {
+        jobs if jobs > 1 && runs > 1 => {
+            let words: Vec<_> = configs.iter().map(ConfigArgs::words).collect();
+            side_by_side::run(list, &words, jobs.into(), &options, &stop)
+                .inspect_err(|e| options.reporter.send_error(e, &file_name(&args.config)))?
+        }
+        _ => experiments::run(list, &options, &stop)?,
+    };
     if args.each && !ended.experiments.is_empty() {
-        let table = summary::comparison(&ended.experiments);
-        options.say(&format!("{table}\n"))?;
+        let reference = summary::best(&ended.experiments);
+        options.say(&paired::side_by_side(&ended.experiments, reference))?;
         if let Some(folder) = args.run_dir.as_ref().filter(|folder| folder.is_dir()) {
             summary::write_all(folder, &ended.experiments)?;
         }
@@ -140,24 +190,33 @@ pub(super) fn run(args: &TrainArgs, open: Open) -> Result<ExitCode> {
 }
 
 /// The experiments of the command; a command without any is refused.
-fn plan_or_refuse(args: &TrainArgs, open: Open) -> Result<Vec<Planned>> {
+fn plan_or_refuse(args: &TrainArgs, configs: &[ConfigArgs], open: Open) -> Result<Vec<Planned>> {
     let named = !args.config.files.is_empty() || !args.config.preset.is_empty();
     if !named && args.config.genotype.is_none() {
         return Err(Error::usage("no configuration given").hint(
             "try `biorule quickstart`, `biorule train configs/quickstart.toml`, or `--preset NAME`",
         ));
     }
-    plan(args, open)
+    plan(args, configs, open)
+}
+
+/// The flags of each experiment.
+fn configs(args: &TrainArgs) -> Vec<ConfigArgs> {
+    let config = ConfigArgs {
+        seeds: args.seeds.clone().map_or_else(Vec::new, |seeds| seeds.0),
+        ..args.config.clone()
+    };
+    match args.each {
+        true => separate(&config),
+        false => vec![config],
+    }
 }
 
 /// The experiments of the command, each checked. One of `--each` that is refused is told and stays
 /// in the list, so that the others run and the table names it.
-fn plan(args: &TrainArgs, open: Open) -> Result<Vec<Planned>> {
+fn plan(args: &TrainArgs, configs: &[ConfigArgs], open: Open) -> Result<Vec<Planned>> {
     let mut list = Vec::new();
-    for config in match args.each {
-        true => separate(&args.config),
-        false => vec![args.config.clone()],
-    } {
+    for config in configs {
         let checked = config.resolve(open).and_then(|(mut resolved, host)| {
             let mut warnings = Warnings::default();
             before_training(&resolved.plan, &*host, &mut warnings)?;
@@ -189,7 +248,7 @@ fn plan(args: &TrainArgs, open: Open) -> Result<Vec<Planned>> {
                 (name, Ok(ready))
             }
             Err(e) if args.each => {
-                let name = file_name(&config);
+                let name = file_name(config);
                 if args.config.files.len() > 1 {
                     tell!("error: {name}: {e}");
                 }

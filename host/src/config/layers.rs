@@ -59,30 +59,22 @@ pub fn meant_variable(name: &str) -> Option<String> {
 /// Usage error for a file that cannot be read or parsed, an unknown preset, or
 /// a path that leads nowhere.
 pub fn merge(sources: &Sources) -> Result<Table> {
-    let layers = collect(sources)?;
+    merge_with(sources, Vec::new())
+}
+
+/// The same with `tables` laid over the files, under the environment.
+///
+/// # Errors
+/// As [`merge`].
+pub fn merge_with(sources: &Sources, tables: Vec<Value>) -> Result<Table> {
+    let layers = collect(sources, tables)?;
     let mut base = make(Table::new(), value::DEFAULT);
     for name in chosen_presets(sources, &layers) {
         let origin = format!("preset `{name}`");
         let table = value::parse(&presets::text(&name)?, &origin)?;
         put(&mut base, "", make(table, &origin))?;
     }
-    for (path, layer) in layers {
-        if path.is_empty() {
-            put(&mut base, "", layer)?;
-        } else {
-            let steps: Vec<&str> = path.split('.').collect();
-            if steps.len() > DEEPEST {
-                let text = format!(
-                    "a key of {} parts is set, at most {DEEPEST} are",
-                    steps.len()
-                );
-                return Err(
-                    Error::usage(text).hint("`biorule config reference` lists all settings")
-                );
-            }
-            set(&mut base, "", &steps, layer)?;
-        }
-    }
+    lay_all(&mut base, layers)?;
     name_after_source(&mut base, sources);
     match base.kind {
         ValueKind::Table(mut table) => {
@@ -93,13 +85,45 @@ pub fn merge(sources: &Sources) -> Result<Table> {
     }
 }
 
+/// `table` with each value set at its path, later ones on top.
+///
+/// # Errors
+/// Usage error for a path that leads nowhere.
+pub fn lay(table: Table, values: Vec<(String, Value)>) -> Result<Table> {
+    let mut base = make(table, value::DEFAULT);
+    lay_all(&mut base, values)?;
+    match base.kind {
+        ValueKind::Table(table) => Ok(table),
+        _ => Ok(Table::new()),
+    }
+}
+
+fn lay_all(base: &mut Value, layers: Vec<Layer>) -> Result<()> {
+    for (path, layer) in layers {
+        if path.is_empty() {
+            put(base, "", layer)?;
+            continue;
+        }
+        let steps: Vec<&str> = path.split('.').collect();
+        if steps.len() > DEEPEST {
+            let text = format!(
+                "a key of {} parts is set, at most {DEEPEST} are",
+                steps.len()
+            );
+            return Err(Error::usage(text).hint("`biorule config reference` lists all settings"));
+        }
+        set(base, "", &steps, layer)?;
+    }
+    Ok(())
+}
+
 /// Parts of a key at most; no setting lies as deep.
 const DEEPEST: usize = 64;
 
 /// A whole table at path `""`, or one value at its path.
 type Layer = (String, Value);
 
-fn collect(sources: &Sources) -> Result<Vec<Layer>> {
+fn collect(sources: &Sources, tables: Vec<Value>) -> Result<Vec<Layer>> {
     let mut layers = Vec::new();
     for (name, text) in &sources.embedded {
         let origin = format!("embedded `{name}`");
@@ -108,6 +132,7 @@ fn collect(sources: &Sources) -> Result<Vec<Layer>> {
     for file in &sources.files {
         layers.push((String::new(), read_file(file)?));
     }
+    layers.extend(tables.into_iter().map(|table| (String::new(), table)));
     let mut variables: Vec<_> = sources.environment.iter().collect();
     variables.sort();
     for (variable, text) in variables {
@@ -133,7 +158,7 @@ fn collect(sources: &Sources) -> Result<Vec<Layer>> {
 /// Bytes that a configuration file has at most.
 const LARGEST: u64 = 16 << 20;
 
-fn read_file(file: &Path) -> Result<Value> {
+pub(super) fn read_file(file: &Path) -> Result<Value> {
     if !file.is_file()
         && let Some(name) = experiments::of_file(file)
     {

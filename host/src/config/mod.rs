@@ -23,6 +23,7 @@ mod section;
 pub mod settings;
 mod shorthand;
 pub mod shown;
+pub mod study;
 mod unmoved;
 mod value;
 mod warnings;

@@ -8,11 +8,18 @@ use super::settings::{Kind, SectionDoc, Setting, sections};
 /// `docs/configuration.md` below its introduction.
 #[must_use]
 pub fn markdown() -> String {
-    let mut text = String::from(INTRODUCTION);
-    for section in sections() {
-        write_section(&mut text, &section);
-    }
+    let mut text = page(INTRODUCTION, &sections());
     text.push_str(&readers::markdown());
+    text
+}
+
+/// `introduction`, and a table of the settings of each of `sections`.
+#[must_use]
+pub fn page(introduction: &str, sections: &[SectionDoc]) -> String {
+    let mut text = String::from(introduction);
+    for section in sections {
+        write_section(&mut text, section);
+    }
     text
 }
 

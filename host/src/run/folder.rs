@@ -487,6 +487,9 @@ fn symlink(target: &Path, link: &Path) -> std::io::Result<()> {
     fs::write(link, target.to_string_lossy().as_bytes())
 }
 
+/// Beginning of the name of a folder that is being removed.
+pub const REMOVED: &str = ".removed-";
+
 /// All folders below `runs` that hold a run, oldest first, with their records.
 #[must_use]
 pub fn find(runs: &Path) -> Vec<(PathBuf, RunRecord)> {
@@ -510,7 +513,8 @@ fn search(folder: &Path, depth: usize, found: &mut Vec<(PathBuf, RunRecord)>) {
         return;
     };
     for entry in entries.flatten() {
-        let is_folder = entry.file_type().is_ok_and(|t| t.is_dir());
+        let is_removed = entry.file_name().to_string_lossy().starts_with(REMOVED);
+        let is_folder = entry.file_type().is_ok_and(|t| t.is_dir()) && !is_removed;
         if is_folder && depth > 0 {
             search(&entry.path(), depth - 1, found);
         }

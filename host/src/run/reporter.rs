@@ -50,6 +50,13 @@ impl ReporterOptions {
             print_line(&event);
         }
     }
+
+    /// Hands on an event of a run in another process, as it is.
+    pub fn forward(self, event: &Value) {
+        if self.jsonl {
+            print_line(event);
+        }
+    }
 }
 
 /// Writes one event to standard output. It may be a pipe that its reader closed; that is no error.

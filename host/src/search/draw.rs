@@ -22,6 +22,14 @@ pub enum Purpose {
     Noise = 6,
     /// An order in which edges are looked at.
     Order = 7,
+    /// The value of a parameter of a sweep; keyed by trial and name.
+    Parameter = 8,
+    /// What shifts a dimension of a quasi-random sequence; keyed by the parameter's name.
+    Shift = 9,
+    /// A proposal that a sweep compares with others; keyed by trial and place.
+    Candidate = 10,
+    /// A sample of a sweep by CMA-ES; keyed by generation and place.
+    Generation = 11,
 }
 
 /// A stream of numbers.

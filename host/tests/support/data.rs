@@ -188,6 +188,7 @@ pub fn phase(name: &str, blocks: &[&str], drive: Drive, epochs: u64) -> PhasePla
         epochs,
         batch: 16,
         shuffle: true,
+        seed: None,
         drop_last: false,
         augment: false,
         evaluate_every: 1,

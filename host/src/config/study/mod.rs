@@ -1,0 +1,384 @@
+//! A study file: what `biorule sweep` varies, and the configuration of every trial. It is read against
+//! the settings in `settings`, its parameters against the schemas of rules and settings, and it has a
+//! normal form without layers, which the study's folder keeps.
+
+mod parameter;
+mod probe;
+pub mod settings;
+
+use std::path::{Path, PathBuf};
+
+use config::{Value, ValueKind};
+
+use super::context::PlanContext;
+use super::layers::{self, Sources};
+use super::resolve::{self, Resolved};
+use super::section::Section;
+use super::value::{self, Table, make};
+use super::{Warnings, experiments};
+use crate::plan::define::Field;
+use crate::sweep::plan::{Constraint, Objective, PrunerPlan, SamplerPlan, Score, Study};
+use crate::sweep::sampler::{self, grid_size};
+use crate::sweep::{Assignment, Parameter, Space};
+use crate::{Error, Result};
+pub use probe::Counted;
+
+/// Where a study comes from.
+#[derive(Clone, Debug, Default)]
+pub struct StudySources {
+    /// Its file.
+    pub file: PathBuf,
+    /// `a.b=v` texts of `--set`, of the study itself.
+    pub sets: Vec<String>,
+    /// The program of `--sampler`.
+    pub sampler: Option<String>,
+    /// Environment variables; only those that set a value of a configuration count.
+    pub environment: Vec<(String, String)>,
+}
+
+/// A study file with its configuration merged, before anything is checked.
+#[derive(Clone, Debug)]
+pub struct StudyFile {
+    /// The file's path, for messages.
+    name: String,
+    /// Everything but what makes the configuration.
+    table: Table,
+    /// The configuration that every trial starts from.
+    pub base: Table,
+}
+
+/// A checked study.
+#[derive(Clone, Debug)]
+pub struct StudyConfig {
+    /// The study.
+    pub study: Study,
+    /// The configuration that every trial starts from.
+    base: Table,
+    /// The file's path, for messages.
+    name: String,
+    /// What it allows but a user should know.
+    pub warnings: Warnings,
+}
+
+/// Reads a study file and merges the configuration that it starts from.
+///
+/// # Errors
+/// Usage error for a file that cannot be read or parsed, and for a path that leads nowhere.
+pub fn read(sources: &StudySources) -> Result<StudyFile> {
+    let name = sources.file.display().to_string();
+    let whole = layers::read_file(&sources.file)?;
+    let ValueKind::Table(table) = whole.kind else {
+        return Err(Error::internal("a file that is not a table"));
+    };
+    // Nothing that a configuration alone has.
+    if !table.contains_key("parameters")
+        && (table.contains_key("blocks") || table.contains_key("training"))
+    {
+        return Err(Error::usage(format!("`{name}` is a configuration, not a study"))
+            .hint("write a study with `base = [\"FILE\"]` and `[parameters]`; configs/sweep/digits.toml is one"));
+    }
+    let mut sets = Vec::new();
+    for text in &sources.sets {
+        let (path, word) = text.split_once('=').ok_or_else(|| {
+            Error::usage(format!("`--set {text}` has no `=`")).hint("write it as `--set trials=20`")
+        })?;
+        let origin = format!("`--set {}`", path.trim());
+        sets.push((path.trim().to_owned(), value::typed(word.trim(), &origin)));
+    }
+    if let Some(command) = &sources.sampler {
+        let from = "`--sampler`";
+        let one = [
+            ("kind".to_owned(), make("command", from)),
+            ("command".to_owned(), make(command.as_str(), from)),
+        ];
+        sets.push(("sampler".to_owned(), make(Table::from_iter(one), from)));
+    }
+    let mut table = lay(table, sets)?;
+    if !table.contains_key("name") {
+        let stem = sources.file.file_stem().map(|s| s.to_string_lossy().into_owned());
+        let stem = stem.unwrap_or_else(|| "study".to_owned());
+        table.insert("name".to_owned(), make(stem, "name of the file"));
+    }
+    let mut list = |key: &str| -> Result<Vec<String>> {
+        let one = table.remove(key).map(|v| match &v.kind {
+            ValueKind::String(_) => {
+                let from = value::origin(&v);
+                make(vec![v], &from)
+            }
+            _ => v,
+        });
+        let one = Table::from_iter(one.map(|v| (key.to_owned(), v)));
+        Section::open("", one, settings::STUDY)?.texts(key)
+    };
+    let (base, presets) = (list("base")?, list("preset")?);
+    let own = table.remove("config");
+    if base.is_empty() && presets.is_empty() && own.is_none() {
+        return Err(
+            Error::usage(format!("`{name}` has no configuration for its trials"))
+                .hint("name files with `base = [\"FILE\"]`, or write `[config]`"),
+        );
+    }
+    if let Some(own) = &own
+        && !value::is_table(own)
+    {
+        let text = format!("`config` is {}, expected a table", value::describe(own));
+        return Err(Error::usage(text).hint("`base` names files"));
+    }
+    let merged = layers::merge_with(
+        &Sources {
+            presets,
+            files: base.iter().map(|file| locate(&sources.file, file)).collect(),
+            environment: sources.environment.clone(),
+            ..Sources::default()
+        },
+        own.into_iter().collect(),
+    )?;
+    Ok(StudyFile {
+        name,
+        table,
+        base: merged,
+    })
+}
+
+/// Sets values of the study's own table. A word for `sampler` or `pruner` takes the place of a table.
+fn lay(table: Table, sets: Vec<(String, Value)>) -> Result<Table> {
+    let mut table = table;
+    for (path, value) in sets {
+        if path == "sampler" || path == "pruner" {
+            table.insert(path, value);
+        } else {
+            table = layers::lay(table, vec![(path, value)])?;
+        }
+    }
+    Ok(table)
+}
+
+/// The file that a study calls `named`: beside it, else from the working folder, else an experiment.
+fn locate(study: &Path, named: &str) -> PathBuf {
+    let beside = study.parent().map(|folder| folder.join(named));
+    match beside.filter(|path| path.is_file()) {
+        Some(path) if experiments::text(named).is_none() => path,
+        _ => PathBuf::from(named),
+    }
+}
+
+/// Checks a study against `context`: settings, ranges, metrics, and both ends of every parameter as a
+/// whole configuration.
+///
+/// # Errors
+/// Usage, data or plugin error; nothing has run.
+pub fn study(file: StudyFile, context: &dyn PlanContext) -> Result<StudyConfig> {
+    let mut config = unchecked(file, Some(context))?;
+    let name = config.name.clone();
+    config.check(context).map_err(|e| e.within(format_args!("study `{name}`")))?;
+    Ok(config)
+}
+
+/// Reads a study without looking at its configuration.
+fn unchecked(file: StudyFile, context: Option<&dyn PlanContext>) -> Result<StudyConfig> {
+    let StudyFile { name, table, base } = file;
+    let mut table = table;
+    let within = |e: Error| e.within(format_args!("study `{name}`"));
+    for key in ["sampler", "pruner"] {
+        if let Some(word) = table.get(key)
+            && value::text(word).is_some()
+        {
+            let from = value::origin(word);
+            let one = Table::from_iter([("kind".to_owned(), word.clone())]);
+            table.insert(key.to_owned(), make(one, &from));
+        }
+    }
+    let parameters = table.remove("parameters");
+    let mut top = Section::open("", table, settings::STUDY).map_err(within)?;
+    let parameters = parameter::read(parameters, &base, &name, context).map_err(within)?;
+    let space = Space::new(parameters).map_err(within)?;
+    let study = rest(&mut top, space).map_err(within)?;
+    Ok(StudyConfig {
+        study,
+        base,
+        name,
+        warnings: Warnings::default(),
+    })
+}
+
+/// Everything of a study but its parameters.
+fn rest(top: &mut Section, space: Space) -> Result<Study> {
+    let name = top.text("name")?;
+    let objectives = Vec::<Objective>::read(top, "objectives")?;
+    if objectives.is_empty() {
+        return Err(Error::usage("the study has no objective").hint(
+            "write `[[objectives]]` with `metric = \"validation/accuracy\"` and `direction = \"max\"`",
+        ));
+    }
+    let constraints = Vec::<Constraint>::read(top, "constraints")?;
+    for one in &constraints {
+        if one.at_least.is_none() && one.at_most.is_none() {
+            let text = format!("the constraint on `{}` has no bound", one.metric);
+            return Err(Error::usage(text).hint("set `at_least` or `at_most`"));
+        }
+    }
+    let sampler = match SamplerPlan::read_optional(top, "sampler")? {
+        Some(plan) => plan,
+        None => SamplerPlan::Random,
+    };
+    let pruner = PrunerPlan::read_optional(top, "pruner")?.unwrap_or(PrunerPlan::None);
+    let asked = Section::opt_whole(top, "trials")?;
+    let trials = match (&sampler, asked) {
+        (SamplerPlan::Grid, asked) => {
+            let size = grid_size(&space)?;
+            asked.map_or(size, |n| n.min(size))
+        }
+        (_, Some(n)) => n,
+        (_, None) => {
+            return Err(Error::usage("`trials` is missing")
+                .hint("set how many there are to be; a grid alone ends by itself"));
+        }
+    };
+    let seeds = top.opt_wholes("seeds")?.unwrap_or_default();
+    let sets_seed = |p: &Parameter| p.paths.iter().any(|path| path == "seed" || path == "seeds");
+    if let (Some(one), false) = (space.parameters().iter().find(|p| sets_seed(p)), seeds.is_empty()) {
+        let text = format!("both `seeds` and parameter `{}` set the seeds of a trial", one.name);
+        return Err(Error::usage(text).hint("remove one of them"));
+    }
+    let mut sorted = seeds.clone();
+    sorted.sort_unstable();
+    sorted.dedup();
+    if sorted.len() != seeds.len() {
+        return Err(Error::usage("`seeds` has a number twice").hint("give each seed once"));
+    }
+    Ok(Study {
+        name,
+        seed: Section::whole(top, "seed")?,
+        trials,
+        parallel: Section::whole(top, "parallel")?,
+        seeds,
+        score: Score::read(top, "score")?,
+        objectives,
+        constraints,
+        sampler,
+        pruner,
+        space,
+    })
+}
+
+impl StudyConfig {
+    /// The study whose normal form is `text`, from `name`; nothing is checked again.
+    ///
+    /// # Errors
+    /// Usage error for a text that is none.
+    pub fn stored(text: &str, name: &str) -> Result<Self> {
+        let mut table = value::parse(text, &format!("file `{name}`"))?;
+        let base = match table.remove("config").map(|v| v.kind) {
+            Some(ValueKind::Table(base)) => base,
+            _ => Table::new(),
+        };
+        let file = StudyFile {
+            name: name.to_owned(),
+            table,
+            base,
+        };
+        unchecked(file, None)
+    }
+
+    /// Where a parameter's value comes from, for messages and warnings.
+    fn origin(&self, parameter: &str) -> String {
+        format!("file `{}`, parameter `{parameter}`", self.name)
+    }
+
+    /// The configuration of a trial with `values`, before it is checked.
+    ///
+    /// # Errors
+    /// Usage error for a path that leads nowhere.
+    pub fn trial(&self, values: &Assignment) -> Result<Table> {
+        let mut all = Vec::new();
+        for parameter in self.study.space.parameters() {
+            let Some(value) = values.get(&parameter.name) else {
+                continue;
+            };
+            let value = parameter.domain.to_toml(*value);
+            let origin = self.origin(&parameter.name);
+            for path in &parameter.paths {
+                all.push((path.clone(), parameter::of_toml(&value, &origin)));
+            }
+        }
+        // What stands above others goes first: a rule before its hyperparameters.
+        all.sort_by_key(|(path, _)| path.split('.').count());
+        let mut table = layers::lay(self.base.clone(), all)?;
+        table.insert("name".to_owned(), make(self.study.name.as_str(), "`biorule sweep`"));
+        if !self.study.seeds.is_empty() {
+            let from = "`biorule sweep`";
+            let seeds = self.study.seeds.iter().map(|seed| make(*seed, from));
+            table.remove("seed");
+            table.insert("seeds".to_owned(), make(seeds.collect::<Vec<_>>(), from));
+        }
+        Ok(table)
+    }
+
+    /// The same, checked.
+    ///
+    /// # Errors
+    /// Usage, data or plugin error.
+    pub fn resolve(&self, values: &Assignment, context: &dyn PlanContext) -> Result<Resolved> {
+        resolve::resolve_table(self.trial(values)?, context)
+    }
+
+    /// The study without layers, from which the same study is read again.
+    #[must_use]
+    pub fn normal(&self) -> toml::Table {
+        let study = &self.study;
+        let mut table = toml::Table::new();
+        let mut put = |key: &str, value: toml::Value| table.insert(key.to_owned(), value);
+        put("name", study.name.clone().into());
+        put("seed", (study.seed as i64).into());
+        put("trials", (study.trials as i64).into());
+        put("parallel", (study.parallel as i64).into());
+        if !study.seeds.is_empty() {
+            let seeds: Vec<i64> = study.seeds.iter().map(|n| *n as i64).collect();
+            put("seeds", seeds.into());
+        }
+        put("score", study.score.word().into());
+        let of = |value: Result<toml::Value, toml::ser::Error>| {
+            value.unwrap_or_else(|_| toml::Value::Table(toml::Table::new()))
+        };
+        put("sampler", of(toml::Value::try_from(&study.sampler)));
+        put("pruner", of(toml::Value::try_from(&study.pruner)));
+        put("objectives", of(toml::Value::try_from(&study.objectives)));
+        if !study.constraints.is_empty() {
+            put("constraints", of(toml::Value::try_from(&study.constraints)));
+        }
+        put("parameters", parameter::normal(&study.space).into());
+        put("config", value::to_toml(&make(self.base.clone(), value::DEFAULT)));
+        table
+    }
+}
+
+/// The number of trials of a sampler that has an end of its own.
+///
+/// # Errors
+/// Usage error for a grid that has none, or too many.
+pub fn own_end(study: &Study) -> Result<Option<u64>> {
+    match study.sampler {
+        SamplerPlan::Grid => sampler::grid_size(&study.space).map(Some),
+        _ => Ok(None),
+    }
+}
+
+/// A configuration as a file.
+#[must_use]
+pub fn text(table: Table) -> String {
+    match value::to_toml(&make(table, value::DEFAULT)) {
+        toml::Value::Table(table) => table.to_string(),
+        other => other.to_string(),
+    }
+}
+
+/// The text at `path` of merged layers.
+#[must_use]
+pub fn text_at(table: &Table, path: &[&str]) -> Option<String> {
+    let (first, rest) = path.split_first()?;
+    match (&table.get(*first)?.kind, rest) {
+        (ValueKind::String(text), []) => Some(text.clone()),
+        (ValueKind::Table(inner), rest) => text_at(inner, rest),
+        _ => None,
+    }
+}

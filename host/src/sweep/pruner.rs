@@ -1,0 +1,200 @@
+//! Where a trial is given up. It follows from what the trial has shown epoch by epoch and what
+//! earlier trials have: not from when anything happened, so that it is the same after any kill and
+//! for any number of trials side by side. A trial that is given up has the bits of one that is not up
+//! to there, since it is a whole training that is stopped.
+
+use super::plan::PrunerPlan;
+use super::rank::upward;
+use crate::plan::Direction;
+
+/// The epochs of a trial with their values, in order.
+pub type Curve = [(u64, f64)];
+
+/// The epoch after which the trial with `curve` is given up, beside the curves of earlier trials;
+/// `None` where it is not, as far as `curve` goes. `last` is the last epoch of the whole training,
+/// where that is known: after it nothing is given up.
+#[must_use]
+pub fn given_up(
+    plan: &PrunerPlan,
+    direction: Direction,
+    curve: &Curve,
+    earlier: &[&Curve],
+    last: Option<u64>,
+) -> Option<u64> {
+    let ends = |epoch: u64| last.is_some_and(|last| epoch >= last);
+    let below = |share: f64, startup: u64, warmup: u64, interval: u64| {
+        let mut best = f64::NEG_INFINITY;
+        for (epoch, value) in curve {
+            // A value that is not a number is no best.
+            best = best.max(upward(direction, *value));
+            let due = *epoch > warmup && (epoch - warmup).is_multiple_of(interval);
+            if !due || ends(*epoch) {
+                continue;
+            }
+            let same = |other: &&Curve| other.iter().find(|(e, _)| e == epoch).map(|(_, v)| *v);
+            let mut others: Vec<f64> = earlier
+                .iter()
+                .filter_map(same)
+                .map(|v| upward(direction, v))
+                .filter(|v| !v.is_nan())
+                .collect();
+            if (others.len() as u64) < startup || others.is_empty() {
+                continue;
+            }
+            others.sort_by(f64::total_cmp);
+            if best < quantile(&others, 1.0 - share) {
+                return Some(*epoch);
+            }
+        }
+        None
+    };
+    match *plan {
+        PrunerPlan::None => None,
+        PrunerPlan::Median {
+            startup,
+            warmup,
+            interval,
+        } => below(0.5, startup, warmup, interval),
+        PrunerPlan::Percentile {
+            percentile,
+            startup,
+            warmup,
+            interval,
+        } => below(percentile / 100.0, startup, warmup, interval),
+        PrunerPlan::Asha { least, reduction } => {
+            let mut rung = least;
+            loop {
+                // The epoch that stands for a rung is the first with a value from there on.
+                let at = |curve: &Curve| curve.iter().find(|(epoch, _)| *epoch >= rung).copied();
+                let (epoch, own) = at(curve)?;
+                if ends(epoch) {
+                    return None;
+                }
+                let own = upward(direction, own);
+                let others = earlier.iter().filter_map(|other| at(other));
+                let others = others.map(|(_, v)| upward(direction, v));
+                let mut all: Vec<f64> = others.filter(|v| !v.is_nan()).collect();
+                all.push(own);
+                let kept = (all.len() as u64 / reduction).max(1);
+                let better = all.iter().filter(|v| **v > own).count() as u64;
+                if better >= kept || own.is_nan() {
+                    return Some(epoch);
+                }
+                rung = rung.saturating_mul(reduction);
+            }
+        }
+    }
+}
+
+/// The value at the share `q` of `sorted`, between two of them by a line.
+fn quantile(sorted: &[f64], q: f64) -> f64 {
+    let at = q * (sorted.len() - 1) as f64;
+    let (low, high) = (at.floor() as usize, at.ceil() as usize);
+    if low == high {
+        return sorted[low];
+    }
+    sorted[low] + (at - low as f64) * (sorted[high] - sorted[low])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn curve(values: &[f64]) -> Vec<(u64, f64)> {
+        (1..).zip(values.iter().copied()).collect()
+    }
+
+    const MEDIAN: PrunerPlan = PrunerPlan::Median {
+        startup: 3,
+        warmup: 1,
+        interval: 1,
+    };
+
+    fn refs(all: &[Vec<(u64, f64)>]) -> Vec<&Curve> {
+        all.iter().map(Vec::as_slice).collect()
+    }
+
+    #[test]
+    fn the_median_of_the_same_epoch_decides_after_the_warmup() {
+        let earlier = [[0.5, 0.6, 0.7], [0.6, 0.7, 0.8], [0.7, 0.8, 0.9]].map(|c| curve(&c));
+        let go = |values: &[f64], last| {
+            given_up(&MEDIAN, Direction::Max, &curve(values), &refs(&earlier), last)
+        };
+        // Bad in the first epoch, which is free; below 0.7 in the second.
+        assert_eq!(go(&[0.1, 0.2, 0.3], None), Some(2));
+        assert_eq!(go(&[0.1, 0.7, 0.7], None), Some(3));
+        // Its best counts, not its last.
+        assert_eq!(go(&[0.85, 0.1, 0.1], None), None);
+        // The last epoch is not given up.
+        assert_eq!(go(&[0.1, 0.7, 0.7], Some(3)), None);
+        assert_eq!(
+            given_up(&MEDIAN, Direction::Max, &curve(&[0.0, 0.0]), &refs(&earlier[..2]), None),
+            None
+        );
+        // Downward the same the other way round.
+        assert_eq!(
+            given_up(&MEDIAN, Direction::Min, &curve(&[0.9, 0.9]), &refs(&earlier), None),
+            Some(2)
+        );
+    }
+
+    #[test]
+    fn a_percentile_keeps_the_best_share() {
+        let earlier: Vec<_> = (1..=9).map(|i| curve(&[f64::from(i) / 10.0])).collect();
+        let plan = |percentile| PrunerPlan::Percentile {
+            percentile,
+            startup: 1,
+            warmup: 0,
+            interval: 1,
+        };
+        let go = |percentile, value| {
+            given_up(&plan(percentile), Direction::Max, &curve(&[value]), &refs(&earlier), None)
+        };
+        assert_eq!(go(25.0, 0.69), Some(1));
+        assert_eq!(go(25.0, 0.7), None);
+        assert_eq!(go(50.0, 0.5), None);
+        assert_eq!(go(50.0, 0.49), Some(1));
+    }
+
+    #[test]
+    fn asha_keeps_one_in_so_many_at_each_rung() {
+        let plan = PrunerPlan::Asha {
+            least: 1,
+            reduction: 3,
+        };
+        let earlier: Vec<_> = (1..=5).map(|i| curve(&[f64::from(i) / 10.0; 3])).collect();
+        let go = |values: &[f64], n: usize| {
+            given_up(&plan, Direction::Max, &curve(values), &refs(&earlier[..n]), None)
+        };
+        // Six in the rung: two go on.
+        assert_eq!(go(&[0.45], 5), None);
+        assert_eq!(go(&[0.35], 5), Some(1));
+        // The first of all goes on; in the third epoch, the next rung, it is looked at again.
+        assert_eq!(go(&[0.0, 0.0], 0), None);
+        assert_eq!(go(&[0.55, 0.5, 0.1], 5), Some(3));
+        assert_eq!(go(&[0.55, 0.1, 0.55], 5), None);
+    }
+
+    /// More of a curve never changes what was decided on less.
+    #[test]
+    fn a_decision_stays() {
+        let earlier: Vec<_> = (0..7)
+            .map(|i| curve(&(0..9).map(|e| f64::from((i * 7 + e * 3) % 11)).collect::<Vec<_>>()))
+            .collect();
+        let whole = curve(&[3.0, 4.0, 1.0, 8.0, 2.0, 9.0, 0.0, 5.0, 6.0]);
+        for plan in [
+            MEDIAN,
+            PrunerPlan::Asha {
+                least: 2,
+                reduction: 2,
+            },
+        ] {
+            let all = given_up(&plan, Direction::Max, &whole, &refs(&earlier), None);
+            for n in 0..=whole.len() {
+                let part = given_up(&plan, Direction::Max, &whole[..n], &refs(&earlier), None);
+                let expected = all.filter(|epoch| *epoch <= n as u64);
+                assert_eq!(part, expected, "{plan:?} {n}");
+            }
+        }
+    }
+}
