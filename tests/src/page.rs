@@ -74,7 +74,10 @@ fn end_of_tag(text: &str) -> Result<usize, String> {
             _ => {}
         }
     }
-    Err(format!("a tag without an end: {}", text.chars().take(40).collect::<String>()))
+    Err(format!(
+        "a tag without an end: {}",
+        text.chars().take(40).collect::<String>()
+    ))
 }
 
 fn element(tag: &str) -> Result<Element, String> {
@@ -91,22 +94,32 @@ fn element(tag: &str) -> Result<Element, String> {
         rest = &trimmed[stop..];
         let mut value = "";
         if let Some(quoted) = rest.strip_prefix('=') {
-            let inner = quoted.strip_prefix('"').ok_or_else(|| format!("`{key}` of `<{tag}>` is not quoted"))?;
-            let end = inner.find('"').ok_or_else(|| format!("`{key}` of `<{tag}>` has no end"))?;
+            let inner = quoted
+                .strip_prefix('"')
+                .ok_or_else(|| format!("`{key}` of `<{tag}>` is not quoted"))?;
+            let end = inner
+                .find('"')
+                .ok_or_else(|| format!("`{key}` of `<{tag}>` has no end"))?;
             value = &inner[..end];
             rest = &inner[end + 1..];
         }
         references(value)?;
         attributes.push((key.to_owned(), value.to_owned()));
     }
-    Ok(Element { name: name.to_owned(), attributes })
+    Ok(Element {
+        name: name.to_owned(),
+        attributes,
+    })
 }
 
 fn references(text: &str) -> Result<(), String> {
     for (at, _) in text.match_indices('&') {
         let known = ["&amp;", "&lt;", "&gt;", "&quot;", "&#39;"];
         if !known.iter().any(|k| text[at..].starts_with(k)) {
-            return Err(format!("`&` alone in `{}`", text[at..].chars().take(30).collect::<String>()));
+            return Err(format!(
+                "`&` alone in `{}`",
+                text[at..].chars().take(30).collect::<String>()
+            ));
         }
     }
     Ok(())
@@ -119,8 +132,10 @@ pub fn text(html: &str) -> String {
     let mut rest = html;
     while let Some(at) = rest.find('<') {
         out.push_str(&rest[..at]);
-        out.push(' ');
         rest = &rest[at..];
+        if !(rest.starts_with("<code>") || rest.starts_with("</code>")) {
+            out.push(' ');
+        }
         let end = match rest.starts_with("<style") {
             true => rest.find("</style>").unwrap_or(rest.len() - 1),
             false => 0,
@@ -130,7 +145,11 @@ pub fn text(html: &str) -> String {
         rest = &rest[close..];
     }
     out.push_str(rest);
-    let plain = out.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", "\"").replace("&amp;", "&");
+    let plain = out
+        .replace("&lt;", "<")
+        .replace("&gt;", ">")
+        .replace("&quot;", "\"")
+        .replace("&amp;", "&");
     plain.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
@@ -148,8 +167,12 @@ impl Browser {
     /// The disk refuses.
     #[must_use]
     pub fn find() -> Option<Self> {
-        let program = std::env::var_os("BIORULE_BROWSER").map_or_else(|| "chromium".into(), PathBuf::from);
-        let asked = Command::new(&program).arg("--version").stderr(Stdio::null()).output();
+        let program =
+            std::env::var_os("BIORULE_BROWSER").map_or_else(|| "chromium".into(), PathBuf::from);
+        let asked = Command::new(&program)
+            .arg("--version")
+            .stderr(Stdio::null())
+            .output();
         let starts = asked.is_ok_and(|output| output.status.success());
         let profile = tempfile::tempdir().expect("a folder");
         starts.then_some(Self { program, profile })
@@ -157,12 +180,22 @@ impl Browser {
 
     fn call(&self, flags: &[String]) -> String {
         let output = Command::new(&self.program)
-            .args(["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--no-first-run"])
+            .args([
+                "--headless",
+                "--no-sandbox",
+                "--disable-gpu",
+                "--hide-scrollbars",
+                "--no-first-run",
+            ])
             .arg(format!("--user-data-dir={}", self.profile.path().display()))
             .args(flags)
             .output()
             .expect("the browser starts");
-        assert!(output.status.success(), "{flags:?}: {}", String::from_utf8_lossy(&output.stderr));
+        assert!(
+            output.status.success(),
+            "{flags:?}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
@@ -188,7 +221,9 @@ impl Browser {
             "--dump-dom".into(),
             format!("file://{}", around.display()),
         ]);
-        let (_, rest) = dom.split_once("seen ").unwrap_or_else(|| panic!("nothing seen in {dom}"));
+        let (_, rest) = dom
+            .split_once("seen ")
+            .unwrap_or_else(|| panic!("nothing seen in {dom}"));
         let (seen, rest) = rest.split_once(" of ").expect("two widths");
         let client = rest.split('.').next().expect("a width");
         assert_eq!(client, width.to_string(), "the window's width");

@@ -53,7 +53,10 @@ fn call(home: &Path, arguments: &[&str]) -> Ran {
 }
 
 fn train(home: &Path, dir: &str, more: &[&str]) -> Ran {
-    call(home, &[&["train", "n.toml", "--run-dir", dir], more].concat())
+    call(
+        home,
+        &[&["train", "n.toml", "--run-dir", dir], more].concat(),
+    )
 }
 
 fn done(ran: &Ran) {
@@ -75,7 +78,10 @@ fn holds(html: &str) {
     let mut ids = std::collections::BTreeSet::new();
     let mut level = 0;
     for e in &all {
-        assert!(!["script", "link", "iframe", "object", "base", "form"].contains(&e.name.as_str()), "{e:?}");
+        assert!(
+            !["script", "link", "iframe", "object", "base", "form"].contains(&e.name.as_str()),
+            "{e:?}"
+        );
         for (key, value) in &e.attributes {
             assert!(!key.starts_with("on"), "{e:?}");
             match key.as_str() {
@@ -91,21 +97,36 @@ fn holds(html: &str) {
             level = now;
         }
         match e.name.as_str() {
-            "img" => assert!(e.get("alt").is_some_and(|alt| alt.len() > 20), "{:?}", e.get("alt")),
-            "svg" => assert!(e.get("role") == Some("img") && (e.get("aria-labelledby").is_some() || e.get("aria-label").is_some()), "{e:?}"),
+            "img" => assert!(
+                e.get("alt").is_some_and(|alt| alt.len() > 20),
+                "{:?}",
+                e.get("alt")
+            ),
+            "svg" => assert!(
+                e.get("role") == Some("img")
+                    && (e.get("aria-labelledby").is_some() || e.get("aria-label").is_some()),
+                "{e:?}"
+            ),
             "th" => assert!(e.get("scope").is_some(), "{e:?}"),
             _ => {}
         }
     }
     for e in &all {
-        let labels = e.get("aria-labelledby").unwrap_or_default().split(' ').filter(|l| !l.is_empty());
+        let labels = e
+            .get("aria-labelledby")
+            .unwrap_or_default()
+            .split(' ')
+            .filter(|l| !l.is_empty());
         let targets = e.get("href").and_then(|h| h.strip_prefix('#'));
         for id in labels.chain(targets) {
             assert!(ids.contains(id), "nothing has the id `{id}`");
         }
     }
     let count = |name: &str| all.iter().filter(|e| e.name == name).count();
-    assert_eq!((count("h1"), count("main"), count("title") >= 1), (1, 1, true));
+    assert_eq!(
+        (count("h1"), count("main"), count("title") >= 1),
+        (1, 1, true)
+    );
     assert_eq!(count("table"), count("caption"));
     let policy = "content=\"default-src 'none'; img-src data:; style-src 'unsafe-inline'\"";
     assert!(html.contains(policy));
@@ -114,7 +135,9 @@ fn holds(html: &str) {
 }
 
 fn record(run: &Path) -> Result<Value> {
-    Ok(serde_json::from_str(&fs::read_to_string(run.join("run.json"))?)?)
+    Ok(serde_json::from_str(&fs::read_to_string(
+        run.join("run.json"),
+    )?)?)
 }
 
 /// Puts `json` in place of the record of `run`.
@@ -160,16 +183,33 @@ fn a_page_says_what_the_run_recorded() -> Result<()> {
         .collect();
     assert_eq!(answers.lines().next(), Some("label,network,random-weights"));
     assert_eq!(rows.len(), 200);
-    for (class, score) in run["classes"]["test"].as_array().unwrap().iter().enumerate() {
+    for (class, score) in run["classes"]["test"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .enumerate()
+    {
         let of = rows.iter().filter(|r| r[0] == class);
         assert_eq!(score["samples"], of.clone().count());
         assert_eq!(score["right"], of.filter(|r| r[1] == class).count());
     }
     let winners: Value = serde_json::from_str(&fs::read_to_string(home.join("r/winners.json"))?)?;
     let wins = winners["blocks"]["hidden"].as_array().unwrap();
-    assert_eq!((wins.len(), wins.iter().map(|w| w.as_u64().unwrap()).sum::<u64>()), (16, 200));
+    assert_eq!(
+        (
+            wins.len(),
+            wins.iter().map(|w| w.as_u64().unwrap()).sum::<u64>()
+        ),
+        (16, 200)
+    );
 
-    for file in ["filters.png", "learning.svg", "radius-hidden.svg", "confusion.svg", "winners-hidden.svg"] {
+    for file in [
+        "filters.png",
+        "learning.svg",
+        "radius-hidden.svg",
+        "confusion.svg",
+        "winners-hidden.svg",
+    ] {
         let bytes = fs::read(home.join("r/pictures").join(file))?;
         if file.ends_with("svg") {
             elements(&String::from_utf8(bytes)?).unwrap_or_else(|e| panic!("{file}: {e}"));
@@ -190,7 +230,10 @@ fn without_pictures_a_run_draws_and_counts_nothing() -> Result<()> {
     done(&train(home, "r", &["--set", "output.pictures=false"]));
     assert!(!home.join("r/pictures").exists() && !home.join("r/winners.json").exists());
     let said = text(&page(home, &["r"])?);
-    assert!(said.contains("Not recorded by this run: who wins in local layers."), "{said}");
+    assert!(
+        said.contains("Not recorded by this run: who wins in local layers."),
+        "{said}"
+    );
     // Drawn after all, from what is there, when the run is asked for them.
     done(&train(home, "r", &[]));
     assert!(home.join("r/pictures/filters.png").is_file());
@@ -213,7 +256,13 @@ fn folders_of_earlier_versions_give_a_page_that_says_what_is_missing() -> Result
     json["git"] = Value::Null;
     write(&run, &json)?;
     let said = text(&page(home, &["r"])?);
-    for words in ["answers image by image", "who wins in local layers", "radii between epochs", "peak memory", "the commit of the program"] {
+    for words in [
+        "answers image by image",
+        "who wins in local layers",
+        "radii between epochs",
+        "peak memory",
+        "the commit of the program",
+    ] {
         assert!(said.contains(words), "no `{words}` in {said}");
     }
     // What is damaged is named, and the rest is shown.
@@ -223,7 +272,12 @@ fn folders_of_earlier_versions_give_a_page_that_says_what_is_missing() -> Result
     fs::write(run.join("checkpoints/last.safetensors"), "none")?;
     fs::remove_file(run.join("checkpoints/previous.safetensors"))?;
     let said = text(&page(home, &["r"])?);
-    for words in ["metrics.csv", "`x` is no class", "plan and network are not shown", "weights are not shown"] {
+    for words in [
+        "metrics.csv",
+        "x is no class",
+        "plan and network are not shown",
+        "weights are not shown",
+    ] {
         assert!(said.contains(words), "no `{words}` in {said}");
     }
     Ok(())
@@ -235,7 +289,11 @@ fn texts_of_users_stay_texts() -> Result<()> {
     let home = home.path();
     let mut table = "a,b,label\n".to_owned();
     for i in 0..80 {
-        let (x, class) = if i % 2 == 0 { (1, "\"<b>&\"\"'\"") } else { (0, "</style><i>") };
+        let (x, class) = if i % 2 == 0 {
+            (1, "\"<b>&\"\"'\"")
+        } else {
+            (0, "</style><i>")
+        };
         table.push_str(&format!("{x},{},{class}\n", f64::from(i) / 80.0));
     }
     fs::create_dir(home.join("d"))?;
@@ -259,7 +317,12 @@ epochs = 2
     done(&train(home, "r", &[]));
     let html = page(home, &["r"])?;
     let said = text(&html);
-    for words in ["<b>&\"'", "</style><i>", "<script>alert(1)</script> & Co", "<img src=x onerror=1>"] {
+    for words in [
+        "<b>&\"'",
+        "</style><i>",
+        "<script>alert(1)</script> & Co",
+        "<img src=x onerror=1>",
+    ] {
         assert!(said.contains(words), "no `{words}` in {said}");
     }
     for drawn in fs::read_dir(home.join("r/pictures"))?.flatten() {
@@ -302,13 +365,24 @@ fn every_state_of_a_run_has_its_page() -> Result<()> {
     let said = state(None)?;
     assert!(said.contains("No epoch has ended yet"), "{said}");
 
-    let wild = ["--set", "phases.readout.optimizer.lr=1e30", "--set", "training.gradient.optimizer.lr=1e30"];
+    let wild = [
+        "--set",
+        "phases.readout.optimizer.lr=1e30",
+        "--set",
+        "training.gradient.optimizer.lr=1e30",
+    ];
     let ran = train(home, "d", &wild[2..]);
     assert_eq!(ran.code, Some(5), "{}", ran.stderr);
     let said = text(&page(home, &["d"])?);
-    let error = record(&home.join("d"))?["error"]["text"].as_str().unwrap().to_owned();
-    let tail = &error[1..];
-    assert!(said.contains("▼ diverged") && said.contains(tail) && said.contains("Hint: "), "{said}");
+    let error = record(&home.join("d"))?["error"]["text"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let tail = &error.replace('`', "")[1..];
+    assert!(
+        said.contains("▼ diverged") && said.contains(tail) && said.contains("Hint: "),
+        "{said}"
+    );
     Ok(())
 }
 
@@ -316,19 +390,29 @@ fn every_state_of_a_run_has_its_page() -> Result<()> {
 fn a_page_follows_a_run_that_goes_on() -> Result<()> {
     let home = home()?;
     let home = home.path();
-    let mut training = Run::new(["train", "n.toml", "--run-dir", "r", "--set", "training.gradient.epochs=100000"])
-        .dir(home)
-        .command()
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()?;
+    let mut training = Run::new([
+        "train",
+        "n.toml",
+        "--run-dir",
+        "r",
+        "--set",
+        "training.gradient.epochs=100000",
+    ])
+    .dir(home)
+    .command()
+    .stdout(Stdio::null())
+    .stderr(Stdio::null())
+    .spawn()?;
     let start = Instant::now();
     while !home.join("r/metrics.csv").exists() {
         assert!(start.elapsed() < Duration::from_secs(120), "no epoch");
         std::thread::sleep(Duration::from_millis(20));
     }
     let said = text(&page(home, &["r"])?);
-    assert!(said.contains("… running after phase") && said.contains("no verdict yet"), "{said}");
+    assert!(
+        said.contains("… running after phase") && said.contains("no verdict yet"),
+        "{said}"
+    );
     let mut watching = Run::new(["report", "r", "-o", "w.html", "--watch", "--every", "1"])
         .dir(home)
         .command()
@@ -339,12 +423,25 @@ fn a_page_follows_a_run_that_goes_on() -> Result<()> {
         assert!(start.elapsed() < Duration::from_secs(120), "no page");
         std::thread::sleep(Duration::from_millis(20));
     }
-    assert!(watching.try_wait()?.is_none(), "it goes on while the run does");
+    assert!(
+        watching.try_wait()?.is_none(),
+        "it goes on while the run does"
+    );
     let pid = training.id().to_string();
-    assert!(std::process::Command::new("kill").args(["-INT", &pid]).status()?.success());
+    assert!(
+        std::process::Command::new("kill")
+            .args(["-INT", &pid])
+            .status()?
+            .success()
+    );
     assert_eq!(training.wait()?.code(), Some(75));
     let output = watching.wait_with_output()?;
-    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(
+        output.status.code(),
+        Some(0),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     let html = fs::read_to_string(home.join("w.html"))?;
     holds(&html);
     assert!(text(&html).contains("× stopped after"));
@@ -356,7 +453,16 @@ fn several_runs_are_compared_on_the_same_images() -> Result<()> {
     let home = home()?;
     let home = home.path();
     done(&train(home, "runs/a", &[]));
-    done(&train(home, "runs/b", &["--set", "blocks.middle.rule=\"backprop\"", "--set", "name=\"bp\""]));
+    done(&train(
+        home,
+        "runs/b",
+        &[
+            "--set",
+            "blocks.middle.rule=\"backprop\"",
+            "--set",
+            "name=\"bp\"",
+        ],
+    ));
     let ran = call(home, &["report", "a", "b", "-o", "page.html", "--json"]);
     done(&ran);
     let json: Value = serde_json::from_str(&ran.stdout)?;
@@ -365,23 +471,133 @@ fn several_runs_are_compared_on_the_same_images() -> Result<()> {
     let html = fs::read_to_string(home.join("page.html"))?;
     holds(&html);
     let said = text(&html);
-    for words in ["bp", "What differs", "blocks.middle.rule.name", "Pairs on the same images", "200 images", "p (McNemar)"] {
+    for words in [
+        "bp",
+        "What differs",
+        "blocks.middle.rule.name",
+        "Pairs on the same images",
+        "200 images",
+        "p (McNemar)",
+    ] {
         assert!(said.contains(words), "no `{words}` in {said}");
     }
     // The difference is that of the files.
     let right = |run: &str| -> Result<i64> {
         let text = fs::read_to_string(home.join("runs").join(run).join("answers.csv"))?;
-        let rows = text.lines().skip(1).map(|l| l.split(',').collect::<Vec<_>>());
+        let rows = text
+            .lines()
+            .skip(1)
+            .map(|l| l.split(',').collect::<Vec<_>>());
         Ok(rows.filter(|r| r[0] == r[1]).count() as i64)
     };
     let points = (right("a")? - right("b")?).abs() as f64 / 2.0;
     assert!(said.contains(&format!("{points:.1}")), "{points} in {said}");
 
     // Seeds of one configuration are one experiment.
-    let seeds = ["train", "n.toml", "--run-dir", "s", "--set", "seeds=[0,1,2]"];
+    let seeds = [
+        "train",
+        "n.toml",
+        "--run-dir",
+        "s",
+        "--set",
+        "seeds=[0,1,2]",
+    ];
     done(&call(home, &seeds));
     let said = text(&page(home, &["s"])?);
-    assert!(said.contains("standard deviation over 3 seeds") && said.contains("on the same seeds"), "{said}");
+    assert!(
+        said.contains("standard deviation over 3 seeds") && said.contains("on the same seeds"),
+        "{said}"
+    );
+    Ok(())
+}
+
+#[test]
+fn what_excites_deeper_units_is_found_and_shown() -> Result<()> {
+    let home = tempfile::tempdir()?;
+    let home = home.path();
+    let config = r#"name = "deep"
+data = { set = "digits", limit_train = 100, limit_test = 50 }
+device = "cpu"
+[[blocks]]
+name = "conv1"
+norm = "batch"
+layer = "conv"
+kernel = 3
+padding = "same"
+out = 8
+rule = "softhebb"
+activation = "triangle(0.7)"
+pool = "max 2/2/0"
+[[blocks]]
+name = "conv2"
+norm = "batch"
+layer = "conv"
+kernel = 3
+padding = "same"
+out = 12
+rule = "softhebb"
+activation = "triangle(0.7)"
+[[blocks]]
+name = "readout"
+layer = "dense"
+out = "classes"
+rule = "backprop"
+[training.gradient]
+epochs = 1
+"#;
+    fs::write(home.join("n.toml"), config)?;
+    done(&train(home, "r", &[]));
+    let find = |more: &[&str]| call(home, &[&["fields", "r", "--steps", "30"], more].concat());
+    let ran = find(&["--json"]);
+    done(&ran);
+    let json: Value = serde_json::from_str(&ran.stdout)?;
+    // Two convolutions of 3 with a pool of 2 between them: 3, then 6, then 8.
+    assert_eq!(json["blocks"][0]["block"], "conv2");
+    assert_eq!(json["blocks"][0]["shape"], serde_json::json!([1, 8, 8]));
+    assert_eq!(json["blocks"][0]["units"], 12);
+    let bytes = fs::read(home.join("r/fields.safetensors"))?;
+    done(&find(&["--units", "12"]));
+    assert!(
+        bytes == fs::read(home.join("r/fields.safetensors"))?,
+        "the same numbers again"
+    );
+    assert!(home.join("r/pictures/field-conv2.png").is_file());
+    // More steps excite more.
+    let longer = call(
+        home,
+        &[
+            "fields",
+            "r",
+            "--steps",
+            "300",
+            "--json",
+            "--blocks",
+            "conv2,readout",
+        ],
+    );
+    done(&longer);
+    let longer: Value = serde_json::from_str(&longer.stdout)?;
+    let most = |json: &Value| json["blocks"][0]["answers"][1].as_f64().unwrap();
+    assert!(most(&longer) > most(&json), "{longer} {json}");
+    assert_eq!(longer["blocks"][1]["shape"], serde_json::json!([1, 8, 8]));
+    let said = text(&page(home, &["r"])?);
+    assert!(
+        said.contains("conv2: what excites 12 of 12 units"),
+        "{said}"
+    );
+    for (arguments, words) in [
+        (
+            vec!["fields", "r", "--blocks", "conv3"],
+            "did you mean `conv",
+        ),
+        (vec!["fields", "r", "--rate", "0"], "--rate"),
+        (vec!["fields", "r", "--units", "0"], "--units"),
+        (vec!["fields", "nothing"], "is not there"),
+    ] {
+        let ran = call(home, &arguments);
+        assert_eq!(ran.code, Some(2), "{arguments:?}: {}", ran.stderr);
+        assert!(ran.stderr.contains(words), "no `{words}` in {}", ran.stderr);
+    }
     Ok(())
 }
 
@@ -395,12 +611,24 @@ fn what_is_no_run_is_refused() -> Result<()> {
     fs::create_dir_all(home.join("torn"))?;
     fs::write(home.join("torn/run.json"), "{\"id\": ")?;
     for (arguments, code, words) in [
-        (vec!["nothing"], 2, vec!["`nothing` is not there", "runs list"]),
+        (
+            vec!["nothing"],
+            2,
+            vec!["`nothing` is not there", "runs list"],
+        ),
         (vec!["empty"], 2, vec!["`empty` holds no run"]),
         (vec!["n.toml"], 2, vec!["`n.toml` is a file"]),
-        (vec!["search"], 2, vec!["`search` holds a search", "search/final"]),
+        (
+            vec!["search"],
+            2,
+            vec!["`search` holds a search", "search/final"],
+        ),
         (vec!["torn"], 7, vec!["torn/run.json", "is damaged"]),
-        (vec!["torn", "-o", "no/page.html"], 2, vec!["the folder `no` is not there"]),
+        (
+            vec!["torn", "-o", "no/page.html"],
+            2,
+            vec!["the folder `no` is not there"],
+        ),
         (vec!["torn", "-o", "empty"], 2, vec!["`empty` is a folder"]),
         (vec!["torn", "--every", "0"], 2, vec!["--every"]),
         (vec![], 2, vec!["RUN"]),
@@ -425,7 +653,11 @@ fn a_browser_shows_pages_without_scrolling_sideways() -> Result<()> {
     let home = home.path();
     done(&train(home, "a", &[]));
     let long = "name=\"a-name-so-long-that-no-telephone-has-room-for-it-on-one-line-or-on-two\"";
-    done(&train(home, "b", &["--set", "blocks.middle.rule=\"backprop\"", "--set", long]));
+    done(&train(
+        home,
+        "b",
+        &["--set", "blocks.middle.rule=\"backprop\"", "--set", long],
+    ));
     for runs in [&["a"][..], &["a", "b"]] {
         page(home, runs)?;
         let file = home.join("page.html").canonicalize()?;
@@ -435,9 +667,18 @@ fn a_browser_shows_pages_without_scrolling_sideways() -> Result<()> {
         }
     }
     let file = home.join("page.html").canonicalize()?;
-    let paper = |dark| browser.picture(&file, (1280, 900), dark).get_pixel(1270, 5).0;
+    let paper = |dark| {
+        browser
+            .picture(&file, (1280, 900), dark)
+            .get_pixel(1270, 5)
+            .0
+    };
     assert_eq!((paper(false), paper(true)), ([255; 3], [0x11, 0x16, 0x1c]));
     let pdf = browser.print(&file);
-    assert!(pdf.starts_with(b"%PDF") && pdf.len() > 20_000, "{} bytes", pdf.len());
+    assert!(
+        pdf.starts_with(b"%PDF") && pdf.len() > 20_000,
+        "{} bytes",
+        pdf.len()
+    );
     Ok(())
 }

@@ -9,10 +9,10 @@ use crate::run::identity::{DataRecord, DeviceRecord};
 use crate::run::{BestRecord, ClassRecord, Metrics, Outcome, Reporter, RunFolder, StopFlag};
 use crate::search::evaluate::OneShot;
 use crate::search::{Genotype, Size, Space};
-use crate::train::Steps;
 use crate::train::longer::Began;
 use crate::train::predict::Speaks;
 use crate::train::preflight::Report;
+use crate::train::{Ascent, Fields, Steps};
 use crate::{Error, Result};
 
 /// Opens the plugins of these folders (and of the usual places); plugins that
@@ -106,6 +106,19 @@ pub struct Assault {
     /// The published protocol that they are of: what the network sees is attacked in place of pixels.
     pub protocol: Option<Protocol>,
     /// Asked to stop, the attack ends after the samples at hand.
+    pub stop: StopFlag,
+}
+
+/// Which units to find pictures for.
+#[derive(Clone, Debug)]
+pub struct Fielded {
+    /// The checkpoint.
+    pub checkpoint: PathBuf,
+    /// Positions of the blocks in the plan.
+    pub blocks: Vec<usize>,
+    /// How pictures are found.
+    pub ascent: Ascent,
+    /// Asked to stop, it ends within a layer; those before are done.
     pub stop: StopFlag,
 }
 
@@ -218,6 +231,21 @@ pub trait Host: PlanContext {
     /// # Errors
     /// Data error for an unreadable checkpoint or set.
     fn evaluate(&self, plan: &RunPlan, what: &Evaluation) -> Result<EvaluationResult>;
+
+    /// Finds the pictures that excite units of the network of `plan`; each layer's go to `see`.
+    ///
+    /// # Errors
+    /// Data error for an unreadable checkpoint or set, usage error for a layer that cannot be looked
+    /// at, [`crate::ExitCode::Stopped`] on request, and those of `see`.
+    fn fields(
+        &self,
+        plan: &RunPlan,
+        what: &Fielded,
+        see: &mut dyn FnMut(Fields) -> Result<()>,
+    ) -> Result<()> {
+        let _ = (plan, what, see);
+        Err(Error::plugin("no plugins are loaded"))
+    }
 
     /// Asks the network of `plan` what samples are; answers go to `see` as they come.
     ///

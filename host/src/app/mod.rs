@@ -34,7 +34,9 @@ use crate::train::predict::Predictor;
 use crate::train::preflight::{self, Report, Subject};
 use crate::train::{self, Job, TrainData};
 use crate::{Error, Result};
-pub use host::{Assault, Evaluation, EvaluationResult, Host, Open, Predicted, Prediction, Said};
+pub use host::{
+    Assault, Evaluation, EvaluationResult, Fielded, Host, Open, Predicted, Prediction, Said,
+};
 
 /// Loaded plugins, with data and trainer.
 pub struct App {
@@ -383,6 +385,28 @@ impl Host for App {
             confusion: confusion.rows().to_vec(),
             best: what.best.then(|| best_of(&checkpoint.state, &data)),
         })
+    }
+
+    fn fields(
+        &self,
+        plan: &RunPlan,
+        what: &Fielded,
+        see: &mut dyn FnMut(train::Fields) -> Result<()>,
+    ) -> Result<()> {
+        let (sets, _) = self.sets(plan)?;
+        let data = sets.for_training();
+        let checkpoint = CheckpointStore::load(&what.checkpoint)?;
+        let job = self.job(plan, &data)?;
+        for block in &what.blocks {
+            see(train::fields(
+                &job,
+                &checkpoint.tensors,
+                *block,
+                &what.ascent,
+                &what.stop,
+            )?)?;
+        }
+        Ok(())
     }
 
     fn predict(

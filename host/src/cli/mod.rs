@@ -12,6 +12,7 @@ mod environment;
 mod eval;
 mod experiments;
 mod export;
+mod fields;
 mod genotype;
 mod import;
 mod logs;
@@ -35,7 +36,7 @@ use std::process;
 use clap::{CommandFactory, Parser, Subcommand};
 
 pub use crate::app::{
-    Assault, Evaluation, EvaluationResult, Host, Open, Predicted, Prediction, Said,
+    Assault, Evaluation, EvaluationResult, Fielded, Host, Open, Predicted, Prediction, Said,
 };
 
 use crate::{Error, ExitCode, Result, threads};
@@ -79,6 +80,8 @@ enum Command {
     Predict(predict::PredictArgs),
     /// Attack a trained network: how often it is right on changed pictures
     Attack(attack::AttackArgs),
+    /// Pictures that excite units of a trained network's deeper layers
+    Fields(fields::FieldsArgs),
     /// Learning rules: what is loaded, what they can do, whether they keep their word
     #[command(subcommand)]
     Rules(rules::RulesCommand),
@@ -155,6 +158,7 @@ fn dispatch(command: Command, open: Open) -> Result<ExitCode> {
             | Command::Bench(_)
             | Command::Eval(_)
             | Command::Attack(_)
+            | Command::Fields(_)
             | Command::Predict(_)
             | Command::Config(_)
             | Command::Search(_)
@@ -172,6 +176,7 @@ fn dispatch(command: Command, open: Open) -> Result<ExitCode> {
         Command::Attack(args) => return attack::run(&args, open),
         Command::Predict(args) => predict::run(&args, open),
         Command::Eval(args) => eval::run(&args, open),
+        Command::Fields(args) => fields::run(&args, open),
         Command::Rules(command) => rules::run(&command, open),
         Command::Genotype(command) => genotype::run(&command, open),
         Command::Data(args) => data::run(&args),

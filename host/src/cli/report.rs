@@ -68,7 +68,11 @@ pub(super) fn run(args: &ReportArgs) -> Result<()> {
             return told(args, &found, &file, bytes);
         }
         if std::mem::take(&mut first) {
-            tell!("`{}` is written anew every {} s until the runs end; Ctrl-C stops that", file.display(), args.every);
+            tell!(
+                "`{}` is written anew every {} s until the runs end; Ctrl-C stops that",
+                file.display(),
+                args.every
+            );
         }
         // In pieces, so that Ctrl-C need not wait.
         for _ in 0..10 * args.every {
@@ -91,11 +95,16 @@ fn target(args: &ReportArgs) -> Result<PathBuf> {
         let text = format!("`{}` is a folder, and a page is a file", file.display());
         return Err(Error::usage(text).hint(format!("`-o {}`", file.join("report.html").display())));
     }
-    let parent = file.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let parent = file
+        .parent()
+        .filter(|p| !p.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
     match parent.is_dir() {
         true => Ok(file),
-        false => Err(Error::usage(format!("the folder `{}` is not there", parent.display()))
-            .hint("make it, or give another `-o`")),
+        false => Err(
+            Error::usage(format!("the folder `{}` is not there", parent.display()))
+                .hint("make it, or give another `-o`"),
+        ),
     }
 }
 
@@ -109,7 +118,8 @@ fn write(args: &ReportArgs, found: &Gathered, file: &Path) -> Result<usize> {
     if let Some(folder) = &args.pictures {
         report::pictures::write(&drawings, folder)?;
     }
-    atomic::write(file, page.as_bytes()).map_err(|e| Error::new(e.code, e.text.replace("run folder: ", "")))?;
+    atomic::write(file, page.as_bytes())
+        .map_err(|e| Error::new(e.code, e.text.replace("run folder: ", "")))?;
     Ok(page.len())
 }
 
@@ -133,5 +143,9 @@ fn told(args: &ReportArgs, found: &Gathered, file: &Path, bytes: usize) -> Resul
             "problems": found.problems,
         }));
     }
-    print(&format!("{} ({}, {runs} runs)\n", file.display(), human(bytes as u128)))
+    print(&format!(
+        "{} ({}, {runs} runs)\n",
+        file.display(),
+        human(bytes as u128)
+    ))
 }

@@ -75,7 +75,11 @@ pub fn whole(n: u64) -> String {
 /// `n` of something: `1 run`, `3 runs`.
 #[must_use]
 pub fn count(n: usize, one: &str, many: &str) -> String {
-    format!("{}{NBSP}{}", whole(n as u64), if n == 1 { one } else { many })
+    format!(
+        "{}{NBSP}{}",
+        whole(n as u64),
+        if n == 1 { one } else { many }
+    )
 }
 
 /// `x` for people: three significant digits, or powers of ten where that is too long.
@@ -133,19 +137,28 @@ mod tests {
 
     #[test]
     fn digits_that_one_sample_can_move() {
-        assert_eq!([100, 500, 1000, 10_000].map(|n| decimals(Some(n))), [0, 1, 1, 2]);
+        assert_eq!(
+            [100, 500, 1000, 10_000].map(|n| decimals(Some(n))),
+            [0, 1, 1, 2]
+        );
         assert_eq!(percent(0.7752, 2), "77.52\u{a0}%");
         assert_eq!(points(-0.0069, 2), "−0.69");
         assert_eq!(points(0.006, 1), "+0.6");
         assert_eq!(points(-0.000_001, 1), "0.0");
         assert_eq!(whole(5_308_416), "5\u{2009}308\u{2009}416");
-        assert_eq!([0.00125, 12.0, 1234.5, 2.5e9].map(short), ["0.00125", "12", "1234", "2.50·10⁹"]);
+        assert_eq!(
+            [0.00125, 12.0, 1234.5, 2.5e9].map(short),
+            ["0.00125", "12", "1234", "2.50·10⁹"]
+        );
     }
 
     #[test]
     fn times_have_the_unit_that_suits_them() {
         let all = [0.031, 4.25, 109.0, 645.0, 11_100.0].map(seconds);
         let plain = all.map(|t| t.replace(NBSP, " "));
-        assert_eq!(plain, ["0.03 s", "4.2 s", "109 s", "10 min 45 s", "3 h 05 min"]);
+        assert_eq!(
+            plain,
+            ["0.03 s", "4.2 s", "109 s", "10 min 45 s", "3 h 05 min"]
+        );
     }
 }

@@ -2,7 +2,8 @@
 
 use std::io::Cursor;
 
-use image::{DynamicImage, ImageFormat, Rgba, RgbaImage};
+use image::codecs::png::{CompressionType, FilterType, PngEncoder};
+use image::{DynamicImage, Rgba, RgbaImage};
 
 use super::chart::{Body, Drawing};
 use crate::{Error, Result};
@@ -33,7 +34,10 @@ impl Tiles {
         let (columns, zoom) = (self.columns.max(1), self.zoom.max(1));
         let rows = self.tiles.len().div_ceil(columns);
         let step = |size: usize| size * zoom + BETWEEN;
-        let size = (step(width) * columns - BETWEEN, (step(height) * rows).saturating_sub(BETWEEN));
+        let size = (
+            step(width) * columns - BETWEEN,
+            (step(height) * rows).saturating_sub(BETWEEN),
+        );
         let mut picture = RgbaImage::from_pixel(size.0 as u32, size.1.max(1) as u32, Rgba([0; 4]));
         for (i, tile) in self.tiles.iter().enumerate() {
             let (left, top) = (step(width) * (i % columns), step(height) * (i / columns));
@@ -44,7 +48,11 @@ impl Tiles {
                         let v = tile.get((c * height + y / zoom) * width + x / zoom);
                         (255.0 * v.copied().unwrap_or(0.5).clamp(0.0, 1.0)).round() as u8
                     };
-                    picture.put_pixel((left + x) as u32, (top + y) as u32, Rgba([at(0), at(1), at(2), 255]));
+                    picture.put_pixel(
+                        (left + x) as u32,
+                        (top + y) as u32,
+                        Rgba([at(0), at(1), at(2), 255]),
+                    );
                 }
             }
         }
@@ -54,8 +62,13 @@ impl Tiles {
             // Half the bytes.
             _ => DynamicImage::ImageLumaA8(DynamicImage::ImageRgba8(picture).to_luma_alpha8()),
         };
+        let encoder = PngEncoder::new_with_quality(
+            Cursor::new(&mut bytes),
+            CompressionType::Best,
+            FilterType::Adaptive,
+        );
         picture
-            .write_to(&mut Cursor::new(&mut bytes), ImageFormat::Png)
+            .write_with_encoder(encoder)
             .map_err(|e| Error::internal(format!("a picture: {e}")))?;
         Ok((bytes, (size.0 as u32, size.1 as u32)))
     }
@@ -81,7 +94,10 @@ impl Tiles {
 /// `values` from −largest to largest as 0 to 1, so that grey is 0.
 #[must_use]
 pub fn around_grey(values: &[f32]) -> Vec<f32> {
-    let most = values.iter().fold(0f32, |m, v| m.max(v.abs())).max(f32::MIN_POSITIVE);
+    let most = values
+        .iter()
+        .fold(0f32, |m, v| m.max(v.abs()))
+        .max(f32::MIN_POSITIVE);
     values.iter().map(|v| 0.5 + 0.5 * v / most).collect()
 }
 

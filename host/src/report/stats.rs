@@ -25,7 +25,10 @@ pub fn spread(values: &[f64]) -> (f64, Option<f64>) {
     let n = values.len() as f64;
     let mean = values.iter().sum::<f64>() / n;
     let squares: f64 = values.iter().map(|x| (x - mean).powi(2)).sum();
-    (mean, (values.len() > 1).then(|| (squares / (n - 1.0)).sqrt()))
+    (
+        mean,
+        (values.len() > 1).then(|| (squares / (n - 1.0)).sqrt()),
+    )
 }
 
 /// 97.5 % quantile of Student's t with `freedom` degrees of freedom: exact to two decimals up to 10,
@@ -146,19 +149,26 @@ mod tests {
     fn the_interval_of_wilson() {
         // 7 752 of 10 000: 76.69 to 78.33 %.
         let (low, high) = wilson(7752.0, 10_000);
-        assert!((low - 0.766_91).abs() < 1e-4 && (high - 0.783_27).abs() < 1e-4, "{low} {high}");
+        assert!(
+            (low - 0.766_91).abs() < 1e-4 && (high - 0.783_27).abs() < 1e-4,
+            "{low} {high}"
+        );
         assert_eq!(wilson(0.0, 0), (0.0, 1.0));
     }
 
     #[test]
     fn pairs_of_images_and_of_seeds() {
         // 9 to 2 of 100: exact p is 2·(1 + 11 + 55) / 2^11.
-        let answers = (0..100).map(|i| (i >= 2, i < 2 || i >= 11));
+        let answers = (0..100).map(|i| (i >= 2, !(2..11).contains(&i)));
         let paired = Paired::images(answers).unwrap();
         assert_eq!((paired.only, paired.pairs), ((9, 2), 100));
         assert!((paired.difference - 0.07).abs() < 1e-12);
         assert!((paired.p.unwrap() - 134.0 / 2048.0).abs() < 1e-12);
-        assert!(!Paired::images((0..9).map(|_| (true, true))).unwrap().is_clear());
+        assert!(
+            !Paired::images((0..9).map(|_| (true, true)))
+                .unwrap()
+                .is_clear()
+        );
         assert_eq!(Paired::images(std::iter::empty()), None);
         assert!((mcnemar(5000, 5000) - 1.0).abs() < 1e-9);
         let seeds = Paired::seeds(&[0.01, 0.02, 0.03]).unwrap();

@@ -33,7 +33,9 @@ impl Answers {
     /// # Errors
     /// Storage error where the disk refuses.
     pub fn write(&self, path: &Path) -> Result<()> {
-        let columns: Vec<_> = (self.taken.iter()).filter(|(_, t)| t.len() == self.labels.len()).collect();
+        let columns: Vec<_> = (self.taken.iter())
+            .filter(|(_, t)| t.len() == self.labels.len())
+            .collect();
         let mut text = LABEL.to_owned();
         for (name, _) in &columns {
             text.push(',');
@@ -78,7 +80,12 @@ impl Answers {
         let mut columns = columns.into_iter();
         Ok(Some(Self {
             labels: columns.next().unwrap_or_default(),
-            taken: head.iter().skip(1).map(str::to_owned).zip(columns).collect(),
+            taken: head
+                .iter()
+                .skip(1)
+                .map(str::to_owned)
+                .zip(columns)
+                .collect(),
         }))
     }
 
@@ -110,7 +117,10 @@ impl WinnersRecord {
     #[must_use]
     pub fn of((samples, winners): (usize, Vec<Winners>)) -> Self {
         let blocks = winners.into_iter().map(|w| (w.block, w.wins));
-        Self { samples, blocks: blocks.collect() }
+        Self {
+            samples,
+            blocks: blocks.collect(),
+        }
     }
 
     /// Writes them as `path`.
@@ -118,7 +128,8 @@ impl WinnersRecord {
     /// # Errors
     /// Storage error where the disk refuses.
     pub fn write(&self, path: &Path) -> Result<()> {
-        let text = serde_json::to_string(self).map_err(|e| Error::internal(format!("winners: {e}")))?;
+        let text =
+            serde_json::to_string(self).map_err(|e| Error::internal(format!("winners: {e}")))?;
         atomic::write(path, format!("{text}\n").as_bytes())
     }
 
@@ -133,7 +144,9 @@ impl WinnersRecord {
             Err(e) => return Err(atomic::failed(path, &e)),
         };
         let record = serde_json::from_slice(&bytes);
-        record.map(Some).map_err(|e| Error::storage(format!("`{}`: {e}", path.display())))
+        record
+            .map(Some)
+            .map_err(|e| Error::storage(format!("`{}`: {e}", path.display())))
     }
 }
 
@@ -146,7 +159,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(ANSWERS);
         assert_eq!(Answers::read(&path).unwrap(), None);
-        let taken = [("network", vec![0, 1, 2]), ("random-weights", vec![2, 2, 2])];
+        let taken = [
+            ("network", vec![0, 1, 2]),
+            ("random-weights", vec![2, 2, 2]),
+        ];
         let answers = Answers {
             labels: vec![0, 1, 1],
             taken: taken.map(|(n, t)| (n.to_owned(), t)).into(),
@@ -157,6 +173,11 @@ mod tests {
         assert_eq!(rows, [[1, 0, 0], [0, 1, 1]]);
         assert_eq!(answers.confusion("network", 1), None);
         std::fs::write(&path, "label,network\n1,x\n").unwrap();
-        assert!(Answers::read(&path).unwrap_err().text.contains("`x` is no class"));
+        assert!(
+            Answers::read(&path)
+                .unwrap_err()
+                .text
+                .contains("`x` is no class")
+        );
     }
 }

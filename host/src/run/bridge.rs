@@ -115,7 +115,9 @@ impl<'a> Bridge<'a> {
                 classes.insert(format!("{prefix}test"), records);
             }
             if !result.taken.is_empty() {
-                answers.taken.insert(result.segment.clone(), result.taken.clone());
+                answers
+                    .taken
+                    .insert(result.segment.clone(), result.taken.clone());
             }
         }
         let stopped = outcome

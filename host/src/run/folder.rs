@@ -198,7 +198,9 @@ impl RunFolder {
         for file in [answers::ANSWERS, answers::WINNERS] {
             let path = self.path.join(file);
             match fs::remove_file(&path) {
-                Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(atomic::failed(&path, &e)),
+                Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(atomic::failed(&path, &e));
+                }
                 _ => {}
             }
         }

@@ -407,7 +407,10 @@ pub fn peak_memory() -> Option<f64> {
 fn state_of_program() -> Option<GitState> {
     let program = std::env::current_exe().ok()?;
     let folder = program.parent()?;
-    folder.ancestors().any(|f| f.ends_with("target")).then(|| git_state(folder))?
+    folder
+        .ancestors()
+        .any(|f| f.ends_with("target"))
+        .then(|| git_state(folder))?
 }
 
 /// Commit and cleanliness of the tree around `folder`, if `git` knows one.

@@ -9,7 +9,14 @@ use super::measured::EpochRecord;
 use crate::{Error, Result};
 
 /// The first columns.
-const FIXED: [&str; 6] = ["segment", "phase", "epoch", "total_epoch", "step", "seconds"];
+const FIXED: [&str; 6] = [
+    "segment",
+    "phase",
+    "epoch",
+    "total_epoch",
+    "step",
+    "seconds",
+];
 
 /// The metrics file of a run.
 #[derive(Debug)]
@@ -50,7 +57,8 @@ impl MetricsCsv {
                 let parsed = text.parse();
                 parsed.map_err(|_| damaged(format!("`{text}` is no number")))
             };
-            let filled = (FIXED.len()..head.len()).filter(|i| row.get(*i).is_some_and(|t| !t.is_empty()));
+            let filled =
+                (FIXED.len()..head.len()).filter(|i| row.get(*i).is_some_and(|t| !t.is_empty()));
             epochs.push(EpochRecord {
                 segment: row.get(0).unwrap_or_default().to_owned(),
                 phase: row.get(1).unwrap_or_default().to_owned(),
@@ -59,7 +67,9 @@ impl MetricsCsv {
                 total_epoch: number(3)? as u64,
                 step: number(4)? as u64,
                 seconds: number(5)?,
-                metrics: filled.map(|i| Ok((head[i].to_owned(), number(i)?))).collect::<Result<_>>()?,
+                metrics: filled
+                    .map(|i| Ok((head[i].to_owned(), number(i)?)))
+                    .collect::<Result<_>>()?,
             });
         }
         Ok(epochs)
@@ -139,10 +149,18 @@ mod tests {
         );
         let read = MetricsCsv::read(&path).unwrap();
         let written: Vec<_> = epochs.iter().map(|e| (e.place(), &e.metrics)).collect();
-        assert_eq!(read.iter().map(|e| (e.place(), &e.metrics)).collect::<Vec<_>>(), written);
+        assert_eq!(
+            read.iter()
+                .map(|e| (e.place(), &e.metrics))
+                .collect::<Vec<_>>(),
+            written
+        );
         std::fs::write(&path, &text[..text.len() - 8]).unwrap();
         let torn = MetricsCsv::read(&path);
         assert!(torn.is_err(), "{torn:?}");
-        assert_eq!(MetricsCsv::read(&folder.path().join("none.csv")).unwrap(), []);
+        assert_eq!(
+            MetricsCsv::read(&folder.path().join("none.csv")).unwrap(),
+            []
+        );
     }
 }

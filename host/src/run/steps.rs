@@ -53,7 +53,10 @@ impl StepLog {
             Some(log) => log,
             none => none.insert(EventLog::open(&self.path)?),
         };
-        log.append(&json!({"place": place, "step": step, "metrics": metrics}), false)
+        log.append(
+            &json!({"place": place, "step": step, "metrics": metrics}),
+            false,
+        )
     }
 
     /// Bytes on the disk, for the checkpoint that is about to be written.
@@ -114,7 +117,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("steps.jsonl");
         assert_eq!(read(&path).unwrap(), []);
-        let radius = |x| vec![("conv1/radius_mean".to_owned(), x), ("nan".to_owned(), f64::NAN)];
+        let radius = |x| {
+            vec![
+                ("conv1/radius_mean".to_owned(), x),
+                ("nan".to_owned(), f64::NAN),
+            ]
+        };
         let mut log = StepLog::new(&path);
         assert_eq!(log.mark().unwrap(), 0);
         log.append("conv1", 100, &radius(4.5)).unwrap();
@@ -128,7 +136,10 @@ mod tests {
         let rows = read(&path).unwrap();
         let steps: Vec<u64> = rows.iter().map(|r| r.step).collect();
         assert_eq!(steps, [100, 200, 300]);
-        assert_eq!(rows[1].metrics, Metrics::from([("conv1/radius_mean".to_owned(), 3.0)]));
+        assert_eq!(
+            rows[1].metrics,
+            Metrics::from([("conv1/radius_mean".to_owned(), 3.0)])
+        );
         again.go_back(0).unwrap();
         assert_eq!(read(&path).unwrap(), []);
     }

@@ -82,7 +82,9 @@ mod packed {
         let text = String::deserialize(from)?;
         let bytes = STANDARD.decode(text).map_err(D::Error::custom)?;
         let pairs = bytes.chunks_exact(2);
-        Ok(pairs.map(|b| u32::from(u16::from_le_bytes([b[0], b[1]]))).collect())
+        Ok(pairs
+            .map(|b| u32::from(u16::from_le_bytes([b[0], b[1]])))
+            .collect())
     }
 }
 

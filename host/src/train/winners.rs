@@ -34,7 +34,11 @@ pub fn winners(
     samples: &dyn Samples,
 ) -> Result<(usize, Vec<Winners>)> {
     let local = |name: &str| {
-        let mut phases = job.plan.phases.iter().filter(|p| p.drive != Drive::Gradient);
+        let mut phases = job
+            .plan
+            .phases
+            .iter()
+            .filter(|p| p.drive != Drive::Gradient);
         phases.any(|p| p.blocks.iter().any(|b| b == name))
     };
     let blocks: Vec<usize> = (job.plan.blocks.iter().enumerate())
@@ -49,11 +53,15 @@ pub fn winners(
     network.set_mode(&Mode::default());
     let n = samples.len().min(SAMPLES);
     let mut all: Vec<Winners> = (blocks.iter())
-        .map(|at| Winners { block: job.plan.blocks[*at].name.clone(), wins: Vec::new() })
+        .map(|at| Winners {
+            block: job.plan.blocks[*at].name.clone(),
+            wins: Vec::new(),
+        })
         .collect();
     in_pool(|| -> Result<()> {
         for start in (0..n).step_by(EVALUATION_BATCH) {
-            let indices: Vec<u32> = (start as u32..(start + EVALUATION_BATCH).min(n) as u32).collect();
+            let indices: Vec<u32> =
+                (start as u32..(start + EVALUATION_BATCH).min(n) as u32).collect();
             let x = samples.read(&indices)?.x;
             let mut x = x.to_device(&place.device)?.to_dtype(place.dtype)?;
             let mut from = 0;
@@ -68,7 +76,12 @@ pub fn winners(
     Ok((n, all))
 }
 
-fn count(network: &mut Network, x: &candle_core::Tensor, at: usize, wins: &mut Vec<u64>) -> Result<()> {
+fn count(
+    network: &mut Network,
+    x: &candle_core::Tensor,
+    at: usize,
+    wins: &mut Vec<u64>,
+) -> Result<()> {
     let y = network.forward_to_layer(&mut Pass::inference(), x, (at, at))?;
     let Some(y) = y else {
         return Ok(());

@@ -27,9 +27,15 @@ pub fn bars((name, title, note): (&str, &str, &str), unit: &str, bars: &[Bar]) -
     if bars.is_empty() || !most.is_finite() || most <= 0.0 {
         return None;
     }
-    let names = bars.iter().map(|b| width(&cut(&b.name, 110.0))).fold(0.0, f64::max);
+    let names = bars
+        .iter()
+        .map(|b| width(&cut(&b.name, 110.0)))
+        .fold(0.0, f64::max);
     let shown = bars.iter().map(|b| bold(&b.shown)).fold(0.0, f64::max);
-    let (left, end) = (names + 10.0, (super::WIDTH - shown - 10.0).max(names + 100.0));
+    let (left, end) = (
+        names + 10.0,
+        (super::WIDTH - shown - 10.0).max(names + 100.0),
+    );
     let x = Scale::new((0.0, most), (left, end));
     let row = 22.0;
     let bottom = 6.0 + row * bars.len() as f64;
@@ -42,7 +48,10 @@ pub fn bars((name, title, note): (&str, &str, &str), unit: &str, bars: &[Bar]) -
         }
         (line("a", (left, 4.0), (left, bottom)))
     };
-    let told: Vec<String> = bars.iter().map(|b| format!("{}: {}", b.name, b.shown)).collect();
+    let told: Vec<String> = bars
+        .iter()
+        .map(|b| format!("{}: {}", b.name, b.shown))
+        .collect();
     Some(Drawing {
         name: name.into(),
         title: title.into(),
@@ -77,7 +86,10 @@ pub fn ranks(
         .enumerate()
         .flat_map(|(i, v)| {
             let height = y.at(v.max(0.0).sqrt());
-            [(left + step * i as f64, height), (left + step * (i + 1) as f64, height)]
+            [
+                (left + step * i as f64, height),
+                (left + step * (i + 1) as f64, height),
+            ]
         })
         .collect();
     let shape = [vec![(left, bottom)], outline, vec![(end, bottom)]].concat();
@@ -102,13 +114,20 @@ pub fn ranks(
         note: note.into(),
         text: format!(
             "{n} units by their share of wins. The busiest has {} %, the busiest tenth together {share:.0} %, {} at {} %.",
-            number::fixed(most, 2), level.1, number::fixed(level.0, 2)
+            number::fixed(most, 2),
+            level.1,
+            number::fixed(level.0, 2)
         ),
         size: (super::WIDTH, bottom + 22.0),
         body: Body::Lines(body),
         table: Some(Table {
             head: vec!["rank".into(), unit.into()],
-            rows: sorted.iter().enumerate().take(20).map(|(i, v)| vec![(i + 1).to_string(), number::fixed(*v, 2)]).collect(),
+            rows: sorted
+                .iter()
+                .enumerate()
+                .take(20)
+                .map(|(i, v)| vec![(i + 1).to_string(), number::fixed(*v, 2)])
+                .collect(),
         }),
     })
 }

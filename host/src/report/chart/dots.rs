@@ -50,30 +50,65 @@ impl Dots {
     pub fn draw(mut self) -> Option<Drawing> {
         self.dots.retain(|d| d.value.is_finite());
         let interval = |d: &Dot| d.interval.map_or([d.value; 2], |(a, b)| [a, b]);
-        let published = |d: &Dot| d.published.map(|(v, s)| [v - s.unwrap_or(0.0), v + s.unwrap_or(0.0)]);
-        let of = |d: &Dot| interval(d).into_iter().chain(published(d).into_iter().flatten()).chain(d.each.iter().copied()).collect::<Vec<_>>();
+        let published = |d: &Dot| {
+            d.published
+                .map(|(v, s)| [v - s.unwrap_or(0.0), v + s.unwrap_or(0.0)])
+        };
+        let of = |d: &Dot| {
+            interval(d)
+                .into_iter()
+                .chain(published(d).into_iter().flatten())
+                .chain(d.each.iter().copied())
+                .collect::<Vec<_>>()
+        };
         let seen = range(self.dots.iter().flat_map(of))?;
         // Chance, where it is far away, would leave no room for what is compared.
-        self.level = self.level.filter(|(v, _)| seen.0 - v < 1.5 * (seen.1 - seen.0).max(1e-9));
-        let seen = range([seen.0, seen.1].into_iter().chain(self.level.iter().map(|l| l.0)))?;
+        self.level = self
+            .level
+            .filter(|(v, _)| seen.0 - v < 1.5 * (seen.1 - seen.0).max(1e-9));
+        let seen = range(
+            [seen.0, seen.1]
+                .into_iter()
+                .chain(self.level.iter().map(|l| l.0)),
+        )?;
         let (from, to) = rounded(seen, 5);
-        let names = self.dots.iter().map(|d| width(&cut(&d.name, 120.0))).fold(0.0, f64::max);
+        let names = self
+            .dots
+            .iter()
+            .map(|d| width(&cut(&d.name, 120.0)))
+            .fold(0.0, f64::max);
         let shown = self.dots.iter().map(|d| bold(&d.shown)).fold(0.0, f64::max);
         let (left, end) = (names + 12.0, super::WIDTH - shown - 12.0);
-        let (left, end) = if end - left < 110.0 { (left, left + 110.0) } else { (left, end) };
+        let (left, end) = if end - left < 110.0 {
+            (left, left + 110.0)
+        } else {
+            (left, end)
+        };
         let x = Scale::new((from, to), (left, end));
         let top = 8.0;
         let bottom = top + ROW * self.dots.len() as f64 + 4.0;
         let body = self.body(&x, (left, end, top, bottom));
         let rows = self.dots.iter().map(|d| {
-            let published = d.published.map_or("–".to_owned(), |(v, _)| super::super::number::fixed(v, 2));
+            let published = d
+                .published
+                .map_or("–".to_owned(), |(v, _)| super::super::number::fixed(v, 2));
             vec![d.name.clone(), d.shown.clone(), published]
         });
-        let table = Table { head: vec!["experiment".into(), self.unit.clone(), "published".into()], rows: rows.collect() };
-        let told: Vec<String> = (self.dots.iter()).map(|d| match d.published {
-            Some((v, _)) => format!("{}: {}, published {}", d.name, d.shown, super::super::number::fixed(v, 2)),
-            None => format!("{}: {}", d.name, d.shown),
-        }).collect();
+        let table = Table {
+            head: vec!["experiment".into(), self.unit.clone(), "published".into()],
+            rows: rows.collect(),
+        };
+        let told: Vec<String> = (self.dots.iter())
+            .map(|d| match d.published {
+                Some((v, _)) => format!(
+                    "{}: {}, published {}",
+                    d.name,
+                    d.shown,
+                    super::super::number::fixed(v, 2)
+                ),
+                None => format!("{}: {}", d.name, d.shown),
+            })
+            .collect();
         Some(Drawing {
             text: format!("{}. {}.", self.unit, told.join("; ")),
             table: (self.dots.len() > 1).then_some(table),

@@ -59,7 +59,10 @@ impl Drawing {
             Body::Lines(lines) => lines,
         };
         let margin = 12.0;
-        let (w, h) = (self.size.0 + 2.0 * margin, self.size.1 + 2.0 * margin + 22.0);
+        let (w, h) = (
+            self.size.0 + 2.0 * margin,
+            self.size.1 + 2.0 * margin + 22.0,
+        );
         let (w, h) = (super::at(w), super::at(h));
         let svg = html! {
             svg class="chart" xmlns="http://www.w3.org/2000/svg" width=(w) height=(h) viewBox=(format!("0 0 {w} {h}")) role="img" aria-labelledby="t d" {

@@ -81,7 +81,9 @@ impl Lines {
     pub fn draw(mut self) -> Option<Drawing> {
         for curve in &mut self.curves {
             curve.points.retain(|(x, y)| x.is_finite() && y.is_finite());
-            curve.band.retain(|(x, a, b)| x.is_finite() && a.is_finite() && b.is_finite());
+            curve
+                .band
+                .retain(|(x, a, b)| x.is_finite() && a.is_finite() && b.is_finite());
         }
         self.curves.retain(|curve| !curve.points.is_empty());
         let all = || self.curves.iter().flat_map(|c| c.points.iter().copied());
@@ -89,7 +91,10 @@ impl Lines {
             Some(ends) => ends,
             None => range(all().map(|p| p.0))?,
         };
-        let bands = self.curves.iter().flat_map(|c| c.band.iter().flat_map(|b| [b.1, b.2]));
+        let bands = self
+            .curves
+            .iter()
+            .flat_map(|c| c.band.iter().flat_map(|b| [b.1, b.2]));
         let levels = self.levels.iter().map(|l| l.0);
         let seen = range(all().map(|p| p.1).chain(bands).chain(levels))?;
         let range = self.range.unwrap_or_else(|| rounded(seen, 5));
@@ -100,7 +105,11 @@ impl Lines {
             _ => (13.0 * self.curves.len() as f64).max(150.0),
         };
         let (left, top) = (40.0, 24.0);
-        let whole = if self.width > 0.0 { self.width } else { super::WIDTH };
+        let whole = if self.width > 0.0 {
+            self.width
+        } else {
+            super::WIDTH
+        };
         let (end, bottom) = (whole - right, top + height);
         let x0 = if x0 == x1 { x0 - 1.0 } else { x0 };
         let x = Scale::new((x0, x1), (left + 6.0, end));
@@ -123,9 +132,17 @@ impl Lines {
             false => (self.rows.clone(), 0),
         };
         // Between two epochs there is none.
-        let whole = self.curves.iter().flat_map(|c| &c.points).all(|p| p.0.fract() == 0.0);
+        let whole = self
+            .curves
+            .iter()
+            .flat_map(|c| &c.points)
+            .all(|p| p.0.fract() == 0.0);
         let (columns, x_decimals) = x.ticks_from(4, f64::from(u8::from(whole)));
-        let ends: Vec<f64> = self.curves.iter().map(|c| y.at(c.points[c.points.len() - 1].1)).collect();
+        let ends: Vec<f64> = self
+            .curves
+            .iter()
+            .map(|c| y.at(c.points[c.points.len() - 1].1))
+            .collect();
         let places = apart(&ends, 13.0, (top - 4.0, bottom + 2.0));
         html! {
             (words("m", (0.0, 11.0), "start", &self.unit))
@@ -168,11 +185,22 @@ impl Lines {
             let value = |v: f64| super::super::number::fixed(v, self.decimals);
             match c.points.len() {
                 1 => format!("{}: {} at {}", c.name, value(last.1), last.0),
-                _ => format!("{}: from {} at {} to {} at {}", c.name, value(first.1), first.0, value(last.1), last.0),
+                _ => format!(
+                    "{}: from {} at {} to {} at {}",
+                    c.name,
+                    value(first.1),
+                    first.0,
+                    value(last.1),
+                    last.0
+                ),
             }
         };
         let curves: Vec<String> = self.curves.iter().map(one).collect();
-        let levels: Vec<String> = self.levels.iter().map(|(v, name)| format!("{name} at {v}")).collect();
+        let levels: Vec<String> = self
+            .levels
+            .iter()
+            .map(|(v, name)| format!("{name} at {v}"))
+            .collect();
         let mut text = format!("{}, by {}. {}.", self.unit, self.below, curves.join("; "));
         if !levels.is_empty() {
             text.push_str(&format!(" Marked: {}.", levels.join(", ")));
@@ -182,22 +210,33 @@ impl Lines {
 
     /// Values by place, a column a curve.
     fn table(&self) -> Table {
-        let mut places: Vec<f64> = self.curves.iter().flat_map(|c| c.points.iter().map(|p| p.0)).collect();
+        let mut places: Vec<f64> = self
+            .curves
+            .iter()
+            .flat_map(|c| c.points.iter().map(|p| p.0))
+            .collect();
         places.sort_by(f64::total_cmp);
         places.dedup();
         let every = places.len().div_ceil(60).max(1);
         let last = places.len().saturating_sub(1);
-        let chosen = places.iter().enumerate().filter(|(i, _)| i % every == 0 || *i == last);
+        let chosen = places
+            .iter()
+            .enumerate()
+            .filter(|(i, _)| i % every == 0 || *i == last);
         let value = |c: &Curve, x: f64| match c.points.iter().find(|p| p.0 == x) {
             Some((_, y)) => super::super::number::fixed(*y, self.decimals),
             None => String::new(),
         };
         let row = |x: f64| {
             let first = super::super::number::short(x);
-            std::iter::once(first).chain(self.curves.iter().map(|c| value(c, x))).collect()
+            std::iter::once(first)
+                .chain(self.curves.iter().map(|c| value(c, x)))
+                .collect()
         };
         Table {
-            head: std::iter::once(self.below.clone()).chain(self.curves.iter().map(|c| c.name.clone())).collect(),
+            head: std::iter::once(self.below.clone())
+                .chain(self.curves.iter().map(|c| c.name.clone()))
+                .collect(),
             rows: chosen.map(|(_, x)| row(*x)).collect(),
         }
     }
@@ -206,7 +245,11 @@ impl Lines {
 fn one(curve: &Curve, x: &Scale, y: &Scale, marks: bool) -> Markup {
     let every = curve.points.len().div_ceil(POINTS).max(1);
     let last = curve.points.len() - 1;
-    let thin = curve.points.iter().enumerate().filter(|(i, _)| i % every == 0 || *i == last);
+    let thin = curve
+        .points
+        .iter()
+        .enumerate()
+        .filter(|(i, _)| i % every == 0 || *i == last);
     let places: Vec<(f64, f64)> = thin.map(|(_, p)| (x.at(p.0), y.at(p.1))).collect();
     let step = places.len().div_ceil(6).max(1);
     let end = places[places.len() - 1];
@@ -233,7 +276,14 @@ fn one(curve: &Curve, x: &Scale, y: &Scale, marks: bool) -> Markup {
 }
 
 fn area(curve: &Curve, x: &Scale, y: &Scale) -> String {
-    let upper = curve.band.iter().map(|(at, _, high)| (x.at(*at), y.at(*high)));
-    let lower = curve.band.iter().rev().map(|(at, low, _)| (x.at(*at), y.at(*low)));
+    let upper = curve
+        .band
+        .iter()
+        .map(|(at, _, high)| (x.at(*at), y.at(*high)));
+    let lower = curve
+        .band
+        .iter()
+        .rev()
+        .map(|(at, low, _)| (x.at(*at), y.at(*low)));
     path(upper.chain(lower)) + "Z"
 }

@@ -10,16 +10,30 @@ const NUMBERED: usize = 12;
 
 /// The matrix of `rows`, samples of each class by the class they were taken for.
 #[must_use]
-pub fn confusion((name, title): (&str, &str), classes: &[String], rows: &[Vec<u64>]) -> Option<Drawing> {
+pub fn confusion(
+    (name, title): (&str, &str),
+    classes: &[String],
+    rows: &[Vec<u64>],
+) -> Option<Drawing> {
     let n = classes.len();
     if n < 2 || rows.len() != n {
         return None;
     }
     let order = by_likeness(rows);
-    let sums: Vec<f64> = rows.iter().map(|r| r.iter().sum::<u64>().max(1) as f64).collect();
+    let sums: Vec<f64> = rows
+        .iter()
+        .map(|r| r.iter().sum::<u64>().max(1) as f64)
+        .collect();
     let share = |i: usize, j: usize| 100.0 * rows[i][j] as f64 / sums[i];
-    let worst = (0..n).flat_map(|i| (0..n).map(move |j| (i, j))).filter(|(i, j)| i != j).map(|(i, j)| share(i, j)).fold(0.0, f64::max);
-    let longest = classes.iter().map(|c| width(&cut(c, 84.0))).fold(0.0, f64::max);
+    let worst = (0..n)
+        .flat_map(|i| (0..n).map(move |j| (i, j)))
+        .filter(|(i, j)| i != j)
+        .map(|(i, j)| share(i, j))
+        .fold(0.0, f64::max);
+    let longest = classes
+        .iter()
+        .map(|c| width(&cut(c, 84.0)))
+        .fold(0.0, f64::max);
     let size = ((super::WIDTH - 1.4 * longest - 10.0) / n as f64).clamp(4.0, 28.0);
     let (left, top) = (longest + 8.0, 0.75 * longest + 12.0);
     let all = size * n as f64;
@@ -44,10 +58,16 @@ pub fn confusion((name, title): (&str, &str), classes: &[String], rows: &[Vec<u6
         }
     };
     let pairs = pairs(rows);
-    let told: Vec<String> = pairs.iter().take(3).map(|(i, j, count)| format!("{} and {}: {count}", classes[*i], classes[*j])).collect();
+    let told: Vec<String> = pairs
+        .iter()
+        .take(3)
+        .map(|(i, j, count)| format!("{} and {}: {count}", classes[*i], classes[*j]))
+        .collect();
     let table = order.iter().map(|&i| {
         let first = classes[i].clone();
-        std::iter::once(first).chain(order.iter().map(|&j| rows[i][j].to_string())).collect()
+        std::iter::once(first)
+            .chain(order.iter().map(|&j| rows[i][j].to_string()))
+            .collect()
     });
     Some(Drawing {
         name: name.into(),
@@ -87,7 +107,13 @@ pub fn pairs(rows: &[Vec<u64>]) -> Vec<(usize, usize, u64)> {
 /// mistakes (M. Fiedler, "Algebraic connectivity of graphs", 1973), found by repeated products.
 fn by_likeness(rows: &[Vec<u64>]) -> Vec<usize> {
     let n = rows.len();
-    let near = |i: usize, j: usize| if i == j { 0.0 } else { (rows[i][j] + rows[j][i]) as f64 };
+    let near = |i: usize, j: usize| {
+        if i == j {
+            0.0
+        } else {
+            (rows[i][j] + rows[j][i]) as f64
+        }
+    };
     let degree: Vec<f64> = (0..n).map(|i| (0..n).map(|j| near(i, j)).sum()).collect();
     let most = degree.iter().copied().fold(0.0, f64::max);
     if most == 0.0 || n > 200 {
@@ -97,7 +123,9 @@ fn by_likeness(rows: &[Vec<u64>]) -> Vec<usize> {
     let mut v: Vec<f64> = (0..n).map(|i| i as f64 - 0.5 * (n as f64 - 1.0)).collect();
     for _ in 0..2000 {
         let mut next: Vec<f64> = (0..n)
-            .map(|i| (2.0 * most - degree[i]) * v[i] + (0..n).map(|j| near(i, j) * v[j]).sum::<f64>())
+            .map(|i| {
+                (2.0 * most - degree[i]) * v[i] + (0..n).map(|j| near(i, j) * v[j]).sum::<f64>()
+            })
             .collect();
         let mean = next.iter().sum::<f64>() / n as f64;
         next.iter_mut().for_each(|x| *x -= mean);
@@ -119,7 +147,12 @@ mod tests {
 
     #[test]
     fn classes_that_are_confused_stand_side_by_side() {
-        let rows = vec![vec![9, 0, 5, 0], vec![0, 9, 1, 6], vec![4, 0, 9, 0], vec![0, 7, 0, 9]];
+        let rows = vec![
+            vec![9, 0, 5, 0],
+            vec![0, 9, 1, 6],
+            vec![4, 0, 9, 0],
+            vec![0, 7, 0, 9],
+        ];
         let order = by_likeness(&rows);
         let place = |c: usize| order.iter().position(|o| *o == c).unwrap();
         assert_eq!(place(0).abs_diff(place(2)), 1);

@@ -175,7 +175,10 @@ mod tests {
     #[test]
     fn labels_do_not_meet() {
         let placed = apart(&[50.0, 10.0, 11.0, 12.0], 13.0, (5.0, 60.0));
-        assert_eq!(placed, [60.0, 10.0, 23.0, 36.0].map(|y: f64| if y == 60.0 { 50.0 } else { y }));
+        assert_eq!(
+            placed,
+            [60.0, 10.0, 23.0, 36.0].map(|y: f64| if y == 60.0 { 50.0 } else { y })
+        );
         let pushed = apart(&[58.0, 59.0], 13.0, (0.0, 60.0));
         assert_eq!(pushed, [47.0, 60.0]);
     }

@@ -17,21 +17,37 @@ impl Scale {
         let (low, high) = from;
         let from = match high > low {
             true => from,
-            false => (low - 0.5 * low.abs().max(1.0), low + 0.5 * low.abs().max(1.0)),
+            false => (
+                low - 0.5 * low.abs().max(1.0),
+                low + 0.5 * low.abs().max(1.0),
+            ),
         };
-        Self { from, to, log: false }
+        Self {
+            from,
+            to,
+            log: false,
+        }
     }
 
     /// Powers of ten are equally far apart; both ends are above 0.
     #[must_use]
     pub fn log(from: (f64, f64), to: (f64, f64)) -> Self {
-        Self { log: true, ..Self::new(from, to) }
+        Self {
+            log: true,
+            ..Self::new(from, to)
+        }
     }
 
     /// The place of `value`.
     #[must_use]
     pub fn at(&self, value: f64) -> f64 {
-        let way = |x: f64| if self.log { x.max(f64::MIN_POSITIVE).ln() } else { x };
+        let way = |x: f64| {
+            if self.log {
+                x.max(f64::MIN_POSITIVE).ln()
+            } else {
+                x
+            }
+        };
         let share = (way(value) - way(self.from.0)) / (way(self.from.1) - way(self.from.0));
         self.to.0 + share * (self.to.1 - self.to.0)
     }
@@ -46,9 +62,18 @@ impl Scale {
     #[must_use]
     pub fn ticks_from(&self, most: usize, least: f64) -> (Vec<f64>, usize) {
         if self.log {
-            let (a, b) = (self.from.0.log10().ceil() as i32, self.from.1.log10().floor() as i32);
+            let (a, b) = (
+                self.from.0.log10().ceil() as i32,
+                self.from.1.log10().floor() as i32,
+            );
             let step = ((b - a).max(0) as usize / most.max(1) + 1) as i32;
-            return ((a..=b).step_by(step as usize).map(|e| 10f64.powi(e)).collect(), 0);
+            return (
+                (a..=b)
+                    .step_by(step as usize)
+                    .map(|e| 10f64.powi(e))
+                    .collect(),
+                0,
+            );
         }
         let step = step(self.from, most).max(least);
         let first = (self.from.0 / step - 1e-9).ceil() as i64;
@@ -73,7 +98,9 @@ impl Scale {
 fn step((low, high): (f64, f64), most: usize) -> f64 {
     let raw = (high - low) / most.max(1) as f64;
     let size = 10f64.powf(raw.log10().floor());
-    let factor = [1.0, 2.0, 5.0, 10.0].into_iter().find(|f| f * size >= raw * (1.0 - 1e-9));
+    let factor = [1.0, 2.0, 5.0, 10.0]
+        .into_iter()
+        .find(|f| f * size >= raw * (1.0 - 1e-9));
     factor.unwrap_or(10.0) * size
 }
 
@@ -89,7 +116,10 @@ pub fn rounded(range: (f64, f64), most: usize) -> (f64, f64) {
         return rounded((low - reach, high + reach), most);
     }
     let step = step(range, most);
-    ((low / step + 1e-9).floor() * step, (high / step - 1e-9).ceil() * step)
+    (
+        (low / step + 1e-9).floor() * step,
+        (high / step - 1e-9).ceil() * step,
+    )
 }
 
 /// The range of `values` that are finite.

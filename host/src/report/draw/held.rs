@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use super::super::chart::Drawing;
 use super::super::chart::lines::{Curve, End, Lines};
 use super::super::chart::matrix;
-use super::super::gather::{Experiment, Run};
 use super::super::kind::Kind;
+use super::super::runs::{Experiment, Run};
 use crate::attack::Row;
 
 /// Classes up to which all are drawn.
@@ -18,10 +18,13 @@ pub fn counts(run: &Run) -> Option<(Vec<String>, Vec<Vec<u64>>)> {
     let classes = run.classes();
     let rows = run.answers.as_ref()?.confusion("network", classes.len())?;
     // Samples taken for no class have a column of their own, which a square has no room for.
-    let square: Vec<Vec<u64>> = rows.into_iter().map(|mut r| {
-        r.truncate(classes.len());
-        r
-    }).collect();
+    let square: Vec<Vec<u64>> = rows
+        .into_iter()
+        .map(|mut r| {
+            r.truncate(classes.len());
+            r
+        })
+        .collect();
     (classes.len() > 1).then_some((classes, square))
 }
 
@@ -40,7 +43,9 @@ fn unit(row: &Row) -> (String, f64) {
         () if label.ends_with("/255") => ("largest change of a value, /255".into(), 255.0),
         () if label.contains("pixel") => ("changed pixels".into(), 1.0),
         () if label.contains("severity") => ("severity".into(), 1.0),
-        () if row.attack.method.name() == "noise" => ("standard deviation of the noise".into(), 1.0),
+        () if row.attack.method.name() == "noise" => {
+            ("standard deviation of the noise".into(), 1.0)
+        }
         () => ("length of the change".into(), 1.0),
     }
 }
@@ -88,27 +93,37 @@ pub fn robustness(experiments: &[Experiment]) -> Vec<Drawing> {
             let same = |c: &&Curve| c.kind == kind || experiments.len() == 1;
             let nth = list.iter().filter(same).count();
             let kind = if kind == Kind::None { Kind::True } else { kind };
-            list.push(Curve { name, kind, nth, points, band: Vec::new(), end: End::Done });
+            list.push(Curve {
+                name,
+                kind,
+                nth,
+                points,
+                band: Vec::new(),
+                end: End::Done,
+            });
         }
     }
-    let all = drawings.into_iter().enumerate().filter_map(|(i, ((unit, title), curves))| {
-        let title = match title.as_str() {
-            "" => "Accuracy on changed test images".to_owned(),
-            attack => format!("{attack}: accuracy on changed test images"),
-        };
-        Lines {
-            name: format!("robustness-{i}"),
-            title,
-            note: "Strength 0 is the clean image.".into(),
-            unit: "accuracy, %".into(),
-            below: unit,
-            curves,
-            range: Some((0.0, 100.0)),
-            decimals: 1,
-            height: 130.0,
-            ..Lines::default()
-        }
-        .draw()
-    });
+    let all = drawings
+        .into_iter()
+        .enumerate()
+        .filter_map(|(i, ((unit, title), curves))| {
+            let title = match title.as_str() {
+                "" => "Accuracy on changed test images".to_owned(),
+                attack => format!("{attack}: accuracy on changed test images"),
+            };
+            Lines {
+                name: format!("robustness-{i}"),
+                title,
+                note: "Strength 0 is the clean image.".into(),
+                unit: "accuracy, %".into(),
+                below: unit,
+                curves,
+                range: Some((0.0, 100.0)),
+                decimals: 1,
+                height: 130.0,
+                ..Lines::default()
+            }
+            .draw()
+        });
     all.collect()
 }

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::super::chart::{Drawing, scale};
 use super::super::chart::lines::{Curve, End, Lines, SOLID};
-use super::super::gather::{Experiment, Run, State, word, words};
+use super::super::chart::{Drawing, scale};
 use super::super::kind::{Kind, rule_name};
+use super::super::runs::{Experiment, Run, State};
+use super::super::table::{word, words};
 use super::super::{number, stats};
 use crate::run::EpochRecord;
 
@@ -40,19 +41,32 @@ fn over_seeds(name: &str, kind: Kind, nth: usize, runs: &[Vec<(f64, f64)>], end:
         let x = f64::from_bits(*x);
         let (mean, deviation) = stats::spread(values);
         points.push((x, mean));
-        let (low, high) = values.iter().fold((f64::MAX, f64::MIN), |(a, b), v| (a.min(*v), b.max(*v)));
+        let (low, high) = values
+            .iter()
+            .fold((f64::MAX, f64::MIN), |(a, b), v| (a.min(*v), b.max(*v)));
         match deviation {
             Some(s) if values.len() > FEW_SEEDS => band.push((x, mean - s, mean + s)),
             Some(_) => band.push((x, low, high)),
             None => {}
         }
     }
-    Curve { name: name.to_owned(), kind, nth, points, band, end }
+    Curve {
+        name: name.to_owned(),
+        kind,
+        nth,
+        points,
+        band,
+        end,
+    }
 }
 
 /// Values of `metric` in percent (accuracies) or as they are, by epoch of the segment's driven phases.
 fn points(run: &Run, segment: &str, metric: &str) -> Vec<(f64, f64)> {
-    let factor = if metric.ends_with("accuracy") { 100.0 } else { 1.0 };
+    let factor = if metric.ends_with("accuracy") {
+        100.0
+    } else {
+        1.0
+    };
     let epochs = driven(run, segment);
     let numbered = epochs.iter().enumerate();
     numbered
@@ -73,7 +87,9 @@ pub fn held_out(run: &Run) -> Option<&'static str> {
 fn bands(seeds: usize) -> &'static str {
     match seeds {
         1 => "",
-        n if n <= FEW_SEEDS => " Lines are means over seeds, bands reach from the lowest to the highest.",
+        n if n <= FEW_SEEDS => {
+            " Lines are means over seeds, bands reach from the lowest to the highest."
+        }
         _ => " Lines are means over seeds, bands are ± one standard deviation.",
     }
 }
@@ -83,11 +99,16 @@ fn bands(seeds: usize) -> &'static str {
 pub fn learning(experiment: &Experiment) -> Option<Drawing> {
     let first = experiment.first();
     let part = held_out(first);
-    let by_accuracy = first.epochs.iter().any(|e| e.metrics.contains_key("train/accuracy"));
+    let by_accuracy = first
+        .epochs
+        .iter()
+        .any(|e| e.metrics.contains_key("train/accuracy"));
     let measure = if by_accuracy { "accuracy" } else { "loss" };
     let mut curves = Vec::new();
     let mut add = |name: &str, kind: Kind, nth: usize, segment: &str, metric: &str| {
-        let runs: Vec<_> = (experiment.runs.iter()).map(|r| points(r, segment, metric)).collect();
+        let runs: Vec<_> = (experiment.runs.iter())
+            .map(|r| points(r, segment, metric))
+            .collect();
         if runs.iter().any(|r| !r.is_empty()) {
             curves.push(over_seeds(name, kind, nth, &runs, end(first)));
         }
@@ -100,8 +121,17 @@ pub fn learning(experiment: &Experiment) -> Option<Drawing> {
             kind => kind,
         };
         add(part, kind, SOLID, "network", &format!("{part}/{measure}"));
-        for (nth, (segment, name)) in [("random-weights", "random"), ("linear-pixels", "pixels")].iter().enumerate() {
-            add(name, Kind::True, nth + 1, segment, &format!("{part}/{measure}"));
+        for (nth, (segment, name)) in [("random-weights", "random"), ("linear-pixels", "pixels")]
+            .iter()
+            .enumerate()
+        {
+            add(
+                name,
+                Kind::True,
+                nth + 1,
+                segment,
+                &format!("{part}/{measure}"),
+            );
         }
     }
     let epochs = driven(first, "network");
@@ -112,20 +142,35 @@ pub fn learning(experiment: &Experiment) -> Option<Drawing> {
         }
     }
     let what = part.map_or("training", |p| p);
-    let gain = gain_sentence(&points(first, "network", &format!("{what}/{measure}")), measure);
+    let gain = gain_sentence(
+        &points(first, "network", &format!("{what}/{measure}")),
+        measure,
+    );
     Lines {
         name: "learning".into(),
-        title: gain.unwrap_or_else(|| format!("{} while the network learns from labels", capital(measure))),
+        title: gain.unwrap_or_else(|| format!("{} while the network learns", capital(measure))),
         note: format!(
             "Dotted: on training samples{}.{}",
-            if part.is_some() { "; solid: on those that nothing is learned from" } else { "" },
+            if part.is_some() {
+                "; solid: on those that nothing is learned from"
+            } else {
+                ""
+            },
             bands(experiment.runs.len())
         ),
-        unit: if by_accuracy { "accuracy, %".into() } else { "loss".into() },
+        unit: if by_accuracy {
+            "accuracy, %".into()
+        } else {
+            "loss".into()
+        },
         below: "epoch".into(),
         curves,
         parts,
-        decimals: if by_accuracy { number::decimals(first.samples()) } else { 4 },
+        decimals: if by_accuracy {
+            number::decimals(first.samples())
+        } else {
+            4
+        },
         ..Lines::default()
     }
     .draw()
@@ -142,8 +187,14 @@ fn gain_sentence(points: &[(f64, f64)], measure: &str) -> Option<String> {
     }
     let near = points.iter().find(|p| sign * p.1 >= best - 0.1 * way)?;
     match near.0 < last.0 {
-        true => Some(format!("Nine tenths of the gain are there after {:.0} of {:.0} epochs", near.0, last.0)),
-        false => Some(format!("{} still improves at the last epoch", capital(measure))),
+        true => Some(format!(
+            "Nine tenths of the gain are there after {:.0} of {:.0} epochs",
+            near.0, last.0
+        )),
+        false => Some(format!(
+            "{} still improves at the last epoch",
+            capital(measure)
+        )),
     }
 }
 
@@ -151,7 +202,9 @@ fn gain_sentence(points: &[(f64, f64)], measure: &str) -> Option<String> {
 #[must_use]
 pub fn capital(text: &str) -> String {
     let mut chars = text.chars();
-    chars.next().map_or(String::new(), |c| c.to_uppercase().chain(chars).collect())
+    chars
+        .next()
+        .map_or(String::new(), |c| c.to_uppercase().chain(chars).collect())
 }
 
 /// Curves that one drawing takes; more are parted by kind.
@@ -169,19 +222,26 @@ pub fn learning_of_all(experiments: &[Experiment]) -> Vec<Drawing> {
             continue;
         };
         let metric = format!("{part}/accuracy");
-        let runs: Vec<_> = (experiment.runs.iter()).map(|r| points(r, "network", &metric)).collect();
+        let runs: Vec<_> = (experiment.runs.iter())
+            .map(|r| points(r, "network", &metric))
+            .collect();
         if runs.iter().all(Vec::is_empty) {
             continue;
         }
         let kind = first.kind();
-        let nth = numbers.entry(kind).and_modify(|n| *n += 1).or_insert(0usize);
+        let nth = numbers
+            .entry(kind)
+            .and_modify(|n| *n += 1)
+            .or_insert(0usize);
         curves.push(over_seeds(&experiment.short, kind, *nth, &runs, end(first)));
     }
     if curves.len() < 2 {
         return Vec::new();
     }
     let seeds = experiments.iter().map(|e| e.runs.len()).max().unwrap_or(1);
-    let values = |of: fn(&(f64, f64)) -> f64| scale::range(curves.iter().flat_map(|c| c.points.iter().map(of)));
+    let values = |of: fn(&(f64, f64)) -> f64| {
+        scale::range(curves.iter().flat_map(|c| c.points.iter().map(of)))
+    };
     let (Some(x), Some(y)) = (values(|p| p.0), values(|p| p.1)) else {
         return Vec::new();
     };
@@ -204,7 +264,9 @@ pub fn learning_of_all(experiments: &[Experiment]) -> Vec<Drawing> {
     };
     if curves.len() <= TOGETHER {
         let title = "While they learn".to_owned();
-        return draw("learning-all".into(), title, curves, 0.0).into_iter().collect();
+        return draw("learning-all".into(), title, curves, 0.0)
+            .into_iter()
+            .collect();
     }
     let mut kinds: Vec<Kind> = curves.iter().map(|c| c.kind).collect();
     kinds.sort();
@@ -215,7 +277,12 @@ pub fn learning_of_all(experiments: &[Experiment]) -> Vec<Drawing> {
             Kind::None => "First layer does not learn".to_owned(),
             kind => format!("First layer: {}", kind.words()),
         };
-        draw(format!("learning-{}", kind.class()), title, own, MULTIPLE + 60.0)
+        draw(
+            format!("learning-{}", kind.class()),
+            title,
+            own,
+            MULTIPLE + 60.0,
+        )
     });
     drawn.collect()
 }
@@ -224,7 +291,10 @@ pub fn learning_of_all(experiments: &[Experiment]) -> Vec<Drawing> {
 /// is from `steps.jsonl`.
 #[must_use]
 pub fn radii(run: &Run) -> Vec<Drawing> {
-    let drawn = run.blocks().into_iter().filter_map(|block| radius(run, block));
+    let drawn = run
+        .blocks()
+        .into_iter()
+        .filter_map(|block| radius(run, block));
     drawn.collect()
 }
 
@@ -232,28 +302,54 @@ fn radius(run: &Run, block: &toml::Table) -> Option<Drawing> {
     let name = word(block, "name");
     let (rule, kind) = run.rule_of(block)?;
     let phases = run.phases_of(name);
-    let here = |place: &str| phases.iter().any(|p| word(p, "name") == place && word(p, "drive") != "gradient");
+    let here = |place: &str| {
+        phases
+            .iter()
+            .any(|p| word(p, "name") == place && word(p, "drive") != "gradient")
+    };
     let (mean, deviation) = (format!("{name}/radius_mean"), format!("{name}/radius_std"));
     let mut found: Vec<(f64, f64, Option<f64>)> = (run.steps.iter())
         .filter(|row| here(&row.place))
-        .filter_map(|row| Some((row.step as f64, *row.metrics.get(&mean)?, row.metrics.get(&deviation).copied())))
+        .filter_map(|row| {
+            Some((
+                row.step as f64,
+                *row.metrics.get(&mean)?,
+                row.metrics.get(&deviation).copied(),
+            ))
+        })
         .collect();
-    let ends = run.epochs.iter().filter(|e| e.segment == "network" && here(&e.phase));
+    let ends = run
+        .epochs
+        .iter()
+        .filter(|e| e.segment == "network" && here(&e.phase));
     found.extend(ends.filter_map(|e| {
-        Some((e.step as f64, *e.metrics.get(&mean)?, e.metrics.get(&deviation).copied()))
+        Some((
+            e.step as f64,
+            *e.metrics.get(&mean)?,
+            e.metrics.get(&deviation).copied(),
+        ))
     }));
     found.sort_by(|a, b| a.0.total_cmp(&b.0));
     found.dedup_by(|a, b| a.0 == b.0);
     let last = *found.last()?;
     (found.len() > 1).then_some(())?;
-    let band = found.iter().filter_map(|(x, y, s)| Some((*x, y - (*s)?, y + (*s)?))).collect();
+    let band = found
+        .iter()
+        .filter_map(|(x, y, s)| Some((*x, y - (*s)?, y + (*s)?)))
+        .collect();
     let goal = rule == "softhebb" || rule == "krotov";
-    let highest = found.iter().map(|f| f.1 + f.2.unwrap_or(0.0)).fold(0.0, f64::max);
+    let highest = found
+        .iter()
+        .map(|f| f.1 + f.2.unwrap_or(0.0))
+        .fold(0.0, f64::max);
     let spread = last.2.map_or(String::new(), |s| format!(" ± {s:.1}"));
     Lines {
         name: format!("radius-{}", safe(name)),
         title: format!("{name}: {:.1} → {:.1}{spread}", found[0].1, last.1),
-        note: format!("{}; mean over units, band ± one deviation", rule_name(&rule)),
+        note: format!(
+            "{}; mean over units, band ± one deviation",
+            rule_name(&rule)
+        ),
         unit: "radius".into(),
         below: "step".into(),
         curves: vec![Curve {
@@ -264,8 +360,15 @@ fn radius(run: &Run, block: &toml::Table) -> Option<Drawing> {
             band,
             end: end(run),
         }],
-        range: Some((0.0, super::super::chart::scale::rounded((0.0, highest.max(1e-6)), 4).1)),
-        levels: if goal { vec![(1.0, "goal 1".into())] } else { Vec::new() },
+        range: Some((
+            0.0,
+            super::super::chart::scale::rounded((0.0, highest.max(1e-6)), 4).1,
+        )),
+        levels: if goal {
+            vec![(1.0, "goal 1".into())]
+        } else {
+            Vec::new()
+        },
         decimals: 2,
         height: 96.0,
         width: MULTIPLE,
@@ -282,25 +385,54 @@ pub fn safe(name: &str) -> String {
 }
 
 /// Angles between what rules do and the true gradient, and between weights and feedback, a drawing
-/// for each block.
+/// for each block, all with the same axes.
 #[must_use]
 pub fn angles(experiments: &[Experiment]) -> Vec<Drawing> {
-    let first = experiments.first().map(|e| e.first().blocks()).unwrap_or_default();
-    let blocks: Vec<String> = first.iter().map(|b| word(b, "name").to_owned()).collect();
+    let first = experiments.first().map(|e| e.first().blocks());
+    let blocks: Vec<&str> = first.iter().flatten().map(|b| word(b, "name")).collect();
     let kinds = [
         ("gradient_cosine", "update and true gradient"),
         ("weight_angle", "weights and feedback"),
     ];
-    let mut out = Vec::new();
-    for (metric, words) in kinds {
-        for block in &blocks {
-            out.extend(angle(experiments, block, (metric, words)));
+    let all: Vec<_> = kinds
+        .into_iter()
+        .flat_map(|(metric, words)| blocks.iter().map(move |block| (*block, metric, words)))
+        .map(|(block, metric, words)| (block, metric, words, angle(experiments, block, metric)))
+        // The true gradient's own angle is 0 by construction: alone it says nothing.
+        .filter(|(.., curves)| curves.iter().flat_map(|c| &c.points).any(|p| p.1 > 1e-3))
+        .collect();
+    let seen = all
+        .iter()
+        .flat_map(|(.., curves)| curves)
+        .flat_map(|c| &c.points);
+    let beyond = seen.map(|p| p.1).fold(0.0, f64::max) > 92.0;
+    let (most, rows) = match beyond {
+        true => (180.0, vec![0.0, 60.0, 120.0, 180.0]),
+        false => (90.0, vec![0.0, 30.0, 60.0, 90.0]),
+    };
+    let draw = |(block, metric, words, curves): (&str, &str, &str, Vec<Curve>)| {
+        Lines {
+            name: format!("angle-{}-{}", metric.replace('_', "-"), safe(block)),
+            title: format!("{block}: {words}"),
+            note: "smaller is closer".into(),
+            unit: "angle, °".into(),
+            below: "epoch".into(),
+            curves,
+            range: Some((0.0, most)),
+            rows: rows.clone(),
+            levels: vec![(90.0, "chance".into())],
+            decimals: 1,
+            height: 110.0,
+            width: MULTIPLE + 40.0,
+            ..Lines::default()
         }
-    }
-    out
+        .draw()
+    };
+    all.into_iter().filter_map(draw).collect()
 }
 
-fn angle(experiments: &[Experiment], block: &str, (metric, words): (&str, &str)) -> Option<Drawing> {
+/// The curves of a block's angle in degrees.
+fn angle(experiments: &[Experiment], block: &str, metric: &str) -> Vec<Curve> {
     let name = format!("{block}/{metric}");
     let degrees = |x: f64| match metric {
         "weight_angle" => x,
@@ -311,8 +443,10 @@ fn angle(experiments: &[Experiment], block: &str, (metric, words): (&str, &str))
     for experiment in experiments {
         let of = |run: &Run| -> Vec<(f64, f64)> {
             let epochs = driven(run, "network");
-            let numbered = epochs.iter().enumerate();
-            numbered.filter_map(|(i, e)| Some(((i + 1) as f64, degrees(*e.metrics.get(&name)?)))).collect()
+            let value = |(i, e): (usize, &EpochRecord)| {
+                Some(((i + 1) as f64, degrees(*e.metrics.get(&name)?)))
+            };
+            epochs.iter().enumerate().filter_map(value).collect()
         };
         let runs: Vec<_> = experiment.runs.iter().map(of).collect();
         if runs.iter().all(Vec::is_empty) {
@@ -320,39 +454,26 @@ fn angle(experiments: &[Experiment], block: &str, (metric, words): (&str, &str))
         }
         let run = experiment.first();
         let table = run.blocks().into_iter().find(|b| word(b, "name") == block);
-        let (rule, kind) = table.and_then(|b| run.rule_of(b)).unwrap_or((String::new(), Kind::None));
-        let nth = numbers.entry(kind).and_modify(|n| *n += 1).or_insert(0usize);
+        let rule = table.and_then(|b| run.rule_of(b));
+        let (rule, kind) = rule.unwrap_or((String::new(), Kind::None));
+        let nth = numbers
+            .entry(kind)
+            .and_modify(|n| *n += 1)
+            .or_insert(0usize);
         let shown = match experiments.len() {
             1 => rule.rsplit('/').next().unwrap_or_default().to_owned(),
             _ => experiment.short.clone(),
         };
         curves.push(over_seeds(&shown, kind, *nth, &runs, end(run)));
     }
-    // The true gradient's own angle is 0 by construction: alone it says nothing.
-    let told = curves.iter().flat_map(|c| &c.points).any(|p| p.1 > 1e-3);
-    told.then_some(())?;
-    let highest = curves.iter().flat_map(|c| &c.points).map(|p| p.1).fold(0.0, f64::max);
-    Lines {
-        name: format!("angle-{}-{}", metric.replace('_', "-"), safe(block)),
-        title: format!("{block}: {words}"),
-        note: "smaller is closer".into(),
-        unit: "angle, °".into(),
-        below: "epoch".into(),
-        curves,
-        range: Some((0.0, if highest > 92.0 { 180.0 } else { 90.0 })),
-        rows: if highest > 92.0 { vec![0.0, 60.0, 120.0, 180.0] } else { vec![0.0, 30.0, 60.0, 90.0] },
-        levels: vec![(90.0, "chance".into())],
-        decimals: 1,
-        height: 110.0,
-        width: MULTIPLE + 40.0,
-        ..Lines::default()
-    }
-    .draw()
+    curves
 }
 
-/// The classes of the phases that teach `block` without labels.
+/// Whether a phase teaches `block` without labels.
 #[must_use]
 pub fn learns_alone(run: &Run, block: &str) -> bool {
     let phases = run.phases();
-    phases.iter().any(|p| word(p, "drive") == "local" && words(p, "blocks").contains(&block))
+    phases
+        .iter()
+        .any(|p| word(p, "drive") == "local" && words(p, "blocks").contains(&block))
 }

@@ -6,15 +6,17 @@ use maud::{Markup, html};
 
 use super::super::chart::dots::{Dot, Dots};
 use super::super::draw::{held, learn};
-use super::super::gather::{Experiment, Gathered, State};
 use super::super::kind::rule_name;
 use super::super::number;
-use super::super::stats::{Over, Paired};
-use super::answer::{Score, published, published_shown};
+use super::super::runs::{Experiment, Gathered, Run, State};
+use super::super::stats::Over;
 use super::cells::{Cells, text};
-use super::details::seconds;
-use super::{Figures, Section, state_badge};
+use super::pairs::{paired, short_difference};
+use super::parts::{Figures, Section, state_badge};
+use super::score::{Score, published, published_shown};
 
+/// Settings that differ and are shown without being asked for.
+const FEW: usize = 12;
 /// Settings that are listed where experiments differ.
 const SETTINGS: usize = 60;
 
@@ -22,7 +24,11 @@ const SETTINGS: usize = 60;
 fn name(found: &Gathered) -> &'static str {
     let any = found.runs().any(|r| r.result("test/accuracy").is_some());
     let loss = found.runs().any(|r| r.result("test/loss").is_some());
-    if any || !loss { "test/accuracy" } else { "test/loss" }
+    if any || !loss {
+        "test/accuracy"
+    } else {
+        "test/loss"
+    }
 }
 
 /// Whether all are tested on the same samples, so that they may be ranked.
@@ -47,9 +53,17 @@ fn alike(found: &Gathered) -> bool {
 
 /// Experiments best first where they may be ranked, else as they were named.
 fn order<'a>(found: &'a Gathered, name: &str) -> Vec<(&'a Experiment, Option<Score>)> {
-    let mut all: Vec<_> = found.experiments.iter().map(|e| (e, Score::of(e, name))).collect();
+    let mut all: Vec<_> = found
+        .experiments
+        .iter()
+        .map(|e| (e, Score::of(e, name)))
+        .collect();
     if alike(found) {
-        let sign = if name.ends_with("accuracy") { -1.0 } else { 1.0 };
+        let sign = if name.ends_with("accuracy") {
+            -1.0
+        } else {
+            1.0
+        };
         let key = |s: &Option<Score>| s.as_ref().map_or(f64::INFINITY, |s| sign * s.mean);
         all.sort_by(|a, b| key(&a.1).total_cmp(&key(&b.1)));
     }
@@ -83,7 +97,8 @@ pub(super) fn answer(found: &Gathered, figures: &Figures) -> Markup {
         level: None,
     };
     let drawing = dots.draw();
-    let known: Vec<&(&Experiment, Option<Score>)> = all.iter().filter(|(_, s)| s.is_some()).collect();
+    let known: Vec<&(&Experiment, Option<Score>)> =
+        all.iter().filter(|(_, s)| s.is_some()).collect();
     html! {
         @if same && is_share { @if let [(first, Some(best)), rest @ ..] = known.as_slice() {
             p class="lead" { b { (first.short) " is best with " (best.shown()) } (near(first, rest)) "." }
@@ -122,7 +137,7 @@ fn table(all: &[(&Experiment, Option<Score>)], name: &str, same: bool) -> Markup
         let rules: Vec<String> = {
             let mut names = Vec::new();
             for block in run.blocks() {
-                for rule in super::super::gather::rules_inside(block) {
+                for rule in super::super::table::rules_inside(block) {
                     let name = rule_name(&rule);
                     if !names.contains(&name) {
                         names.push(name);
@@ -137,7 +152,7 @@ fn table(all: &[(&Experiment, Option<Score>)], name: &str, same: bool) -> Markup
             }
             _ => text("–"),
         };
-        let time: f64 = e.runs.iter().map(seconds).sum::<f64>() / e.runs.len() as f64;
+        let time: f64 = e.runs.iter().map(Run::seconds).sum::<f64>() / e.runs.len() as f64;
         vec![
             html! { (e.short) @if run.state != State::Finished { " " (state_badge(run.state, None)) } },
             text(rules.join(", ")),
@@ -149,7 +164,17 @@ fn table(all: &[(&Experiment, Option<Score>)], name: &str, same: bool) -> Markup
         ]
     });
     let first = reference.map_or_else(|| "the first".to_owned(), |e| e.short.clone());
-    let heads = ["experiment", "learned by", "seeds", if is_share { "test accuracy" } else { "test loss" }, "published"];
+    let heads = [
+        "experiment",
+        "learned by",
+        "seeds",
+        if is_share {
+            "test accuracy"
+        } else {
+            "test loss"
+        },
+        "published",
+    ];
     let head = heads.iter().map(|h| (*h).to_owned());
     let head = head.chain([format!("less {first}, points"), "time of a seed".to_owned()]);
     Cells {
@@ -159,46 +184,6 @@ fn table(all: &[(&Experiment, Option<Score>)], name: &str, same: bool) -> Markup
         words: &[1],
     }
     .show()
-}
-
-/// A paired difference with the reach of its interval.
-fn short_difference(paired: &Paired, decimals: usize) -> String {
-    let reach = 0.5 * (paired.interval.1 - paired.interval.0);
-    format!("{}\u{a0}±\u{a0}{}", number::points(paired.difference, decimals), number::hundredths(reach, decimals))
-}
-
-/// A paired difference in words.
-pub(super) fn difference(paired: &Paired, decimals: usize) -> String {
-    let p = paired.p.map_or(String::new(), |p| match p {
-        p if p < 0.001 => ", p < 0.001".to_owned(),
-        p => format!(", p = {}", number::fixed(p, if p < 0.1 { 3 } else { 2 })),
-    });
-    let over = match paired.over {
-        Over::Images => "the same images",
-        Over::Seeds => "the same seeds",
-    };
-    format!("{} points on {over}{p}", short_difference(paired, decimals))
-}
-
-/// `first` less `second`: over seeds that both have, where there are two, else over images.
-pub(super) fn paired(first: &Experiment, second: &Experiment) -> Option<Paired> {
-    let differences: Vec<f64> = (first.runs.iter())
-        .filter_map(|a| {
-            let b = second.runs.iter().find(|b| b.record.seed == a.record.seed)?;
-            Some(a.result("test/accuracy")? - b.result("test/accuracy")?)
-        })
-        .collect();
-    let same = |a: &super::super::gather::Run, b: &super::super::gather::Run| {
-        let (a, b) = (a.answers.as_ref()?, b.answers.as_ref()?);
-        (a.labels == b.labels).then_some(())?;
-        let (ours, theirs) = (a.taken.get("network")?, b.taken.get("network")?);
-        let pairs = a.labels.iter().zip(ours.iter().zip(theirs));
-        Paired::images(pairs.map(|(label, (x, y))| (label == x, label == y)))
-    };
-    match Paired::seeds(&differences) {
-        Some(paired) => Some(paired),
-        None => same(first.first(), second.first()),
-    }
 }
 
 /// What follows the answer where there are several experiments.
@@ -230,9 +215,14 @@ pub(super) fn sections(found: &Gathered, figures: &Figures) -> Vec<Section> {
     }
     let robust = held::robustness(all);
     if !robust.is_empty() {
-        out.push(section("attacks", "Attacks", "Changed pictures", html! {
-            div class="grid" { @for d in &robust { (figures.show(d)) } }
-        }));
+        out.push(section(
+            "attacks",
+            "Attacks",
+            "Changed pictures",
+            html! {
+                div class="grid" { @for d in &robust { (figures.show(d)) } }
+            },
+        ));
     }
     if let Some(body) = pairs(found) {
         out.push(section("pairs", "Pairs", "Pairs on the same images", body));
@@ -246,7 +236,14 @@ fn differs(all: &[Experiment]) -> Option<Markup> {
     let tables: Vec<BTreeMap<String, String>> = all.iter().map(of).collect();
     let keys: BTreeSet<&String> = tables.iter().flat_map(BTreeMap::keys).collect();
     let differing: Vec<&String> = (keys.into_iter())
-        .filter(|key| tables.iter().map(|t| t.get(*key)).collect::<BTreeSet<_>>().len() > 1)
+        .filter(|key| {
+            tables
+                .iter()
+                .map(|t| t.get(*key))
+                .collect::<BTreeSet<_>>()
+                .len()
+                > 1
+        })
         .collect();
     if differing.is_empty() {
         return Some(html! { p { "Nothing that decides results but the seeds." } });
@@ -254,29 +251,47 @@ fn differs(all: &[Experiment]) -> Option<Markup> {
     let more = differing.len().saturating_sub(SETTINGS);
     let rows = differing.iter().take(SETTINGS).map(|key| {
         let first = html! { code { (key) } };
-        let cell = |t: &BTreeMap<String, String>| t.get(*key).map_or_else(|| text("–"), |v| html! { (v.trim_matches('"')) });
-        std::iter::once(first).chain(tables.iter().map(cell)).collect()
+        let cell = |t: &BTreeMap<String, String>| {
+            t.get(*key)
+                .map_or_else(|| text("–"), |v| html! { (v.trim_matches('"')) })
+        };
+        std::iter::once(first)
+            .chain(tables.iter().map(cell))
+            .collect()
     });
     let table = Cells {
         caption: "Settings that decide results and differ",
-        head: std::iter::once("setting".to_owned()).chain(all.iter().map(|e| e.short.clone())).collect(),
+        head: std::iter::once("setting".to_owned())
+            .chain(all.iter().map(|e| e.short.clone()))
+            .collect(),
         rows: rows.collect(),
         words: &[],
     };
+    let told = number::count(differing.len(), "setting differs", "settings differ");
     Some(html! {
-        details class="data" open[differing.len() <= 12] {
-            summary { (number::count(differing.len(), "setting differs", "settings differ")) }
+        @if differing.len() <= FEW {
             (table.show())
-            @if more > 0 { p { "And " (more) " more." } }
+        } @else {
+            p { (told) "." }
+            details class="data" {
+                summary { "The settings" }
+                (table.show())
+                @if more > 0 { p { "And " (more) " more." } }
+            }
         }
     })
 }
 
 /// Every pair of a few experiments with answers to the same images.
 fn pairs(found: &Gathered) -> Option<Markup> {
-    const FEW: usize = 6;
+    const BEST: usize = 6;
     let ranked = order(found, "test/accuracy");
-    let few: Vec<&Experiment> = ranked.iter().filter(|(_, s)| s.is_some()).map(|(e, _)| *e).take(FEW).collect();
+    let few: Vec<&Experiment> = ranked
+        .iter()
+        .filter(|(_, s)| s.is_some())
+        .map(|(e, _)| *e)
+        .take(BEST)
+        .collect();
     let mut rows = Vec::new();
     for (i, a) in few.iter().enumerate() {
         for b in &few[i + 1..] {
@@ -302,7 +317,15 @@ fn pairs(found: &Gathered) -> Option<Markup> {
     if rows.is_empty() {
         return None;
     }
-    let heads = ["pair", "points", "95 % interval", "only the first right", "only the second right", "p (McNemar)", "over"];
+    let heads = [
+        "pair",
+        "points",
+        "95 % interval",
+        "only the first right",
+        "only the second right",
+        "p (McNemar)",
+        "over",
+    ];
     let table = Cells {
         caption: "Differences, each network on the same images or with the same seeds",
         head: heads.map(str::to_owned).into(),

@@ -4,14 +4,20 @@ use std::collections::BTreeMap;
 
 use maud::{Markup, html};
 
-use super::super::gather::{Experiment, Run, rules_inside, value, word, words};
 use super::super::kind::{Kind, rule_name};
 use super::super::number;
-use super::Section;
+use super::super::runs::{Experiment, Run};
+use super::super::table::{rules_inside, value, word, words};
+use super::parts::Section;
 
 pub(super) fn section(experiment: &Experiment) -> Section {
     let body = asked(experiment);
-    Section { id: "asked".into(), short: "What was asked".into(), title: "What was asked".into(), body }
+    Section {
+        id: "asked".into(),
+        short: "What was asked".into(),
+        title: "What was asked".into(),
+        body,
+    }
 }
 
 /// Plan and network.
@@ -41,7 +47,10 @@ fn sentences(run: &Run) -> Vec<String> {
             let rules: Vec<_> = rules_of_phase(run, phases[at]);
             (p.to_string(), rules)
         };
-        let alike = |p: &&toml::Table| key(p).0 == key(phases[at]).0 && rules_of_phase(run, p) == rules_of_phase(run, phases[at]);
+        let alike = |p: &&toml::Table| {
+            key(p).0 == key(phases[at]).0
+                && rules_of_phase(run, p) == rules_of_phase(run, phases[at])
+        };
         let n = phases[at..].iter().take_while(|p| alike(p)).count().max(1);
         let start = match (first, at + n == phases.len()) {
             (true, true) => "Training: ",
@@ -54,12 +63,18 @@ fn sentences(run: &Run) -> Vec<String> {
     }
     let baselines = words(&run.config, "baselines");
     if !baselines.is_empty() {
-        let named: Vec<&str> = baselines.iter().map(|b| match *b {
-            "random-weights" => "the same network with random weights and a trained read-out",
-            "linear-pixels" => "a linear classifier on pixels",
-            other => other,
-        }).collect();
-        out.push(format!("Beside it, with the same training of the read-out: {}.", named.join(", and ")));
+        let named: Vec<&str> = baselines
+            .iter()
+            .map(|b| match *b {
+                "random-weights" => "the same network with random weights and a trained read-out",
+                "linear-pixels" => "a linear classifier on pixels",
+                other => other,
+            })
+            .collect();
+        out.push(format!(
+            "Beside it, with the same training of the read-out: {}.",
+            named.join(", and ")
+        ));
     }
     out
 }
@@ -67,7 +82,11 @@ fn sentences(run: &Run) -> Vec<String> {
 fn rules_of_phase(run: &Run, phase: &toml::Table) -> Vec<String> {
     let listed = words(phase, "blocks");
     let mut rules = Vec::new();
-    for block in run.blocks().into_iter().filter(|b| listed.contains(&word(b, "name"))) {
+    for block in run
+        .blocks()
+        .into_iter()
+        .filter(|b| listed.contains(&word(b, "name")))
+    {
         for rule in rules_inside(block) {
             if !rules.contains(&rule) {
                 rules.push(rule);
@@ -88,9 +107,16 @@ fn list(items: &[String]) -> String {
 fn phase_words(run: &Run, phases: &[&toml::Table]) -> String {
     let phase = phases[0];
     let drive = word(phase, "drive");
-    let blocks: Vec<String> = phases.iter().flat_map(|p| words(p, "blocks")).map(str::to_owned).collect();
+    let blocks: Vec<String> = phases
+        .iter()
+        .flat_map(|p| words(p, "blocks"))
+        .map(str::to_owned)
+        .collect();
     let many = blocks.len() > 1;
-    let rules: Vec<String> = rules_of_phase(run, phase).iter().map(|r| rule_name(r)).collect();
+    let rules: Vec<String> = rules_of_phase(run, phase)
+        .iter()
+        .map(|r| rule_name(r))
+        .collect();
     let epochs = value(phase, "epochs").unwrap_or(0.0);
     let how_long = match epochs {
         0.0 => "until its stop rule is content".to_owned(),
@@ -105,7 +131,13 @@ fn phase_words(run: &Run, phases: &[&toml::Table]) -> String {
         1 => "",
         _ => "each ",
     };
-    let order = if phases.len() > 1 { " one after the other," } else if many { " together," } else { "" };
+    let order = if phases.len() > 1 {
+        " one after the other,"
+    } else if many {
+        " together,"
+    } else {
+        ""
+    };
     let verb = if many { "learn" } else { "learns" };
     let subject = match blocks.len() {
         n if n > 6 => format!("{n} blocks, {} to {},", blocks[0], blocks[n - 1]),
@@ -115,13 +147,25 @@ fn phase_words(run: &Run, phases: &[&toml::Table]) -> String {
         "" | "train" => String::new(),
         part => format!(" from {part}"),
     };
+    let answers = if run.is_regression() {
+        "targets"
+    } else {
+        "labels"
+    };
     let mut text = match drive {
-        "local" => format!("{subject} {verb}{order} {each}{how_long}{batch}{from}, without labels, by {}", list(&rules)),
-        _ => format!("{subject} {verb}{order} from labels {each}{how_long}{batch}{from}, by {}", list(&rules)),
+        "local" => format!(
+            "{subject} {verb}{order} {each}{how_long}{batch}{from}, without labels, by {}",
+            list(&rules)
+        ),
+        _ => format!(
+            "{subject} {verb}{order} from {answers} {each}{how_long}{batch}{from}, by {}",
+            list(&rules)
+        ),
     };
     if drive != "local" {
         if let Some(o) = phase.get("optimizer").and_then(toml::Value::as_table) {
-            let rate = value(o, "lr").map_or(String::new(), |r| format!(", rate {}", number::short(r)));
+            let rate =
+                value(o, "lr").map_or(String::new(), |r| format!(", rate {}", number::short(r)));
             let kind = match word(o, "kind") {
                 "sgd" => "SGD",
                 "adam" => "Adam",
@@ -130,7 +174,10 @@ fn phase_words(run: &Run, phases: &[&toml::Table]) -> String {
             text.push_str(&format!(" with {kind}{rate}"));
         }
         if let Some(schedule) = phase.get("schedule") {
-            let kind = schedule.as_table().map_or_else(|| schedule.as_str().unwrap_or_default(), |t| word(t, "kind"));
+            let kind = schedule.as_table().map_or_else(
+                || schedule.as_str().unwrap_or_default(),
+                |t| word(t, "kind"),
+            );
             if !matches!(kind, "" | "constant") {
                 text.push_str(&format!(", schedule {kind}"));
             }
@@ -166,8 +213,14 @@ fn data(run: &Run) -> String {
         more.push(format!("{} test samples", number::whole(n)));
     }
     match value(data, "validation") {
-        Some(v) if v >= 1.0 => more.push(format!("{} samples held back for validation", number::whole(v as u64))),
-        Some(v) if v > 0.0 => more.push(format!("{} held back for validation", number::percent(v, 0))),
+        Some(v) if v >= 1.0 => more.push(format!(
+            "{} samples held back for validation",
+            number::whole(v as u64)
+        )),
+        Some(v) if v > 0.0 => more.push(format!(
+            "{} held back for validation",
+            number::percent(v, 0)
+        )),
         _ => more.push("no validation part".to_owned()),
     }
     if let Some(a) = data.get("augment").and_then(toml::Value::as_table) {
@@ -176,7 +229,10 @@ fn data(run: &Run) -> String {
             .filter(|k| value(a, k).is_some_and(|v| v > 0.0))
             .map(str::to_owned)
             .collect();
-        let used = run.phases().iter().any(|p| p.get("augment").and_then(toml::Value::as_bool) == Some(true));
+        let used = run
+            .phases()
+            .iter()
+            .any(|p| p.get("augment").and_then(toml::Value::as_bool) == Some(true));
         more.push(match parts.is_empty() || !used {
             true => "no augmentation".to_owned(),
             false => format!("augmented by {}", list(&parts)),
@@ -193,8 +249,17 @@ fn data(run: &Run) -> String {
 fn network(run: &Run) -> Markup {
     let blocks = run.blocks();
     let mut kinds: BTreeMap<Kind, ()> = BTreeMap::new();
-    let dims = |d: &[usize]| d.iter().map(|n| number::whole(*n as u64)).collect::<Vec<_>>().join("×");
-    let set = run.config.get("data").and_then(toml::Value::as_table).map_or("", |d| word(d, "set"));
+    let dims = |d: &[usize]| {
+        d.iter()
+            .map(|n| number::whole(*n as u64))
+            .collect::<Vec<_>>()
+            .join("×")
+    };
+    let set = run
+        .config
+        .get("data")
+        .and_then(toml::Value::as_table)
+        .map_or("", |d| word(d, "set"));
     let input = run.record.shapes.first().map(|s| dims(&s.input));
     let boxes: Vec<Markup> = (blocks.iter())
         .map(|block| {
@@ -235,15 +300,29 @@ fn network(run: &Run) -> Markup {
 }
 
 fn map_words(run: &Run, block: &toml::Table) -> String {
-    let out = block.get("out").map(|o| o.as_str().map_or_else(|| o.to_string(), str::to_owned));
+    let out = block
+        .get("out")
+        .map(|o| o.as_str().map_or_else(|| o.to_string(), str::to_owned));
     let kernel = block.get("kernel").and_then(toml::Value::as_array);
-    let kernel = kernel.map(|k| k.iter().map(ToString::to_string).collect::<Vec<_>>().join("×"));
-    let inputs = run.record.shapes.iter().find(|s| s.block == word(block, "name"));
+    let kernel = kernel.map(|k| {
+        k.iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join("×")
+    });
+    let inputs = run
+        .record
+        .shapes
+        .iter()
+        .find(|s| s.block == word(block, "name"));
     let inputs = inputs.map(|s| number::whole(s.input.iter().product::<usize>() as u64));
     match (word(block, "layer"), out, kernel) {
         ("conv", Some(out), Some(kernel)) => format!("{out} of {kernel}"),
         ("dense", Some(_), _) if inputs.is_some() => inputs.unwrap_or_default(),
-        ("dense", Some(out), _) => format!("{}{out}", inputs.map_or(String::new(), |n| format!("{n} → "))),
+        ("dense", Some(out), _) => format!(
+            "{}{out}",
+            inputs.map_or(String::new(), |n| format!("{n} → "))
+        ),
         ("", ..) => {
             let layers = count_layers(&toml::Value::Table(block.clone()));
             match layers {
@@ -278,8 +357,16 @@ fn extras(block: &toml::Table) -> Option<String> {
         parts.push(format!("{}{power}", word(a, "kind")));
     }
     if let Some(p) = table("pool") {
-        let first = |key: &str| p.get(key).and_then(toml::Value::as_array).and_then(|a| a.first()).map(ToString::to_string);
-        let size = first("kernel").map_or(String::new(), |k| format!(" {k}/{}", first("stride").unwrap_or(k.clone())));
+        let first = |key: &str| {
+            p.get(key)
+                .and_then(toml::Value::as_array)
+                .and_then(|a| a.first())
+                .map(ToString::to_string)
+        };
+        let size = first("kernel").map_or(String::new(), |k| match k.as_str() {
+            "0" => " of the whole map".to_owned(),
+            _ => format!(" {k}/{}", first("stride").unwrap_or(k.clone())),
+        });
         parts.push(format!("{} pool{size}", word(p, "kind")));
     }
     (!parts.is_empty()).then(|| parts.join(", "))

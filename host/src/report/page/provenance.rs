@@ -2,10 +2,10 @@
 
 use maud::{Markup, html};
 
-use super::super::gather::{Experiment, Gathered, Run};
 use super::super::number;
-use super::{Section, state_badge};
+use super::super::runs::{Experiment, Gathered, Run};
 use super::cells::{Cells, text};
+use super::parts::{Section, state_badge};
 
 pub(super) fn section(found: &Gathered) -> Section {
     let body = html! {
@@ -14,7 +14,12 @@ pub(super) fn section(found: &Gathered) -> Section {
             (one(experiment))
         }
     };
-    Section { id: "provenance".into(), short: "Provenance".into(), title: "Provenance".into(), body }
+    Section {
+        id: "provenance".into(),
+        short: "Provenance".into(),
+        title: "Provenance".into(),
+        body,
+    }
 }
 
 fn one(experiment: &Experiment) -> Markup {
@@ -36,7 +41,10 @@ fn one(experiment: &Experiment) -> Markup {
             None => "not recorded by this run"
         }
     }));
-    facts.push(("Configuration", html! { "hash " code { (short(&record.config_hash)) } }));
+    facts.push((
+        "Configuration",
+        html! { "hash " code { (short(&record.config_hash)) } },
+    ));
     facts.push(("System", html! {
         (record.host.system) @if let Some(set) = &record.host.instructions { ", instructions " (set) }
     }));
@@ -49,36 +57,72 @@ fn one(experiment: &Experiment) -> Markup {
         }));
     }
     if record.data.is_empty() {
-        facts.push(("Data", text("no files: embedded in the program or generated")));
+        facts.push((
+            "Data",
+            text("no files: embedded in the program or generated"),
+        ));
     }
     if let Some(init) = &record.init {
-        facts.push(("First weights", html! { (file_name(&init.file)) ", SHA-256 " code { (short(&init.sha256)) } }));
+        facts.push((
+            "First weights",
+            html! { (file_name(&init.file)) ", SHA-256 " code { (short(&init.sha256)) } },
+        ));
     }
     for longer in &record.extended {
-        let phases: Vec<String> = longer.phases.iter().map(|p| format!("{} from {} to {} epochs", p.phase, p.from, p.to)).collect();
-        facts.push(("Made longer", html! { (longer.at) ": " (phases.join(", ")) }));
+        let phases: Vec<String> = longer
+            .phases
+            .iter()
+            .map(|p| format!("{} from {} to {} epochs", p.phase, p.from, p.to))
+            .collect();
+        facts.push((
+            "Made longer",
+            html! { (longer.at) ": " (phases.join(", ")) },
+        ));
     }
     let runs = Cells {
         caption: "Runs",
-        head: ["run", "seed", "state", "started", "ended", "starts"].map(str::to_owned).into(),
-        rows: experiment.runs.iter().map(|r| vec![
-            html! { code { (r.record.id) } },
-            text(r.record.seed.to_string()),
-            state_badge(r.state, None),
-            text(utc(&r.record.started)),
-            text(r.record.ended.as_deref().map_or_else(|| "–".to_owned(), utc)),
-            text(r.record.starts.to_string()),
-        ]).collect(),
+        head: ["run", "seed", "state", "started", "ended", "starts"]
+            .map(str::to_owned)
+            .into(),
+        rows: experiment
+            .runs
+            .iter()
+            .map(|r| {
+                vec![
+                    html! { code { (r.record.id) } },
+                    text(r.record.seed.to_string()),
+                    state_badge(r.state, None),
+                    text(utc(&r.record.started)),
+                    text(
+                        r.record
+                            .ended
+                            .as_deref()
+                            .map_or_else(|| "–".to_owned(), utc),
+                    ),
+                    text(r.record.starts.to_string()),
+                ]
+            })
+            .collect(),
         words: &[],
     };
     let plugins = Cells {
         caption: "Rule plugins that were loaded",
         head: ["plugin", "version", "SHA-256"].map(str::to_owned).into(),
-        rows: record.plugins.iter().map(|p| vec![
-            text(p.name.trim_start_matches("lib").trim_start_matches("biorule_")),
-            text(&p.version),
-            html! { code { (short(&p.sha256)) } },
-        ]).collect(),
+        rows: record
+            .plugins
+            .iter()
+            .map(|p| {
+                vec![
+                    text(
+                        p.name
+                            .trim_start_matches("lib")
+                            .trim_start_matches("biorule_"),
+                    ),
+                    text(&p.version),
+                    html! { code { (short(&p.sha256)) } },
+                ]
+            })
+            .collect(),
         words: &[1],
     };
     html! {
@@ -128,8 +172,16 @@ fn file_name(path: &str) -> String {
 /// the places of this machine.
 fn command(experiment: &Experiment) -> String {
     let record = &experiment.first().record;
-    let seeds: Vec<String> = experiment.runs.iter().map(|r| r.record.seed.to_string()).collect();
-    let listed = record.experiment.as_ref().filter(|e| e.changed.is_empty()).and_then(|e| e.name.as_ref());
+    let seeds: Vec<String> = experiment
+        .runs
+        .iter()
+        .map(|r| r.record.seed.to_string())
+        .collect();
+    let listed = record
+        .experiment
+        .as_ref()
+        .filter(|e| e.changed.is_empty())
+        .and_then(|e| e.name.as_ref());
     if let Some(name) = listed {
         return match seeds.as_slice() {
             [one] => format!("biorule train {name} --seed {one}"),
@@ -148,11 +200,17 @@ fn command(experiment: &Experiment) -> String {
             skip = true;
             continue;
         }
-        if drops.iter().any(|d| word.starts_with(&format!("{d}="))) || ["--plain", "--quiet", "-q", "--exit-with-parent"].contains(&word.as_str()) {
+        if drops.iter().any(|d| word.starts_with(&format!("{d}=")))
+            || ["--plain", "--quiet", "-q", "--exit-with-parent"].contains(&word.as_str())
+        {
             continue;
         }
         let path = std::path::Path::new(word);
-        words.push(quoted(&if path.is_absolute() { file_name(word) } else { word.clone() }));
+        words.push(quoted(&if path.is_absolute() {
+            file_name(word)
+        } else {
+            word.clone()
+        }));
     }
     words.join(" ")
 }
