@@ -60,6 +60,8 @@ pub enum Predicted<'a> {
         index: Option<usize>,
         /// Names of classes with their numbers and what speaks for them, or values.
         said: Said,
+        /// Outputs of the network as they are.
+        outputs: Vec<f64>,
     },
     /// A file that is left out.
     LeftOut {
