@@ -11,6 +11,7 @@ use crate::search::evaluate::OneShot;
 use crate::search::{Genotype, Size, Space};
 use crate::train::Steps;
 use crate::train::longer::Began;
+use crate::train::post_hoc;
 use crate::train::predict::Speaks;
 use crate::train::preflight::Report;
 use crate::{Error, Result};
@@ -233,6 +234,23 @@ pub trait Host: PlanContext {
         see: &mut dyn FnMut(Predicted<'_>) -> Result<()>,
     ) -> Result<()> {
         let _ = (plan, what, see);
+        Err(Error::plugin("no plugins are loaded"))
+    }
+
+    /// Repeats a phase of local rules of the run of `plan` and scores the whole network before each
+    /// step; see [`post_hoc`].
+    ///
+    /// # Errors
+    /// Data error for an unreadable checkpoint or set, usage error where no phase learns locally,
+    /// those of `see`, which hears the name of the phase with each step.
+    fn post_hoc(
+        &self,
+        plan: &RunPlan,
+        checkpoint: &Path,
+        phase: Option<&str>,
+        see: &mut (dyn FnMut(&str, post_hoc::Scored) -> Result<()> + Send),
+    ) -> Result<()> {
+        let _ = (plan, checkpoint, phase, see);
         Err(Error::plugin("no plugins are loaded"))
     }
 

@@ -17,6 +17,7 @@ mod import;
 mod logs;
 mod options;
 mod plugin_folders;
+mod post_hoc;
 mod predict;
 mod quickstart;
 mod rule_words;
@@ -73,6 +74,8 @@ enum Command {
     Eval(eval::EvalArgs),
     /// What a trained network takes pictures or arrays for
     Predict(predict::PredictArgs),
+    /// The loss that a trained read-out gives to its network while that learned without labels
+    PostHoc(post_hoc::PostHocArgs),
     /// Attack a trained network: how often it is right on changed pictures
     Attack(attack::AttackArgs),
     /// Learning rules: what is loaded, what they can do, whether they keep their word
@@ -148,6 +151,7 @@ fn dispatch(command: Command, open: Open) -> Result<ExitCode> {
             | Command::Eval(_)
             | Command::Attack(_)
             | Command::Predict(_)
+            | Command::PostHoc(_)
             | Command::Config(_)
             | Command::Search(_)
     );
@@ -161,6 +165,7 @@ fn dispatch(command: Command, open: Open) -> Result<ExitCode> {
         Command::Bench(args) => return bench::run(&args),
         Command::Attack(args) => return attack::run(&args, open),
         Command::Predict(args) => predict::run(&args, open),
+        Command::PostHoc(args) => return post_hoc::run(&args, open),
         Command::Eval(args) => eval::run(&args, open),
         Command::Rules(command) => rules::run(&command, open),
         Command::Genotype(command) => genotype::run(&command, open),
