@@ -15,7 +15,7 @@ use crate::config::study::settings::sections;
 use crate::study::program;
 use crate::sweep::SamplerPlan;
 use crate::text::print;
-use crate::{Error, ExitCode, Result};
+use crate::{ExitCode, Result};
 
 /// Tries many values of settings, and finds the best.
 #[derive(Args, Debug)]
@@ -125,9 +125,7 @@ pub(super) fn run(args: &SweepArgs, open: Open) -> Result<ExitCode> {
             csv,
             sorted,
         } => show::table(study, (*json, *csv), *sorted),
-        SweepCommand::Apply { study, file, trial } => {
-            change::apply(study, file.as_deref(), *trial)
-        }
+        SweepCommand::Apply { study, file, trial } => change::apply(study, file.as_deref(), *trial),
         SweepCommand::Add {
             study,
             trials,
@@ -162,9 +160,3 @@ const REFERENCE: &str = "\
 
 `docs/sweeps.md` shows what they are for.
 ";
-
-/// A trial of a study that has to be there.
-fn no_such(number: u64) -> Error {
-    Error::usage(format!("the study has no trial {number}"))
-        .hint("`biorule sweep table` lists its trials")
-}

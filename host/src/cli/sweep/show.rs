@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::Value as Json;
 
-use crate::config::study::StudyConfig;
+use crate::config::study::{self, StudyConfig};
 use crate::study::{Entry, Ledger, StudyFolder, report};
 use crate::sweep::plan::Study;
 use crate::sweep::rank;
@@ -24,7 +24,7 @@ impl Stored {
         let folder = StudyFolder::open(path)?;
         let file = folder.study_file();
         let text = std::fs::read_to_string(&file).map_err(|e| Error::storage_io(&file, &e))?;
-        let config = StudyConfig::stored(&text, &file.display().to_string()).map_err(|e| {
+        let config = study::stored(&text, &file.display().to_string()).map_err(|e| {
             let mut e = e;
             e.code = crate::ExitCode::Storage;
             e.or_hint("put a good copy in its place")
@@ -61,12 +61,20 @@ impl Stored {
     }
 }
 
+/// The error for a trial that is not there.
+pub(super) fn no_such(number: u64) -> Error {
+    Error::usage(format!("the study has no trial {number}"))
+        .hint("`biorule sweep table` lists its trials")
+}
+
 /// Prints the best trials.
 pub(super) fn best(path: &Path, json: bool) -> Result<()> {
     let stored = Stored::open(path)?;
     let best = stored.best()?;
     if json {
-        let all = best.iter().map(|e| report::json(stored.study(), &stored.folder, e));
+        let all = best
+            .iter()
+            .map(|e| report::json(stored.study(), &stored.folder, e));
         return print_json(&Json::Array(all.collect()));
     }
     print(&screen(stored.study(), &stored.folder, &best))
@@ -102,10 +110,15 @@ pub(super) fn table(path: &Path, (json, csv): (bool, bool), sorted: bool) -> Res
     let mut entries: Vec<&Entry> = stored.ledger.entries().collect();
     if sorted {
         let told: Vec<_> = entries.iter().map(|e| e.told.clone()).collect();
-        entries = rank::order(&study.objectives, &told).into_iter().map(|i| entries[i]).collect();
+        entries = rank::order(&study.objectives, &told)
+            .into_iter()
+            .map(|i| entries[i])
+            .collect();
     }
     if json {
-        let all = entries.iter().map(|e| report::json(study, &stored.folder, e));
+        let all = entries
+            .iter()
+            .map(|e| report::json(study, &stored.folder, e));
         return print_json(&Json::Array(all.collect()));
     }
     let counts = report::counts(&stored.ledger);
