@@ -19,6 +19,7 @@ pub mod nn;
 pub mod ops;
 pub mod plan;
 pub mod plugins;
+pub mod report;
 pub mod run;
 pub mod search;
 pub mod stop;

@@ -474,6 +474,31 @@ fn what_is_recomputed_has_the_same_bits_and_moves_statistics_once() {
     }
 }
 
+#[test]
+fn candidates_side_by_side_give_the_bits_of_one_after_the_other() {
+    for rule in ["backprop", "fa", "dfa", "hebb"] {
+        for recompute in [false, true] {
+            let blocks = match rule {
+                "dfa" | "hebb" => flat(rule, recompute),
+                _ => supernet(rule, &|edge| {
+                    edge.mixed.as_mut().unwrap().recompute = recompute;
+                }),
+            };
+            for wants in [Wants::WEIGHTS, Wants::ARCHITECTURE, Wants::ALL] {
+                let on = |threads| {
+                    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
+                    pool.build().unwrap().install(|| bits(&blocks, wants))
+                };
+                let one = on(1);
+                assert!(!one.is_empty());
+                for threads in [2, 3, 8] {
+                    assert_eq!(on(threads), one, "{rule}, {recompute}, {threads} threads");
+                }
+            }
+        }
+    }
+}
+
 /// A mixed edge of dense layers, of which one has the rule `rule`.
 fn flat(rule: &str, recompute: bool) -> Vec<BlockPlan> {
     let dense = |name: &str, rule: &str| BlockPlan {

@@ -8,6 +8,7 @@ pub mod golden;
 pub mod imports;
 pub mod network;
 pub mod numbers;
+pub mod page;
 pub mod plugins;
 pub mod searching;
 pub mod standin;

@@ -210,6 +210,19 @@ pub fn add_scaled<T: Real>(scale: T, d: &[T], p: &mut [T]) {
     });
 }
 
+/// `out = a + b`.
+pub fn sum<T: Real>(a: &[T], b: &[T], out: &mut [T]) {
+    assert_len("a", a, out.len());
+    assert_len("b", b, out.len());
+    threads::for_each_chunk(out, CHUNK, |i, out| {
+        let (a, b) = (&a[i * CHUNK..][..out.len()], &b[i * CHUNK..][..out.len()]);
+        let terms = a.iter().zip(b);
+        out.iter_mut()
+            .zip(terms)
+            .for_each(|(out, (&a, &b))| *out = a + b);
+    });
+}
+
 /// `out = scale·x`.
 pub fn scale<T: Real>(scale: T, x: &[T], out: &mut [T]) {
     assert_len("x", x, out.len());

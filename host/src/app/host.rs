@@ -11,6 +11,7 @@ use crate::search::evaluate::OneShot;
 use crate::search::{Genotype, Size, Space};
 use crate::train::Steps;
 use crate::train::longer::Began;
+use crate::train::predict::Speaks;
 use crate::train::preflight::Report;
 use crate::{Error, Result};
 
@@ -27,6 +28,55 @@ pub struct Evaluation {
     pub split: String,
     /// The checkpoint is a run's best.
     pub best: bool,
+}
+
+/// What to ask a trained network of samples without answers.
+#[derive(Clone, Debug)]
+pub struct Prediction {
+    /// The checkpoint.
+    pub checkpoint: PathBuf,
+    /// Pictures, arrays, and folders with these.
+    pub paths: Vec<PathBuf>,
+    /// Files that cannot be read or do not fit are told and left out.
+    pub skip: bool,
+    /// Pictures of other size or channels are brought to those of the network.
+    pub convert: bool,
+    /// Classes of each sample that are wanted, the likeliest first.
+    pub top: usize,
+    /// Asked to stop, it ends after the samples at hand.
+    pub stop: StopFlag,
+}
+
+/// What is told of a prediction on the way.
+#[derive(Debug)]
+pub enum Predicted<'a> {
+    /// Before all else: what the numbers beside classes are.
+    Opened(Speaks),
+    /// An answer to sample `index` of a file; `None` where the file is one sample.
+    Sample {
+        /// The file.
+        file: &'a Path,
+        /// Position in it, from 0.
+        index: Option<usize>,
+        /// Names of classes with their numbers and what speaks for them, or values.
+        said: Said,
+    },
+    /// A file that is left out.
+    LeftOut {
+        /// The file.
+        file: &'a Path,
+        /// Why.
+        why: Error,
+    },
+}
+
+/// An answer for people.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Said {
+    /// Name and number of a class, and what speaks for it, the likeliest first.
+    Classes(Vec<(String, u32, f64)>),
+    /// The values of a regression.
+    Values(Vec<f64>),
 }
 
 /// What an evaluation gives.
@@ -168,6 +218,21 @@ pub trait Host: PlanContext {
     /// # Errors
     /// Data error for an unreadable checkpoint or set.
     fn evaluate(&self, plan: &RunPlan, what: &Evaluation) -> Result<EvaluationResult>;
+
+    /// Asks the network of `plan` what samples are; answers go to `see` as they come.
+    ///
+    /// # Errors
+    /// Data error for an unreadable checkpoint, set or sample, usage error for samples that the
+    /// network does not take, those of `see`, [`crate::ExitCode::Stopped`] on request.
+    fn predict(
+        &self,
+        plan: &RunPlan,
+        what: &Prediction,
+        see: &mut dyn FnMut(Predicted<'_>) -> Result<()>,
+    ) -> Result<()> {
+        let _ = (plan, what, see);
+        Err(Error::plugin("no plugins are loaded"))
+    }
 
     /// Attacks the network of `plan`; what is done on the way goes to `see`.
     ///

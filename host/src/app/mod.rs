@@ -1,6 +1,7 @@
 //! The host put together: plugins, data and trainer behind the command line.
 
 mod host;
+mod predict;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -22,16 +23,18 @@ use crate::plugins::{Registry, RuleEntry};
 use crate::run::identity::{DataRecord, DeviceRecord};
 use crate::run::{
     BestRecord, Bridge, CheckpointStore, ClassRecord, Outcome, Reporter, RunFolder, StopFlag,
+    WinnersRecord,
 };
 use crate::search::evaluate::{OneShot, proxy};
 use crate::search::space::serve;
 use crate::search::{Genotype, Size, Space};
 use crate::threads::in_pool;
 use crate::train::longer::Began;
+use crate::train::predict::Predictor;
 use crate::train::preflight::{self, Report, Subject};
 use crate::train::{self, Job, TrainData};
 use crate::{Error, Result};
-pub use host::{Assault, Evaluation, EvaluationResult, Host, Open};
+pub use host::{Assault, Evaluation, EvaluationResult, Host, Open, Predicted, Prediction, Said};
 
 /// Loaded plugins, with data and trainer.
 pub struct App {
@@ -336,7 +339,17 @@ impl Host for App {
         };
         let (mut bridge, resume) = Bridge::open(folder, reporter, stop)?;
         let outcome = train::run(&job, &mut bridge, resume)?;
-        bridge.finish(&outcome, |class| data.test.class_name(class))
+        let mut found = bridge.finish(&outcome, |class| data.test.class_name(class))?;
+        if !found.answers.taken.is_empty() {
+            found.answers.labels = train::classes::labels(&*data.test)?;
+        }
+        if found.stopped.is_none() && plan.output.pictures {
+            // From the checkpoint, so that a run that goes on after a kill finds the same.
+            let last = CheckpointStore::load(&folder.checkpoints().last_path())?;
+            let winners = train::winners(&job, &last.tensors, &*data.test)?;
+            found.winners = (winners.0 > 0).then(|| WinnersRecord::of(winners));
+        }
+        Ok(found)
     }
 
     fn what_differs(&self, plan: &RunPlan, of: &Began<'_>) -> Result<Option<String>> {
@@ -370,6 +383,32 @@ impl Host for App {
             confusion: confusion.rows().to_vec(),
             best: what.best.then(|| best_of(&checkpoint.state, &data)),
         })
+    }
+
+    fn predict(
+        &self,
+        plan: &RunPlan,
+        what: &Prediction,
+        see: &mut dyn FnMut(Predicted<'_>) -> Result<()>,
+    ) -> Result<()> {
+        // Samples are read as they are; whitening is repeated on the way to the network.
+        let mut plain = plan.clone();
+        plain.data.whiten = None;
+        let (sets, data_bytes) = self.sets(&plain)?;
+        let reader = sets.main().reader(plan.data.whiten, what.convert)?;
+        let plain_sets = sets.for_training();
+        preflight::fits(&self.subject(&plain, &plain_sets, data_bytes)?)?;
+        let checkpoint = CheckpointStore::load(&what.checkpoint)?;
+        // Neurons get their classes by samples as the network saw them.
+        let seen = match plan.data.whiten {
+            Some(_) => self.sets(plan)?.0.for_training(),
+            None => plain_sets,
+        };
+        let job = self.job(plan, &seen)?;
+        let file = what.checkpoint.display();
+        let network = Predictor::open(&job, &checkpoint.tensors)
+            .map_err(|e| e.within(format_args!("`{file}`")))?;
+        predict::all(network, &reader, what, see)
     }
 
     fn attack(

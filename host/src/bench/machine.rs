@@ -73,7 +73,7 @@ fn kib(text: &str, key: &str) -> Option<f64> {
 /// Most memory that this process has held since [`forget_peak`], MiB.
 #[must_use]
 pub fn peak_memory() -> Option<f64> {
-    kib(&read("/proc/self/status"), "VmHWM").map(|kib| kib / 1024.0)
+    crate::run::identity::peak_memory()
 }
 
 /// Memory that this process holds, MiB.

@@ -11,6 +11,7 @@ use std::rc::Rc;
 
 use super::Host;
 use crate::config::Resolved;
+use crate::report::pictures;
 use crate::run::extend;
 use crate::run::folder::{self, Resume};
 use crate::run::identity::DeviceRecord;
@@ -314,9 +315,18 @@ impl Started<'_> {
             folder::link_latest(&ready.root)?;
         }
         if folder.is_over() {
-            return replay(&folder, options).map(|results| (None, results));
+            let results = replay(&folder, options)?;
+            let finished = folder.record().exit_reason.as_deref() == Some("finished");
+            // A kill came between the end and the pictures, or an earlier version drew none.
+            if finished && resolved.plan.output.pictures && !pictures::are_in(folder.path()) {
+                pictures::draw(folder.path(), None)?;
+            }
+            return Ok((None, results));
         }
         folder.note_warnings(resolved.warnings.iter());
+        if let Some(data) = ready.host.dataset(&resolved.plan.data)? {
+            folder.note_shapes(&data)?;
+        }
         let moves = folder.record_use(device, &ready.host.plugins())?;
         folder.record_data(ready.host.data(&resolved.plan)?)?;
         let mut reporter = Reporter::open(&folder, options)?;
@@ -405,8 +415,11 @@ fn finish(
                 Some(StopCause::Signal | StopCause::Parent) => "stopped",
             };
             reporter.done(&outcome, reason, folder)?;
-            folder.record_details(&outcome);
+            folder.record_details(&outcome)?;
             folder.record_end(reason, &outcome.results)?;
+            if reason == "finished" && folder.plan().output.pictures {
+                draw(folder, reporter)?;
+            }
             if let Some(best) = &outcome.best {
                 reporter.note(&best.describe());
             }
@@ -424,6 +437,15 @@ fn finish(
             let _ = folder.record_failure(&e);
             Err(e)
         }
+    }
+}
+
+/// Draws the run into its folder. What goes wrong is no reason to lose the run.
+fn draw(folder: &RunFolder, reporter: &mut Reporter) -> Result<()> {
+    let step = reporter.history().last().map_or(0, |e| e.step);
+    match pictures::draw(folder.path(), Some((reporter, step))) {
+        Ok(()) => Ok(()),
+        Err(e) => reporter.warn("pictures", &format!("no pictures of the run: {e}"), None),
     }
 }
 

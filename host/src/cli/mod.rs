@@ -17,10 +17,13 @@ mod import;
 mod logs;
 mod options;
 mod plugin_folders;
+mod predict;
 mod quickstart;
+mod report;
 mod rule_words;
 mod rules;
 mod rules_page;
+mod run_table;
 mod runs;
 mod search;
 mod sweep;
@@ -31,7 +34,9 @@ use std::process;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
-pub use crate::app::{Assault, Evaluation, EvaluationResult, Host, Open};
+pub use crate::app::{
+    Assault, Evaluation, EvaluationResult, Host, Open, Predicted, Prediction, Said,
+};
 
 use crate::{Error, ExitCode, Result, threads};
 use warn::warn;
@@ -57,6 +62,7 @@ Examples:
   biorule config show --origin configs/quickstart.toml
   biorule rules describe softhebb
   biorule runs compare runs/quickstart
+  biorule report runs/quickstart/latest             one page with pictures of a run
 
 Exit codes: 0 done, 2 usage, 3 data, 4 plugin, 5 diverged, 6 locked,
 7 disk, rights or path, 75 stopped after a checkpoint (start again to go on).";
@@ -69,6 +75,8 @@ enum Command {
     Train(train::TrainArgs),
     /// Evaluate a trained network
     Eval(eval::EvalArgs),
+    /// What a trained network takes pictures or arrays for
+    Predict(predict::PredictArgs),
     /// Attack a trained network: how often it is right on changed pictures
     Attack(attack::AttackArgs),
     /// Learning rules: what is loaded, what they can do, whether they keep their word
@@ -97,6 +105,8 @@ enum Command {
     /// Finished and running runs
     #[command(subcommand)]
     Runs(runs::RunsCommand),
+    /// One page of what runs came to: answer, curves, filters, mistakes, cost
+    Report(report::ReportArgs),
     /// Look at this machine: processor, memory, GPU, plugins, folders
     Doctor(doctor::DoctorArgs),
     /// Measure speed and memory beside this machine's peaks and PyTorch
@@ -128,7 +138,7 @@ pub fn main(open: Open) -> ! {
     let code = match dispatch(cli.command, open) {
         Ok(code) => code,
         Err(e) => {
-            report(&e);
+            tell_error(&e);
             e.code
         }
     };
@@ -145,6 +155,7 @@ fn dispatch(command: Command, open: Open) -> Result<ExitCode> {
             | Command::Bench(_)
             | Command::Eval(_)
             | Command::Attack(_)
+            | Command::Predict(_)
             | Command::Config(_)
             | Command::Search(_)
             | Command::Sweep(_)
@@ -159,6 +170,7 @@ fn dispatch(command: Command, open: Open) -> Result<ExitCode> {
         Command::Sweep(args) => return sweep::run(&args, open),
         Command::Bench(args) => return bench::run(&args),
         Command::Attack(args) => return attack::run(&args, open),
+        Command::Predict(args) => predict::run(&args, open),
         Command::Eval(args) => eval::run(&args, open),
         Command::Rules(command) => rules::run(&command, open),
         Command::Genotype(command) => genotype::run(&command, open),
@@ -168,6 +180,7 @@ fn dispatch(command: Command, open: Open) -> Result<ExitCode> {
         Command::Import(command) => import::run(&command),
         Command::Export(args) => export::run(&args),
         Command::Runs(command) => runs::run(&command),
+        Command::Report(args) => report::run(&args),
         Command::Doctor(args) => doctor::command(&args, open),
         Command::Completions(args) => completions::run(&args, Cli::command()),
     }
@@ -175,7 +188,7 @@ fn dispatch(command: Command, open: Open) -> Result<ExitCode> {
 }
 
 /// An error as people read it: `error:`, then `hint:`.
-fn report(e: &Error) {
+fn tell_error(e: &Error) {
     tell!("error: {}", e.text);
     if let Some(hint) = &e.hint {
         tell!("hint: {hint}");

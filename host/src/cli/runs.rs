@@ -1,16 +1,22 @@
 //! `biorule runs`: what ran, how it ended, what came out.
 
+mod find;
+mod prune;
+mod tag;
+
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
-use serde_json::{Value, json};
+use serde_json::json;
 
+use super::run_table;
 use crate::run::experiment::ExperimentRecord;
 use crate::run::identity::Longer;
 use crate::run::identity::RunRecord;
 use crate::run::summary::{Experiment, Failure};
-use crate::run::{attacks, folder, lock, summary};
-use crate::text::{nearest, print, print_json, table};
+use crate::run::{attacks, folder, listing, paired, summary};
+use crate::text::{human, print, print_json};
+
 use crate::{Error, Result};
 
 /// `biorule runs …`
@@ -22,6 +28,12 @@ pub enum RunsCommand {
     Show(ShowArgs),
     /// Experiments side by side, a row each, the best test accuracy first; with mean and deviation over seeds
     Compare(CompareArgs),
+    /// Runs by tag, experiment, rule, data set, state, results or words
+    Find(find::FindArgs),
+    /// Give a run words to find it by, which also keep it from being pruned
+    Tag(tag::TagArgs),
+    /// Take runs off the disk: shows what would go, and removes it with `--yes`
+    Prune(prune::PruneArgs),
 }
 
 /// `biorule runs list`
@@ -48,7 +60,13 @@ pub struct ShowArgs {
 
 /// `biorule runs compare`
 #[derive(Args, Debug)]
-#[command(after_help = "Example:\n  biorule runs compare runs/fa runs/bp --result test/accuracy")]
+#[command(after_help = "\
+Examples:
+  biorule runs compare runs/fa runs/bp --result test/accuracy
+  biorule runs compare runs --against random
+
+Experiments with two seeds or more in common are also compared seed by seed: the mean of the differences, their
+deviation, and the interval that holds the mean with 95 %.")]
 pub struct CompareArgs {
     /// Runs' folders, or folders that hold runs
     #[arg(required = true)]
@@ -56,6 +74,9 @@ pub struct CompareArgs {
     /// Only this result
     #[arg(long)]
     result: Option<String>,
+    /// Experiment that the others are compared with seed by seed; absent: the best
+    #[arg(long, value_name = "EXPERIMENT")]
+    against: Option<String>,
     /// As JSON
     #[arg(long)]
     json: bool,
@@ -67,23 +88,10 @@ pub(super) fn run(command: &RunsCommand) -> Result<()> {
         RunsCommand::List(args) => list(args),
         RunsCommand::Show(args) => show(args),
         RunsCommand::Compare(args) => compare(args),
+        RunsCommand::Find(args) => find::run(args),
+        RunsCommand::Tag(args) => tag::run(args),
+        RunsCommand::Prune(args) => prune::run(args),
     }
-}
-
-/// `running`, how it ended, or `interrupted` where it neither runs nor ended.
-fn state(path: &Path, record: &RunRecord) -> String {
-    match &record.exit_reason {
-        Some(reason) => reason.clone(),
-        None if lock::is_held(&path.join("lock")) => "running".to_owned(),
-        None => "interrupted".to_owned(),
-    }
-}
-
-fn run_json(path: &Path, record: &RunRecord) -> Value {
-    let mut value = json!(record);
-    value["folder"] = path.display().to_string().into();
-    value["state"] = state(path, record).into();
-    value
 }
 
 fn list(args: &ListArgs) -> Result<()> {
@@ -92,34 +100,7 @@ fn list(args: &ListArgs) -> Result<()> {
         return Err(Error::usage(text).hint("give a folder that holds runs, such as `runs`"));
     }
     let runs = folder::find(args.folder.as_deref().unwrap_or(Path::new("runs")));
-    if args.json {
-        let runs: Vec<Value> = runs.iter().map(|(p, r)| run_json(p, r)).collect();
-        return print_json(&Value::Array(runs));
-    }
-    let head = [
-        "folder",
-        "seed",
-        "started",
-        "state",
-        "test/accuracy",
-        "test/loss",
-    ];
-    let mut table = table(&head);
-    for (path, record) in &runs {
-        let number = |name: &str| {
-            let found = record.results.get(name);
-            found.map_or_else(|| "-".to_owned(), |x| summary::show(name, *x))
-        };
-        table.add_row(vec![
-            path.display().to_string(),
-            record.seed.to_string(),
-            record.started.clone(),
-            state(path, record),
-            number("test/accuracy"),
-            number("test/loss"),
-        ]);
-    }
-    print(&format!("{table}\n"))
+    run_table::show(&runs, args.json)
 }
 
 fn show(args: &ShowArgs) -> Result<()> {
@@ -127,7 +108,7 @@ fn show(args: &ShowArgs) -> Result<()> {
         e.hint("give a run's folder (`biorule runs list`); of several seeds, one `seed-N`")
     })?;
     if args.json {
-        let mut value = run_json(&args.run, &record);
+        let mut value = run_table::json_of(&args.run, &record);
         let records = attacks::of_run(&args.run);
         value["attacks"] = records.iter().map(|(_, record)| record.json()).collect();
         return print_json(&value);
@@ -141,7 +122,7 @@ fn show(args: &ShowArgs) -> Result<()> {
             "run       {} ({}), seed {}",
             record.id, record.name, record.seed
         ),
-        format!("state     {}", state(&args.run, &record)),
+        format!("state     {}", listing::state(&args.run, &record)),
         format!("started   {}, {} starts", record.started, record.starts),
         format!("ended     {}", record.ended.as_deref().unwrap_or("-")),
         format!("host      {}, {}", record.host.name, record.host.system),
@@ -149,7 +130,12 @@ fn show(args: &ShowArgs) -> Result<()> {
         format!("version   {}", record.versions.biorule),
         format!("commit    {commit}"),
         format!("command   {}", record.argv.join(" ")),
+        format!("disk      {}", human(listing::disk(&args.run).into())),
     ];
+    let tags: Vec<String> = listing::tags(&args.run).into_iter().collect();
+    if !tags.is_empty() {
+        lines.push(format!("tags      {}", tags.join(", ")));
+    }
     for plugin in &record.plugins {
         let short = plugin.sha256.get(..12).unwrap_or(&plugin.sha256);
         lines.push(format!(
@@ -251,24 +237,6 @@ fn failure(record: &RunRecord) -> Option<Failure> {
     Some(Failure { seed, error })
 }
 
-/// Refuses the name of a result that no run has, where some have others.
-fn known_result(name: &str, runs: &[RunRecord]) -> Result<()> {
-    let mut names: Vec<&str> = runs
-        .iter()
-        .flat_map(|record| record.results.keys().map(String::as_str))
-        .collect();
-    names.sort_unstable();
-    names.dedup();
-    if names.is_empty() || names.contains(&name) {
-        return Ok(());
-    }
-    let e = Error::usage(format!("no run there has the result `{name}`"));
-    Err(match nearest(name, names.iter().copied()) {
-        Some(near) => e.hint(format!("did you mean `{near}`?")),
-        None => e.hint(format!("there are `{}`", names.join("`, `"))),
-    })
-}
-
 fn compare(args: &CompareArgs) -> Result<()> {
     let mut groups: Vec<Experiment> = Vec::new();
     let runs: Vec<RunRecord> = (args.folders.iter())
@@ -276,7 +244,7 @@ fn compare(args: &CompareArgs) -> Result<()> {
         .map(|(_, record)| record)
         .collect();
     if let Some(only) = &args.result {
-        known_result(only, &runs)?;
+        listing::known_result(only, &runs)?;
     }
     for record in runs {
         let mut results = record.results.clone();
@@ -304,15 +272,26 @@ fn compare(args: &CompareArgs) -> Result<()> {
         return Err(Error::usage("no finished run with results there")
             .hint("`biorule runs list` lists runs"));
     }
+    let reference = match &args.against {
+        Some(name) => paired::named(&groups, name)?,
+        None => summary::best(&groups),
+    };
     if args.json {
-        let groups: Vec<Value> = groups
-            .iter()
-            .map(|Experiment { name, runs, failures }| {
-                let failed: Vec<_> = failures.iter().map(Failure::json).collect();
-                json!({"name": name, "runs": runs.len(), "results": summary::spreads(runs), "failed": failed})
-            })
-            .collect();
-        return print_json(&Value::Array(groups));
+        let of = |group: &Experiment| {
+            let Experiment {
+                name,
+                runs,
+                failures,
+            } = group;
+            let failed: Vec<_> = failures.iter().map(Failure::json).collect();
+            let mut value = json!({"name": name, "runs": runs.len(), "results": summary::spreads(runs), "failed": failed});
+            if group.name != reference.name {
+                let differences = paired::differences(group, reference);
+                value["paired"] = json!({"against": reference.name, "differences": differences});
+            }
+            value
+        };
+        return print_json(&groups.iter().map(of).collect());
     }
-    print(&format!("{}\n", summary::comparison(&groups)))
+    print(&paired::side_by_side(&groups, reference))
 }

@@ -14,6 +14,7 @@ use super::{Host, Open};
 use crate::config::{self, Resolved, Warnings, before_training, shapes};
 use crate::run::folder::{self, Resume};
 use crate::run::initial;
+use crate::run::paired;
 use crate::run::summary::{self, Experiment, Failure};
 use crate::run::{ReporterOptions, StopFlag};
 use crate::text::human;
@@ -179,8 +180,8 @@ pub(super) fn run(args: &TrainArgs, open: Open) -> Result<ExitCode> {
         _ => experiments::run(list, &options, &stop)?,
     };
     if args.each && !ended.experiments.is_empty() {
-        let table = summary::comparison(&ended.experiments);
-        options.say(&format!("{table}\n"))?;
+        let reference = summary::best(&ended.experiments);
+        options.say(&paired::side_by_side(&ended.experiments, reference))?;
         if let Some(folder) = args.run_dir.as_ref().filter(|folder| folder.is_dir()) {
             summary::write_all(folder, &ended.experiments)?;
         }

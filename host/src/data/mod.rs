@@ -26,6 +26,7 @@ pub mod feed;
 pub mod fetch;
 mod folders;
 mod generated;
+pub mod handed;
 mod idx;
 mod image_set;
 mod layouts;

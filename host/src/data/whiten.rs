@@ -137,7 +137,7 @@ pub(super) fn fitted(
 }
 
 /// The set with every sample scaled and whitened.
-fn whitened(set: &Dataset, normalizer: &Normalizer, matrix: &[f64]) -> Result<Dataset> {
+pub(super) fn whitened(set: &Dataset, normalizer: &Normalizer, matrix: &[f64]) -> Result<Dataset> {
     let d = set.shape().len();
     let all: Vec<u32> = (0..set.len() as u32).collect();
     let mut values = Vec::with_capacity(set.len() * d);

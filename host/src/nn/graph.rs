@@ -9,6 +9,7 @@ use candle_core::Tensor;
 
 use super::module::{Module, backward_all, forward_all};
 use super::pass::{Kept, Pass, Wants};
+use crate::ops::optim::added;
 use crate::ops::shape::{subsample_pad, subsample_pad_backward};
 use crate::plan::Join;
 use crate::{Error, Result};
@@ -90,7 +91,7 @@ fn join(join: Join, mut values: Vec<Tensor>) -> Result<Tensor> {
             let first = values
                 .pop()
                 .ok_or_else(|| Error::internal("an empty sum"))?;
-            rest.iter().try_fold(first, |sum, value| Ok((sum + value)?))
+            rest.iter().try_fold(first, |sum, value| added(&sum, value))
         }
     }
 }
@@ -162,7 +163,7 @@ impl Module for Graph {
                 };
                 let arrived = &mut grads[edge.from];
                 *arrived = Some(match arrived.take() {
-                    Some(sum) => (sum + through)?,
+                    Some(sum) => added(&sum, &through)?,
                     None => through,
                 });
             }

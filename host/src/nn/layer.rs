@@ -246,7 +246,7 @@ impl Module for RuleLayer {
         pass.push(|| Kept {
             tensors: vec![x.clone(), out.y.clone()],
             named: out.kept,
-            dims: Vec::new(),
+            ..Kept::default()
         });
         Ok(out.y)
     }

@@ -11,7 +11,9 @@
 //! weight has the derivative 0.
 
 use std::sync::Arc;
+use std::time::Instant;
 
+use biorule_kernels::threads;
 use candle_core::Tensor;
 
 use super::mixture::Mixture;
@@ -19,7 +21,7 @@ use super::module::{Mode, Module, backward_all, forward_all};
 use super::pass::{Kept, Pass, Wants};
 use super::recompute;
 use super::rule::Credit;
-use crate::ops::optim::{add_scaled_in_place, scaled};
+use crate::ops::optim::{add_scaled_in_place, added, scaled};
 use crate::ops::reduce::dot;
 use crate::{Error, Result};
 
@@ -39,6 +41,8 @@ pub struct Candidate {
     name: String,
     modules: Vec<Box<dyn Module>>,
     weight: f64,
+    /// Seconds of its last pass; decides which candidate begins first, and nothing else.
+    took: f64,
     /// One of its rules learns from the network's output error.
     direct: bool,
     is_zero: bool,
@@ -55,6 +59,7 @@ impl Candidate {
             is_zero: matches!(&modules[..], [one] if one.is_zero()),
             modules,
             weight: 0.0,
+            took: 0.0,
         }
     }
 
@@ -102,14 +107,44 @@ impl Mixed {
         }
     }
 
-    /// Whether the forward pass of `candidate` is repeated in the backward pass.
-    fn repeats(&self, candidate: &Candidate) -> bool {
-        self.recompute && recompute::repeats(&candidate.modules)
-    }
-
     fn zeros(&self, x: &Tensor) -> Result<Tensor> {
         let shape = [&x.dims()[..1], self.output.as_slice()].concat();
         Ok(Tensor::zeros(shape, x.dtype(), x.device())?)
+    }
+}
+
+/// Candidates on the CPU that are begun before the first is done with: as few as keep all threads
+/// busy, for their outputs are all there at once. A GPU computes one after the other anyway.
+fn many_at_once(x: &Tensor) -> usize {
+    match threads::count() {
+        several if several > 1 && x.device().is_cpu() => several.max(8),
+        _ => 1,
+    }
+}
+
+/// Runs `f` for each candidate with what belongs to it, side by side, and gives that back with what
+/// `f` returns, in the order of `works`. Those that took longest in the last pass begin first.
+fn beside<W: Send, R: Send>(
+    works: Vec<(&mut Candidate, W)>,
+    f: impl Fn(&mut Candidate, &mut W) -> R + Sync,
+) -> Vec<(W, R)> {
+    let mut works: Vec<_> = works.into_iter().enumerate().collect();
+    works.sort_by(|(_, (a, _)), (_, (b, _))| b.took.total_cmp(&a.took));
+    let mut done = threads::side_by_side(works, |(i, (candidate, mut own))| {
+        let started = Instant::now();
+        let made = f(candidate, &mut own);
+        candidate.took = started.elapsed().as_secs_f64();
+        (i, (own, made))
+    });
+    done.sort_by_key(|(i, _)| *i);
+    done.into_iter().map(|(_, made)| made).collect()
+}
+
+/// The sum of what is there.
+fn add(sum: Option<Tensor>, other: Option<Tensor>) -> Result<Option<Tensor>> {
+    match (sum, other) {
+        (Some(a), Some(b)) => Ok(Some(added(&a, &b)?)),
+        (sum, other) => Ok(sum.or(other)),
     }
 }
 
@@ -150,75 +185,88 @@ impl Module for Mixed {
         // Every output inside is read by the sum.
         pass.unread = false;
         let by_weight = self.training && pass.wants.architecture;
-        let (mut sum, mut outputs) = (None, Vec::new());
-        for k in 0..self.candidates.len() {
-            let repeats = self.repeats(&self.candidates[k]);
-            let candidate = &mut self.candidates[k];
-            if !candidate.runs() {
-                continue;
-            }
-            let y = match repeats {
-                true => recompute::forward(&mut candidate.modules, pass, x),
-                false => forward_all(&mut candidate.modules, pass, x),
-            };
-            let y = y.map_err(|e| candidate.here(e))?;
-            match &sum {
-                None => sum = Some(scaled(&y, candidate.weight)?),
-                Some(sum) => add_scaled_in_place(sum, &y, candidate.weight)?,
-            }
-            if pass.keep && by_weight && !repeats {
-                outputs.push(y);
+        let recompute = self.recompute;
+        let (mut sum, mut outputs, mut parts) = (None, Vec::new(), Vec::new());
+        let mut running: Vec<_> = self.candidates.iter_mut().filter(|c| c.runs()).collect();
+        for together in running.chunks_mut(many_at_once(x)) {
+            let works = together
+                .iter_mut()
+                .map(|c| (&mut **c, pass.fork(Vec::new())));
+            let done = beside(works.collect(), |candidate, pass| {
+                match recompute && recompute::repeats(&candidate.modules) {
+                    true => recompute::forward(&mut candidate.modules, pass, x),
+                    false => forward_all(&mut candidate.modules, pass, x),
+                }
+            });
+            for (candidate, (part, y)) in together.iter().zip(done) {
+                let y = y.map_err(|e| candidate.here(e))?;
+                match &sum {
+                    None => sum = Some(scaled(&y, candidate.weight)?),
+                    Some(sum) => add_scaled_in_place(sum, &y, candidate.weight)?,
+                }
+                parts.push(pass.join(part));
+                let repeats = recompute && recompute::repeats(&candidate.modules);
+                if pass.keep && by_weight && !repeats {
+                    outputs.push(y);
+                }
             }
         }
         pass.push(|| Kept {
             tensors: outputs,
             dims: x.dims().to_vec(),
+            parts,
             ..Kept::default()
         });
         sum.map_or_else(|| self.zeros(x), Ok)
     }
 
     fn backward(&mut self, pass: &mut Pass, grad: &Tensor, want: bool) -> Result<Option<Tensor>> {
-        let kept = pass.pop()?;
-        let mut outputs = kept.tensors;
+        let mut kept = pass.pop()?;
         let wants = pass.wants;
         let by_weight = self.training && wants.architecture;
+        let (recompute, table, row) = (self.recompute, &self.table, self.row);
         let mut sum: Option<Tensor> = None;
-        for k in (0..self.candidates.len()).rev() {
-            let repeats = self.repeats(&self.candidates[k]);
-            let candidate = &mut self.candidates[k];
-            if !candidate.runs() {
-                continue;
-            }
-            let goes_on = want || candidate.modules.iter().any(|m| m.learns(wants));
-            let y =
-                match (repeats, by_weight) {
-                    (true, _) => Some(recompute::again(
-                        &mut candidate.modules,
-                        pass,
-                        want,
-                        goes_on,
-                    )),
-                    (false, true) => Some(outputs.pop().ok_or_else(|| {
-                        Error::internal("a mixed edge found another module's entry")
-                    })),
-                    (false, false) => None,
+        let running = self.candidates.iter_mut().enumerate();
+        // Last first, as what they kept lies.
+        let mut running: Vec<_> = running.filter(|(_, c)| c.runs()).rev().collect();
+        for together in running.chunks_mut(many_at_once(grad)) {
+            let mut works = Vec::with_capacity(together.len());
+            for (k, candidate) in together.iter_mut() {
+                let repeats = recompute && recompute::repeats(&candidate.modules);
+                let foreign = || Error::internal("a mixed edge found another module's entry");
+                let part = pass.fork(kept.parts.pop().ok_or_else(foreign)?);
+                let y = match by_weight && !repeats {
+                    true => Some(kept.tensors.pop().ok_or_else(foreign)?),
+                    false => None,
                 };
-            let y = y.transpose().map_err(|e| candidate.here(e))?;
-            if let Some(y) = y.filter(|_| by_weight) {
-                pass.architecture
-                    .push((&self.table, self.row, k), dot(grad, &y)?);
+                works.push((&mut **candidate, (part, *k, y, repeats)));
             }
-            if !goes_on {
-                continue;
+            let done = beside(works, |candidate, (pass, k, y, repeats)| {
+                let goes_on = want || candidate.modules.iter().any(|m| m.learns(wants));
+                let y = match repeats {
+                    true => {
+                        let y = recompute::again(&mut candidate.modules, pass, want, goes_on);
+                        Some(y?)
+                    }
+                    false => y.take(),
+                };
+                if let Some(y) = y.filter(|_| by_weight) {
+                    let slope = dot(grad, &y)?;
+                    pass.architecture.push((table, row, *k), slope);
+                }
+                match goes_on {
+                    true => {
+                        let part = scaled(grad, candidate.weight)?;
+                        candidate.backward(pass, &part, want)
+                    }
+                    false => Ok(None),
+                }
+            });
+            for ((_, candidate), ((part, ..), below)) in together.iter().zip(done) {
+                let below = below.map_err(|e| candidate.here(e))?;
+                pass.join(part);
+                sum = add(sum, below)?;
             }
-            let part = scaled(grad, candidate.weight)?;
-            let below = candidate.backward(pass, &part, want);
-            let below = below.map_err(|e| candidate.here(e))?;
-            sum = match (sum, below) {
-                (Some(sum), Some(below)) => Some((sum + below)?),
-                (sum, below) => sum.or(below),
-            };
         }
         match (want, sum) {
             (false, _) => Ok(None),

@@ -55,6 +55,12 @@ impl ArchitectureGradients {
         self.values.push(value);
     }
 
+    /// Adds those of a part.
+    pub(super) fn extend(&mut self, part: Self) {
+        self.places.extend(part.places);
+        self.values.extend(part.values);
+    }
+
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.values.is_empty()

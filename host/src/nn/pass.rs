@@ -117,7 +117,7 @@ pub trait Draws: Debug + Send + Sync {
 }
 
 /// What one module kept on the tape.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Kept {
     /// In the module's own order.
     pub tensors: Vec<Tensor>,
@@ -125,6 +125,8 @@ pub struct Kept {
     pub named: Named,
     /// Sizes to restore.
     pub dims: Vec<usize>,
+    /// What parts kept that ran side by side, each its own.
+    pub parts: Vec<Vec<Kept>>,
 }
 
 /// One pass.
@@ -232,6 +234,33 @@ impl Pass {
         self.keep = true;
         self.below = true;
         self
+    }
+
+    /// A pass of its own for a part that runs beside others, with `tape` to take back from; what
+    /// comes of it goes to this one by [`Pass::join`], in an order that does not depend on threads.
+    #[must_use]
+    pub fn fork(&self, tape: Vec<Kept>) -> Self {
+        Self {
+            clock: self.clock.clone(),
+            target: self.target.clone(),
+            output_error: self.output_error.clone(),
+            side_errors: self.side_errors.clone(),
+            draws: self.draws.clone(),
+            gradients: Vec::new(),
+            architecture: ArchitectureGradients::default(),
+            sides: Vec::new(),
+            tape,
+            ..*self
+        }
+    }
+
+    /// Takes over what came of a part; what it kept.
+    pub fn join(&mut self, part: Self) -> Vec<Kept> {
+        self.gradients.extend(part.gradients);
+        self.architecture.extend(part.architecture);
+        self.sides.extend(part.sides);
+        self.dropped &= part.dropped;
+        part.tape
     }
 
     /// Pushes what a module keeps; nothing unless this pass keeps.

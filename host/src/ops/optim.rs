@@ -37,6 +37,14 @@ pub fn add_in_place(p: &Tensor, d: &Tensor) -> Result<()> {
     }
 }
 
+/// `a + b` in a tensor of its own, same shape.
+pub fn added(a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    match a.device() {
+        candle_core::Device::Cpu => cpu::optim::added(a, b),
+        _ => Ok((a + b)?),
+    }
+}
+
 /// `p ← p + scale·d`, same shape.
 pub fn add_scaled_in_place(p: &Tensor, d: &Tensor, scale: f64) -> Result<()> {
     match p.device() {

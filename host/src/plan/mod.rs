@@ -133,6 +133,9 @@ settings! {
         log_every: u64 = 100, unit "steps";
         /// write TensorBoard event files
         tensorboard: bool = true;
+        /// at the end, count who wins in local layers (over the first 2000 test samples), and draw filters, curves
+        /// and mistakes into `pictures/`, the pixels also for TensorBoard
+        pictures: bool = true;
         /// metric of an epoch that decides which checkpoint is `best.safetensors`, such as
         /// `validation/loss` or `validation/balanced_accuracy`; absent: the accuracy on what is evaluated
         /// between epochs, or for regression the loss

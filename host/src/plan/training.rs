@@ -24,6 +24,11 @@ settings! {
         batch: usize = 64, range 1.0 => f64::INFINITY;
         /// new order each epoch
         shuffle: bool = true;
+        /// seed of the order of samples, of augmentation and of dropout in this phase; absent: that of the
+        /// run, which initial weights and what rules draw follow in any case. SoftHebb's runs over seeds
+        /// have 0 in their gradient phase
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        seed: Option<u64>, source "SoftHebb ray_search.py";
         /// leave out a last, smaller batch
         drop_last: bool = false;
         /// augment the samples as `data` says

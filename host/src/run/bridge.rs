@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::detail::{BestRecord, ClassRecord};
 use super::measured::{EpochRecord, Outcome, StepRecord};
 use super::reporter::Reporter;
-use super::{CheckpointStore, Metrics, RunFolder};
+use super::{Answers, CheckpointStore, Metrics, RunFolder};
 use crate::nn::network::BlockMetrics;
 use crate::stop::{StopCause, StopFlag};
 use crate::train::init::Initial;
@@ -102,6 +102,7 @@ impl<'a> Bridge<'a> {
             return Err(e);
         }
         let (mut results, mut classes) = (Metrics::new(), BTreeMap::new());
+        let mut answers = Answers::default();
         for result in &outcome.results {
             let scores = result.scores();
             let prefix = match result.segment.as_str() {
@@ -113,6 +114,11 @@ impl<'a> Bridge<'a> {
                 let records = ClassRecord::all(&result.classes, &class_name);
                 classes.insert(format!("{prefix}test"), records);
             }
+            if !result.taken.is_empty() {
+                answers
+                    .taken
+                    .insert(result.segment.clone(), result.taken.clone());
+            }
         }
         let stopped = outcome
             .stopped
@@ -121,6 +127,8 @@ impl<'a> Bridge<'a> {
             stopped,
             results,
             classes,
+            answers,
+            winners: None,
             best: outcome.best.as_ref().map(BestRecord::from),
         })
     }

@@ -14,12 +14,12 @@ use std::path::{Path, PathBuf};
 use super::experiment::ExperimentRecord;
 use super::extend::{self, Extension};
 use super::identity::{
-    self, DataRecord, DeviceRecord, Extended, InitRecord, PluginRecord, RunRecord,
+    self, DataRecord, DeviceRecord, Extended, InitRecord, PluginRecord, RunRecord, ShapeRecord,
 };
-use super::{CheckpointStore, Lock, atomic, clock};
+use super::{CheckpointStore, Lock, answers, atomic, clock};
 use crate::config::DEFAULT;
 use crate::config::shown::{self, Change, Row};
-use crate::config::{PluginInfo, Resolved, RunPlan};
+use crate::config::{DataShape, PluginInfo, Resolved, RunPlan, shapes};
 use crate::{Error, ExitCode, Result};
 
 /// What to do with a folder that holds a run already.
@@ -194,6 +194,17 @@ impl RunFolder {
         });
         record.ended = None;
         record.error = None;
+        // Of the shorter run; the longer one writes its own at its end.
+        for file in [answers::ANSWERS, answers::WINNERS] {
+            let path = self.path.join(file);
+            match fs::remove_file(&path) {
+                Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(atomic::failed(&path, &e));
+                }
+                _ => {}
+            }
+        }
+        let record = &self.record;
         record.write(&self.path.join("run.json"))?;
         write_configuration(&self.path, &self.resolved, &self.overrides)
     }
@@ -275,6 +286,22 @@ impl RunFolder {
         Ok(moves)
     }
 
+    /// Takes the shapes of the network's blocks on samples of `data` into the record, which the next
+    /// write makes durable.
+    ///
+    /// # Errors
+    /// Usage error where blocks do not fit each other.
+    pub fn note_shapes(&mut self, data: &DataShape) -> Result<()> {
+        let shapes = shapes::propagate(&self.resolved.plan.blocks, data)?;
+        let record = |shape: shapes::BlockShape| ShapeRecord {
+            block: shape.name,
+            input: shape.input,
+            output: shape.output,
+        };
+        self.record.shapes = shapes.into_iter().map(record).collect();
+        Ok(())
+    }
+
     /// Takes warnings into the record, which the next write makes durable; each text once.
     pub fn note_warnings<'a>(&mut self, warnings: impl IntoIterator<Item = &'a str>) {
         for text in warnings {
@@ -299,10 +326,21 @@ impl RunFolder {
         self.record.write(&self.path.join("run.json"))
     }
 
-    /// Writes down what the results hold beside their numbers, together with the end of the run.
-    pub fn record_details(&mut self, outcome: &super::Outcome) {
+    /// Writes down what the results hold beside their numbers: answers and winners at once, in files
+    /// of their own, the rest together with the end of the run.
+    ///
+    /// # Errors
+    /// Storage error where the disk refuses.
+    pub fn record_details(&mut self, outcome: &super::Outcome) -> Result<()> {
         self.record.classes.clone_from(&outcome.classes);
         self.record.best.clone_from(&outcome.best);
+        if !outcome.answers.taken.is_empty() {
+            outcome.answers.write(&self.path.join(answers::ANSWERS))?;
+        }
+        match &outcome.winners {
+            Some(winners) => winners.write(&self.path.join(answers::WINNERS)),
+            None => Ok(()),
+        }
     }
 
     /// Writes down how the run ended; what was cached goes.
@@ -312,6 +350,9 @@ impl RunFolder {
     pub fn record_end(&mut self, reason: &str, results: &super::Metrics) -> Result<()> {
         let _ = fs::remove_dir_all(self.path.join("cache"));
         self.record.ended = Some(clock::stamp(clock::now()));
+        let peak = identity::peak_memory();
+        let before = self.record.peak_memory_mib;
+        self.record.peak_memory_mib = peak.into_iter().chain(before).reduce(f64::max);
         self.record.exit_reason = Some(reason.to_owned());
         self.record.results.clone_from(results);
         self.record.write(&self.path.join("run.json"))
@@ -446,6 +487,9 @@ fn symlink(target: &Path, link: &Path) -> std::io::Result<()> {
     fs::write(link, target.to_string_lossy().as_bytes())
 }
 
+/// Beginning of the name of a folder that is being removed.
+pub const REMOVED: &str = ".removed-";
+
 /// All folders below `runs` that hold a run, oldest first, with their records.
 #[must_use]
 pub fn find(runs: &Path) -> Vec<(PathBuf, RunRecord)> {
@@ -469,7 +513,8 @@ fn search(folder: &Path, depth: usize, found: &mut Vec<(PathBuf, RunRecord)>) {
         return;
     };
     for entry in entries.flatten() {
-        let is_folder = entry.file_type().is_ok_and(|t| t.is_dir());
+        let is_removed = entry.file_name().to_string_lossy().starts_with(REMOVED);
+        let is_folder = entry.file_type().is_ok_and(|t| t.is_dir()) && !is_removed;
         if is_folder && depth > 0 {
             search(&entry.path(), depth - 1, found);
         }

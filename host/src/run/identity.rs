@@ -34,7 +34,8 @@ pub struct RunRecord {
     pub config_hash: String,
     /// Versions of the program and of what decides numbers.
     pub versions: Versions,
-    /// State of the source tree it was started in, where there is one.
+    /// State of the source tree it was started in, else of that which the program was built in and
+    /// lies in, where there is one.
     pub git: Option<GitState>,
     /// The machine of the last start.
     pub host: HostRecord,
@@ -63,6 +64,9 @@ pub struct RunRecord {
     /// Data sets that were read from files.
     #[serde(default)]
     pub data: Vec<DataRecord>,
+    /// Blocks of the network with the shapes of one sample, input first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shapes: Vec<ShapeRecord>,
     /// First start, universal time.
     pub started: String,
     /// Number of starts.
@@ -80,12 +84,27 @@ pub struct RunRecord {
     /// The scores of each class behind them.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub classes: BTreeMap<String, Vec<ClassRecord>>,
+    /// Most memory that a process of this run held until it ended or was stopped, MiB, where the
+    /// system tells. Seeds of one process share it; what a killed start held is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peak_memory_mib: Option<f64>,
     /// The best checkpoint, where there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub best: Option<BestRecord>,
     /// How it was made longer, the first time first.
     #[serde(default)]
     pub extended: Vec<Extended>,
+}
+
+/// A block and the shapes of one sample before and after it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShapeRecord {
+    /// Its name.
+    pub block: String,
+    /// At its input, `[C, H, W]` or `[features]`.
+    pub input: Vec<usize>,
+    /// At its output.
+    pub output: Vec<usize>,
 }
 
 /// A phase that gets more epochs.
@@ -294,7 +313,7 @@ impl RunRecord {
                 biorule: env!("CARGO_PKG_VERSION").to_owned(),
                 folder: FOLDER_VERSION,
             },
-            git: git_state(Path::new(".")),
+            git: git_state(Path::new(".")).or_else(state_of_program),
             host: host_record(),
             earlier_hosts: Vec::new(),
             threads: None,
@@ -305,6 +324,7 @@ impl RunRecord {
             init: None,
             warnings: Vec::new(),
             data: Vec::new(),
+            shapes: Vec::new(),
             started: clock::stamp(clock::now()),
             starts: 1,
             ended: None,
@@ -313,6 +333,7 @@ impl RunRecord {
             results: Metrics::new(),
             extended: Vec::new(),
             classes: BTreeMap::new(),
+            peak_memory_mib: None,
             best: None,
         }
     }
@@ -371,6 +392,25 @@ pub fn host_record() -> HostRecord {
         instructions: Some(format!("{:?}", biorule_kernels::simd::isa())),
         threads: std::thread::available_parallelism().map_or(1, usize::from),
     }
+}
+
+/// Most memory that this process has held, MiB, where the system tells.
+#[must_use]
+pub fn peak_memory() -> Option<f64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:"))?;
+    let kib: f64 = line.trim().trim_end_matches("kB").trim().parse().ok()?;
+    Some(kib / 1024.0)
+}
+
+/// The source tree that the program lies in, where it was built and not moved.
+fn state_of_program() -> Option<GitState> {
+    let program = std::env::current_exe().ok()?;
+    let folder = program.parent()?;
+    folder
+        .ancestors()
+        .any(|f| f.ends_with("target"))
+        .then(|| git_state(folder))?
 }
 
 /// Commit and cleanliness of the tree around `folder`, if `git` knows one.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::answers::{Answers, WinnersRecord};
 use super::detail::{BestRecord, ClassRecord};
 use crate::stop::StopCause;
 
@@ -61,6 +62,10 @@ pub struct Outcome {
     pub results: Metrics,
     /// The scores of each class behind them, by `test`, `random-weights/test` ….
     pub classes: BTreeMap<String, Vec<ClassRecord>>,
+    /// What the networks say to each test sample; empty for regression.
+    pub answers: Answers,
+    /// Who wins in local layers; absent where no layer is local, or nothing is to be drawn.
+    pub winners: Option<WinnersRecord>,
     /// The best checkpoint, where there is one.
     pub best: Option<BestRecord>,
 }

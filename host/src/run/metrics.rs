@@ -8,6 +8,16 @@ use super::atomic;
 use super::measured::EpochRecord;
 use crate::{Error, Result};
 
+/// The first columns.
+const FIXED: [&str; 6] = [
+    "segment",
+    "phase",
+    "epoch",
+    "total_epoch",
+    "step",
+    "seconds",
+];
+
 /// The metrics file of a run.
 #[derive(Debug)]
 pub struct MetricsCsv {
@@ -23,6 +33,48 @@ impl MetricsCsv {
         }
     }
 
+    /// The epochs in the file `path`; none where it is not there. An empty field was not measured.
+    ///
+    /// # Errors
+    /// Storage error for a file that is no such table.
+    pub fn read(path: &Path) -> Result<Vec<EpochRecord>> {
+        let bytes = match std::fs::read(path) {
+            Ok(bytes) => bytes,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(e) => return Err(atomic::failed(path, &e)),
+        };
+        let damaged = |what: String| Error::storage(format!("`{}`: {what}", path.display()));
+        let mut table = csv::Reader::from_reader(bytes.as_slice());
+        let head = table.headers().map_err(|e| damaged(e.to_string()))?.clone();
+        if !FIXED.iter().zip(&head).all(|(a, b)| *a == b) || head.len() < FIXED.len() {
+            return Err(damaged("not a table of epochs".to_owned()));
+        }
+        let mut epochs = Vec::new();
+        for row in table.records() {
+            let row = row.map_err(|e| damaged(e.to_string()))?;
+            let number = |i: usize| -> Result<f64> {
+                let text = row.get(i).unwrap_or_default();
+                let parsed = text.parse();
+                parsed.map_err(|_| damaged(format!("`{text}` is no number")))
+            };
+            let filled =
+                (FIXED.len()..head.len()).filter(|i| row.get(*i).is_some_and(|t| !t.is_empty()));
+            epochs.push(EpochRecord {
+                segment: row.get(0).unwrap_or_default().to_owned(),
+                phase: row.get(1).unwrap_or_default().to_owned(),
+                epoch: number(2)? as u64,
+                epochs: 0,
+                total_epoch: number(3)? as u64,
+                step: number(4)? as u64,
+                seconds: number(5)?,
+                metrics: filled
+                    .map(|i| Ok((head[i].to_owned(), number(i)?)))
+                    .collect::<Result<_>>()?,
+            });
+        }
+        Ok(epochs)
+    }
+
     /// Writes all `epochs`.
     ///
     /// # Errors
@@ -35,15 +87,7 @@ impl MetricsCsv {
             }
         }
         let mut table = csv::Writer::from_writer(Vec::new());
-        let fixed = [
-            "segment",
-            "phase",
-            "epoch",
-            "total_epoch",
-            "step",
-            "seconds",
-        ];
-        let head = fixed.into_iter().chain(columns.iter().map(|c| c.as_str()));
+        let head = FIXED.into_iter().chain(columns.iter().map(|c| c.as_str()));
         let mut written = table.write_record(head);
         for epoch in epochs {
             let first = [
@@ -102,6 +146,21 @@ mod tests {
             text,
             "segment,phase,epoch,total_epoch,step,seconds,radius,accuracy\n\
              network,p,1,1,10,0.500,4.5,\nnetwork,p,2,2,20,0.500,4,0.1\n"
+        );
+        let read = MetricsCsv::read(&path).unwrap();
+        let written: Vec<_> = epochs.iter().map(|e| (e.place(), &e.metrics)).collect();
+        assert_eq!(
+            read.iter()
+                .map(|e| (e.place(), &e.metrics))
+                .collect::<Vec<_>>(),
+            written
+        );
+        std::fs::write(&path, &text[..text.len() - 8]).unwrap();
+        let torn = MetricsCsv::read(&path);
+        assert!(torn.is_err(), "{torn:?}");
+        assert_eq!(
+            MetricsCsv::read(&folder.path().join("none.csv")).unwrap(),
+            []
         );
     }
 }

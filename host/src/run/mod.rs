@@ -3,6 +3,7 @@
 //! the same command on the folder again goes on where it stopped, or replays
 //! what is there (docs/run-folder.md).
 
+pub mod answers;
 pub mod atomic;
 pub mod attacks;
 pub mod bridge;
@@ -15,16 +16,21 @@ pub mod extend;
 pub mod folder;
 pub mod identity;
 pub mod initial;
+pub mod listing;
 pub mod lock;
 pub mod measured;
 pub mod metrics;
+pub mod paired;
 pub mod progress;
+pub mod prune;
 pub mod reporter;
 pub mod search_folder;
+pub mod steps;
 pub mod summary;
 pub mod tensorboard;
 
 pub use crate::stop::{StopCause, StopFlag};
+pub use answers::{Answers, WinnersRecord};
 pub use bridge::Bridge;
 pub use checkpoint::{Checkpoint, CheckpointStore};
 pub use detail::{BestRecord, ClassRecord};

@@ -16,6 +16,7 @@ use super::folder::RunFolder;
 use super::identity::Longer;
 use super::measured::{EpochRecord, Outcome, Place, Saved, StepRecord};
 use super::progress::Progress;
+use super::steps::StepLog;
 use super::tensorboard::Mark;
 use super::{EventLog, MetricsCsv, TensorBoard, clock, events};
 use crate::stop::StopCause;
@@ -88,6 +89,7 @@ pub struct Reporter {
     log: Option<EventLog>,
     csv: Option<MetricsCsv>,
     board: Option<TensorBoard>,
+    steps: Option<StepLog>,
     progress: Progress,
     /// Where tags of the phase begin.
     place: String,
@@ -134,6 +136,7 @@ impl Reporter {
             log: Some(EventLog::open(&folder.events_path())?),
             csv: Some(MetricsCsv::new(&folder.path().join("metrics.csv"))),
             board,
+            steps: Some(StepLog::new(&folder.path().join("steps.jsonl"))),
             progress: Progress::new(options.quiet, options.plain),
             place: String::new(),
             history: Vec::new(),
@@ -159,6 +162,7 @@ impl Reporter {
             log: None,
             csv: None,
             board: None,
+            steps: None,
             progress: Progress::new(true, true),
             place: String::new(),
             history: Vec::new(),
@@ -198,7 +202,11 @@ impl Reporter {
             Some(board) => Some(board.mark(self.history.len())?),
             None => None,
         };
-        Ok(json!({"history": self.history_with(next), "board": mark}))
+        let steps = match &mut self.steps {
+            Some(steps) => Some(steps.mark()?),
+            None => None,
+        };
+        Ok(json!({"history": self.history_with(next), "board": mark, "steps": steps}))
     }
 
     /// There is no checkpoint to go on from: what a killed start left on the board is void.
@@ -206,6 +214,9 @@ impl Reporter {
     /// # Errors
     /// Storage error where the disk refuses.
     pub fn start_over(&mut self) -> Result<()> {
+        if let Some(steps) = &mut self.steps {
+            steps.go_back(0)?;
+        }
         match &mut self.board {
             Some(board) => board.go_back(None),
             None => Ok(()),
@@ -226,6 +237,9 @@ impl Reporter {
             if let Some((_, epochs)) = self.planned.iter().find(|(name, _)| *name == record.phase) {
                 record.epochs = *epochs;
             }
+        }
+        if let (Some(steps), Some(length)) = (&mut self.steps, state["steps"].as_u64()) {
+            steps.go_back(length)?;
         }
         // Checkpoints of earlier versions do not know; there the event files stay as they are.
         let mark: Option<Mark> = serde_json::from_value(state["board"].clone()).unwrap_or(None);
@@ -322,11 +336,14 @@ impl Reporter {
         self.progress.step(step);
     }
 
-    /// What rules reported after `total_step` steps of the segment, for TensorBoard.
+    /// What rules reported after `total_step` steps of the segment, for `steps.jsonl` and TensorBoard.
     ///
     /// # Errors
     /// Storage error where the disk refuses.
     pub fn rules(&mut self, total_step: u64, metrics: &[(String, f64)]) -> Result<()> {
+        if let Some(steps) = &mut self.steps {
+            steps.append(&self.place, total_step, metrics)?;
+        }
         let Some(board) = &mut self.board else {
             return Ok(());
         };
@@ -377,6 +394,20 @@ impl Reporter {
     pub fn histogram(&mut self, tag: &str, values: &[f32], total_step: u64) -> Result<()> {
         match &mut self.board {
             Some(board) => board.histogram(tag, values, total_step),
+            None => Ok(()),
+        }
+    }
+
+    /// A picture under `tag`, for TensorBoard: the bytes of a PNG file and its height and width.
+    ///
+    /// # Errors
+    /// Storage error where the disk refuses.
+    pub fn image(&mut self, tag: &str, size: [usize; 2], png: &[u8], step: u64) -> Result<()> {
+        match &mut self.board {
+            Some(board) => {
+                board.image(tag, size, png, step)?;
+                board.flush()
+            }
             None => Ok(()),
         }
     }

@@ -209,6 +209,26 @@ pub fn show(name: &str, x: f64) -> String {
 /// What experiments are ranked by.
 const RANKED_BY: &str = "test/accuracy";
 
+/// Mean of what experiments are ranked by; the least of all where there is none.
+fn rank(spreads: &[Spread]) -> f64 {
+    let found = spreads.iter().find(|s| s.name == RANKED_BY);
+    found.map_or(f64::NEG_INFINITY, |s| s.mean)
+}
+
+/// The first experiment of the table of [`comparison`].
+///
+/// # Panics
+/// There is none.
+#[must_use]
+pub fn best(experiments: &[Experiment]) -> &Experiment {
+    let ranks = experiments.iter().map(|e| (rank(&spreads(&e.runs)), e));
+    let first = ranks.reduce(|best, next| match next.0 > best.0 {
+        true => next,
+        false => best,
+    });
+    first.expect("an experiment").1
+}
+
 /// Experiments as a table, a row each, the best test accuracy first; experiments without
 /// one come last, in their order. Of several seeds it shows mean ± standard deviation. Where one
 /// failed, a last column says why.
@@ -216,10 +236,6 @@ const RANKED_BY: &str = "test/accuracy";
 pub fn comparison(experiments: &[Experiment]) -> String {
     let mut rows: Vec<(&Experiment, Vec<Spread>)> =
         experiments.iter().map(|e| (e, spreads(&e.runs))).collect();
-    let rank = |spreads: &[Spread]| {
-        let found = spreads.iter().find(|s| s.name == RANKED_BY);
-        found.map_or(f64::NEG_INFINITY, |s| s.mean)
-    };
     rows.sort_by(|a, b| rank(&b.1).total_cmp(&rank(&a.1)));
     let names: BTreeSet<&str> = (rows.iter())
         .flat_map(|(_, spreads)| spreads.iter().filter(|s| tells_more(s, spreads)))

@@ -114,7 +114,7 @@ impl Trainer<'_> {
             }
             let data = self.data;
             let spec = EpochSpec {
-                seed: self.seed,
+                seed: phase.seed.unwrap_or(self.seed),
                 epoch: 0,
                 batch: settling_batch(phase, data.get(&phase.data)?.len()),
                 shuffle: phase.shuffle,

@@ -37,6 +37,21 @@ pub fn counts(samples: &dyn Samples) -> Result<Vec<u64>> {
     Ok(counts)
 }
 
+/// The class of each of `samples`; [`UNLABELLED`] where it has none. Empty for regression.
+///
+/// # Errors
+/// Data errors.
+pub fn labels(samples: &dyn Samples) -> Result<Vec<u32>> {
+    let mut all = Vec::with_capacity(samples.len());
+    for start in (0..samples.len()).step_by(CHUNK) {
+        let indices: Vec<u32> = (start as u32..(start + CHUNK).min(samples.len()) as u32).collect();
+        if let Answers::Classes(labels) = samples.answers(&indices)? {
+            all.extend(labels.to_device(&Device::Cpu)?.to_vec1::<u32>()?);
+        }
+    }
+    Ok(all)
+}
+
 fn beyond(label: u32, classes: usize) -> Error {
     Error::data(format!("a label is {label}, expected below {classes}"))
 }
@@ -99,6 +114,9 @@ pub struct Confusion {
     /// A row for each class: its samples by the class that they were taken for, and where the
     /// network has more outputs than there are classes, last those taken for none.
     rows: Vec<Vec<u64>>,
+    /// The class that each sample was taken for, in the order of the samples; the number of classes
+    /// stands for none.
+    taken: Vec<u32>,
 }
 
 impl Confusion {
@@ -112,6 +130,7 @@ impl Confusion {
         };
         Self {
             rows: vec![vec![0; columns]; classes],
+            taken: Vec::new(),
         }
     }
 
@@ -127,9 +146,11 @@ impl Confusion {
         for (row, label) in wide.to_vec2::<f64>()?.iter().zip(labels) {
             let taken = self.rows.get_mut(label as usize);
             let taken = taken.ok_or_else(|| beyond(label, classes))?;
-            if let Some(count) = taken.get_mut(largest(row).min(classes)) {
+            let answer = largest(row).min(classes);
+            if let Some(count) = taken.get_mut(answer) {
                 *count += 1;
             }
+            self.taken.push(answer as u32);
         }
         Ok(())
     }
@@ -139,6 +160,13 @@ impl Confusion {
     #[must_use]
     pub fn rows(&self) -> &[Vec<u64>] {
         &self.rows
+    }
+
+    /// The class that each sample was taken for, in the order of the samples; the number of classes
+    /// stands for none.
+    #[must_use]
+    pub fn taken(&self) -> &[u32] {
+        &self.taken
     }
 
     /// The scores of each class.
@@ -198,6 +226,7 @@ mod tests {
             .add(&y.expect("rows"), &labels.expect("labels"))
             .expect("within");
         assert_eq!(confusion.rows(), [[1, 0, 0], [1, 1, 1], [0, 0, 0]]);
+        assert_eq!(confusion.taken(), [0, 1, 2, 0]);
         let scores = confusion.scores();
         assert_eq!(
             scores[1],

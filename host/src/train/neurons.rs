@@ -193,7 +193,7 @@ fn answers(
 }
 
 /// Place of the largest value, the first on ties.
-fn first_largest(values: &[f64]) -> u32 {
+pub(super) fn first_largest(values: &[f64]) -> u32 {
     let best = (0..values.len())
         .rev()
         .max_by(|&a, &b| values[a].total_cmp(&values[b]));

@@ -261,7 +261,7 @@ impl Trainer<'_> {
 
     fn spec(&self, plan: &PhasePlan) -> EpochSpec {
         EpochSpec {
-            seed: self.seed,
+            seed: plan.seed.unwrap_or(self.seed),
             epoch: self.position.epoch,
             batch: plan.batch,
             shuffle: plan.shuffle,
@@ -282,7 +282,7 @@ impl Trainer<'_> {
             steps_per_epoch: steps,
             batch: plan.batch,
             samples,
-            seed: self.seed,
+            seed: plan.seed.unwrap_or(self.seed),
             local_rate: local.map(|r| local_rate(r, step, steps, plan.epochs)),
         }
     }

@@ -56,6 +56,36 @@ pub struct SegmentResult {
     /// How well each class is recognised there; empty for regression.
     #[serde(default)]
     pub classes: Vec<ClassScore>,
+    /// The class that each sample was taken for; see [`Confusion::taken`]. Empty for regression, and
+    /// in checkpoints of earlier versions.
+    ///
+    /// [`Confusion::taken`]: super::classes::Confusion::taken
+    #[serde(default, with = "packed", skip_serializing_if = "Vec::is_empty")]
+    pub taken: Vec<u32>,
+}
+
+/// Answers as text in a checkpoint's state: base64 of 16 bits each, low byte first. As a list of
+/// numbers those of ImageNet would take longer to write than the weights.
+mod packed {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+    use serde::de::Error as _;
+    use serde::{Deserialize as _, Deserializer, Serializer};
+
+    pub fn serialize<S: Serializer>(taken: &[u32], out: S) -> Result<S::Ok, S::Error> {
+        let low = |class: &u32| u16::try_from(*class).unwrap_or(u16::MAX).to_le_bytes();
+        let bytes: Vec<u8> = taken.iter().flat_map(low).collect();
+        out.serialize_str(&STANDARD.encode(bytes))
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u32>, D::Error> {
+        let text = String::deserialize(from)?;
+        let bytes = STANDARD.decode(text).map_err(D::Error::custom)?;
+        let pairs = bytes.chunks_exact(2);
+        Ok(pairs
+            .map(|b| u32::from(u16::from_le_bytes([b[0], b[1]])))
+            .collect())
+    }
 }
 
 impl SegmentResult {
@@ -66,6 +96,7 @@ impl SegmentResult {
             segment: segment.to_owned(),
             scores: evaluated.scores.into(),
             classes: confusion.map_or_else(Vec::new, |c| c.scores()),
+            taken: confusion.map_or_else(Vec::new, |c| c.taken().to_vec()),
         }
     }
 

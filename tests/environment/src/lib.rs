@@ -26,13 +26,15 @@ pub enum Need {
     Nvrtc,
     /// A C++ compiler, named by `CXX` or called `c++`.
     Compiler,
+    /// Chromium, named by `BIORULE_BROWSER` or called `chromium`.
+    Browser,
     /// The files of the build, absent where `BIORULE_TEST_PLUGINS` names finished libraries.
     Build,
 }
 
 impl Need {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Golden,
         Self::Data,
         Self::Specs,
@@ -40,6 +42,7 @@ impl Need {
         Self::Python,
         Self::Nvrtc,
         Self::Compiler,
+        Self::Browser,
         Self::Build,
     ];
 
@@ -54,6 +57,7 @@ impl Need {
             Self::Python => "python",
             Self::Nvrtc => "nvrtc",
             Self::Compiler => "compiler",
+            Self::Browser => "browser",
             Self::Build => "build",
         }
     }

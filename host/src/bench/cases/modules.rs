@@ -264,11 +264,7 @@ impl Single {
             let y = self.network.forward_all(&mut pass, &self.x)?;
             return Ok(vec![("y".to_owned(), y)]);
         };
-        pass.push(|| Kept {
-            tensors: kept.tensors.clone(),
-            named: kept.named.clone(),
-            dims: kept.dims.clone(),
-        });
+        pass.push(|| kept.clone());
         let gx = self.network.backward(&mut pass, grad, 0..1)?;
         let gx = gx.ok_or_else(|| Error::internal("the module gave no gradient"))?;
         Ok(vec![("gx".to_owned(), gx)])

@@ -6,7 +6,7 @@ mod arrays;
 mod folder;
 mod idx;
 mod labels;
-mod npy;
+pub(super) mod npy;
 mod options;
 pub(super) mod picture;
 mod raw;

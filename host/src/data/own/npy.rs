@@ -8,7 +8,7 @@ use crate::{Error, Result};
 
 /// Values of an array in the order of C.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Elements {
+pub(in crate::data) enum Elements {
     Bytes(Vec<u8>),
     Whole(Vec<i64>),
     Floats(Vec<f64>),
@@ -17,7 +17,7 @@ pub(super) enum Elements {
 
 /// An array.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Array {
+pub(in crate::data) struct Array {
     pub shape: Vec<usize>,
     pub elements: Elements,
 }
@@ -34,7 +34,7 @@ struct Kind {
 ///
 /// # Errors
 /// A data error for a file that is no array, is cut, or holds elements of a kind that is not read.
-pub(super) fn parse(path: &Path, file: &[u8]) -> Result<Array> {
+pub(in crate::data) fn parse(path: &Path, file: &[u8]) -> Result<Array> {
     let broken = |what: &str| damaged(path, "a numpy array", what);
     if !file.starts_with(b"\x93NUMPY") {
         return Err(broken("another beginning than `\\x93NUMPY`"));

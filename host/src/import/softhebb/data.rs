@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use super::find;
+use super::call::find;
 use crate::import::text::number;
 use crate::{Error, Result};
 

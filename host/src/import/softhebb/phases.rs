@@ -1,7 +1,7 @@
 //! What is trained, in which order.
 
-use super::Call;
 use super::blocks::Block;
+use super::call::Call;
 use super::data::Dataset;
 use crate::import::text::{number, quoted};
 use crate::text::nearest;

@@ -1,8 +1,8 @@
 //! Nonlinearities: those over channels on the kernels crate, the others element by element.
 
+use biorule_kernels::threads;
 use biorule_kernels::{Planes, activation as kernels};
 use candle_core::Tensor;
-use rayon::prelude::*;
 
 use super::real::{Real, by_dtype, dims4, filled, read, tensor, unwritten};
 use crate::Result;
@@ -81,9 +81,10 @@ fn slope<T: Real>(c: T, p: T) -> T {
 fn map<T: Real>(u: &Tensor, f: impl Fn(T) -> T + Sync) -> Result<Tensor> {
     let mut out = unwritten::<T>(u.elem_count());
     read::<T, _>(u, |u| {
-        out.par_chunks_mut(CHUNK)
-            .zip(u.par_chunks(CHUNK))
-            .for_each(|(out, u)| out.iter_mut().zip(u).for_each(|(y, u)| *y = f(*u)));
+        threads::for_each_chunk(&mut out, CHUNK, |i, out| {
+            let u = &u[i * CHUNK..][..out.len()];
+            out.iter_mut().zip(u).for_each(|(y, u)| *y = f(*u));
+        });
     })?;
     tensor(out, u.dims())
 }
@@ -92,13 +93,15 @@ fn map2<T: Real>(a: &Tensor, grad: &Tensor, f: impl Fn(T, T) -> T + Sync) -> Res
     let mut out = unwritten::<T>(a.elem_count());
     read::<T, _>(a, |a| {
         read::<T, _>(grad, |grad| {
-            out.par_chunks_mut(CHUNK)
-                .zip(a.par_chunks(CHUNK).zip(grad.par_chunks(CHUNK)))
-                .for_each(|(out, (a, grad))| {
-                    for ((o, a), g) in out.iter_mut().zip(a).zip(grad) {
-                        *o = f(*a, *g);
-                    }
-                });
+            threads::for_each_chunk(&mut out, CHUNK, |i, out| {
+                let (a, grad) = (
+                    &a[i * CHUNK..][..out.len()],
+                    &grad[i * CHUNK..][..out.len()],
+                );
+                for ((o, a), g) in out.iter_mut().zip(a).zip(grad) {
+                    *o = f(*a, *g);
+                }
+            });
         })
     })??;
     tensor(out, a.dims())

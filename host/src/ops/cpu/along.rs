@@ -1,7 +1,7 @@
 //! A tensor and a vector along one of its axes, on slices.
 
+use biorule_kernels::threads;
 use candle_core::Tensor;
-use rayon::prelude::*;
 
 use super::real::{Real, by_dtype, read, tensor, unwritten};
 use crate::Result;
@@ -34,21 +34,20 @@ fn pass<T: Real>(
     let many = (CHUNK / row.max(1)).max(1);
     read::<T, _>(a, |a| {
         read::<T, _>(v, |v| {
-            out.par_chunks_mut((many * row).max(1))
-                .zip(a.par_chunks((many * row).max(1)))
-                .enumerate()
-                .for_each(|(task, (out, a))| {
-                    for (i, (out, a)) in out.chunks_mut(row).zip(a.chunks(row)).enumerate() {
-                        if inner == 1 {
-                            for ((o, a), v) in out.iter_mut().zip(a).zip(v) {
-                                *o = f(*a, *v);
-                            }
-                        } else {
-                            let v = v[(task * many + i) % n];
-                            out.iter_mut().zip(a).for_each(|(o, a)| *o = f(*a, v));
+            let size = (many * row).max(1);
+            threads::for_each_chunk(&mut out, size, |task, out| {
+                let a = &a[task * size..][..out.len()];
+                for (i, (out, a)) in out.chunks_mut(row).zip(a.chunks(row)).enumerate() {
+                    if inner == 1 {
+                        for ((o, a), v) in out.iter_mut().zip(a).zip(v) {
+                            *o = f(*a, *v);
                         }
+                    } else {
+                        let v = v[(task * many + i) % n];
+                        out.iter_mut().zip(a).for_each(|(o, a)| *o = f(*a, v));
                     }
-                });
+                }
+            });
         })
     })??;
     tensor(out, a.dims())

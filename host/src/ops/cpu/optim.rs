@@ -66,6 +66,13 @@ pub fn add(p: &Tensor, d: &Tensor) -> Result<()> {
     by_dtype!(p, T => read::<T, _>(d, |d| write::<T, _>(p, |p| optimise::add(d, p)))?)
 }
 
+/// See [`crate::ops::optim::added`].
+pub fn added(a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    by_dtype!(a, T => read::<T, _>(a, |x| {
+        read::<T, _>(b, |y| filled::<T>(a.dims(), |out| optimise::sum(x, y, out)))?
+    })?)
+}
+
 /// See [`crate::ops::optim::add_scaled_in_place`].
 pub fn add_scaled(p: &Tensor, d: &Tensor, scale: f64) -> Result<()> {
     by_dtype!(p, T => read::<T, _>(d, |d| {

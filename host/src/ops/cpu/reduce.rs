@@ -3,6 +3,7 @@
 //! rows, over columns, over everything. Lanes are summed side by side in the
 //! element type, blocks of them in `f64`, always in the same order.
 
+use biorule_kernels::threads;
 use candle_core::Tensor;
 use rayon::prelude::*;
 
@@ -60,7 +61,7 @@ fn products<T: Real>(a: &[T], b: &[T]) -> f64 {
         }
         rest + lanes.iter().map(|v| v.wide()).sum::<f64>()
     };
-    let blocks: Vec<f64> = match a.len() >= WORTH_SHARING {
+    let blocks: Vec<f64> = match a.len() >= WORTH_SHARING && threads::count() > 1 {
         true => (a.par_chunks(BLOCK).zip(b.par_chunks(BLOCK)))
             .map(one)
             .collect(),
@@ -109,7 +110,7 @@ impl Form {
             return out;
         }
         let part = self.o * self.m * self.i;
-        let share = x.len() >= WORTH_SHARING;
+        let share = x.len() >= WORTH_SHARING && threads::count() > 1;
         if self.i == 1 && self.o > 1 {
             let columns = |(at, out): (usize, &mut [T])| {
                 let per_part = self.m.div_ceil(COLUMNS);

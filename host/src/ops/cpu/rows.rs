@@ -1,6 +1,7 @@
 //! Gathering rows on slices.
 
 use biorule_kernels::dropout::Mask;
+use biorule_kernels::threads;
 use candle_core::Tensor;
 use rayon::prelude::*;
 
@@ -30,16 +31,13 @@ fn gather_typed<T: Real>(
     let width: usize = dims.iter().product();
     let mut out = unwritten::<T>(indices.len() * width);
     let mask = drop.map(|(p, key)| Mask::<T>::new(p, key));
-    out.par_chunks_mut(width.max(1))
-        .zip(indices)
-        .enumerate()
-        .for_each(|(i, (out, index))| {
-            let row = &table[*index as usize * width..(*index as usize + 1) * width];
-            match &mask {
-                Some(mask) => mask.write(i * width, row, out),
-                None => out.copy_from_slice(row),
-            }
-        });
+    threads::for_each_chunk(&mut out, width.max(1), |i, out| {
+        let row = &table[indices[i] as usize * width..][..width];
+        match &mask {
+            Some(mask) => mask.write(i * width, row, out),
+            None => out.copy_from_slice(row),
+        }
+    });
     tensor(out, &shape(indices.len(), dims))
 }
 

@@ -1,7 +1,7 @@
 //! Whole-sample transforms on slices.
 
+use biorule_kernels::threads;
 use candle_core::Tensor;
-use rayon::prelude::*;
 
 use super::real::{Real, by_dtype, dims4, read, tensor, unwritten, zeros};
 use crate::Result;
@@ -30,7 +30,8 @@ pub fn divide_by_max(x: &Tensor) -> Result<Tensor> {
         let n = width(x);
         let mut out = unwritten::<T>(x.elem_count());
         read::<T, _>(x, |x| {
-            out.par_chunks_mut(n).zip(x.par_chunks(n)).for_each(|(out, x)| {
+            threads::for_each_chunk(&mut out, n, |i, out| {
+                let x = &x[i * n..][..n];
                 let (_, m) = top(x);
                 out.iter_mut().zip(x).for_each(|(o, x)| *o = *x / m);
             });
@@ -49,20 +50,19 @@ fn divide_by_max_backward_typed<T: Real>(x: &Tensor, grad: &Tensor) -> Result<Te
     let mut out = unwritten::<T>(x.elem_count());
     read::<T, _>(x, |x| {
         read::<T, _>(grad, |grad| {
-            out.par_chunks_mut(n)
-                .zip(x.par_chunks(n).zip(grad.par_chunks(n)))
-                .for_each(|(out, (x, grad))| {
-                    let (at, m) = top(x);
-                    let mut dot = T::ZERO;
-                    for ((o, x), g) in out.iter_mut().zip(x).zip(grad) {
-                        *o = *g / m;
-                        dot += *g * *x;
-                    }
-                    // A sample scaled by 1 because its maximum is 0 has no such term.
-                    if x[at] == m {
-                        out[at] += -(dot / (m * m));
-                    }
-                });
+            threads::for_each_chunk(&mut out, n, |i, out| {
+                let (x, grad) = (&x[i * n..][..n], &grad[i * n..][..n]);
+                let (at, m) = top(x);
+                let mut dot = T::ZERO;
+                for ((o, x), g) in out.iter_mut().zip(x).zip(grad) {
+                    *o = *g / m;
+                    dot += *g * *x;
+                }
+                // A sample scaled by 1 because its maximum is 0 has no such term.
+                if x[at] == m {
+                    out[at] += -(dot / (m * m));
+                }
+            });
         })
     })??;
     tensor(out, x.dims())

@@ -4,10 +4,10 @@ use std::ffi::c_void;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use abi_stable::std_types::{RSlice, RStr, RVec};
+use biorule_kernels::threads;
 use biorule_plugin_api::abi::types::{
     Code, RawArg, RawLaunch, RawRange, RawResult, RawTensor, fail,
 };
-use rayon::prelude::*;
 
 use super::handle::{Fault, run};
 
@@ -52,7 +52,7 @@ pub extern "C" fn parallel_for(
     run("parallel_for", || {
         let shared = Shared(context);
         let grain = grain.max(1);
-        (0..n.div_ceil(grain)).into_par_iter().for_each(|part| {
+        threads::for_each(n.div_ceil(grain), |part| {
             let begin = part * grain;
             body(shared.get(), begin, (begin + grain).min(n));
         });

@@ -141,6 +141,7 @@ impl<'a> Case<'a> {
             drive: Drive::Gradient,
             data: "train".into(),
             epochs: 1,
+            seed: None,
             batch: 4,
             shuffle: false,
             drop_last: true,

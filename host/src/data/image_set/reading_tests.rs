@@ -4,6 +4,7 @@ use image::{ImageFormat, Rgb, RgbImage};
 
 use super::*;
 use crate::data::DataFolders;
+use crate::data::image_set::IMAGENETTE;
 use crate::plan::Augment;
 
 /// A picture of one colour with a green edge on the left.

@@ -1,0 +1,515 @@
+//! How good, against what, and what to know before it is quoted.
+
+use maud::{Markup, html};
+
+use super::super::chart::dots::{Dot, Dots};
+use super::super::draw::learn::{capital, held_out};
+use super::super::gather::{Experiment, Gathered, Run, State, value, word};
+use super::super::kind::Kind;
+use super::super::stats::Paired;
+use super::super::{number, stats};
+use super::{Figures, Section, compare, state_badge};
+
+/// Baselines of a run, with their names on pages.
+pub(super) const BASELINES: [(&str, &str); 2] = [
+    ("random-weights", "random weights"),
+    ("linear-pixels", "linear on pixels"),
+];
+
+/// A result with what may be said of its luck.
+pub(super) struct Score {
+    pub(super) mean: f64,
+    /// Standard deviation over seeds.
+    pub(super) deviation: Option<f64>,
+    /// 95 % interval: over images for one seed, over seeds for several.
+    pub(super) interval: Option<(f64, f64)>,
+    pub(super) each: Vec<f64>,
+    pub(super) decimals: usize,
+    /// A share of 1, shown in percent.
+    pub(super) is_share: bool,
+}
+
+impl Score {
+    /// The result `name` of an experiment; `None` where no run has it.
+    pub(super) fn of(experiment: &Experiment, name: &str) -> Option<Self> {
+        let each = experiment.results(name);
+        if each.is_empty() {
+            return None;
+        }
+        let (mean, deviation) = stats::spread(&each);
+        let samples = experiment.first().samples();
+        let is_share = name.ends_with("accuracy");
+        let interval = match (deviation, samples) {
+            (Some(s), _) => {
+                let reach = stats::student(each.len() - 1) * s / (each.len() as f64).sqrt();
+                Some((mean - reach, mean + reach))
+            }
+            (None, Some(n)) if is_share => Some(stats::wilson(mean * n as f64, n)),
+            _ => None,
+        };
+        let decimals = if is_share {
+            number::decimals(samples)
+        } else {
+            4
+        };
+        Some(Self {
+            mean,
+            deviation,
+            interval,
+            each,
+            decimals,
+            is_share,
+        })
+    }
+
+    fn number(&self, x: f64) -> String {
+        match self.is_share {
+            true => number::hundredths(x, self.decimals),
+            false => number::fixed(x, self.decimals),
+        }
+    }
+
+    /// `77.52 %`, or with several seeds `77.52 ± 0.14 %`.
+    pub(super) fn shown(&self) -> String {
+        let sign = if self.is_share { "\u{a0}%" } else { "" };
+        match self.deviation {
+            Some(s) => format!(
+                "{}\u{a0}±\u{a0}{}{sign}",
+                self.number(self.mean),
+                self.number(s)
+            ),
+            None => format!("{}{sign}", self.number(self.mean)),
+        }
+    }
+
+    /// What the numbers cover.
+    fn covers(&self) -> String {
+        let range = self
+            .interval
+            .map(|(a, b)| format!("{} to {}", self.number(a), self.number(b)));
+        match (self.each.len(), range) {
+            (1, Some(range)) => format!("; 95 % interval over test images {range}"),
+            (1, None) => String::new(),
+            (n, range) => format!(
+                "; mean ± standard deviation over {n} seeds{}",
+                range.map_or(String::new(), |r| format!(
+                    ", 95 % interval of the mean {r}"
+                ))
+            ),
+        }
+    }
+}
+
+/// The result that stands for a run: accuracy, or for regression the loss.
+pub(super) fn headline_name(experiment: &Experiment) -> &'static str {
+    match experiment
+        .runs
+        .iter()
+        .any(|r| r.result("test/accuracy").is_some())
+    {
+        false
+            if experiment
+                .runs
+                .iter()
+                .any(|r| r.result("test/loss").is_some()) =>
+        {
+            "test/loss"
+        }
+        _ => "test/accuracy",
+    }
+}
+
+pub(super) fn section(found: &Gathered, figures: &Figures) -> Section {
+    let body = match found.experiments.as_slice() {
+        [one] => alone(one, figures),
+        _ => compare::answer(found, figures),
+    };
+    let body = html! {
+        (body)
+        @if !found.problems.is_empty() { (notes("Could not be read", found.problems.iter().map(|p| html! { (p) }).collect())) }
+    };
+    Section {
+        id: "answer".into(),
+        short: "Answer".into(),
+        title: "Answer".into(),
+        body,
+    }
+}
+
+fn alone(experiment: &Experiment, figures: &Figures) -> Markup {
+    let name = headline_name(experiment);
+    let verdicts = verdicts(experiment, name);
+    let dots = dots(experiment, name).and_then(Dots::draw);
+    html! {
+        div class="two" {
+            div {
+                (headline(experiment, name))
+                @for verdict in &verdicts { p class="lead" { (verdict) } }
+            }
+            @if let Some(drawing) = dots { (figures.show(&drawing)) }
+        }
+        (caveats(experiment))
+    }
+}
+
+/// The number itself, or what stands in its place.
+pub(super) fn headline(experiment: &Experiment, name: &str) -> Markup {
+    let first = experiment.first();
+    let unfinished: Vec<&Run> = experiment
+        .runs
+        .iter()
+        .filter(|r| r.state != State::Finished)
+        .collect();
+    html! {
+        @if let Some(score) = Score::of(experiment, name) {
+            p class="big" {
+                (score.shown())
+                small {
+                    @match (score.is_share, first.samples()) {
+                        (true, Some(n)) => { "of " (number::whole(n)) " test samples right" }
+                        (true, None) => { "of the test samples right" }
+                        _ => { "loss on the test set, smaller is better" }
+                    }
+                    (score.covers())
+                }
+            }
+        } @else if unfinished.is_empty() {
+            p class="lead" { "No result on a test set was recorded." }
+        }
+        @for run in unfinished { (state_words(run, experiment.runs.len() > 1)) }
+    }
+}
+
+/// What a run that has not finished is doing, and how far it came.
+fn state_words(run: &Run, several: bool) -> Markup {
+    let last = run.epochs.last();
+    let seed = if several {
+        format!("Seed {}: ", run.record.seed)
+    } else {
+        String::new()
+    };
+    let place = last.map(|e| {
+        let planned = run
+            .phase(&e.phase)
+            .and_then(|p| value(p, "epochs"))
+            .filter(|n| *n > 0.0);
+        let of = planned.map_or(String::new(), |n| format!(" of {n:.0}"));
+        let whose = if e.segment == "network" {
+            String::new()
+        } else {
+            format!("{}, ", e.segment)
+        };
+        format!("{whose}phase {}, epoch {}{of}", e.phase, e.epoch)
+    });
+    let so_far = held_out(run).and_then(|part| {
+        let measure = format!("{part}/accuracy");
+        let seen = run
+            .epochs
+            .iter()
+            .rev()
+            .find_map(|e| (e.segment == "network").then(|| e.metrics.get(&measure))?);
+        Some(format!(
+            "{} right on {part} samples so far",
+            number::percent(*seen?, number::decimals(run.samples()))
+        ))
+    });
+    let folder = run
+        .folder
+        .file_name()
+        .map_or(String::new(), |n| n.to_string_lossy().into_owned());
+    html! {
+        div class=(if run.state == State::Running { "notes on" } else { "notes" }) {
+            p { (seed) (state_badge(run.state, None)) " "
+                @match (&place, run.state) {
+                    (Some(place), State::Running) => { "after " (place) "; no verdict yet." }
+                    (Some(place), _) => { "after " (place) "." }
+                    (None, _) => { "No epoch has ended yet, so there is nothing to show of the learning." }
+                }
+            }
+            @if let Some(error) = &run.record.error {
+                p { b { (capital(&error.text)) } }
+                @if let Some(hint) = &error.hint { p { "Hint: " (hint) } }
+            }
+            @if let (Some(text), None) = (&so_far, run.result("test/accuracy")) { p { (text) "." } }
+            @match run.state {
+                State::Stopped | State::Killed => p { "It goes on with " code { "biorule train config.toml --run-dir ." } " in its folder, " code { (folder) } "." },
+                State::Diverged => p { "What was reached before is below." },
+                _ => {}
+            }
+        }
+    }
+}
+
+/// Published figure, baselines and chance, each with what the difference is worth.
+pub(super) fn verdicts(experiment: &Experiment, name: &str) -> Vec<Markup> {
+    let Some(score) = Score::of(experiment, name) else {
+        return Vec::new();
+    };
+    let first = experiment.first();
+    let mut out = Vec::new();
+    out.extend(against_published(experiment, name, &score));
+    if !score.is_share {
+        for (segment, words) in BASELINES {
+            if let Some(other) = Score::of(experiment, &format!("{segment}/{name}")) {
+                out.push(html! { (capital(words)) ": " (other.shown()) "." });
+            }
+        }
+        return out;
+    }
+    for (segment, words) in BASELINES {
+        let Some(other) = Score::of(experiment, &format!("{segment}/{name}")) else {
+            continue;
+        };
+        let paired = paired_with_baseline(experiment, segment);
+        out.push(html! { (against(&score, &other, words, paired.as_ref())) });
+    }
+    if let Some(chance) = chance(first) {
+        out.push(html! { span class="muted" { "Chance, the most frequent class: " (number::percent(chance, 1)) "." } });
+    }
+    out
+}
+
+fn against(score: &Score, other: &Score, words: &str, paired: Option<&Paired>) -> Markup {
+    let difference = paired.map_or(score.mean - other.mean, |p| p.difference);
+    let size = number::hundredths(difference.abs(), score.decimals);
+    let way = if difference >= 0.0 { "better" } else { "worse" };
+    html! {
+        @match paired {
+            Some(p) if p.is_clear() => { b { (size) " points " (way) " than " (words) } }
+            Some(_) => { b { "No clear difference to " (words) } }
+            None => { b { (size) " points " (way) " than " (words) } }
+        }
+        " (" (other.shown()) ")"
+        @if let Some(p) = paired { ": " (compare::difference(p, score.decimals)) "." } @else { "." }
+    }
+}
+
+/// The network beside a baseline of the same runs.
+fn paired_with_baseline(experiment: &Experiment, segment: &str) -> Option<Paired> {
+    if experiment.runs.len() > 1 {
+        let both = |r: &Run| {
+            Some(r.result("test/accuracy")? - r.result(&format!("{segment}/test/accuracy"))?)
+        };
+        let differences: Vec<f64> = experiment.runs.iter().filter_map(both).collect();
+        if let Some(paired) = Paired::seeds(&differences) {
+            return Some(paired);
+        }
+    }
+    let answers = experiment.first().answers.as_ref()?;
+    let (ours, theirs) = (answers.taken.get("network")?, answers.taken.get(segment)?);
+    let pairs = answers.labels.iter().zip(ours.iter().zip(theirs));
+    Paired::images(pairs.map(|(label, (a, b))| (label == a, label == b)))
+}
+
+/// The published figure `name` with its deviation.
+pub(super) fn published(experiment: &Experiment, name: &str) -> Option<(f64, Option<f64>)> {
+    let record = experiment.first().record.experiment.as_ref()?;
+    Some((
+        *record.published.get(name)?,
+        record.published_deviation.get(name).copied(),
+    ))
+}
+
+/// The published figure as people read it; it keeps the digits it was given with.
+pub(super) fn published_shown((value, deviation): (f64, Option<f64>), is_share: bool) -> String {
+    let number = |x: f64| {
+        if is_share {
+            number::hundredths(x, 2)
+        } else {
+            number::short(x)
+        }
+    };
+    let sign = if is_share { "\u{a0}%" } else { "" };
+    match deviation {
+        Some(s) => format!("{}\u{a0}±\u{a0}{}{sign}", number(value), number(s)),
+        None => format!("{}{sign}", number(value)),
+    }
+}
+
+fn against_published(experiment: &Experiment, name: &str, score: &Score) -> Option<Markup> {
+    let value = published(experiment, name)?;
+    let record = experiment.first().record.experiment.as_ref()?;
+    let shown = published_shown(value, score.is_share);
+    let size = |x: f64| match score.is_share {
+        true => format!("{} points", number::hundredths(x.abs(), score.decimals)),
+        false => number::short(x.abs()),
+    };
+    let difference = score.mean - value.0;
+    let way = if difference >= 0.0 { "above" } else { "below" };
+    let inside = score
+        .interval
+        .is_some_and(|(a, b)| (a..=b).contains(&value.0));
+    let reach = if score.each.len() > 1 {
+        "seeds"
+    } else {
+        "test images"
+    };
+    Some(html! {
+        @if !record.changed.is_empty() {
+            b { "Not comparable with the published figure" } " (" (shown) "): this run has other "
+            (record.changed.join(", ")) "."
+        } @else {
+            b { (size(difference)) " " (way) " the published figure" } " (" (shown) ")"
+            @if inside { ", within what " (reach) " alone allow." } @else { ", more than " (reach) " alone allow." }
+        }
+    })
+}
+
+/// The share of the most frequent class of the test set.
+fn chance(run: &Run) -> Option<f64> {
+    let classes = run.record.classes.get("test")?;
+    let all: u64 = classes.iter().map(|c| c.samples).sum();
+    let most = classes.iter().map(|c| c.samples).max()?;
+    (all > 0).then(|| most as f64 / all as f64)
+}
+
+/// The result beside its yardsticks.
+fn dots(experiment: &Experiment, name: &str) -> Option<Dots> {
+    let score = Score::of(experiment, name)?;
+    let factor = if score.is_share { 100.0 } else { 1.0 };
+    let dot = |label: &str, kind: Kind, score: &Score, published| Dot {
+        name: label.to_owned(),
+        kind,
+        value: factor * score.mean,
+        interval: score.interval.map(|(a, b)| (factor * a, factor * b)),
+        each: if score.each.len() > 1 {
+            score.each.iter().map(|x| factor * x).collect()
+        } else {
+            Vec::new()
+        },
+        published,
+        shown: score.shown(),
+    };
+    let known = published(experiment, name).map(|(v, s)| (factor * v, s.map(|s| factor * s)));
+    let mut dots = vec![dot("here", experiment.first().kind(), &score, known)];
+    for (segment, words) in BASELINES {
+        let other = Score::of(experiment, &format!("{segment}/{name}"));
+        dots.extend(other.map(|s| dot(words, Kind::None, &s, None)));
+    }
+    (dots.len() > 1 || known.is_some() || score.interval.is_some()).then_some(())?;
+    let over = if score.each.len() > 1 {
+        "seeds, whose results are ticks"
+    } else {
+        "test images"
+    };
+    Some(Dots {
+        name: "answer".into(),
+        title: "Beside its yardsticks".into(),
+        note: format!(
+            "Bar: 95 % interval over {over}.{}",
+            if known.is_some() {
+                " Dashed line: published, grey: its deviation."
+            } else {
+                ""
+            }
+        ),
+        unit: if score.is_share {
+            "test accuracy, %".into()
+        } else {
+            "test loss".into()
+        },
+        dots,
+        level: chance(experiment.first())
+            .map(|c| (100.0 * c, "chance".to_owned()))
+            .filter(|_| score.is_share),
+    })
+}
+
+/// A box of remarks; nothing where there are none.
+pub(super) fn notes(title: &str, all: Vec<Markup>) -> Markup {
+    html! {
+        @if !all.is_empty() {
+            div class="notes" {
+                b { (title) }
+                ul { @for one in all { li { (one) } } }
+            }
+        }
+    }
+}
+
+/// What to know before the number is quoted.
+pub(super) fn caveats(experiment: &Experiment) -> Markup {
+    let first = experiment.first();
+    let record = &first.record;
+    let mut all: Vec<Markup> = Vec::new();
+    if let Some(experiment) = &record.experiment {
+        if let Some(note) = &experiment.note {
+            all.push(html! { b { "Of this experiment: " } (note) "." });
+        }
+        if !experiment.changed.is_empty() && experiment.published.is_empty() {
+            all.push(html! { b { "Not the listed protocol. " } "Changed: " (experiment.changed.join(", ")) "." });
+        }
+    }
+    if let Some(data) = first.config.get("data").and_then(toml::Value::as_table) {
+        let part = |key: &str| value(data, key).map(|n| number::whole(n as u64));
+        let limits = (part("limit_train"), part("limit_test"));
+        if limits.0.is_some() || limits.1.is_some() {
+            let train = limits.0.map(|n| format!("{n} training samples"));
+            let test = limits.1.map(|n| format!("{n} test samples"));
+            let both: Vec<String> = train.into_iter().chain(test).collect();
+            all.push(
+                html! { b { "A part of the data. " } "Only " (both.join(" and ")) " are used." },
+            );
+        }
+    }
+    if experiment.runs.len() == 1 && !experiment.results(headline_name(experiment)).is_empty() {
+        all.push(
+            html! { b { "One seed. " } "The interval covers other test images, not other seeds." },
+        );
+    }
+    match &record.best {
+        Some(best) if best.chosen_on_test() => all.push(html! {
+            b { "No validation part. " } "The figure is of the weights after the last epoch, which was fixed beforehand. "
+            code { "best.safetensors" } " was chosen on test samples: do not quote its score."
+        }),
+        _ => {}
+    }
+    if record.git.as_ref().is_some_and(|git| git.changed) {
+        all.push(
+            html! { b { "Changed source. " } "The source tree had changes that no commit has." },
+        );
+    }
+    if !record.earlier_hosts.is_empty() {
+        all.push(html! { b { "Several machines. " } "The run moved between machines, so its last bits are not those of one." });
+    }
+    for text in &record.warnings {
+        all.push(html! { b { "Warned: " } (text) });
+    }
+    for run in &experiment.runs {
+        for text in &run.problems {
+            all.push(html! { b { "Not readable: " } (text) });
+        }
+    }
+    let missing = missing(first);
+    if !missing.is_empty() {
+        all.push(html! { b { "Not recorded by this run: " } (missing.join(", ")) "." });
+    }
+    notes("Before you quote it", all)
+}
+
+/// What folders of earlier versions, or of runs that have not ended, do not hold.
+fn missing(run: &Run) -> Vec<&'static str> {
+    let ended = run.state == State::Finished;
+    let classes = !run.record.classes.is_empty();
+    let local = run.phases().iter().any(|p| word(p, "drive") != "gradient");
+    let gaps = [
+        (
+            ended && classes && run.answers.is_none(),
+            "answers image by image, so no mistakes and no paired comparison (biorule eval shows mistakes)",
+        ),
+        (
+            ended && local && run.winners.is_none(),
+            "who wins in local layers",
+        ),
+        (
+            ended && local && run.steps.is_empty(),
+            "radii between epochs",
+        ),
+        (ended && run.record.peak_memory_mib.is_none(), "peak memory"),
+        (run.record.git.is_none(), "the commit of the program"),
+    ];
+    gaps.into_iter()
+        .filter(|(gap, _)| *gap)
+        .map(|(_, what)| what)
+        .collect()
+}

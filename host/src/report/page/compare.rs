@@ -1,0 +1,378 @@
+//! Several experiments beside each other: results, what differs, pairs of networks on the same images.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use maud::{Markup, html};
+
+use super::super::chart::dots::{Dot, Dots};
+use super::super::draw::{held, learn};
+use super::super::gather::{Experiment, Gathered, State};
+use super::super::kind::rule_name;
+use super::super::number;
+use super::super::stats::{Over, Paired};
+use super::answer::{Score, published, published_shown};
+use super::cells::{Cells, text};
+use super::details::seconds;
+use super::{Figures, Section, state_badge};
+
+/// Settings that are listed where experiments differ.
+const SETTINGS: usize = 60;
+
+/// Accuracies where any experiment has one, else losses.
+fn name(found: &Gathered) -> &'static str {
+    let any = found.runs().any(|r| r.result("test/accuracy").is_some());
+    let loss = found.runs().any(|r| r.result("test/loss").is_some());
+    if any || !loss {
+        "test/accuracy"
+    } else {
+        "test/loss"
+    }
+}
+
+/// Whether all are tested on the same samples, so that they may be ranked.
+fn alike(found: &Gathered) -> bool {
+    let mut labels: Option<&Vec<u32>> = None;
+    let mut sets = BTreeSet::new();
+    for run in found.runs().filter(|r| r.state == State::Finished) {
+        let set = run.config.get("data").map(|d| {
+            let of = |key: &str| d.get(key).map(ToString::to_string);
+            (of("set"), of("limit_test"), of("split_seed"))
+        });
+        sets.insert(set);
+        if let Some(answers) = &run.answers {
+            match labels {
+                Some(known) if *known != answers.labels => return false,
+                _ => labels = Some(&answers.labels),
+            }
+        }
+    }
+    sets.len() <= 1
+}
+
+/// Experiments best first where they may be ranked, else as they were named.
+fn order<'a>(found: &'a Gathered, name: &str) -> Vec<(&'a Experiment, Option<Score>)> {
+    let mut all: Vec<_> = found
+        .experiments
+        .iter()
+        .map(|e| (e, Score::of(e, name)))
+        .collect();
+    if alike(found) {
+        let sign = if name.ends_with("accuracy") {
+            -1.0
+        } else {
+            1.0
+        };
+        let key = |s: &Option<Score>| s.as_ref().map_or(f64::INFINITY, |s| sign * s.mean);
+        all.sort_by(|a, b| key(&a.1).total_cmp(&key(&b.1)));
+    }
+    all
+}
+
+/// The answer of a page of several experiments.
+pub(super) fn answer(found: &Gathered, figures: &Figures) -> Markup {
+    let name = name(found);
+    let all = order(found, name);
+    let same = alike(found);
+    let is_share = name.ends_with("accuracy");
+    let factor = if is_share { 100.0 } else { 1.0 };
+    let dots = Dots {
+        name: "answer".into(),
+        title: if is_share { "Accuracy on the test set".into() } else { "Loss on the test set".into() },
+        note: "Dot and bar: result and its 95 % interval, over test images for one seed, over seeds for several, whose results are ticks. Dashed: published.".into(),
+        unit: if is_share { "test accuracy, %".into() } else { "test loss".into() },
+        dots: all.iter().filter_map(|(e, score)| {
+            let score = score.as_ref()?;
+            Some(Dot {
+                name: e.short.clone(),
+                kind: e.first().kind(),
+                value: factor * score.mean,
+                interval: score.interval.map(|(a, b)| (factor * a, factor * b)),
+                each: if score.each.len() > 1 { score.each.iter().map(|x| factor * x).collect() } else { Vec::new() },
+                published: published(e, name).map(|(v, s)| (factor * v, s.map(|s| factor * s))),
+                shown: score.shown(),
+            })
+        }).collect(),
+        level: None,
+    };
+    let drawing = dots.draw();
+    let known: Vec<&(&Experiment, Option<Score>)> =
+        all.iter().filter(|(_, s)| s.is_some()).collect();
+    html! {
+        @if same && is_share { @if let [(first, Some(best)), rest @ ..] = known.as_slice() {
+            p class="lead" { b { (first.short) " is best with " (best.shown()) } (near(first, rest)) "." }
+        } }
+        @if !same { p class="lead" { "These experiments are not tested on the same samples, so they are listed as named, and not ranked." } }
+        @if known.is_empty() { p class="lead" { "None of these runs has a result yet." } }
+        div class="two" {
+            @if let Some(d) = &drawing { (figures.show(d)) }
+            // Beside the results where one drawing holds them all; else in a section of their own.
+            @if let [curves] = learn::learning_of_all(&found.experiments).as_slice() { (figures.show(curves)) }
+        }
+        (table(&all, name, same))
+    }
+}
+
+/// Which experiments are not clearly behind the best.
+fn near(best: &Experiment, rest: &[&(&Experiment, Option<Score>)]) -> Markup {
+    let level: Vec<&str> = (rest.iter())
+        .filter(|(e, _)| paired(best, e).is_some_and(|p| !p.is_clear()))
+        .map(|(e, _)| e.short.as_str())
+        .collect();
+    let shown = level.len().min(4);
+    html! {
+        @if !level.is_empty() {
+            ", but not clearly better than " (level[..shown].join(", "))
+            @if level.len() > shown { " and " (level.len() - shown) " more" }
+        }
+    }
+}
+
+fn table(all: &[(&Experiment, Option<Score>)], name: &str, same: bool) -> Markup {
+    let is_share = name.ends_with("accuracy");
+    let reference = all.iter().find(|(_, s)| s.is_some()).map(|(e, _)| *e);
+    let rows = all.iter().map(|(e, score)| {
+        let run = e.first();
+        let rules: Vec<String> = {
+            let mut names = Vec::new();
+            for block in run.blocks() {
+                for rule in super::super::gather::rules_inside(block) {
+                    let name = rule_name(&rule);
+                    if !names.contains(&name) {
+                        names.push(name);
+                    }
+                }
+            }
+            names
+        };
+        let to_first = match (reference, score) {
+            (Some(first), Some(_)) if same && is_share && !std::ptr::eq(first, *e) => {
+                paired(e, first).map_or_else(|| text("–"), |p| text(short_difference(&p, number::decimals(run.samples()))))
+            }
+            _ => text("–"),
+        };
+        let time: f64 = e.runs.iter().map(seconds).sum::<f64>() / e.runs.len() as f64;
+        vec![
+            html! { (e.short) @if run.state != State::Finished { " " (state_badge(run.state, None)) } },
+            text(rules.join(", ")),
+            text(e.runs.len().to_string()),
+            text(score.as_ref().map_or_else(|| "–".to_owned(), Score::shown)),
+            text(published(e, name).map_or_else(|| "–".to_owned(), |p| published_shown(p, is_share))),
+            to_first,
+            text(if time > 0.0 { number::seconds(time) } else { "–".to_owned() }),
+        ]
+    });
+    let first = reference.map_or_else(|| "the first".to_owned(), |e| e.short.clone());
+    let heads = [
+        "experiment",
+        "learned by",
+        "seeds",
+        if is_share {
+            "test accuracy"
+        } else {
+            "test loss"
+        },
+        "published",
+    ];
+    let head = heads.iter().map(|h| (*h).to_owned());
+    let head = head.chain([format!("less {first}, points"), "time of a seed".to_owned()]);
+    Cells {
+        caption: "All experiments of this report; ± of differences: 95 %, on the same images or seeds",
+        head: head.collect(),
+        rows: rows.collect(),
+        words: &[1],
+    }
+    .show()
+}
+
+/// A paired difference with the reach of its interval.
+fn short_difference(paired: &Paired, decimals: usize) -> String {
+    let reach = 0.5 * (paired.interval.1 - paired.interval.0);
+    format!(
+        "{}\u{a0}±\u{a0}{}",
+        number::points(paired.difference, decimals),
+        number::hundredths(reach, decimals)
+    )
+}
+
+/// A paired difference in words.
+pub(super) fn difference(paired: &Paired, decimals: usize) -> String {
+    let p = paired.p.map_or(String::new(), |p| match p {
+        p if p < 0.001 => ", p < 0.001".to_owned(),
+        p => format!(", p = {}", number::fixed(p, if p < 0.1 { 3 } else { 2 })),
+    });
+    let over = match paired.over {
+        Over::Images => "the same images",
+        Over::Seeds => "the same seeds",
+    };
+    format!("{} points on {over}{p}", short_difference(paired, decimals))
+}
+
+/// `first` less `second`: over seeds that both have, where there are two, else over images.
+pub(super) fn paired(first: &Experiment, second: &Experiment) -> Option<Paired> {
+    let differences: Vec<f64> = (first.runs.iter())
+        .filter_map(|a| {
+            let b = second
+                .runs
+                .iter()
+                .find(|b| b.record.seed == a.record.seed)?;
+            Some(a.result("test/accuracy")? - b.result("test/accuracy")?)
+        })
+        .collect();
+    let same = |a: &super::super::gather::Run, b: &super::super::gather::Run| {
+        let (a, b) = (a.answers.as_ref()?, b.answers.as_ref()?);
+        (a.labels == b.labels).then_some(())?;
+        let (ours, theirs) = (a.taken.get("network")?, b.taken.get("network")?);
+        let pairs = a.labels.iter().zip(ours.iter().zip(theirs));
+        Paired::images(pairs.map(|(label, (x, y))| (label == x, label == y)))
+    };
+    match Paired::seeds(&differences) {
+        Some(paired) => Some(paired),
+        None => same(first.first(), second.first()),
+    }
+}
+
+/// What follows the answer where there are several experiments.
+pub(super) fn sections(found: &Gathered, figures: &Figures) -> Vec<Section> {
+    let mut out = Vec::new();
+    let all = &found.experiments;
+    let section = |id: &str, short: &str, title: &str, body: Markup| Section {
+        id: id.into(),
+        short: short.into(),
+        title: title.into(),
+        body,
+    };
+    if let Some(body) = differs(all) {
+        out.push(section("differs", "What differs", "What differs", body));
+    }
+    let curves = learn::learning_of_all(all);
+    if curves.len() > 1 {
+        out.push(section("learning", "Learning", "Learning, by what the first layer learns from", html! {
+            p class="small muted" { "The same axes everywhere. Dashes tell rules of one kind apart." }
+            div class="grid" { @for d in &curves { (figures.show(d)) } }
+        }));
+    }
+    let angles = learn::angles(all);
+    if !angles.is_empty() {
+        out.push(section("angles", "Angles", "Do the updates point along the gradient?", html! {
+            p class="small muted" { "Measured on one held-out batch. 0° is the true gradient, 90° is what a random direction has." }
+            div class="grid" { @for d in &angles { (figures.show(d)) } }
+        }));
+    }
+    let robust = held::robustness(all);
+    if !robust.is_empty() {
+        out.push(section(
+            "attacks",
+            "Attacks",
+            "Changed pictures",
+            html! {
+                div class="grid" { @for d in &robust { (figures.show(d)) } }
+            },
+        ));
+    }
+    if let Some(body) = pairs(found) {
+        out.push(section("pairs", "Pairs", "Pairs on the same images", body));
+    }
+    out
+}
+
+/// Settings in which experiments differ.
+fn differs(all: &[Experiment]) -> Option<Markup> {
+    let of = |e: &Experiment| e.first().settings.clone();
+    let tables: Vec<BTreeMap<String, String>> = all.iter().map(of).collect();
+    let keys: BTreeSet<&String> = tables.iter().flat_map(BTreeMap::keys).collect();
+    let differing: Vec<&String> = (keys.into_iter())
+        .filter(|key| {
+            tables
+                .iter()
+                .map(|t| t.get(*key))
+                .collect::<BTreeSet<_>>()
+                .len()
+                > 1
+        })
+        .collect();
+    if differing.is_empty() {
+        return Some(html! { p { "Nothing that decides results but the seeds." } });
+    }
+    let more = differing.len().saturating_sub(SETTINGS);
+    let rows = differing.iter().take(SETTINGS).map(|key| {
+        let first = html! { code { (key) } };
+        let cell = |t: &BTreeMap<String, String>| {
+            t.get(*key)
+                .map_or_else(|| text("–"), |v| html! { (v.trim_matches('"')) })
+        };
+        std::iter::once(first)
+            .chain(tables.iter().map(cell))
+            .collect()
+    });
+    let table = Cells {
+        caption: "Settings that decide results and differ",
+        head: std::iter::once("setting".to_owned())
+            .chain(all.iter().map(|e| e.short.clone()))
+            .collect(),
+        rows: rows.collect(),
+        words: &[],
+    };
+    Some(html! {
+        details class="data" open[differing.len() <= 12] {
+            summary { (number::count(differing.len(), "setting differs", "settings differ")) }
+            (table.show())
+            @if more > 0 { p { "And " (more) " more." } }
+        }
+    })
+}
+
+/// Every pair of a few experiments with answers to the same images.
+fn pairs(found: &Gathered) -> Option<Markup> {
+    const FEW: usize = 6;
+    let ranked = order(found, "test/accuracy");
+    let few: Vec<&Experiment> = ranked
+        .iter()
+        .filter(|(_, s)| s.is_some())
+        .map(|(e, _)| *e)
+        .take(FEW)
+        .collect();
+    let mut rows = Vec::new();
+    for (i, a) in few.iter().enumerate() {
+        for b in &few[i + 1..] {
+            let Some(p) = paired(a, b) else {
+                continue;
+            };
+            let decimals = number::decimals(a.first().samples());
+            let only = match p.over {
+                Over::Images => (number::whole(p.only.0), number::whole(p.only.1)),
+                Over::Seeds => ("–".to_owned(), "–".to_owned()),
+            };
+            rows.push(vec![
+                html! { (a.short) " less " (b.short) },
+                text(number::points(p.difference, decimals)),
+                html! { (number::points(p.interval.0, decimals)) " to " (number::points(p.interval.1, decimals)) },
+                text(only.0),
+                text(only.1),
+                text(p.p.map_or_else(|| "–".to_owned(), |p| if p < 0.001 { "< 0.001".into() } else { number::fixed(p, 3) })),
+                html! { (number::whole(p.pairs)) "\u{a0}" (if p.over == Over::Images { "images" } else { "seeds" }) },
+            ]);
+        }
+    }
+    if rows.is_empty() {
+        return None;
+    }
+    let heads = [
+        "pair",
+        "points",
+        "95 % interval",
+        "only the first right",
+        "only the second right",
+        "p (McNemar)",
+        "over",
+    ];
+    let table = Cells {
+        caption: "Differences, each network on the same images or with the same seeds",
+        head: heads.map(str::to_owned).into(),
+        rows,
+        words: &[],
+    };
+    Some(html! {
+        (table.show())
+        p class="small muted" { "Over images: McNemar's exact test, and the interval of Agresti and Min (2005). Over seeds: Student's t of the differences. With many pairs some are clear by chance alone." }
+    })
+}
