@@ -10,6 +10,8 @@ use crate::search::draw::{Draw, Purpose};
 
 /// Trees of a forest.
 const TREES: u64 = 64;
+/// Shuffled studies that a share is held against.
+const SHUFFLES: u64 = 10;
 /// Depth of a tree at most.
 const DEPTH: usize = 24;
 /// Choices of a parameter at most; more are taken as one number.
@@ -77,6 +79,35 @@ pub fn importance(
     trials: &[(&Assignment, f64)],
     seed: u64,
 ) -> Option<Vec<f64>> {
+    forest(parameters, trials, seed, TREES)
+}
+
+/// The largest shares that the same values explain of shuffled results, of `SHUFFLES`: what a parameter
+/// has by chance.
+#[must_use]
+pub fn by_chance(parameters: &[Parameter], trials: &[(&Assignment, f64)], seed: u64) -> Vec<f64> {
+    let mut most = vec![0.0f64; parameters.len()];
+    for shuffle in 0..SHUFFLES {
+        let order = Draw::new(Purpose::Forest, seed, u64::MAX, shuffle);
+        let order = { order }.choose(trials.len(), trials.len());
+        let rows: Vec<(&Assignment, f64)> = trials
+            .iter()
+            .zip(order)
+            .map(|((values, _), i)| (*values, trials[i].1))
+            .collect();
+        if let Some(shares) = forest(parameters, &rows, seed, TREES / 4) {
+            most.iter_mut().zip(shares).for_each(|(m, s)| *m = m.max(s));
+        }
+    }
+    most
+}
+
+fn forest(
+    parameters: &[Parameter],
+    trials: &[(&Assignment, f64)],
+    seed: u64,
+    trees: u64,
+) -> Option<Vec<f64>> {
     let known: Vec<&(&Assignment, f64)> = trials.iter().filter(|(_, y)| y.is_finite()).collect();
     if known.len() < 4 || parameters.is_empty() {
         return None;
@@ -92,7 +123,7 @@ pub fn importance(
     let axes: Vec<Side> = parameters.iter().map(|p| axis(&p.domain)).collect();
     let mut shares = vec![0.0; parameters.len()];
     let mut counted = 0.0;
-    for tree in 0..TREES {
+    for tree in 0..trees {
         let mut draw = Draw::new(Purpose::Forest, seed, tree, 0);
         let chosen: Vec<usize> = (0..y.len()).map(|_| draw.below(y.len())).collect();
         let mut leaves = Vec::new();
@@ -116,33 +147,44 @@ pub fn importance(
 
 /// The variance of the mean of a tree over all axes but `i`.
 fn alone(leaves: &[Leaf], i: usize, mean: f64) -> f64 {
-    // Pieces of the axis in which that mean is the same, with their shares.
-    let pieces: Vec<(f64, f64)> = match leaves.first().map(|l| l.sides[i]) {
-        Some(Side::Among(_, of)) => (0..of)
-            .map(|c| (f64::from(c), 1.0 / f64::from(of)))
-            .collect(),
-        _ => {
-            let ends = leaves.iter().flat_map(|l| match l.sides[i] {
-                Side::Between(a, b) => [a, b],
-                Side::Among(..) => [0.0, 1.0],
-            });
-            let mut ends: Vec<f64> = ends.collect();
-            ends.sort_by(f64::total_cmp);
-            ends.dedup();
-            ends.windows(2)
-                .map(|w| (f64::midpoint(w[0], w[1]), w[1] - w[0]))
-                .collect()
-        }
+    // What a leaf adds to that mean wherever it lies on the axis.
+    let others = |leaf: &Leaf| {
+        let sides = leaf.sides.iter().enumerate().filter(|(j, _)| *j != i);
+        sides.map(|(_, s)| s.share()).product::<f64>() * leaf.value
     };
-    let mut sum = 0.0;
-    for (at, share) in pieces {
-        let inside = leaves.iter().filter(|l| l.sides[i].holds(at));
-        let others = |leaf: &Leaf| {
-            let sides = leaf.sides.iter().enumerate().filter(|(j, _)| *j != i);
-            sides.map(|(_, s)| s.share()).product::<f64>()
+    if let Some(Side::Among(_, of)) = leaves.first().map(|l| l.sides[i]) {
+        let at = |choice: u32| {
+            let inside = leaves
+                .iter()
+                .filter(|l| l.sides[i].holds(f64::from(choice)));
+            inside.map(others).sum::<f64>()
         };
-        let value: f64 = inside.map(|l| others(l) * l.value).sum();
-        sum += share * (value - mean).powi(2);
+        let squares = (0..of).map(|choice| (at(choice) - mean).powi(2));
+        return squares.sum::<f64>() / f64::from(of.max(1));
+    }
+    // Pieces of the axis in which that mean is the same.
+    let between = |leaf: &Leaf| match leaf.sides[i] {
+        Side::Between(a, b) => (a, b),
+        Side::Among(..) => (0.0, 1.0),
+    };
+    let mut ends: Vec<f64> = leaves
+        .iter()
+        .map(between)
+        .flat_map(|(a, b)| [a, b])
+        .collect();
+    ends.sort_by(f64::total_cmp);
+    ends.dedup();
+    let mut steps = vec![0.0; ends.len()];
+    for leaf in leaves {
+        let (a, b) = between(leaf);
+        let value = others(leaf);
+        steps[ends.partition_point(|e| *e < a)] += value;
+        steps[ends.partition_point(|e| *e < b)] -= value;
+    }
+    let (mut value, mut sum) = (0.0, 0.0);
+    for (piece, step) in ends.windows(2).zip(&steps) {
+        value += step;
+        sum += (piece[1] - piece[0]) * (value - mean).powi(2);
     }
     sum
 }
@@ -301,6 +343,13 @@ mod tests {
         assert!((shares[0] - 0.9).abs() < 0.05, "{shares:?}");
         assert!((shares[1] - 0.1).abs() < 0.05, "{shares:?}");
         assert!(shares[2] < 0.02, "{shares:?}");
+        let trials = trials(60);
+        let rows: Vec<(&Assignment, f64)> = (0u32..)
+            .zip(&trials)
+            .map(|(i, a)| (a, f64::from(i * 7 % 11)))
+            .collect();
+        let chance = by_chance(&parameters(), &rows, 0);
+        assert!(chance.iter().all(|c| *c < shares[0]), "{chance:?}");
     }
 
     /// Choices at 0, 1, 2 have the variance 2/3, a number in [0, 1] has 1/12.

@@ -29,6 +29,7 @@ Examples:
   biorule sweep best here
   biorule sweep table here --csv > trials.csv
   biorule sweep apply here best.toml
+  biorule sweep page here
   biorule sweep add here --trials 20
   biorule sweep configs/sweep/digits.toml --study-dir here --plan 64 > plan.jsonl
   biorule sweep configs/sweep/digits.toml --sampler 'python3 mine.py'
@@ -93,6 +94,14 @@ enum SweepCommand {
         /// The study's folder
         study: PathBuf,
     },
+    /// Write a page that shows what a study found: one HTML file that loads nothing
+    Page {
+        /// The study's folder
+        study: PathBuf,
+        /// The page's file; absent: `study.html` in the study's folder
+        #[arg(long, short, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
     /// Answer the lines of a sampler on standard input, as `--sampler` asks them
     Sampler {
         /// Which
@@ -132,6 +141,7 @@ pub(super) fn run(args: &SweepArgs, open: Open) -> Result<ExitCode> {
             params,
         } => change::add(study, *trials, params),
         SweepCommand::Collect { study } => show::collect(study),
+        SweepCommand::Page { study, output } => show::page(study, output.as_deref()),
         SweepCommand::Sampler { kind } => {
             let plan = match kind {
                 Kind::Random => SamplerPlan::Random,
