@@ -622,6 +622,46 @@ fn a_path_alone_has_the_range_of_the_schema() {
 }
 
 #[test]
+fn a_page_shows_what_was_found_and_loads_nothing() {
+    let home = Home::usual("trials = 12\npruner = { kind = \"median\", startup = 2 }");
+    home.done("here", &["--jobs", "2"]);
+    assert_eq!(home.verb(&["page", "here"]).code, Some(0));
+    let page = std::fs::read_to_string(home.path("here/study.html")).expect("a page");
+    for says in [
+        "The best came at trial",
+        "What matters",
+        "Share of the differences that each parameter explains",
+        "the two most important",
+        "The best trial (orange) and the four after it (blue)",
+        "href=\"trials/000003/\"",
+        "<title>Study: study</title>",
+    ] {
+        assert!(page.contains(says), "{says}");
+    }
+    let home_name = home.folder.path().display().to_string();
+    for never in [
+        "<script",
+        "http://",
+        "https://",
+        "url(",
+        home_name.as_str(),
+        "NaN",
+    ] {
+        let found = page
+            .match_indices(never)
+            .find(|(at, _)| !page[..*at].ends_with("xmlns=\""));
+        assert_eq!(found, None, "{never}");
+    }
+    // One that lies elsewhere has no links to folders.
+    assert_eq!(
+        home.verb(&["page", "here", "-o", "page.html"]).code,
+        Some(0)
+    );
+    let page = std::fs::read_to_string(home.path("page.html")).expect("a page");
+    assert!(!page.contains("href=\"trials/"));
+}
+
+#[test]
 fn the_studies_that_are_there_can_be_run() {
     let folder = biorule_tests::repository().join("configs/sweep");
     let mut files = vec![folder.join("digits.toml")];
