@@ -153,7 +153,7 @@ pub(super) fn run(args: &SweepArgs, open: Open) -> Result<ExitCode> {
                 },
                 Kind::Cma => SamplerPlan::Cma {
                     population: 0,
-                    sigma: 0.2,
+                    sigma: 0.167,
                 },
             };
             let input = std::io::stdin().lock();
