@@ -2,6 +2,7 @@
 //! found again from its epochs and those of earlier trials, so that it does not depend on how far a run
 //! came before it heard of it.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use super::folder::{StudyFolder, TrialRecord};
@@ -9,7 +10,7 @@ use super::judge::Run;
 use crate::Result;
 use crate::run::identity::ErrorRecord;
 use crate::sweep::plan::Study;
-use crate::sweep::pruner::given_up;
+use crate::sweep::pruner::{Earlier, given_up};
 use crate::sweep::rank::{self, Outcome, Told};
 
 /// Where a trial stands.
@@ -84,6 +85,8 @@ pub struct Ledger {
     entries: BTreeMap<u64, Entry>,
     /// The first trials that are over, one after the other.
     told: Vec<Told>,
+    /// Some of the first of these, as the pruner looks at them.
+    earlier: RefCell<Earlier>,
 }
 
 impl Ledger {
@@ -96,9 +99,15 @@ impl Ledger {
         let root = folder.path().join("trials");
         let mut numbers: Vec<u64> = Vec::new();
         if root.is_dir() {
-            let entries = std::fs::read_dir(&root).map_err(|e| crate::Error::storage_io(&root, &e))?;
+            let entries =
+                std::fs::read_dir(&root).map_err(|e| crate::Error::storage_io(&root, &e))?;
             for entry in entries.flatten() {
-                numbers.extend(entry.file_name().to_str().and_then(|n| n.parse::<u64>().ok()));
+                numbers.extend(
+                    entry
+                        .file_name()
+                        .to_str()
+                        .and_then(|n| n.parse::<u64>().ok()),
+                );
             }
         }
         numbers.sort_unstable();
@@ -131,7 +140,12 @@ impl Ledger {
     ///
     /// # Errors
     /// Storage error for a damaged file.
-    pub fn look(&mut self, folder: &StudyFolder, study: &Study, record: TrialRecord) -> Result<bool> {
+    pub fn look(
+        &mut self,
+        folder: &StudyFolder,
+        study: &Study,
+        record: TrialRecord,
+    ) -> Result<bool> {
         let number = record.number;
         let entry = self.judge(folder, study, record)?;
         let over = entry.state != State::Open;
@@ -155,22 +169,47 @@ impl Ledger {
 
     /// The epoch after which a trial with `curve` is given up, as far as that is known.
     #[must_use]
-    pub fn given_up(&self, study: &Study, record: &TrialRecord, curve: &[(u64, f64)]) -> Option<u64> {
+    pub fn given_up(
+        &self,
+        study: &Study,
+        record: &TrialRecord,
+        curve: &[(u64, f64)],
+    ) -> Option<u64> {
         let before = Self::before(study, record.number) as usize;
         let direction = study.objectives.first()?.direction;
         if !study.prunes() || before > self.told.len() {
             return None;
         }
-        let earlier: Vec<&[(u64, f64)]> =
-            self.told[..before].iter().map(|t| t.curve.as_slice()).collect();
-        given_up(&study.pruner, direction, curve, &earlier, record.counted.measured)
+        let mut kept = self.earlier.borrow_mut();
+        let mut fresh;
+        let earlier = match kept.trials() <= before {
+            true => &mut *kept,
+            // One that began earlier is looked at after a later one.
+            false => {
+                fresh = Earlier::default();
+                &mut fresh
+            }
+        };
+        for told in &self.told[earlier.trials()..before] {
+            earlier.add(&study.pruner, direction, &told.curve);
+        }
+        given_up(
+            &study.pruner,
+            direction,
+            curve,
+            earlier,
+            record.counted.measured,
+        )
     }
 
     fn judge(&self, folder: &StudyFolder, study: &Study, record: TrialRecord) -> Result<Entry> {
         let mut wanted: Vec<&str> = study.objectives.iter().map(|o| o.metric.as_str()).collect();
         wanted.extend(study.constraints.iter().map(|c| c.metric.as_str()));
         let values = study.space.read(&record.params).map_err(|e| {
-            e.within(format_args!("`{}`", folder.trial(record.number).join("trial.json").display()))
+            e.within(format_args!(
+                "`{}`",
+                folder.trial(record.number).join("trial.json").display()
+            ))
         })?;
         let mut entry = Entry {
             state: State::Open,
@@ -229,7 +268,9 @@ impl Ledger {
                 let counted = entry.record.counted.get(&o.metric);
                 counted.or_else(|| run.objective(o)).unwrap_or(f64::NAN)
             };
-            entry.seeds.push((*seed, study.objectives.iter().map(of).collect()));
+            entry
+                .seeds
+                .push((*seed, study.objectives.iter().map(of).collect()));
         }
         if runs.len() < entry.record.seeds.len() {
             return Ok(entry);

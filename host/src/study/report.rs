@@ -12,7 +12,7 @@ use crate::text;
 use crate::text::number::{duration, readable};
 
 /// Values of the objectives, by metric: of a trial that was given up, the value that it had there.
-fn values(study: &Study, entry: &Entry) -> Vec<Option<f64>> {
+pub(super) fn values(study: &Study, entry: &Entry) -> Vec<Option<f64>> {
     let finite = |x: &f64| Some(*x).filter(|x| x.is_finite());
     match &entry.told.outcome {
         Outcome::Finished { values, .. } if entry.state == State::Finished => {
@@ -30,7 +30,7 @@ fn values(study: &Study, entry: &Entry) -> Vec<Option<f64>> {
 }
 
 /// A value of a parameter as tables have it; numbers with at most six digits.
-fn short(value: &Json) -> String {
+pub(super) fn short(value: &Json) -> String {
     match value {
         Json::String(word) => word.clone(),
         Json::Number(n) if n.is_f64() => {
@@ -53,7 +53,7 @@ fn short(value: &Json) -> String {
 }
 
 /// What is to be said of a trial's state.
-fn state(entry: &Entry) -> String {
+pub(super) fn state(entry: &Entry) -> String {
     match &entry.state {
         State::Pruned(epoch) => format!("pruned, epoch {epoch}"),
         State::Open => match entry.seeds.len() {
@@ -97,14 +97,24 @@ pub fn table(study: &Study, entries: &[&Entry]) -> String {
 pub fn json(study: &Study, folder: &StudyFolder, entry: &Entry) -> Json {
     let number = entry.record.number;
     let objectives = study.objectives.iter().zip(values(study, entry));
-    let objectives: Map<String, Json> =
-        objectives.map(|(o, v)| (o.metric.clone(), json!(v))).collect();
+    let objectives: Map<String, Json> = objectives
+        .map(|(o, v)| (o.metric.clone(), json!(v)))
+        .collect();
     let bounds = study.constraints.iter().zip(&entry.bounds);
     let bounds: Map<String, Json> = bounds.map(|(c, v)| (c.metric.clone(), json!(v))).collect();
-    let seeds = entry.seeds.iter().map(|(seed, values)| json!({"seed": seed, "values": values}));
-    let runs = entry.record.seeds.iter().map(|seed| folder.run(number, *seed).display().to_string());
+    let seeds = entry
+        .seeds
+        .iter()
+        .map(|(seed, values)| json!({"seed": seed, "values": values}));
+    let runs = entry
+        .record
+        .seeds
+        .iter()
+        .map(|seed| folder.run(number, *seed).display().to_string());
     let error = match &entry.state {
-        State::Diverged(e) | State::Failed(e) => json!({"code": e.code, "text": e.text, "hint": e.hint}),
+        State::Diverged(e) | State::Failed(e) => {
+            json!({"code": e.code, "text": e.text, "hint": e.hint})
+        }
         _ => Json::Null,
     };
     json!({

@@ -1,8 +1,8 @@
 //! CMA-ES (Hansen 2016) over the numbers of a study that are always active; choices and conditional
 //! parameters are drawn at random. A generation's trials may run side by side.
 
+use super::asked::{Past, Sampler};
 use super::random::Random;
-use super::{Past, Sampler};
 use crate::search::cma::CmaEs;
 use crate::search::draw::{Draw, Purpose};
 use crate::sweep::plan::{Objective, Study};
@@ -69,7 +69,12 @@ impl Cma {
     fn sample(&mut self, i: u64) -> Result<Vec<f64>> {
         let mut x = Vec::new();
         for attempt in 0..TRIES {
-            let mut draw = Draw::new(Purpose::Generation, self.seed, self.told, i * TRIES + attempt);
+            let mut draw = Draw::new(
+                Purpose::Generation,
+                self.seed,
+                self.told,
+                i * TRIES + attempt,
+            );
             let z: Vec<f64> = self.names.iter().map(|_| draw.normal()).collect();
             x = self.state.ask(&z)?;
             if x.iter().all(|x| (0.0..=1.0).contains(x)) {

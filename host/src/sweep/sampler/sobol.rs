@@ -2,7 +2,7 @@
 //! usual ones: points that fill the unit cube more evenly than random ones. Each dimension is shifted
 //! by bits that the seed decides (a digital shift), which keeps that and makes seeds differ.
 
-use super::{Past, Sampler, key};
+use super::asked::{Past, Sampler, key};
 use crate::search::draw::{Draw, Purpose};
 use crate::sweep::plan::Study;
 use crate::sweep::space::{Assignment, Space};
@@ -136,7 +136,7 @@ impl Sobol {
             ))
             .hint("take `sampler = \"random\"`, which has no limit"));
         }
-        let axis = |(d, p): (usize, &crate::sweep::Parameter)| {
+        let axis = |(d, p): (usize, &crate::sweep::space::Parameter)| {
             let mut draw = Draw::new(Purpose::Shift, study.seed, 0, key(&p.name));
             (directions(d), draw.below(1 << BITS) as u32)
         };
@@ -157,7 +157,9 @@ impl Sampler for Sobol {
         let values = self.space.fill(|parameter| {
             let x = axes.next().map_or(0, |(v, shift)| point(number, v) ^ shift);
             // The middle of the cell, so that no value is an end by chance.
-            parameter.domain.at((f64::from(x) + 0.5) / (1u64 << BITS) as f64)
+            parameter
+                .domain
+                .at((f64::from(x) + 0.5) / (1u64 << BITS) as f64)
         });
         Ok(Some(values))
     }
@@ -181,7 +183,9 @@ mod tests {
             [0.875, 0.875, 0.125, 0.375, 0.875, 0.625, 0.875, 0.375],
             [0.625, 0.125, 0.875, 0.625, 0.625, 0.875, 0.125, 0.125],
             [0.125, 0.625, 0.375, 0.125, 0.125, 0.375, 0.625, 0.625],
-            [0.1875, 0.3125, 0.9375, 0.4375, 0.5625, 0.3125, 0.4375, 0.9375],
+            [
+                0.1875, 0.3125, 0.9375, 0.4375, 0.5625, 0.3125, 0.4375, 0.9375,
+            ],
         ];
         for (n, row) in first.iter().enumerate() {
             for (d, x) in row.iter().enumerate() {

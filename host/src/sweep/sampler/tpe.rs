@@ -6,9 +6,9 @@
 //! comes behind what did not; what failed counts among the others, so that it is avoided, and so does
 //! what still runs.
 
+use super::asked::{Past, Sampler};
 use super::parzen::Parzen;
 use super::random::Random;
-use super::{Past, Sampler};
 use crate::search::draw::{Draw, Purpose};
 use crate::sweep::plan::{Objective, Study};
 use crate::sweep::rank::order;
@@ -65,7 +65,9 @@ impl Sampler for Tpe {
         order.iter().take(good).for_each(|i| is_good[*i] = true);
         let side = |good: bool| {
             let trials = past.told.iter().zip(&is_good);
-            trials.filter(move |(_, g)| **g == good).map(|(t, _)| &t.values)
+            trials
+                .filter(move |(_, g)| **g == good)
+                .map(|(t, _)| &t.values)
         };
         let above = Parzen::new(&self.space, side(true).collect());
         let below = Parzen::new(&self.space, side(false).chain(past.pending).collect());
