@@ -132,8 +132,10 @@ pub fn text(html: &str) -> String {
     let mut rest = html;
     while let Some(at) = rest.find('<') {
         out.push_str(&rest[..at]);
-        out.push(' ');
         rest = &rest[at..];
+        if !(rest.starts_with("<code>") || rest.starts_with("</code>")) {
+            out.push(' ');
+        }
         let end = match rest.starts_with("<style") {
             true => rest.find("</style>").unwrap_or(rest.len() - 1),
             false => 0,

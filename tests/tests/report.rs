@@ -274,7 +274,7 @@ fn folders_of_earlier_versions_give_a_page_that_says_what_is_missing() -> Result
     let said = text(&page(home, &["r"])?);
     for words in [
         "metrics.csv",
-        "`x` is no class",
+        "x is no class",
         "plan and network are not shown",
         "weights are not shown",
     ] {
@@ -378,7 +378,7 @@ fn every_state_of_a_run_has_its_page() -> Result<()> {
         .as_str()
         .unwrap()
         .to_owned();
-    let tail = &error[1..];
+    let tail = &error.replace('`', "")[1..];
     assert!(
         said.contains("▼ diverged") && said.contains(tail) && said.contains("Hint: "),
         "{said}"
@@ -508,6 +508,96 @@ fn several_runs_are_compared_on_the_same_images() -> Result<()> {
         said.contains("standard deviation over 3 seeds") && said.contains("on the same seeds"),
         "{said}"
     );
+    Ok(())
+}
+
+#[test]
+fn what_excites_deeper_units_is_found_and_shown() -> Result<()> {
+    let home = tempfile::tempdir()?;
+    let home = home.path();
+    let config = r#"name = "deep"
+data = { set = "digits", limit_train = 100, limit_test = 50 }
+device = "cpu"
+[[blocks]]
+name = "conv1"
+norm = "batch"
+layer = "conv"
+kernel = 3
+padding = "same"
+out = 8
+rule = "softhebb"
+activation = "triangle(0.7)"
+pool = "max 2/2/0"
+[[blocks]]
+name = "conv2"
+norm = "batch"
+layer = "conv"
+kernel = 3
+padding = "same"
+out = 12
+rule = "softhebb"
+activation = "triangle(0.7)"
+[[blocks]]
+name = "readout"
+layer = "dense"
+out = "classes"
+rule = "backprop"
+[training.gradient]
+epochs = 1
+"#;
+    fs::write(home.join("n.toml"), config)?;
+    done(&train(home, "r", &[]));
+    let find = |more: &[&str]| call(home, &[&["fields", "r", "--steps", "30"], more].concat());
+    let ran = find(&["--json"]);
+    done(&ran);
+    let json: Value = serde_json::from_str(&ran.stdout)?;
+    // Two convolutions of 3 with a pool of 2 between them: 3, then 6, then 8.
+    assert_eq!(json["blocks"][0]["block"], "conv2");
+    assert_eq!(json["blocks"][0]["shape"], serde_json::json!([1, 8, 8]));
+    assert_eq!(json["blocks"][0]["units"], 12);
+    let bytes = fs::read(home.join("r/fields.safetensors"))?;
+    done(&find(&["--units", "12"]));
+    assert!(
+        bytes == fs::read(home.join("r/fields.safetensors"))?,
+        "the same numbers again"
+    );
+    assert!(home.join("r/pictures/field-conv2.png").is_file());
+    // More steps excite more.
+    let longer = call(
+        home,
+        &[
+            "fields",
+            "r",
+            "--steps",
+            "300",
+            "--json",
+            "--blocks",
+            "conv2,readout",
+        ],
+    );
+    done(&longer);
+    let longer: Value = serde_json::from_str(&longer.stdout)?;
+    let most = |json: &Value| json["blocks"][0]["answers"][1].as_f64().unwrap();
+    assert!(most(&longer) > most(&json), "{longer} {json}");
+    assert_eq!(longer["blocks"][1]["shape"], serde_json::json!([1, 8, 8]));
+    let said = text(&page(home, &["r"])?);
+    assert!(
+        said.contains("conv2: what excites 12 of 12 units"),
+        "{said}"
+    );
+    for (arguments, words) in [
+        (
+            vec!["fields", "r", "--blocks", "conv3"],
+            "did you mean `conv",
+        ),
+        (vec!["fields", "r", "--rate", "0"], "--rate"),
+        (vec!["fields", "r", "--units", "0"], "--units"),
+        (vec!["fields", "nothing"], "is not there"),
+    ] {
+        let ran = call(home, &arguments);
+        assert_eq!(ran.code, Some(2), "{arguments:?}: {}", ran.stderr);
+        assert!(ran.stderr.contains(words), "no `{words}` in {}", ran.stderr);
+    }
     Ok(())
 }
 

@@ -10,10 +10,11 @@ use crate::run::rule_use::RuleUse;
 use crate::run::{BestRecord, ClassRecord, Metrics, Outcome, Reporter, RunFolder, StopFlag};
 use crate::search::evaluate::OneShot;
 use crate::search::{Genotype, Size, Space};
-use crate::train::Steps;
 use crate::train::longer::Began;
+use crate::train::post_hoc;
 use crate::train::predict::Speaks;
 use crate::train::preflight::Report;
+use crate::train::{Ascent, Fields, Steps};
 use crate::{Error, Result};
 
 /// Opens the plugins of these folders (and of the usual places); plugins that
@@ -61,6 +62,8 @@ pub enum Predicted<'a> {
         index: Option<usize>,
         /// Names of classes with their numbers and what speaks for them, or values.
         said: Said,
+        /// Outputs of the network as they are.
+        outputs: Vec<f64>,
     },
     /// A file that is left out.
     LeftOut {
@@ -107,6 +110,19 @@ pub struct Assault {
     /// The published protocol that they are of: what the network sees is attacked in place of pixels.
     pub protocol: Option<Protocol>,
     /// Asked to stop, the attack ends after the samples at hand.
+    pub stop: StopFlag,
+}
+
+/// Which units to find pictures for.
+#[derive(Clone, Debug)]
+pub struct Fielded {
+    /// The checkpoint.
+    pub checkpoint: PathBuf,
+    /// Positions of the blocks in the plan.
+    pub blocks: Vec<usize>,
+    /// How pictures are found.
+    pub ascent: Ascent,
+    /// Asked to stop, it ends within a layer; those before are done.
     pub stop: StopFlag,
 }
 
@@ -229,6 +245,21 @@ pub trait Host: PlanContext {
     /// Data error for an unreadable checkpoint or set.
     fn evaluate(&self, plan: &RunPlan, what: &Evaluation) -> Result<EvaluationResult>;
 
+    /// Finds the pictures that excite units of the network of `plan`; each layer's go to `see`.
+    ///
+    /// # Errors
+    /// Data error for an unreadable checkpoint or set, usage error for a layer that cannot be looked
+    /// at, [`crate::ExitCode::Stopped`] on request, and those of `see`.
+    fn fields(
+        &self,
+        plan: &RunPlan,
+        what: &Fielded,
+        see: &mut dyn FnMut(Fields) -> Result<()>,
+    ) -> Result<()> {
+        let _ = (plan, what, see);
+        Err(Error::plugin("no plugins are loaded"))
+    }
+
     /// Asks the network of `plan` what samples are; answers go to `see` as they come.
     ///
     /// # Errors
@@ -241,6 +272,23 @@ pub trait Host: PlanContext {
         see: &mut dyn FnMut(Predicted<'_>) -> Result<()>,
     ) -> Result<()> {
         let _ = (plan, what, see);
+        Err(Error::plugin("no plugins are loaded"))
+    }
+
+    /// Repeats a phase of local rules of the run of `plan` and scores the whole network before each
+    /// step; see [`post_hoc`].
+    ///
+    /// # Errors
+    /// Data error for an unreadable checkpoint or set, usage error where no phase learns locally,
+    /// those of `see`, which hears the name of the phase with each step.
+    fn post_hoc(
+        &self,
+        plan: &RunPlan,
+        checkpoint: &Path,
+        phase: Option<&str>,
+        see: &mut (dyn FnMut(&str, post_hoc::Scored) -> Result<()> + Send),
+    ) -> Result<()> {
+        let _ = (plan, checkpoint, phase, see);
         Err(Error::plugin("no plugins are loaded"))
     }
 

@@ -24,6 +24,7 @@ use crate::plugins::table::cancel_when;
 use crate::plugins::{Registry, RuleEntry, inflight};
 use crate::run::identity::{DataRecord, DeviceRecord};
 use crate::run::rule_use::RuleUse;
+use crate::run::initial;
 use crate::run::{
     BestRecord, Bridge, CheckpointStore, ClassRecord, Outcome, Reporter, RunFolder, StopFlag,
     WinnersRecord,
@@ -33,11 +34,14 @@ use crate::search::space::serve;
 use crate::search::{Genotype, Size, Space};
 use crate::threads::in_pool;
 use crate::train::longer::Began;
+use crate::train::post_hoc;
 use crate::train::predict::Predictor;
 use crate::train::preflight::{self, Report, Subject};
 use crate::train::{self, Job, TrainData};
 use crate::{Error, Result};
-pub use host::{Assault, Evaluation, EvaluationResult, Host, Open, Predicted, Prediction, Said};
+pub use host::{
+    Assault, Evaluation, EvaluationResult, Fielded, Host, Open, Predicted, Prediction, Said,
+};
 
 /// Loaded plugins, with data and trainer.
 pub struct App {
@@ -412,6 +416,28 @@ impl Host for App {
         })
     }
 
+    fn fields(
+        &self,
+        plan: &RunPlan,
+        what: &Fielded,
+        see: &mut dyn FnMut(train::Fields) -> Result<()>,
+    ) -> Result<()> {
+        let (sets, _) = self.sets(plan)?;
+        let data = sets.for_training();
+        let checkpoint = CheckpointStore::load(&what.checkpoint)?;
+        let job = self.job(plan, &data)?;
+        for block in &what.blocks {
+            see(train::fields(
+                &job,
+                &checkpoint.tensors,
+                *block,
+                &what.ascent,
+                &what.stop,
+            )?)?;
+        }
+        Ok(())
+    }
+
     fn predict(
         &self,
         plan: &RunPlan,
@@ -436,6 +462,31 @@ impl Host for App {
         let network = Predictor::open(&job, &checkpoint.tensors)
             .map_err(|e| e.within(format_args!("`{file}`")))?;
         predict::all(network, &reader, what, see)
+    }
+
+    fn post_hoc(
+        &self,
+        plan: &RunPlan,
+        checkpoint: &Path,
+        phase: Option<&str>,
+        see: &mut (dyn FnMut(&str, post_hoc::Scored) -> Result<()> + Send),
+    ) -> Result<()> {
+        let (sets, data_bytes) = self.sets(plan)?;
+        let data = sets.for_training();
+        preflight::fits(&self.subject(plan, &data, data_bytes)?)?;
+        let held = CheckpointStore::load(checkpoint)?;
+        let job = self.job(plan, &data)?;
+        let phase = post_hoc::phase(&job, phase)?;
+        let from = plan.init.as_ref().map(|init| initial::read(&init.from));
+        let name = phase.name.as_str();
+        post_hoc::repeat(
+            &job,
+            &held.tensors,
+            phase,
+            from.transpose()?,
+            &mut |scored| see(name, scored),
+        )
+        .map_err(|e| e.within(format_args!("`{}`", checkpoint.display())))
     }
 
     fn attack(

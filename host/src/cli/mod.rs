@@ -12,11 +12,13 @@ mod environment;
 mod eval;
 mod experiments;
 mod export;
+mod fields;
 mod genotype;
 mod import;
 mod logs;
 mod options;
 mod plugin_folders;
+mod post_hoc;
 mod predict;
 mod quickstart;
 mod report;
@@ -35,7 +37,7 @@ use std::process;
 use clap::{CommandFactory, Parser, Subcommand};
 
 pub use crate::app::{
-    Assault, Evaluation, EvaluationResult, Host, Open, Predicted, Prediction, Said,
+    Assault, Evaluation, EvaluationResult, Fielded, Host, Open, Predicted, Prediction, Said,
 };
 
 use crate::{Error, ExitCode, Result, threads};
@@ -77,8 +79,12 @@ enum Command {
     Eval(eval::EvalArgs),
     /// What a trained network takes pictures or arrays for
     Predict(predict::PredictArgs),
+    /// The loss that a trained read-out gives to its network while that learned without labels
+    PostHoc(post_hoc::PostHocArgs),
     /// Attack a trained network: how often it is right on changed pictures
     Attack(attack::AttackArgs),
+    /// Pictures that excite units of a trained network's deeper layers
+    Fields(fields::FieldsArgs),
     /// Learning rules: what is loaded, what they can do, whether they keep their word
     #[command(subcommand)]
     Rules(rules::RulesCommand),
@@ -156,7 +162,9 @@ fn dispatch(command: Command, open: Open) -> Result<ExitCode> {
             | Command::Bench(_)
             | Command::Eval(_)
             | Command::Attack(_)
+            | Command::Fields(_)
             | Command::Predict(_)
+            | Command::PostHoc(_)
             | Command::Config(_)
             | Command::Search(_)
             | Command::Sweep(_)
@@ -172,7 +180,9 @@ fn dispatch(command: Command, open: Open) -> Result<ExitCode> {
         Command::Bench(args) => return bench::run(&args),
         Command::Attack(args) => return attack::run(&args, open),
         Command::Predict(args) => predict::run(&args, open),
+        Command::PostHoc(args) => return post_hoc::run(&args, open),
         Command::Eval(args) => eval::run(&args, open),
+        Command::Fields(args) => fields::run(&args, open),
         Command::Rules(command) => rules::run(&command, open),
         Command::Genotype(command) => genotype::run(&command, open),
         Command::Data(args) => data::run(&args),

@@ -10,6 +10,7 @@ pub mod build;
 pub(crate) mod contract;
 pub mod drop_path;
 pub mod dropout;
+pub mod field;
 pub mod graph;
 pub mod layer;
 pub mod mixed;

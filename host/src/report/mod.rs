@@ -9,7 +9,10 @@ pub mod number;
 pub mod page;
 pub mod picture;
 pub mod pictures;
+pub mod runs;
 pub mod stats;
+pub mod table;
 
-pub use gather::{Gathered, gather};
+pub use gather::gather;
 pub use page::{Made, page};
+pub use runs::Gathered;

@@ -2,7 +2,8 @@
 
 use std::io::Cursor;
 
-use image::{DynamicImage, ImageFormat, Rgba, RgbaImage};
+use image::codecs::png::{CompressionType, FilterType, PngEncoder};
+use image::{DynamicImage, Rgba, RgbaImage};
 
 use super::chart::{Body, Drawing};
 use crate::{Error, Result};
@@ -61,8 +62,13 @@ impl Tiles {
             // Half the bytes.
             _ => DynamicImage::ImageLumaA8(DynamicImage::ImageRgba8(picture).to_luma_alpha8()),
         };
+        let encoder = PngEncoder::new_with_quality(
+            Cursor::new(&mut bytes),
+            CompressionType::Best,
+            FilterType::Adaptive,
+        );
         picture
-            .write_to(&mut Cursor::new(&mut bytes), ImageFormat::Png)
+            .write_with_encoder(encoder)
             .map_err(|e| Error::internal(format!("a picture: {e}")))?;
         Ok((bytes, (size.0 as u32, size.1 as u32)))
     }

@@ -4,7 +4,9 @@ use std::path::Path;
 
 use super::chart::{Body, Drawing};
 use super::draw::{held, learn, units};
-use super::gather::{self, Experiment, word};
+use super::gather;
+use super::runs::{Experiment, Run};
+use super::table::word;
 use crate::run::identity::RunRecord;
 use crate::run::{Reporter, atomic};
 use crate::{Error, Result};
@@ -80,6 +82,29 @@ fn drawings(experiment: &Experiment) -> Result<Vec<Drawing>> {
         all.extend(units::winners(run, word(block, "name"), kind));
     }
     all.extend(learn::angles(std::slice::from_ref(experiment)));
+    all.extend(fields(run)?);
     all.extend(held::confusion(run));
     Ok(all)
+}
+
+/// What excites units, of the layers that `biorule fields` has looked at, in the network's order.
+fn fields(run: &Run) -> Result<Vec<Drawing>> {
+    let blocks = run.blocks();
+    let names = blocks.iter().map(|b| word(b, "name"));
+    let drawn = names.filter_map(|name| {
+        let units_there = run.weights_of(name).map(super::runs::Weights::units);
+        units::excites(name, run.fields.get(name)?, units_there).transpose()
+    });
+    drawn.collect()
+}
+
+/// Draws what excites units of the run in `folder` into its pictures.
+///
+/// # Errors
+/// Storage error where the disk refuses.
+pub fn draw_fields(folder: &Path) -> Result<()> {
+    let record = RunRecord::read(&folder.join("run.json"))?;
+    let mut run = gather::run(folder.to_owned(), record);
+    run.read_weights();
+    write(&fields(&run)?, &folder.join(FOLDER))
 }

@@ -13,6 +13,7 @@ pub mod detail;
 pub mod events;
 pub mod experiment;
 pub mod extend;
+pub mod fields;
 pub mod folder;
 pub mod identity;
 pub mod initial;

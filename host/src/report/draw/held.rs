@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use super::super::chart::Drawing;
 use super::super::chart::lines::{Curve, End, Lines};
 use super::super::chart::matrix;
-use super::super::gather::{Experiment, Run};
 use super::super::kind::Kind;
+use super::super::runs::{Experiment, Run};
 use crate::attack::Row;
 
 /// Classes up to which all are drawn.

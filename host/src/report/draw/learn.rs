@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use super::super::chart::lines::{Curve, End, Lines, SOLID};
 use super::super::chart::{Drawing, scale};
-use super::super::gather::{Experiment, Run, State, word, words};
 use super::super::kind::{Kind, rule_name};
+use super::super::runs::{Experiment, Run, State};
+use super::super::table::{word, words};
 use super::super::{number, stats};
 use crate::run::EpochRecord;
 
@@ -147,9 +148,7 @@ pub fn learning(experiment: &Experiment) -> Option<Drawing> {
     );
     Lines {
         name: "learning".into(),
-        title: gain.unwrap_or_else(|| {
-            format!("{} while the network learns from labels", capital(measure))
-        }),
+        title: gain.unwrap_or_else(|| format!("{} while the network learns", capital(measure))),
         note: format!(
             "Dotted: on training samples{}.{}",
             if part.is_some() {
@@ -386,32 +385,54 @@ pub fn safe(name: &str) -> String {
 }
 
 /// Angles between what rules do and the true gradient, and between weights and feedback, a drawing
-/// for each block.
+/// for each block, all with the same axes.
 #[must_use]
 pub fn angles(experiments: &[Experiment]) -> Vec<Drawing> {
-    let first = experiments
-        .first()
-        .map(|e| e.first().blocks())
-        .unwrap_or_default();
-    let blocks: Vec<String> = first.iter().map(|b| word(b, "name").to_owned()).collect();
+    let first = experiments.first().map(|e| e.first().blocks());
+    let blocks: Vec<&str> = first.iter().flatten().map(|b| word(b, "name")).collect();
     let kinds = [
         ("gradient_cosine", "update and true gradient"),
         ("weight_angle", "weights and feedback"),
     ];
-    let mut out = Vec::new();
-    for (metric, words) in kinds {
-        for block in &blocks {
-            out.extend(angle(experiments, block, (metric, words)));
+    let all: Vec<_> = kinds
+        .into_iter()
+        .flat_map(|(metric, words)| blocks.iter().map(move |block| (*block, metric, words)))
+        .map(|(block, metric, words)| (block, metric, words, angle(experiments, block, metric)))
+        // The true gradient's own angle is 0 by construction: alone it says nothing.
+        .filter(|(.., curves)| curves.iter().flat_map(|c| &c.points).any(|p| p.1 > 1e-3))
+        .collect();
+    let seen = all
+        .iter()
+        .flat_map(|(.., curves)| curves)
+        .flat_map(|c| &c.points);
+    let beyond = seen.map(|p| p.1).fold(0.0, f64::max) > 92.0;
+    let (most, rows) = match beyond {
+        true => (180.0, vec![0.0, 60.0, 120.0, 180.0]),
+        false => (90.0, vec![0.0, 30.0, 60.0, 90.0]),
+    };
+    let draw = |(block, metric, words, curves): (&str, &str, &str, Vec<Curve>)| {
+        Lines {
+            name: format!("angle-{}-{}", metric.replace('_', "-"), safe(block)),
+            title: format!("{block}: {words}"),
+            note: "smaller is closer".into(),
+            unit: "angle, °".into(),
+            below: "epoch".into(),
+            curves,
+            range: Some((0.0, most)),
+            rows: rows.clone(),
+            levels: vec![(90.0, "chance".into())],
+            decimals: 1,
+            height: 110.0,
+            width: MULTIPLE + 40.0,
+            ..Lines::default()
         }
-    }
-    out
+        .draw()
+    };
+    all.into_iter().filter_map(draw).collect()
 }
 
-fn angle(
-    experiments: &[Experiment],
-    block: &str,
-    (metric, words): (&str, &str),
-) -> Option<Drawing> {
+/// The curves of a block's angle in degrees.
+fn angle(experiments: &[Experiment], block: &str, metric: &str) -> Vec<Curve> {
     let name = format!("{block}/{metric}");
     let degrees = |x: f64| match metric {
         "weight_angle" => x,
@@ -422,10 +443,10 @@ fn angle(
     for experiment in experiments {
         let of = |run: &Run| -> Vec<(f64, f64)> {
             let epochs = driven(run, "network");
-            let numbered = epochs.iter().enumerate();
-            numbered
-                .filter_map(|(i, e)| Some(((i + 1) as f64, degrees(*e.metrics.get(&name)?))))
-                .collect()
+            let value = |(i, e): (usize, &EpochRecord)| {
+                Some(((i + 1) as f64, degrees(*e.metrics.get(&name)?)))
+            };
+            epochs.iter().enumerate().filter_map(value).collect()
         };
         let runs: Vec<_> = experiment.runs.iter().map(of).collect();
         if runs.iter().all(Vec::is_empty) {
@@ -433,9 +454,8 @@ fn angle(
         }
         let run = experiment.first();
         let table = run.blocks().into_iter().find(|b| word(b, "name") == block);
-        let (rule, kind) = table
-            .and_then(|b| run.rule_of(b))
-            .unwrap_or((String::new(), Kind::None));
+        let rule = table.and_then(|b| run.rule_of(b));
+        let (rule, kind) = rule.unwrap_or((String::new(), Kind::None));
         let nth = numbers
             .entry(kind)
             .and_modify(|n| *n += 1)
@@ -446,37 +466,10 @@ fn angle(
         };
         curves.push(over_seeds(&shown, kind, *nth, &runs, end(run)));
     }
-    // The true gradient's own angle is 0 by construction: alone it says nothing.
-    let told = curves.iter().flat_map(|c| &c.points).any(|p| p.1 > 1e-3);
-    told.then_some(())?;
-    let highest = curves
-        .iter()
-        .flat_map(|c| &c.points)
-        .map(|p| p.1)
-        .fold(0.0, f64::max);
-    Lines {
-        name: format!("angle-{}-{}", metric.replace('_', "-"), safe(block)),
-        title: format!("{block}: {words}"),
-        note: "smaller is closer".into(),
-        unit: "angle, °".into(),
-        below: "epoch".into(),
-        curves,
-        range: Some((0.0, if highest > 92.0 { 180.0 } else { 90.0 })),
-        rows: if highest > 92.0 {
-            vec![0.0, 60.0, 120.0, 180.0]
-        } else {
-            vec![0.0, 30.0, 60.0, 90.0]
-        },
-        levels: vec![(90.0, "chance".into())],
-        decimals: 1,
-        height: 110.0,
-        width: MULTIPLE + 40.0,
-        ..Lines::default()
-    }
-    .draw()
+    curves
 }
 
-/// The classes of the phases that teach `block` without labels.
+/// Whether a phase teaches `block` without labels.
 #[must_use]
 pub fn learns_alone(run: &Run, block: &str) -> bool {
     let phases = run.phases();

@@ -2,16 +2,18 @@
 
 use super::super::chart::Drawing;
 use super::super::chart::bars;
-use super::super::gather::{Run, Weights, word};
 use super::super::kind::Kind;
 use super::super::picture::{Tiles, around_grey, guessed};
+use super::super::runs::{Run, Weights};
+use super::super::table::word;
 use super::super::{chart, number};
 use crate::Result;
+use crate::run::fields::FieldsRecord;
 
 /// Filters of one picture.
 const MOST: usize = 400;
 /// Weights of one picture: random ones cannot be compressed, and a page is to be mailed.
-const WEIGHTS: usize = 60_000;
+const WEIGHTS: usize = 40_000;
 /// Pixels that a picture of filters is about as wide as.
 const ABOUT: usize = 560;
 
@@ -75,24 +77,14 @@ pub fn filters(run: &Run) -> Result<Option<Drawing>> {
     let each = weights.each();
     let tile = |unit: &usize| around_grey(&weights.values[unit * each..(unit + 1) * each]);
     let [channels, height, width] = dims;
-    // Whole rows where that goes.
-    let wide = (ABOUT / (width.max(1) + 4)).clamp(1, if width <= 8 { 16 } else { 12 });
-    let columns = (4..=wide)
-        .rev()
-        .find(|c| shown.is_multiple_of(*c))
-        .unwrap_or(wide);
-    let columns = columns.min(shown.max(1));
+    let columns = columns(shown, width);
     // No row is left half empty by what is left out.
     let shown = if shown < weights.units() {
         shown - shown % columns
     } else {
         shown
     };
-    let zoom = if width > 16 {
-        1
-    } else {
-        ((ABOUT / columns).saturating_sub(4) / width.max(1)).clamp(1, 12)
-    };
+    let zoom = zoom(columns, width);
     let tiles = Tiles {
         dims,
         tiles: order.iter().take(shown).map(tile).collect(),
@@ -180,4 +172,67 @@ pub fn spark(weights: &Weights, kind: Kind) -> (maud::Markup, f64, f64) {
     );
     let drawn = chart::bars::histogram(&values, (0.0, high), kind, &told);
     (drawn, mean, deviation.unwrap_or(0.0))
+}
+
+/// What excites units of `block`, where `biorule fields` has looked.
+///
+/// # Errors
+/// Internal error where the picture cannot be encoded.
+pub fn excites(
+    block: &str,
+    record: &FieldsRecord,
+    units: Option<usize>,
+) -> Result<Option<Drawing>> {
+    let dims = match record.dims[..] {
+        [c @ (1 | 3), h, w] => [c, h, w],
+        [d] => match guessed(d) {
+            Some(dims) => dims,
+            None => return Ok(None),
+        },
+        _ => return Ok(None),
+    };
+    let each: usize = dims.iter().product();
+    let shown = record.units.len().min((WEIGHTS / each).max(8));
+    let columns = columns(shown, dims[2]);
+    let tiles = Tiles {
+        dims,
+        tiles: record
+            .pictures
+            .chunks_exact(each)
+            .take(shown)
+            .map(<[f32]>::to_vec)
+            .collect(),
+        columns,
+        zoom: zoom(columns, dims[2]),
+    };
+    let of = units.map_or(String::new(), |n| format!(" of {n}"));
+    let title = format!("{block}: what excites {shown}{of} units");
+    let note = format!(
+        "{} × {} pixels, found by gradient ascent; units drawn at random, those whose weights vary most first",
+        dims[1], dims[2]
+    );
+    let few: Vec<String> = record.units.iter().take(8).map(u32::to_string).collect();
+    let alt = format!(
+        "{title}, {} by {} pixels each. The first are units {}.",
+        dims[1],
+        dims[2],
+        few.join(", ")
+    );
+    let name = format!("field-{}", super::learn::safe(block));
+    tiles.draw(&name, (&title, &note, &alt)).map(Some)
+}
+
+/// Pictures in a row: whole rows where that goes.
+fn columns(shown: usize, width: usize) -> usize {
+    let wide = (ABOUT / (width.max(1) + 4)).clamp(1, if width <= 8 { 16 } else { 12 });
+    let whole = (4..=wide).rev().find(|c| shown.is_multiple_of(*c));
+    whole.unwrap_or(wide).min(shown.max(1))
+}
+
+/// Pixels of a file for one of a picture.
+fn zoom(columns: usize, width: usize) -> usize {
+    match width {
+        w if w > 16 => 1,
+        w => ((ABOUT / columns).saturating_sub(4) / w.max(1)).clamp(1, 12),
+    }
 }

@@ -4,139 +4,17 @@ use maud::{Markup, html};
 
 use super::super::chart::dots::{Dot, Dots};
 use super::super::draw::learn::{capital, held_out};
-use super::super::gather::{Experiment, Gathered, Run, State, value, word};
 use super::super::kind::Kind;
+use super::super::number;
+use super::super::runs::{Experiment, Run, State};
 use super::super::stats::Paired;
-use super::super::{number, stats};
-use super::{Figures, Section, compare, state_badge};
+use super::super::table::{value, word};
+use super::pairs::{difference, paired_with_baseline};
+use super::parts::{Figures, marked, notes, state_badge};
+use super::score::{BASELINES, Score, headline_name, published, published_shown};
 
-/// Baselines of a run, with their names on pages.
-pub(super) const BASELINES: [(&str, &str); 2] = [
-    ("random-weights", "random weights"),
-    ("linear-pixels", "linear on pixels"),
-];
-
-/// A result with what may be said of its luck.
-pub(super) struct Score {
-    pub(super) mean: f64,
-    /// Standard deviation over seeds.
-    pub(super) deviation: Option<f64>,
-    /// 95 % interval: over images for one seed, over seeds for several.
-    pub(super) interval: Option<(f64, f64)>,
-    pub(super) each: Vec<f64>,
-    pub(super) decimals: usize,
-    /// A share of 1, shown in percent.
-    pub(super) is_share: bool,
-}
-
-impl Score {
-    /// The result `name` of an experiment; `None` where no run has it.
-    pub(super) fn of(experiment: &Experiment, name: &str) -> Option<Self> {
-        let each = experiment.results(name);
-        if each.is_empty() {
-            return None;
-        }
-        let (mean, deviation) = stats::spread(&each);
-        let samples = experiment.first().samples();
-        let is_share = name.ends_with("accuracy");
-        let interval = match (deviation, samples) {
-            (Some(s), _) => {
-                let reach = stats::student(each.len() - 1) * s / (each.len() as f64).sqrt();
-                Some((mean - reach, mean + reach))
-            }
-            (None, Some(n)) if is_share => Some(stats::wilson(mean * n as f64, n)),
-            _ => None,
-        };
-        let decimals = if is_share {
-            number::decimals(samples)
-        } else {
-            4
-        };
-        Some(Self {
-            mean,
-            deviation,
-            interval,
-            each,
-            decimals,
-            is_share,
-        })
-    }
-
-    fn number(&self, x: f64) -> String {
-        match self.is_share {
-            true => number::hundredths(x, self.decimals),
-            false => number::fixed(x, self.decimals),
-        }
-    }
-
-    /// `77.52 %`, or with several seeds `77.52 ± 0.14 %`.
-    pub(super) fn shown(&self) -> String {
-        let sign = if self.is_share { "\u{a0}%" } else { "" };
-        match self.deviation {
-            Some(s) => format!(
-                "{}\u{a0}±\u{a0}{}{sign}",
-                self.number(self.mean),
-                self.number(s)
-            ),
-            None => format!("{}{sign}", self.number(self.mean)),
-        }
-    }
-
-    /// What the numbers cover.
-    fn covers(&self) -> String {
-        let range = self
-            .interval
-            .map(|(a, b)| format!("{} to {}", self.number(a), self.number(b)));
-        match (self.each.len(), range) {
-            (1, Some(range)) => format!("; 95 % interval over test images {range}"),
-            (1, None) => String::new(),
-            (n, range) => format!(
-                "; mean ± standard deviation over {n} seeds{}",
-                range.map_or(String::new(), |r| format!(
-                    ", 95 % interval of the mean {r}"
-                ))
-            ),
-        }
-    }
-}
-
-/// The result that stands for a run: accuracy, or for regression the loss.
-pub(super) fn headline_name(experiment: &Experiment) -> &'static str {
-    match experiment
-        .runs
-        .iter()
-        .any(|r| r.result("test/accuracy").is_some())
-    {
-        false
-            if experiment
-                .runs
-                .iter()
-                .any(|r| r.result("test/loss").is_some()) =>
-        {
-            "test/loss"
-        }
-        _ => "test/accuracy",
-    }
-}
-
-pub(super) fn section(found: &Gathered, figures: &Figures) -> Section {
-    let body = match found.experiments.as_slice() {
-        [one] => alone(one, figures),
-        _ => compare::answer(found, figures),
-    };
-    let body = html! {
-        (body)
-        @if !found.problems.is_empty() { (notes("Could not be read", found.problems.iter().map(|p| html! { (p) }).collect())) }
-    };
-    Section {
-        id: "answer".into(),
-        short: "Answer".into(),
-        title: "Answer".into(),
-        body,
-    }
-}
-
-fn alone(experiment: &Experiment, figures: &Figures) -> Markup {
+/// The answer of a page of one experiment.
+pub(super) fn alone(experiment: &Experiment, figures: &Figures) -> Markup {
     let name = headline_name(experiment);
     let verdicts = verdicts(experiment, name);
     let dots = dots(experiment, name).and_then(Dots::draw);
@@ -227,8 +105,8 @@ fn state_words(run: &Run, several: bool) -> Markup {
                 }
             }
             @if let Some(error) = &run.record.error {
-                p { b { (capital(&error.text)) } }
-                @if let Some(hint) = &error.hint { p { "Hint: " (hint) } }
+                p { b { (marked(&error.text)) } }
+                @if let Some(hint) = &error.hint { p { "Hint: " (marked(hint)) } }
             }
             @if let (Some(text), None) = (&so_far, run.result("test/accuracy")) { p { (text) "." } }
             @match run.state {
@@ -270,9 +148,9 @@ pub(super) fn verdicts(experiment: &Experiment, name: &str) -> Vec<Markup> {
 }
 
 fn against(score: &Score, other: &Score, words: &str, paired: Option<&Paired>) -> Markup {
-    let difference = paired.map_or(score.mean - other.mean, |p| p.difference);
-    let size = number::hundredths(difference.abs(), score.decimals);
-    let way = if difference >= 0.0 { "better" } else { "worse" };
+    let gap = paired.map_or(score.mean - other.mean, |p| p.difference);
+    let size = number::hundredths(gap.abs(), score.decimals);
+    let way = if gap >= 0.0 { "better" } else { "worse" };
     html! {
         @match paired {
             Some(p) if p.is_clear() => { b { (size) " points " (way) " than " (words) } }
@@ -280,49 +158,7 @@ fn against(score: &Score, other: &Score, words: &str, paired: Option<&Paired>) -
             None => { b { (size) " points " (way) " than " (words) } }
         }
         " (" (other.shown()) ")"
-        @if let Some(p) = paired { ": " (compare::difference(p, score.decimals)) "." } @else { "." }
-    }
-}
-
-/// The network beside a baseline of the same runs.
-fn paired_with_baseline(experiment: &Experiment, segment: &str) -> Option<Paired> {
-    if experiment.runs.len() > 1 {
-        let both = |r: &Run| {
-            Some(r.result("test/accuracy")? - r.result(&format!("{segment}/test/accuracy"))?)
-        };
-        let differences: Vec<f64> = experiment.runs.iter().filter_map(both).collect();
-        if let Some(paired) = Paired::seeds(&differences) {
-            return Some(paired);
-        }
-    }
-    let answers = experiment.first().answers.as_ref()?;
-    let (ours, theirs) = (answers.taken.get("network")?, answers.taken.get(segment)?);
-    let pairs = answers.labels.iter().zip(ours.iter().zip(theirs));
-    Paired::images(pairs.map(|(label, (a, b))| (label == a, label == b)))
-}
-
-/// The published figure `name` with its deviation.
-pub(super) fn published(experiment: &Experiment, name: &str) -> Option<(f64, Option<f64>)> {
-    let record = experiment.first().record.experiment.as_ref()?;
-    Some((
-        *record.published.get(name)?,
-        record.published_deviation.get(name).copied(),
-    ))
-}
-
-/// The published figure as people read it; it keeps the digits it was given with.
-pub(super) fn published_shown((value, deviation): (f64, Option<f64>), is_share: bool) -> String {
-    let number = |x: f64| {
-        if is_share {
-            number::hundredths(x, 2)
-        } else {
-            number::short(x)
-        }
-    };
-    let sign = if is_share { "\u{a0}%" } else { "" };
-    match deviation {
-        Some(s) => format!("{}\u{a0}±\u{a0}{}{sign}", number(value), number(s)),
-        None => format!("{}{sign}", number(value)),
+        @if let Some(p) = paired { ": " (difference(p, score.decimals)) "." } @else { "." }
     }
 }
 
@@ -415,18 +251,6 @@ fn dots(experiment: &Experiment, name: &str) -> Option<Dots> {
     })
 }
 
-/// A box of remarks; nothing where there are none.
-pub(super) fn notes(title: &str, all: Vec<Markup>) -> Markup {
-    html! {
-        @if !all.is_empty() {
-            div class="notes" {
-                b { (title) }
-                ul { @for one in all { li { (one) } } }
-            }
-        }
-    }
-}
-
 /// What to know before the number is quoted.
 pub(super) fn caveats(experiment: &Experiment) -> Markup {
     let first = experiment.first();
@@ -434,7 +258,7 @@ pub(super) fn caveats(experiment: &Experiment) -> Markup {
     let mut all: Vec<Markup> = Vec::new();
     if let Some(experiment) = &record.experiment {
         if let Some(note) = &experiment.note {
-            all.push(html! { b { "Of this experiment: " } (note) "." });
+            all.push(html! { b { "Of this experiment: " } (marked(note)) "." });
         }
         if !experiment.changed.is_empty() && experiment.published.is_empty() {
             all.push(html! { b { "Not the listed protocol. " } "Changed: " (experiment.changed.join(", ")) "." });
@@ -452,13 +276,14 @@ pub(super) fn caveats(experiment: &Experiment) -> Markup {
             );
         }
     }
-    if experiment.runs.len() == 1 && !experiment.results(headline_name(experiment)).is_empty() {
+    let has_result = !experiment.results(headline_name(experiment)).is_empty();
+    if experiment.runs.len() == 1 && has_result {
         all.push(
             html! { b { "One seed. " } "The interval covers other test images, not other seeds." },
         );
     }
     match &record.best {
-        Some(best) if best.chosen_on_test() => all.push(html! {
+        Some(best) if best.chosen_on_test() && has_result => all.push(html! {
             b { "No validation part. " } "The figure is of the weights after the last epoch, which was fixed beforehand. "
             code { "best.safetensors" } " was chosen on test samples: do not quote its score."
         }),
@@ -473,11 +298,11 @@ pub(super) fn caveats(experiment: &Experiment) -> Markup {
         all.push(html! { b { "Several machines. " } "The run moved between machines, so its last bits are not those of one." });
     }
     for text in &record.warnings {
-        all.push(html! { b { "Warned: " } (text) });
+        all.push(html! { b { "Warned: " } (marked(text)) });
     }
     for run in &experiment.runs {
         for text in &run.problems {
-            all.push(html! { b { "Not readable: " } (text) });
+            all.push(html! { b { "Not readable: " } (marked(text)) });
         }
     }
     let missing = missing(first);

@@ -6,15 +6,17 @@ use maud::{Markup, html};
 
 use super::super::chart::dots::{Dot, Dots};
 use super::super::draw::{held, learn};
-use super::super::gather::{Experiment, Gathered, State};
 use super::super::kind::rule_name;
 use super::super::number;
-use super::super::stats::{Over, Paired};
-use super::answer::{Score, published, published_shown};
+use super::super::runs::{Experiment, Gathered, Run, State};
+use super::super::stats::Over;
 use super::cells::{Cells, text};
-use super::details::seconds;
-use super::{Figures, Section, state_badge};
+use super::pairs::{paired, short_difference};
+use super::parts::{Figures, Section, state_badge};
+use super::score::{Score, published, published_shown};
 
+/// Settings that differ and are shown without being asked for.
+const FEW: usize = 12;
 /// Settings that are listed where experiments differ.
 const SETTINGS: usize = 60;
 
@@ -135,7 +137,7 @@ fn table(all: &[(&Experiment, Option<Score>)], name: &str, same: bool) -> Markup
         let rules: Vec<String> = {
             let mut names = Vec::new();
             for block in run.blocks() {
-                for rule in super::super::gather::rules_inside(block) {
+                for rule in super::super::table::rules_inside(block) {
                     let name = rule_name(&rule);
                     if !names.contains(&name) {
                         names.push(name);
@@ -150,7 +152,7 @@ fn table(all: &[(&Experiment, Option<Score>)], name: &str, same: bool) -> Markup
             }
             _ => text("–"),
         };
-        let time: f64 = e.runs.iter().map(seconds).sum::<f64>() / e.runs.len() as f64;
+        let time: f64 = e.runs.iter().map(Run::seconds).sum::<f64>() / e.runs.len() as f64;
         vec![
             html! { (e.short) @if run.state != State::Finished { " " (state_badge(run.state, None)) } },
             text(rules.join(", ")),
@@ -182,53 +184,6 @@ fn table(all: &[(&Experiment, Option<Score>)], name: &str, same: bool) -> Markup
         words: &[1],
     }
     .show()
-}
-
-/// A paired difference with the reach of its interval.
-fn short_difference(paired: &Paired, decimals: usize) -> String {
-    let reach = 0.5 * (paired.interval.1 - paired.interval.0);
-    format!(
-        "{}\u{a0}±\u{a0}{}",
-        number::points(paired.difference, decimals),
-        number::hundredths(reach, decimals)
-    )
-}
-
-/// A paired difference in words.
-pub(super) fn difference(paired: &Paired, decimals: usize) -> String {
-    let p = paired.p.map_or(String::new(), |p| match p {
-        p if p < 0.001 => ", p < 0.001".to_owned(),
-        p => format!(", p = {}", number::fixed(p, if p < 0.1 { 3 } else { 2 })),
-    });
-    let over = match paired.over {
-        Over::Images => "the same images",
-        Over::Seeds => "the same seeds",
-    };
-    format!("{} points on {over}{p}", short_difference(paired, decimals))
-}
-
-/// `first` less `second`: over seeds that both have, where there are two, else over images.
-pub(super) fn paired(first: &Experiment, second: &Experiment) -> Option<Paired> {
-    let differences: Vec<f64> = (first.runs.iter())
-        .filter_map(|a| {
-            let b = second
-                .runs
-                .iter()
-                .find(|b| b.record.seed == a.record.seed)?;
-            Some(a.result("test/accuracy")? - b.result("test/accuracy")?)
-        })
-        .collect();
-    let same = |a: &super::super::gather::Run, b: &super::super::gather::Run| {
-        let (a, b) = (a.answers.as_ref()?, b.answers.as_ref()?);
-        (a.labels == b.labels).then_some(())?;
-        let (ours, theirs) = (a.taken.get("network")?, b.taken.get("network")?);
-        let pairs = a.labels.iter().zip(ours.iter().zip(theirs));
-        Paired::images(pairs.map(|(label, (x, y))| (label == x, label == y)))
-    };
-    match Paired::seeds(&differences) {
-        Some(paired) => Some(paired),
-        None => same(first.first(), second.first()),
-    }
 }
 
 /// What follows the answer where there are several experiments.
@@ -312,24 +267,30 @@ fn differs(all: &[Experiment]) -> Option<Markup> {
         rows: rows.collect(),
         words: &[],
     };
+    let told = number::count(differing.len(), "setting differs", "settings differ");
     Some(html! {
-        details class="data" open[differing.len() <= 12] {
-            summary { (number::count(differing.len(), "setting differs", "settings differ")) }
+        @if differing.len() <= FEW {
             (table.show())
-            @if more > 0 { p { "And " (more) " more." } }
+        } @else {
+            p { (told) "." }
+            details class="data" {
+                summary { "The settings" }
+                (table.show())
+                @if more > 0 { p { "And " (more) " more." } }
+            }
         }
     })
 }
 
 /// Every pair of a few experiments with answers to the same images.
 fn pairs(found: &Gathered) -> Option<Markup> {
-    const FEW: usize = 6;
+    const BEST: usize = 6;
     let ranked = order(found, "test/accuracy");
     let few: Vec<&Experiment> = ranked
         .iter()
         .filter(|(_, s)| s.is_some())
         .map(|(e, _)| *e)
-        .take(FEW)
+        .take(BEST)
         .collect();
     let mut rows = Vec::new();
     for (i, a) in few.iter().enumerate() {

@@ -2,15 +2,19 @@
 
 use maud::{Markup, html};
 
+use super::super::chart::Drawing;
 use super::super::chart::bars::{Bar, bars};
 use super::super::chart::matrix;
 use super::super::draw::{held, learn, units};
-use super::super::gather::{Experiment, Run, word};
 use super::super::kind::{Kind, rule_name};
 use super::super::number;
-use super::answer::{Score, caveats, headline, headline_name, verdicts};
+use super::super::runs::{Experiment, Run};
+use super::super::table::word;
+use super::answer::{caveats, headline, verdicts};
 use super::cells::{Cells, text};
-use super::{Figures, Section, plan};
+use super::parts::{Figures, Section, marked};
+use super::plan;
+use super::score::{Score, headline_name};
 use crate::Result;
 
 /// Layers whose winners are drawn.
@@ -69,11 +73,7 @@ pub(super) fn sections(experiment: &Experiment, figures: &Figures) -> Result<Vec
     Ok(out)
 }
 
-fn learning(
-    curves: Option<&super::Drawing>,
-    radii: &[super::Drawing],
-    figures: &Figures,
-) -> Markup {
+fn learning(curves: Option<&Drawing>, radii: &[Drawing], figures: &Figures) -> Markup {
     html! {
         div class="two" {
             @if let Some(curves) = curves { (figures.show(curves)) }
@@ -124,7 +124,14 @@ fn filters(run: &Run, figures: &Figures) -> Result<Option<(String, Markup)>> {
         })
         .take(WINNERS)
         .collect();
-    if picture.is_none() && ranks.is_empty() {
+    let excited: Vec<Drawing> = (run.blocks().into_iter())
+        .filter_map(|block| {
+            let name = word(block, "name");
+            let units = run.weights_of(name).map(super::super::runs::Weights::units);
+            units::excites(name, run.fields.get(name)?, units).transpose()
+        })
+        .collect::<Result<_>>()?;
+    if picture.is_none() && ranks.is_empty() && excited.is_empty() {
         return Ok(None);
     }
     let first = units::first_layer(run);
@@ -148,8 +155,9 @@ fn filters(run: &Run, figures: &Figures) -> Result<Option<(String, Markup)>> {
     let body = html! {
         div class="two" {
             @if let Some(picture) = &picture { (figures.show(picture)) }
-            div class="grid" { @for d in &ranks { (figures.show(d)) } }
+            @if !ranks.is_empty() { div class="grid" { @for d in &ranks { (figures.show(d)) } } }
         }
+        @if !excited.is_empty() { div class="two" { @for d in &excited { (figures.show(d)) } } }
     };
     Ok(Some((title, body)))
 }
@@ -163,7 +171,10 @@ fn layers(run: &Run) -> Option<Markup> {
         };
         let (rule, kind) = run.rule_of(block).unwrap_or((String::new(), Kind::None));
         let (drawn, mean, deviation) = units::spark(weights, kind);
-        let dims: Vec<String> = weights.dims[1..].iter().map(ToString::to_string).collect();
+        let dims: Vec<String> = weights.dims[1..]
+            .iter()
+            .map(|d| number::whole(*d as u64))
+            .collect();
         let wins = run.winners.as_ref().and_then(|w| w.blocks.get(name));
         let busiest = wins.map_or("–".into(), |w| format!("{:.0}", units::busiest_tenth(w)));
         let never = wins.map_or("–".into(), |w| {
@@ -264,7 +275,7 @@ fn phases(run: &Run) -> Vec<(String, Kind, f64)> {
             None => {
                 let listed = run
                     .phase(&e.phase)
-                    .map(|p| super::super::gather::words(p, "blocks"));
+                    .map(|p| super::super::table::words(p, "blocks"));
                 let block = run.blocks().into_iter().find(|b| {
                     listed
                         .as_ref()
@@ -283,13 +294,8 @@ fn phases(run: &Run) -> Vec<(String, Kind, f64)> {
     all
 }
 
-/// Seconds of all epochs of a run.
-pub(super) fn seconds(run: &Run) -> f64 {
-    run.epochs.iter().map(|e| e.seconds).sum()
-}
-
 fn cost_line(experiment: &Experiment) -> String {
-    let all: f64 = experiment.runs.iter().map(seconds).sum();
+    let all: f64 = experiment.runs.iter().map(Run::seconds).sum();
     format!("Training took {}.", number::seconds(all))
 }
 
@@ -297,7 +303,7 @@ fn cost(experiment: &Experiment, figures: &Figures) -> (String, Markup) {
     let run = experiment.first();
     let record = &run.record;
     let parts = phases(run);
-    let all = seconds(run);
+    let all = run.seconds();
     let most = parts.iter().max_by(|a, b| a.2.total_cmp(&b.2));
     let title = match most {
         Some((name, _, s)) if parts.len() > 1 && all > 0.0 => {
@@ -390,7 +396,7 @@ fn cost(experiment: &Experiment, figures: &Figures) -> (String, Markup) {
         let each: Vec<String> = experiment
             .runs
             .iter()
-            .map(|r| number::seconds(seconds(r)))
+            .map(|r| number::seconds(r.seconds()))
             .collect();
         facts.push(("Each seed", each.join(", ")));
     }
@@ -402,7 +408,7 @@ fn cost(experiment: &Experiment, figures: &Figures) -> (String, Markup) {
         html! {
             div class="two" {
                 @if let Some(d) = &drawing { (figures.show(d)) } @else { p { "No epoch has ended yet." } }
-                dl { @for (name, value) in &facts { dt { (name) } dd { (if value.is_empty() { "–" } else { value }) } } }
+                dl { @for (name, value) in &facts { dt { (name) } dd { (marked(if value.is_empty() { "–" } else { value })) } } }
             }
         },
     )

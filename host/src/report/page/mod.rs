@@ -5,18 +5,20 @@ mod answer;
 mod cells;
 mod compare;
 mod details;
+mod pairs;
+mod parts;
 mod plan;
 mod provenance;
-
-use std::cell::RefCell;
+mod score;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::chart::Drawing;
 use super::chart::figure::STYLE;
-use super::gather::{Gathered, State};
 use super::number;
+use super::runs::{Gathered, State};
 use crate::Result;
+use parts::{Figures, Section, marked, notes, state_badge};
 
 /// What stands at the end of the headline of a page.
 #[derive(Clone, Copy, Debug)]
@@ -25,30 +27,6 @@ pub struct Made<'a> {
     pub at: &'a str,
     /// The program's version.
     pub version: &'a str,
-}
-
-/// A part of the page.
-struct Section {
-    id: String,
-    /// In the list of sections.
-    short: String,
-    /// What it finds.
-    title: String,
-    body: Markup,
-}
-
-/// Gives figures ids of their own.
-#[derive(Default)]
-struct Figures {
-    shown: RefCell<Vec<Drawing>>,
-}
-
-impl Figures {
-    fn show(&self, drawing: &Drawing) -> Markup {
-        let mut shown = self.shown.borrow_mut();
-        shown.push(drawing.clone());
-        drawing.figure(&format!("f{}", shown.len()))
-    }
 }
 
 /// Experiments up to which each has all of its pictures.
@@ -61,7 +39,7 @@ const FEW: usize = 6;
 pub fn page(found: &Gathered, made: &Made<'_>) -> Result<(String, Vec<Drawing>)> {
     let figures = Figures::default();
     let alone = found.experiments.len() == 1;
-    let mut sections = vec![answer::section(found, &figures)];
+    let mut sections = vec![answer(found, &figures)];
     if alone {
         let experiment = &found.experiments[0];
         sections.push(plan::section(experiment));
@@ -109,7 +87,25 @@ pub fn page(found: &Gathered, made: &Made<'_>) -> Result<(String, Vec<Drawing>)>
             }
         }
     };
-    Ok((page.into_string(), figures.shown.into_inner()))
+    Ok((page.into_string(), figures.into_shown()))
+}
+
+/// The first section.
+fn answer(found: &Gathered, figures: &Figures) -> Section {
+    let unread = found.problems.iter().map(|p| marked(p)).collect();
+    let body = html! {
+        @match found.experiments.as_slice() {
+            [one] => (answer::alone(one, figures)),
+            _ => (compare::answer(found, figures)),
+        }
+        (notes("Could not be read", unread))
+    };
+    Section {
+        id: "answer".into(),
+        short: "Answer".into(),
+        title: "Answer".into(),
+        body,
+    }
 }
 
 /// What the page is about.
@@ -139,13 +135,4 @@ fn badge(found: &Gathered) -> Markup {
             (state_badge(*state, if counts.len() > 1 { Some(*n) } else { None }))
         }
     }
-}
-
-fn state_badge(state: State, count: Option<usize>) -> Markup {
-    let class = match state {
-        State::Finished => "badge ok",
-        State::Running => "badge on",
-        _ => "badge bad",
-    };
-    html! { span class=(class) { (state.word()) @if let Some(n) = count { ": " (n) } } }
 }

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use maud::{Markup, html};
 
-use super::super::gather::{Experiment, Run, rules_inside, value, word, words};
 use super::super::kind::{Kind, rule_name};
 use super::super::number;
-use super::Section;
+use super::super::runs::{Experiment, Run};
+use super::super::table::{rules_inside, value, word, words};
+use super::parts::Section;
 
 pub(super) fn section(experiment: &Experiment) -> Section {
     let body = asked(experiment);
@@ -146,13 +147,18 @@ fn phase_words(run: &Run, phases: &[&toml::Table]) -> String {
         "" | "train" => String::new(),
         part => format!(" from {part}"),
     };
+    let answers = if run.is_regression() {
+        "targets"
+    } else {
+        "labels"
+    };
     let mut text = match drive {
         "local" => format!(
             "{subject} {verb}{order} {each}{how_long}{batch}{from}, without labels, by {}",
             list(&rules)
         ),
         _ => format!(
-            "{subject} {verb}{order} from labels {each}{how_long}{batch}{from}, by {}",
+            "{subject} {verb}{order} from {answers} {each}{how_long}{batch}{from}, by {}",
             list(&rules)
         ),
     };
@@ -357,8 +363,9 @@ fn extras(block: &toml::Table) -> Option<String> {
                 .and_then(|a| a.first())
                 .map(ToString::to_string)
         };
-        let size = first("kernel").map_or(String::new(), |k| {
-            format!(" {k}/{}", first("stride").unwrap_or(k.clone()))
+        let size = first("kernel").map_or(String::new(), |k| match k.as_str() {
+            "0" => " of the whole map".to_owned(),
+            _ => format!(" {k}/{}", first("stride").unwrap_or(k.clone())),
         });
         parts.push(format!("{} pool{size}", word(p, "kind")));
     }

@@ -2,10 +2,10 @@
 
 use maud::{Markup, html};
 
-use super::super::gather::{Experiment, Gathered, Run};
 use super::super::number;
+use super::super::runs::{Experiment, Gathered, Run};
 use super::cells::{Cells, text};
-use super::{Section, state_badge};
+use super::parts::{Section, state_badge};
 
 pub(super) fn section(found: &Gathered) -> Section {
     let body = html! {

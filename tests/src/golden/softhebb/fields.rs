@@ -1,9 +1,9 @@
 //! Images that excite one neuron, by projected gradient ascent: `rf_maximisation_*`.
-//! The gradient with respect to the image is the network's; the ascent is here.
+//! The starts are the file's, the ascent is the host's.
 
-use biorule::config::{BlockPlan, MapPlan};
+use biorule::config::BlockPlan;
 use biorule::nn::build::Placement;
-use biorule::nn::{Clock, InputShape, Mode, Network, Pass};
+use biorule::nn::{InputShape, Mode, Network, field};
 use candle_core::{DType, Tensor};
 
 use super::network::block_settings;
@@ -35,16 +35,16 @@ fn run(file: &File, dtype: DType, tolerance: f64, checks: &mut Checks) -> Result
     let rate = file.number("step_size")? * file.number("epsilon")?;
     let at = file.counts("steps")?;
     for step in 1..=at.iter().copied().max().unwrap_or(0) {
-        let (_, gradient) = ascend(&mut network, &x, neuron)?;
-        x = project(&(&x + (gradient * rate)?)?)?;
+        let (_, gradient) = field::slopes(&mut network, &x, &[neuron])?;
+        x = field::step(&x, &gradient, rate)?;
         if at.contains(&step) {
             let image = format!("image_after_{step}");
             checks.compare(&image, &x, &file.twin(&image, dtype)?, tolerance)?;
             let name = format!("activation_after_{step}");
-            let (activation, _) = ascend(&mut network, &x, neuron)?;
+            let (activation, _) = field::slopes(&mut network, &x, &[neuron])?;
             checks.compare_values(
                 &name,
-                &[activation],
+                &activation,
                 &values(&file.twin(&name, dtype)?)?,
                 tolerance,
             );
@@ -63,23 +63,13 @@ fn build(file: &File, x: &Tensor, dtype: DType) -> Result<Network> {
         if file.has(&format!("block_{i}_bn_mean")) {
             settings.operation = "batchnorm2d";
         }
-        let mut whole = settings.parts(&i.to_string())?.whole();
-        let block = whole.last_mut().ok_or("a block of nothing")?;
-        if let Some(MapPlan::Conv { padding, .. }) = block.layer.as_mut().map(|l| &mut l.map) {
-            *padding = [0; 4];
-        }
-        if let Some(pool) = &mut block.pool {
-            pool.padding = [0, 0];
-        }
-        if i + 1 == kept {
-            (block.activation, block.pool) = (None, None);
-        }
+        let whole = settings.parts(&i.to_string())?.whole();
         plans.extend(whole);
     }
-    let input = InputShape {
-        dims: x.dims()[1..].to_vec(),
-        outputs: 10,
-    };
+    let (plans, dims) = field::below(&plans, plans.len() - 1, &x.dims()[1..])?;
+    // The side that the file has is what the recurrence gives.
+    assert_eq!(dims, x.dims()[1..]);
+    let input = InputShape { dims, outputs: 10 };
     let place = Placement {
         device: crate::device(),
         dtype,
@@ -109,35 +99,4 @@ fn build(file: &File, x: &Tensor, dtype: DType) -> Result<Network> {
     network.load(&find)?;
     network.set_mode(&Mode::default());
     Ok(network)
-}
-
-/// Activation of the neuron, `[1, K, 1, 1]` being the output, and its gradient by the image.
-fn ascend(network: &mut Network, x: &Tensor, neuron: usize) -> Result<(f64, Tensor)> {
-    let mut pass = Pass::gradient(Clock::default()).wanting_input();
-    let y = network.forward_all(&mut pass, x)?;
-    let activation = values(&y)?.get(neuron).copied().ok_or("no such neuron")?;
-    let units = y.elem_count();
-    let chosen: Vec<f64> = (0..units)
-        .map(|k| f64::from(u8::from(k == neuron)))
-        .collect();
-    let grad = Tensor::from_vec(chosen, y.shape(), y.device())?.to_dtype(y.dtype())?;
-    let all = 0..network.len();
-    let gradient = network
-        .backward(&mut pass, &grad, all)?
-        .ok_or("no gradient at the image")?;
-    Ok((activation, gradient))
-}
-
-/// `|x|` of unit length, moved and scaled to reach from 0 to 1.
-fn project(x: &Tensor) -> Result<Tensor> {
-    let v = x.abs()?;
-    let v = v.broadcast_div(&x.sqr()?.sum_all()?.sqrt()?)?;
-    let v = v.broadcast_sub(&v.flatten_all()?.min(0)?)?;
-    let top = v.flatten_all()?.max(0)?;
-    let v = if top.to_dtype(DType::F64)?.to_scalar::<f64>()? > 0.0 {
-        v.broadcast_div(&top)?
-    } else {
-        v
-    };
-    Ok(v.clamp(0.0, 1.0)?)
 }
