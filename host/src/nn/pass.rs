@@ -135,7 +135,7 @@ pub struct Pass {
     /// Where training stands.
     pub clock: Clock,
     /// Labels (`u32`, `[B]`) or target values `[B, O]` for rules that want the target; layers hand
-    /// them on in one form ([`super::targets`]).
+    /// them on in one form (`nn::targets`).
     pub target: Option<Tensor>,
     /// The loss of each sample `[B]`, for the same rules on the way back.
     pub losses: Option<Tensor>,
