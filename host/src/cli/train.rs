@@ -234,7 +234,7 @@ fn plan(args: &TrainArgs, configs: &[ConfigArgs], open: Open) -> Result<Vec<Plan
         let checked = config.resolve(open).and_then(|(mut resolved, host)| {
             let mut warnings = Warnings::default();
             if args.locked {
-                super::rules::lock::hold(&config, &resolved.plan, &*host)?;
+                super::rules::lock::hold(config, &resolved.plan, &*host)?;
             }
             before_training(&resolved.plan, &*host, &mut warnings)?;
             super::warn::warn(warnings.iter());
