@@ -77,7 +77,9 @@ impl Home {
 
     /// The study of these settings with the usual objective and parameters.
     fn usual(top: &str) -> Self {
-        Self::new(&format!("base = \"base.toml\"\n{top}\n{OBJECTIVE}{PARAMETERS}"))
+        Self::new(&format!(
+            "base = \"base.toml\"\n{top}\n{OBJECTIVE}{PARAMETERS}"
+        ))
     }
 
     fn study(&self, name: &str, text: &str) {
@@ -89,19 +91,36 @@ impl Home {
     }
 
     fn sweep(&self, dir: &str, more: &[&str]) -> Run {
-        Run::new(["sweep", "study.toml", "--study-dir", dir, "--plain", "--threads", "1"])
-            .dir(self.folder.path())
-            .arguments(more)
+        Run::new([
+            "sweep",
+            "study.toml",
+            "--study-dir",
+            dir,
+            "--plain",
+            "--threads",
+            "1",
+        ])
+        .dir(self.folder.path())
+        .arguments(more)
     }
 
     fn done(&self, dir: &str, more: &[&str]) -> Ran {
         let ran = self.sweep(dir, more).finish();
-        assert_eq!(ran.code, Some(0), "{more:?}: {}\n{}", ran.stdout, ran.stderr);
+        assert_eq!(
+            ran.code,
+            Some(0),
+            "{more:?}: {}\n{}",
+            ran.stdout,
+            ran.stderr
+        );
         ran
     }
 
     fn verb(&self, words: &[&str]) -> Ran {
-        Run::new(["sweep"]).arguments(words).dir(self.folder.path()).finish()
+        Run::new(["sweep"])
+            .arguments(words)
+            .dir(self.folder.path())
+            .finish()
     }
 
     /// All trials of the study in `dir`.
@@ -118,9 +137,18 @@ impl Home {
     /// What a study that is refused says.
     fn refused(&self, more: &[&str]) -> String {
         let ran = self.sweep("refused", more).finish();
-        assert_eq!(ran.code, Some(2), "{more:?}: {}\n{}", ran.stdout, ran.stderr);
+        assert_eq!(
+            ran.code,
+            Some(2),
+            "{more:?}: {}\n{}",
+            ran.stdout,
+            ran.stderr
+        );
         assert!(ran.stderr.contains("hint: "), "{more:?}: {}", ran.stderr);
-        assert!(!self.path("refused").join("trials").exists(), "something was made");
+        assert!(
+            !self.path("refused").join("trials").exists(),
+            "something was made"
+        );
         ran.stderr
     }
 }
@@ -175,12 +203,19 @@ fn the_same_study_gives_the_same_trials_and_bits_for_any_number_of_jobs() {
     assert_eq!(home.table("one").len(), 9);
     // What is over is not run again.
     let again = home.done("one", &[]);
-    assert!(again.stderr.contains("9 are over already"), "{}", again.stderr);
+    assert!(
+        again.stderr.contains("9 are over already"),
+        "{}",
+        again.stderr
+    );
     let starts = json(&home.path("one/trials/000000/seed-0/run.json"))["starts"].clone();
     assert_eq!(starts, 1);
     // Another seed is another study.
     home.done("other", &["--set", "seed=1", "--set", "trials=2"]);
-    assert_ne!(home.csv("one").lines().nth(1), home.csv("other").lines().nth(1));
+    assert_ne!(
+        home.csv("one").lines().nth(1),
+        home.csv("other").lines().nth(1)
+    );
 }
 
 #[test]
@@ -192,7 +227,9 @@ fn kills_of_runs_and_of_the_sweep_lose_and_repeat_nothing() {
     for trial in [0, 2, 4] {
         let begun = home.path(&format!("pieces/trials/{trial:06}/trial.json"));
         let mut sweep = start(home.sweep("pieces", &["--jobs", "2"]));
-        wait("the trial begins", || begun.exists() || sweep.try_wait().expect("a child").is_some());
+        wait("the trial begins", || {
+            begun.exists() || sweep.try_wait().expect("a child").is_some()
+        });
         let _ = sweep.kill();
         sweep.wait().expect("ended");
     }
@@ -218,7 +255,11 @@ fn a_killed_run_goes_on_by_itself() {
     home.done("whole", &[]);
     let mut sweep = start(home.sweep("killed", &[]));
     let lock = home.path("killed/trials/000000/seed-0/lock");
-    let holder = || std::fs::read_to_string(&lock).ok().filter(|text| !text.is_empty());
+    let holder = || {
+        std::fs::read_to_string(&lock)
+            .ok()
+            .filter(|text| !text.is_empty())
+    };
     let mut run = None;
     wait("a run", || {
         run = holder();
@@ -254,7 +295,10 @@ fn a_grid_is_run_point_by_point_and_planned_for_others() {
     );
     // The same by commands that others run.
     let plan = home.sweep("there", &["--plan", "64"]).stdout();
-    let lines: Vec<Value> = plan.lines().map(|l| serde_json::from_str(l).expect("JSON")).collect();
+    let lines: Vec<Value> = plan
+        .lines()
+        .map(|l| serde_json::from_str(l).expect("JSON"))
+        .collect();
     assert_eq!(lines.len(), 6);
     for line in &lines {
         let words = line["command"].as_array().expect("words");
@@ -262,7 +306,12 @@ fn a_grid_is_run_point_by_point_and_planned_for_others() {
         Run::new(words).dir(home.folder.path()).stdout();
     }
     let ran = home.verb(&["collect", "there"]);
-    assert!(ran.stdout.contains("6 finished"), "{} {}", ran.stdout, ran.stderr);
+    assert!(
+        ran.stdout.contains("6 finished"),
+        "{} {}",
+        ran.stdout,
+        ran.stderr
+    );
     assert_eq!(home.csv("here"), home.csv("there"));
     assert_eq!(home.sweep("there", &["--plan", "64"]).stdout(), "");
 }
@@ -271,14 +320,29 @@ fn a_grid_is_run_point_by_point_and_planned_for_others() {
 fn the_best_is_shown_written_and_trains_to_the_same() {
     let home = Home::usual("trials = 4\nsampler = \"sobol\"");
     home.done("here", &[]);
-    let best: Value = serde_json::from_str(&home.verb(&["best", "here", "--json"]).stdout).expect("JSON");
+    let best: Value =
+        serde_json::from_str(&home.verb(&["best", "here", "--json"]).stdout).expect("JSON");
     let best = &best[0];
-    let most = home.table("here").iter().map(|t| t["values"]["validation/accuracy"].as_f64().expect("a value")).fold(0.0, f64::max);
+    let most = home
+        .table("here")
+        .iter()
+        .map(|t| {
+            t["values"]["validation/accuracy"]
+                .as_f64()
+                .expect("a value")
+        })
+        .fold(0.0, f64::max);
     assert_eq!(best["values"]["validation/accuracy"], most);
     let ran = home.verb(&["apply", "here", "best.toml"]);
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
-    assert_eq!(home.verb(&["apply", "here", "best.toml"]).code, Some(2), "nothing is overwritten");
-    Run::new(["train", "best.toml", "--run-dir", "again"]).dir(home.folder.path()).stdout();
+    assert_eq!(
+        home.verb(&["apply", "here", "best.toml"]).code,
+        Some(2),
+        "nothing is overwritten"
+    );
+    Run::new(["train", "best.toml", "--run-dir", "again"])
+        .dir(home.folder.path())
+        .stdout();
     let run = best["runs"][0].as_str().expect("a run");
     let results = |path: PathBuf| json(&path.join("run.json"))["results"].clone();
     assert_eq!(results(home.path("again")), results(home.path(run)));
@@ -288,26 +352,56 @@ fn the_best_is_shown_written_and_trains_to_the_same() {
 fn trials_are_added_and_a_changed_study_is_refused() {
     let home = Home::usual("trials = 2");
     home.done("here", &[]);
-    let ran = home.verb(&["add", "here", "--trials", "1", "--params", "lr=0.1", "rule=krotov", "delta=0.25"]);
+    let ran = home.verb(&[
+        "add",
+        "here",
+        "--trials",
+        "1",
+        "--params",
+        "lr=0.1",
+        "rule=krotov",
+        "delta=0.25",
+    ]);
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
     home.done("here", &[]);
     let table = home.table("here");
     assert_eq!(table.len(), 4);
     assert_eq!(table[3]["by"], "added");
     assert_eq!(table[3]["params"]["delta"], 0.25);
-    let wrong = home.verb(&["add", "here", "--params", "lr=0.1", "rule=krotv", "delta=0.25"]);
+    let wrong = home.verb(&[
+        "add",
+        "here",
+        "--params",
+        "lr=0.1",
+        "rule=krotv",
+        "delta=0.25",
+    ]);
     assert_eq!(wrong.code, Some(2));
-    assert!(wrong.stderr.contains("did you mean `krotov`?"), "{}", wrong.stderr);
+    assert!(
+        wrong.stderr.contains("did you mean `krotov`?"),
+        "{}",
+        wrong.stderr
+    );
     // Fewer or more trials, another range, another base.
     for (set, says) in [
         ("trials=9", "`trials` (9 now, 2 in the folder)"),
-        ("parameters.lr.high=0.5", "`parameters.lr.high` (0.5 now, 1.0 in the folder)"),
-        ("config.training.gradient.epochs=4", "`config.training.gradient.epochs` (4 now, 3 in the folder)"),
+        (
+            "parameters.lr.high=0.5",
+            "`parameters.lr.high` (0.5 now, 1.0 in the folder)",
+        ),
+        (
+            "config.training.gradient.epochs=4",
+            "`config.training.gradient.epochs` (4 now, 3 in the folder)",
+        ),
         ("sampler=sobol", "`sampler.kind`"),
     ] {
         let ran = home.sweep("here", &["--set", set]).finish();
         assert_eq!(ran.code, Some(2), "{set}: {}", ran.stderr);
-        assert!(ran.stderr.contains(says) && ran.stderr.contains("hint: "), "{set}: {}", ran.stderr);
+        assert!(
+            ran.stderr.contains(says) && ran.stderr.contains("hint: "),
+            "{set}: {}",
+            ran.stderr
+        );
     }
     // What decides nothing may differ.
     home.done("here", &["--set", "config.output.log_every=7"]);
@@ -326,7 +420,11 @@ fn two_sweeps_on_one_study_do_not_run_a_trial_twice() {
     // It may have been over by then.
     assert!(matches!(second.code, Some(0 | 6)), "{}", second.stderr);
     if second.code == Some(6) {
-        assert!(second.stderr.contains("is in use by process"), "{}", second.stderr);
+        assert!(
+            second.stderr.contains("is in use by process"),
+            "{}",
+            second.stderr
+        );
     }
     assert_eq!(first.wait().expect("ended").code(), Some(0));
     for trial in 0..3 {
@@ -340,15 +438,26 @@ fn a_sampler_that_is_a_program_chooses_as_it_is_asked() {
     let home = Home::usual("trials = 6\nsampler = { kind = \"tpe\", startup = 10 }\nparallel = 2");
     home.done("inside", &[]);
     let program = Run::new(Vec::<String>::new()).command();
-    let own = format!("'{}' sweep sampler tpe", program.get_program().to_string_lossy());
+    let own = format!(
+        "'{}' sweep sampler tpe",
+        program.get_program().to_string_lossy()
+    );
     home.done("outside", &["--sampler", &own]);
-    let params = |dir: &str| home.table(dir).iter().map(|t| t["params"].clone()).collect::<Vec<_>>();
+    let params = |dir: &str| {
+        home.table(dir)
+            .iter()
+            .map(|t| t["params"].clone())
+            .collect::<Vec<_>>()
+    };
     assert_eq!(params("inside"), params("outside"));
     // What a program says that is wrong is told with its words.
     for (command, says) in [
         ("exit 3", "has ended"),
         ("echo no", "is not JSON"),
-        ("read l; echo '{\"ok\":true}'; read l; echo '{\"params\":{\"lr\":7}}'", "parameter"),
+        (
+            "read l; echo '{\"ok\":true}'; read l; echo '{\"params\":{\"lr\":7}}'",
+            "parameter",
+        ),
         ("read l; echo '{\"error\":\"not today\"}'", "not today"),
     ] {
         let ran = home.sweep("wrong", &["--sampler", command]).finish();
@@ -385,11 +494,20 @@ fn several_objectives_have_a_front_and_bounds_are_kept() {
         "base = \"base.toml\"\ntrials = 8\nsampler = {{ kind = \"tpe\", startup = 4 }}\n{OBJECTIVE}{more}{width}{bound}"
     ));
     home.done("here", &["--jobs", "2"]);
-    let best: Value = serde_json::from_str(&home.verb(&["best", "here", "--json"]).stdout).expect("JSON");
+    let best: Value =
+        serde_json::from_str(&home.verb(&["best", "here", "--json"]).stdout).expect("JSON");
     for trial in best.as_array().expect("a front") {
-        assert!(trial["constraints"]["multiply_adds"].as_f64().expect("a number") <= 3000.0);
+        assert!(
+            trial["constraints"]["multiply_adds"]
+                .as_f64()
+                .expect("a number")
+                <= 3000.0
+        );
         let width = trial["params"]["width"].as_i64().expect("a width");
-        assert_eq!(trial["values"]["parameters"].as_i64(), Some(64 * width + 10 * width));
+        assert_eq!(
+            trial["values"]["parameters"].as_i64(),
+            Some(64 * width + 10 * width)
+        );
     }
 }
 
@@ -397,14 +515,26 @@ fn several_objectives_have_a_front_and_bounds_are_kept() {
 fn what_cannot_be_run_is_refused_with_a_way_out() {
     let home = Home::usual("trials = 2");
     for (set, says) in [
-        ("parameters.delta.high=11", "the schema of `delta` of `krotov` allows 0 to 10"),
+        (
+            "parameters.delta.high=11",
+            "the schema of `delta` of `krotov` allows 0 to 10",
+        ),
         ("parameters.lr.low=2", "exchange `low` and `high`"),
         ("parameters.lr.low=0", "give a `low` above 0"),
         ("parameters.lr.hihg=2", "did you mean `high`?"),
         ("parameters.rule.choices=[\"krotv\"]", "`krotov`"),
-        ("parameters.lr.paths=\"training.gradient.optimizer.rl\"", "`lr`"),
-        ("parameters.delta.when={ rul = \"krotov\" }", "did you mean `rule`?"),
-        ("parameters.delta.when={ rule = \"krotv\" }", "did you mean `krotov`?"),
+        (
+            "parameters.lr.paths=\"training.gradient.optimizer.rl\"",
+            "`lr`",
+        ),
+        (
+            "parameters.delta.when={ rul = \"krotov\" }",
+            "did you mean `rule`?",
+        ),
+        (
+            "parameters.delta.when={ rule = \"krotv\" }",
+            "did you mean `krotov`?",
+        ),
         ("sampler=tpee", "did you mean `tpe`?"),
         ("sampler=grid", "every number in a range"),
         ("pruner.kind=medain", "did you mean `median`?"),
@@ -416,35 +546,64 @@ fn what_cannot_be_run_is_refused_with_a_way_out() {
         assert!(said.contains(says), "{set}: {said}");
     }
     let wrong = |top: &str, says: &str| {
-        home.study("study.toml", &format!("base = \"base.toml\"\ntrials = 2\n{top}"));
+        home.study(
+            "study.toml",
+            &format!("base = \"base.toml\"\ntrials = 2\n{top}"),
+        );
         let said = home.refused(&[]);
         assert!(said.contains(says), "{says}: {said}");
     };
     wrong(OBJECTIVE, "has no parameters");
     wrong(PARAMETERS, "has no objective");
-    let metric = |name: &str| format!("[[objectives]]\nmetric = \"{name}\"\ndirection = \"max\"\n{PARAMETERS}");
-    wrong(&metric("validation/acuracy"), "did you mean `validation/accuracy`?");
-    wrong(&format!("[[objectives]]\nmetric = \"validation/accuracy\"\n{PARAMETERS}"), "direction` is missing");
-    wrong(&format!("pruner = \"median\"\n{}", metric("test/accuracy")), "not a metric of epochs");
+    let metric = |name: &str| {
+        format!("[[objectives]]\nmetric = \"{name}\"\ndirection = \"max\"\n{PARAMETERS}")
+    };
+    wrong(
+        &metric("validation/acuracy"),
+        "did you mean `validation/accuracy`?",
+    );
+    wrong(
+        &format!("[[objectives]]\nmetric = \"validation/accuracy\"\n{PARAMETERS}"),
+        "direction` is missing",
+    );
+    wrong(
+        &format!("pruner = \"median\"\n{}", metric("test/accuracy")),
+        "not a metric of epochs",
+    );
     let large: String = (0..6)
-        .map(|i| format!("[parameters.p{i}]\npaths = \"training.gradient.batch\"\nlow = 1\nhigh = 100\n"))
+        .map(|i| {
+            format!("[parameters.p{i}]\npaths = \"training.gradient.batch\"\nlow = 1\nhigh = 100\n")
+        })
         .collect();
-    wrong(&format!("sampler = \"grid\"\n{OBJECTIVE}{large}"), "1000000000000 points");
-    home.study("study.toml", &format!("trials = 2\n{OBJECTIVE}{PARAMETERS}"));
+    wrong(
+        &format!("sampler = \"grid\"\n{OBJECTIVE}{large}"),
+        "1000000000000 points",
+    );
+    home.study(
+        "study.toml",
+        &format!("trials = 2\n{OBJECTIVE}{PARAMETERS}"),
+    );
     assert!(home.refused(&[]).contains("has no configuration"));
     home.study("study.toml", BASE);
-    assert!(home.refused(&[]).contains("is a configuration, not a study"));
+    assert!(
+        home.refused(&[])
+            .contains("is a configuration, not a study")
+    );
 }
 
 #[test]
 fn a_path_alone_has_the_range_of_the_schema() {
-    let top = "trials = 1\n[config]\nblocks.hidden.rule = { name = \"krotov\", ranking_param = 3 }\n";
+    let top =
+        "trials = 1\n[config]\nblocks.hidden.rule = { name = \"krotov\", ranking_param = 3 }\n";
     let paths = "[parameters.\"blocks.hidden.rule.delta\"]\n[parameters.\"blocks.hidden.rule.bias_output\"]\n";
     let home = Home::new(&format!("base = \"base.toml\"\n{top}{OBJECTIVE}{paths}"));
     let text = home.sweep("here", &["--dry-run"]).stdout();
     let study: toml::Table = toml::from_str(&text).expect("TOML");
     let delta = &study["parameters"]["blocks.hidden.rule.delta"];
-    assert_eq!((delta["low"].as_float(), delta["high"].as_float()), (Some(0.0), Some(10.0)));
+    assert_eq!(
+        (delta["low"].as_float(), delta["high"].as_float()),
+        (Some(0.0), Some(10.0))
+    );
     let words = &study["parameters"]["blocks.hidden.rule.bias_output"]["choices"];
     assert_eq!(words.as_array().map(Vec::len), Some(2));
     assert!(!home.path("here").exists());
@@ -462,9 +621,19 @@ fn the_studies_that_are_there_can_be_run() {
     assert!(files.len() >= 15);
     for file in files {
         // Their data need not be here.
-        let mut words = vec!["sweep", file.to_str().expect("a path"), "--dry-run", "--quiet"];
+        let mut words = vec![
+            "sweep",
+            file.to_str().expect("a path"),
+            "--dry-run",
+            "--quiet",
+        ];
         if !file.ends_with("digits.toml") {
-            words.extend(["--set", "config.data.set=gabor", "--set", "config.data.options={ size = 32, channels = 3 }"]);
+            words.extend([
+                "--set",
+                "config.data.set=gabor",
+                "--set",
+                "config.data.options={ size = 32, channels = 3 }",
+            ]);
             continue;
         }
         Run::new(words).stdout();

@@ -13,12 +13,12 @@ use super::judge::Run;
 use super::ledger::{Entry, Ledger, State};
 use super::program::Program;
 use crate::config::study::{Counted, StudyConfig};
-use crate::config::{self, PlanContext, ENVIRONMENT};
+use crate::config::{self, ENVIRONMENT, PlanContext};
 use crate::fleet::{self, Ended, Fleet, Outcome, Told as Heard, Trial};
 use crate::run::StopFlag;
+use crate::sweep::Assignment;
 use crate::sweep::plan::SamplerPlan;
 use crate::sweep::sampler::{Past, Sampler, own};
-use crate::sweep::Assignment;
 use crate::{Error, ExitCode, Result};
 
 /// Starts of a run that is killed or has a defect, after those of the fleet.
@@ -170,10 +170,13 @@ impl<'a> Driver<'a> {
             seeds: study.seeds.clone(),
             counted: Counted::default(),
         };
-        let looked = self.config.resolve(&values, self.context).and_then(|resolved| {
-            let counted = Counted::of(&resolved.plan, study, self.context)?;
-            Ok((resolved.plan.seeds.clone(), counted))
-        });
+        let looked = self
+            .config
+            .resolve(&values, self.context)
+            .and_then(|resolved| {
+                let counted = Counted::of(&resolved.plan, study, self.context)?;
+                Ok((resolved.plan.seeds.clone(), counted))
+            });
         match looked {
             Ok((seeds, counted)) => {
                 (record.seeds, record.counted) = (seeds, counted);
@@ -303,7 +306,13 @@ impl<'a> Driver<'a> {
 
     /// Gives the fleet the runs of trial `number` that are not over: with a pruner the first seed alone,
     /// until it is.
-    fn start(&self, number: u64, fleet: &mut Fleet, jobs: &mut BTreeMap<usize, Job>, options: &Options) {
+    fn start(
+        &self,
+        number: u64,
+        fleet: &mut Fleet,
+        jobs: &mut BTreeMap<usize, Job>,
+        options: &Options,
+    ) {
         let Some(entry) = self.ledger.get(number) else {
             return;
         };
@@ -432,8 +441,11 @@ impl<'a> Driver<'a> {
         let number = record.number;
         let over = self.ledger.look(self.folder, &self.config.study, record)?;
         if over {
-            let left: Vec<usize> =
-                jobs.iter().filter(|(_, j)| j.trial == number).map(|(n, _)| *n).collect();
+            let left: Vec<usize> = jobs
+                .iter()
+                .filter(|(_, j)| j.trial == number)
+                .map(|(n, _)| *n)
+                .collect();
             // Other seeds of one that diverged or failed.
             left.iter().for_each(|n| fleet.prune(*n));
             return self.tell(number, see);

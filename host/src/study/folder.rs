@@ -20,8 +20,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 
-use crate::config::study::{Counted, StudyConfig};
 use crate::config::shown::decides;
+use crate::config::study::{Counted, StudyConfig};
 use crate::run::folder::stored_rows;
 use crate::run::identity::ErrorRecord;
 use crate::run::{Lock, atomic};
@@ -205,7 +205,10 @@ impl StudyFolder {
     /// # Errors
     /// Storage error where the disk refuses.
     pub fn put_failure(&self, number: u64, error: &Error) -> Result<()> {
-        write(&self.trial(number).join("failed.json"), &ErrorRecord::from(error))
+        write(
+            &self.trial(number).join("failed.json"),
+            &ErrorRecord::from(error),
+        )
     }
 
     /// What was added, in order.
@@ -289,7 +292,9 @@ fn damaged(file: &Path, e: &Error) -> Error {
 fn changes(now: &str, before: &str) -> Result<Vec<String>> {
     let rows = |text: &str| -> Result<BTreeMap<String, String>> {
         let rows = stored_rows(text)?.into_iter();
-        Ok(rows.map(|(path, value, _)| (path, value.to_string())).collect())
+        Ok(rows
+            .map(|(path, value, _)| (path, value.to_string()))
+            .collect())
     };
     let (now, before) = (rows(now)?, rows(before)?);
     let free = |path: &str| {
@@ -336,7 +341,9 @@ mod tests {
         };
         assert_eq!(folder.total(4).unwrap().0, 4);
         let one = Map::from_iter([("x".to_owned(), Json::from(2))]);
-        folder.add(&[Added::Trials(2), Added::Params(one.clone())]).unwrap();
+        folder
+            .add(&[Added::Trials(2), Added::Params(one.clone())])
+            .unwrap();
         folder.add(&[Added::Trials(1)]).unwrap();
         let (total, given) = folder.total(4).unwrap();
         assert_eq!(total, 8);

@@ -99,13 +99,17 @@ impl Run {
         let find = |name: &str| head.iter().position(|h| h == name);
         let (segment, seconds) = (find("segment"), find("seconds"));
         let (phase, epoch) = (find("phase"), find("epoch"));
-        let wanted: Vec<(&str, usize)> =
-            wanted.iter().filter_map(|name| Some((*name, find(name)?))).collect();
+        let wanted: Vec<(&str, usize)> = wanted
+            .iter()
+            .filter_map(|name| Some((*name, find(name)?)))
+            .collect();
         let mut clocks: Vec<Clock> = wanted.iter().map(|_| Clock::default()).collect();
         for row in table.records() {
             let row = row.map_err(damaged)?;
             let at = |column: Option<usize>| column.and_then(|c| row.get(c));
-            self.seconds += at(seconds).and_then(|s| s.parse::<f64>().ok()).unwrap_or(0.0);
+            self.seconds += at(seconds)
+                .and_then(|s| s.parse::<f64>().ok())
+                .unwrap_or(0.0);
             if at(segment) != Some("network") {
                 continue;
             }
@@ -124,7 +128,10 @@ impl Run {
 
     /// Whether it has ended for good.
     pub(super) fn is_over(&self) -> bool {
-        matches!(self.reason.as_deref(), Some("finished" | "pruned" | "diverged"))
+        matches!(
+            self.reason.as_deref(),
+            Some("finished" | "pruned" | "diverged")
+        )
     }
 
     /// The epochs of a metric with their values.
@@ -145,7 +152,9 @@ impl Run {
             At::Last => self.value(&objective.metric),
             At::Best => {
                 let values = self.curve(&objective.metric).iter().map(|(_, v)| *v);
-                let best = values.filter(|v| !v.is_nan()).max_by(|a, b| up(*a).total_cmp(&up(*b)));
+                let best = values
+                    .filter(|v| !v.is_nan())
+                    .max_by(|a, b| up(*a).total_cmp(&up(*b)));
                 best.or_else(|| self.value(&objective.metric))
             }
         }
@@ -178,7 +187,12 @@ mod tests {
         assert_eq!(run.value("test/accuracy"), Some(0.25));
         assert_eq!(run.value("c"), None);
         // Epochs of phases without a value do not count.
-        let epochs = |metric| run.curve(metric).iter().map(|(e, _)| *e).collect::<Vec<_>>();
+        let epochs = |metric| {
+            run.curve(metric)
+                .iter()
+                .map(|(e, _)| *e)
+                .collect::<Vec<_>>()
+        };
         assert_eq!((epochs("a"), epochs("b")), (vec![1, 2, 3], vec![1, 3, 4]));
         let objective = |direction| Objective {
             metric: "a".to_owned(),

@@ -96,9 +96,15 @@ impl Ledger {
         let root = folder.path().join("trials");
         let mut numbers: Vec<u64> = Vec::new();
         if root.is_dir() {
-            let entries = std::fs::read_dir(&root).map_err(|e| crate::Error::storage_io(&root, &e))?;
+            let entries =
+                std::fs::read_dir(&root).map_err(|e| crate::Error::storage_io(&root, &e))?;
             for entry in entries.flatten() {
-                numbers.extend(entry.file_name().to_str().and_then(|n| n.parse::<u64>().ok()));
+                numbers.extend(
+                    entry
+                        .file_name()
+                        .to_str()
+                        .and_then(|n| n.parse::<u64>().ok()),
+                );
             }
         }
         numbers.sort_unstable();
@@ -131,7 +137,12 @@ impl Ledger {
     ///
     /// # Errors
     /// Storage error for a damaged file.
-    pub fn look(&mut self, folder: &StudyFolder, study: &Study, record: TrialRecord) -> Result<bool> {
+    pub fn look(
+        &mut self,
+        folder: &StudyFolder,
+        study: &Study,
+        record: TrialRecord,
+    ) -> Result<bool> {
         let number = record.number;
         let entry = self.judge(folder, study, record)?;
         let over = entry.state != State::Open;
@@ -155,22 +166,38 @@ impl Ledger {
 
     /// The epoch after which a trial with `curve` is given up, as far as that is known.
     #[must_use]
-    pub fn given_up(&self, study: &Study, record: &TrialRecord, curve: &[(u64, f64)]) -> Option<u64> {
+    pub fn given_up(
+        &self,
+        study: &Study,
+        record: &TrialRecord,
+        curve: &[(u64, f64)],
+    ) -> Option<u64> {
         let before = Self::before(study, record.number) as usize;
         let direction = study.objectives.first()?.direction;
         if !study.prunes() || before > self.told.len() {
             return None;
         }
-        let earlier: Vec<&[(u64, f64)]> =
-            self.told[..before].iter().map(|t| t.curve.as_slice()).collect();
-        given_up(&study.pruner, direction, curve, &earlier, record.counted.measured)
+        let earlier: Vec<&[(u64, f64)]> = self.told[..before]
+            .iter()
+            .map(|t| t.curve.as_slice())
+            .collect();
+        given_up(
+            &study.pruner,
+            direction,
+            curve,
+            &earlier,
+            record.counted.measured,
+        )
     }
 
     fn judge(&self, folder: &StudyFolder, study: &Study, record: TrialRecord) -> Result<Entry> {
         let mut wanted: Vec<&str> = study.objectives.iter().map(|o| o.metric.as_str()).collect();
         wanted.extend(study.constraints.iter().map(|c| c.metric.as_str()));
         let values = study.space.read(&record.params).map_err(|e| {
-            e.within(format_args!("`{}`", folder.trial(record.number).join("trial.json").display()))
+            e.within(format_args!(
+                "`{}`",
+                folder.trial(record.number).join("trial.json").display()
+            ))
         })?;
         let mut entry = Entry {
             state: State::Open,
@@ -229,7 +256,9 @@ impl Ledger {
                 let counted = entry.record.counted.get(&o.metric);
                 counted.or_else(|| run.objective(o)).unwrap_or(f64::NAN)
             };
-            entry.seeds.push((*seed, study.objectives.iter().map(of).collect()));
+            entry
+                .seeds
+                .push((*seed, study.objectives.iter().map(of).collect()));
         }
         if runs.len() < entry.record.seeds.len() {
             return Ok(entry);

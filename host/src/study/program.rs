@@ -69,7 +69,9 @@ impl Program {
         let command = &self.command;
         match answer["error"].as_str() {
             Some(text) => Error::usage(format!("sampler `{command}`: {text}")),
-            None => Error::usage(format!("sampler `{command}` answers {answer}, expected {expected}")),
+            None => Error::usage(format!(
+                "sampler `{command}` answers {answer}, expected {expected}"
+            )),
         }
         .hint("docs/sweeps.md has the lines of a sampler")
     }
@@ -94,8 +96,14 @@ impl Program {
         match self.output.read_line(&mut text) {
             Ok(0) | Err(_) => Err(self.gone()),
             Ok(_) => serde_json::from_str(&text).map_err(|_| {
-                let text = format!("sampler `{}` answers `{}`, which is not JSON", self.command, text.trim());
-                Error::usage(text).hint("its standard output is for answers, one a line; words go to standard error")
+                let text = format!(
+                    "sampler `{}` answers `{}`, which is not JSON",
+                    self.command,
+                    text.trim()
+                );
+                Error::usage(text).hint(
+                    "its standard output is for answers, one a line; words go to standard error",
+                )
             }),
         }
     }
@@ -145,7 +153,9 @@ fn tell(number: u64, told: &Told, space: &Space) -> Json {
         Outcome::Finished { values, missed } => {
             json!({"state": "finished", "values": values, "missed": missed.min(1e300)})
         }
-        Outcome::Pruned { epoch, value } => json!({"state": "pruned", "epoch": epoch, "value": value}),
+        Outcome::Pruned { epoch, value } => {
+            json!({"state": "pruned", "epoch": epoch, "value": value})
+        }
         Outcome::Failed => json!({"state": "failed"}),
     };
     if let (Some(line), Json::Object(more)) = (line.as_object_mut(), more) {
@@ -160,7 +170,10 @@ fn hear(line: &Json, space: &Space) -> Result<Told> {
     let number = |v: &Json| v.as_f64().unwrap_or(f64::NAN);
     let outcome = match line["state"].as_str() {
         Some("finished") => Outcome::Finished {
-            values: line["values"].as_array().map(|a| a.iter().map(number).collect()).unwrap_or_default(),
+            values: line["values"]
+                .as_array()
+                .map(|a| a.iter().map(number).collect())
+                .unwrap_or_default(),
             missed: line["missed"].as_f64().unwrap_or(0.0),
         },
         Some("pruned") => Outcome::Pruned {
@@ -168,7 +181,11 @@ fn hear(line: &Json, space: &Space) -> Result<Told> {
             value: number(&line["value"]),
         },
         Some("failed") => Outcome::Failed,
-        _ => return Err(Error::usage("`tell` has no `state`: `finished`, `pruned` or `failed`")),
+        _ => {
+            return Err(Error::usage(
+                "`tell` has no `state`: `finished`, `pruned` or `failed`",
+            ));
+        }
     };
     Ok(Told {
         values: space.read(&params)?,
@@ -188,7 +205,10 @@ struct Served {
 impl Served {
     fn new(line: &Json, plan: Option<&SamplerPlan>) -> Result<Self> {
         if line["protocol"] != PROTOCOL {
-            return Err(Error::usage(format!("the lines are of version {}, this program has {PROTOCOL}", line["protocol"])));
+            return Err(Error::usage(format!(
+                "the lines are of version {}, this program has {PROTOCOL}",
+                line["protocol"]
+            )));
         }
         let table: toml::Table = serde_json::from_value(line["study"].clone())
             .map_err(|e| Error::usage(format!("`start` has no study: {e}")))?;

@@ -97,14 +97,24 @@ pub fn table(study: &Study, entries: &[&Entry]) -> String {
 pub fn json(study: &Study, folder: &StudyFolder, entry: &Entry) -> Json {
     let number = entry.record.number;
     let objectives = study.objectives.iter().zip(values(study, entry));
-    let objectives: Map<String, Json> =
-        objectives.map(|(o, v)| (o.metric.clone(), json!(v))).collect();
+    let objectives: Map<String, Json> = objectives
+        .map(|(o, v)| (o.metric.clone(), json!(v)))
+        .collect();
     let bounds = study.constraints.iter().zip(&entry.bounds);
     let bounds: Map<String, Json> = bounds.map(|(c, v)| (c.metric.clone(), json!(v))).collect();
-    let seeds = entry.seeds.iter().map(|(seed, values)| json!({"seed": seed, "values": values}));
-    let runs = entry.record.seeds.iter().map(|seed| folder.run(number, *seed).display().to_string());
+    let seeds = entry
+        .seeds
+        .iter()
+        .map(|(seed, values)| json!({"seed": seed, "values": values}));
+    let runs = entry
+        .record
+        .seeds
+        .iter()
+        .map(|seed| folder.run(number, *seed).display().to_string());
     let error = match &entry.state {
-        State::Diverged(e) | State::Failed(e) => json!({"code": e.code, "text": e.text, "hint": e.hint}),
+        State::Diverged(e) | State::Failed(e) => {
+            json!({"code": e.code, "text": e.text, "hint": e.hint})
+        }
         _ => Json::Null,
     };
     json!({

@@ -89,14 +89,11 @@ impl Domain {
     #[must_use]
     pub fn line(&self) -> Option<(f64, f64)> {
         match *self {
-            Self::Real {
-                low, high, log, ..
-            } if log => Some((low.ln(), high.ln())),
+            Self::Real { low, high, log, .. } if log => Some((low.ln(), high.ln())),
             Self::Real { low, high, .. } => Some((low, high)),
-            Self::Stepped { low, step, count } => Some((
-                low - 0.5 * step,
-                low + (count as f64 - 0.5) * step,
-            )),
+            Self::Stepped { low, step, count } => {
+                Some((low - 0.5 * step, low + (count as f64 - 0.5) * step))
+            }
             Self::Whole {
                 low,
                 high,
@@ -105,7 +102,11 @@ impl Domain {
             } => {
                 let half = 0.5 * step as f64;
                 let (low, high) = (low as f64 - half, high as f64 + half);
-                Some(if log { (low.ln(), high.ln()) } else { (low, high) })
+                Some(if log {
+                    (low.ln(), high.ln())
+                } else {
+                    (low, high)
+                })
             }
             Self::Choices(_) => None,
         }
@@ -145,9 +146,9 @@ impl Domain {
     #[must_use]
     pub fn at_line(&self, x: f64) -> Value {
         match *self {
-            Self::Real {
-                low, high, log, ..
-            } => Value::Number(if log { x.exp() } else { x }.clamp(low, high)),
+            Self::Real { low, high, log, .. } => {
+                Value::Number(if log { x.exp() } else { x }.clamp(low, high))
+            }
             Self::Stepped { low, step, count } => {
                 let i = ((x - low) / step).round().clamp(0.0, (count - 1) as f64);
                 Value::Number(tidy(low + i * step, step))
@@ -229,7 +230,9 @@ impl Domain {
             (_, Value::Whole(n)) => n.into(),
             (Self::Choices(all), Value::Choice(i)) => match all.get(i) {
                 None => Json::Null,
-                Some(choice) => scalar(&choice.value).unwrap_or_else(|| choice.label.clone().into()),
+                Some(choice) => {
+                    scalar(&choice.value).unwrap_or_else(|| choice.label.clone().into())
+                }
             },
             (_, Value::Choice(i)) => i.into(),
         }
@@ -241,9 +244,9 @@ impl Domain {
         match (self, value) {
             (_, Value::Number(x)) => x.into(),
             (_, Value::Whole(n)) => n.into(),
-            (Self::Choices(all), Value::Choice(i)) => {
-                all.get(i).map_or(toml::Value::Boolean(false), |c| c.value.clone())
-            }
+            (Self::Choices(all), Value::Choice(i)) => all
+                .get(i)
+                .map_or(toml::Value::Boolean(false), |c| c.value.clone()),
             (_, Value::Choice(i)) => (i as i64).into(),
         }
     }
@@ -253,9 +256,7 @@ impl Domain {
     /// # Errors
     /// Usage error for what is not in the domain; the text says what is.
     pub fn read(&self, json: &Json) -> Result<Value> {
-        let outside = |limits: String| {
-            Error::usage(format!("{json} is not {limits}"))
-        };
+        let outside = |limits: String| Error::usage(format!("{json} is not {limits}"));
         let number = json.as_f64().filter(|x| x.is_finite());
         match self {
             Self::Real { low, high, .. } => {
@@ -270,7 +271,8 @@ impl Domain {
                     matches!(v, Value::Number(y) if (x - y).abs() <= 1e-6 * step)
                 };
                 let high = low + (*count as f64 - 1.0) * step;
-                let limits = || outside(format!("a number from {low} to {high} in steps of {step}"));
+                let limits =
+                    || outside(format!("a number from {low} to {high} in steps of {step}"));
                 value.filter(near).ok_or_else(limits)
             }
             Self::Whole {
@@ -296,10 +298,12 @@ impl Domain {
                 let labels = || all.iter().map(|c| c.label.as_str());
                 let list: Vec<&str> = labels().collect();
                 let e = outside(format!("one of `{}`", list.join("`, `")));
-                Err(match json.as_str().and_then(|word| nearest(word, labels())) {
-                    Some(near) => e.hint(format!("did you mean `{near}`?")),
-                    None => e,
-                })
+                Err(
+                    match json.as_str().and_then(|word| nearest(word, labels())) {
+                        Some(near) => e.hint(format!("did you mean `{near}`?")),
+                        None => e,
+                    },
+                )
             }
         }
     }
@@ -353,7 +357,9 @@ mod tests {
     fn steps_are_counted_and_written_without_the_dust_of_sums() {
         let domain = Domain::stepped(0.0, 0.4, 0.005);
         assert_eq!(domain.levels(), Some(81));
-        let all: Vec<String> = (0..81).map(|i| domain.to_json(domain.level(i)).to_string()).collect();
+        let all: Vec<String> = (0..81)
+            .map(|i| domain.to_json(domain.level(i)).to_string())
+            .collect();
         assert!(all.iter().all(|text| text.len() <= 5), "{all:?}");
         assert_eq!(domain.level(80), Value::Number(0.4));
         assert_eq!(domain.at(0.999_999), Value::Number(0.4));
@@ -405,8 +411,11 @@ mod tests {
         prop_oneof![
             (-5.0..5.0f64, 0.01..10.0f64).prop_map(|(low, w)| real(low, low + w, false)),
             (1e-6..1.0f64, 1.5..1e5f64).prop_map(|(low, f)| real(low, low * f, true)),
-            (-3.0..3.0f64, 1u64..50, 0.001..0.5f64)
-                .prop_map(|(low, n, step)| Domain::stepped(low, low + n as f64 * step, step)),
+            (-3.0..3.0f64, 1u64..50, 0.001..0.5f64).prop_map(|(low, n, step)| Domain::stepped(
+                low,
+                low + n as f64 * step,
+                step
+            )),
             (1i64..9, 0i64..40, 1i64..4, any::<bool>()).prop_map(|(low, n, step, log)| {
                 Domain::Whole {
                     low,

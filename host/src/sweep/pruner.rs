@@ -118,7 +118,13 @@ mod tests {
     fn the_median_of_the_same_epoch_decides_after_the_warmup() {
         let earlier = [[0.5, 0.6, 0.7], [0.6, 0.7, 0.8], [0.7, 0.8, 0.9]].map(|c| curve(&c));
         let go = |values: &[f64], last| {
-            given_up(&MEDIAN, Direction::Max, &curve(values), &refs(&earlier), last)
+            given_up(
+                &MEDIAN,
+                Direction::Max,
+                &curve(values),
+                &refs(&earlier),
+                last,
+            )
         };
         // Bad in the first epoch, which is free; below 0.7 in the second.
         assert_eq!(go(&[0.1, 0.2, 0.3], None), Some(2));
@@ -128,12 +134,24 @@ mod tests {
         // The last epoch is not given up.
         assert_eq!(go(&[0.1, 0.7, 0.7], Some(3)), None);
         assert_eq!(
-            given_up(&MEDIAN, Direction::Max, &curve(&[0.0, 0.0]), &refs(&earlier[..2]), None),
+            given_up(
+                &MEDIAN,
+                Direction::Max,
+                &curve(&[0.0, 0.0]),
+                &refs(&earlier[..2]),
+                None
+            ),
             None
         );
         // Downward the same the other way round.
         assert_eq!(
-            given_up(&MEDIAN, Direction::Min, &curve(&[0.9, 0.9]), &refs(&earlier), None),
+            given_up(
+                &MEDIAN,
+                Direction::Min,
+                &curve(&[0.9, 0.9]),
+                &refs(&earlier),
+                None
+            ),
             Some(2)
         );
     }
@@ -148,7 +166,13 @@ mod tests {
             interval: 1,
         };
         let go = |percentile, value| {
-            given_up(&plan(percentile), Direction::Max, &curve(&[value]), &refs(&earlier), None)
+            given_up(
+                &plan(percentile),
+                Direction::Max,
+                &curve(&[value]),
+                &refs(&earlier),
+                None,
+            )
         };
         assert_eq!(go(25.0, 0.69), Some(1));
         assert_eq!(go(25.0, 0.7), None);
@@ -164,7 +188,13 @@ mod tests {
         };
         let earlier: Vec<_> = (1..=5).map(|i| curve(&[f64::from(i) / 10.0; 3])).collect();
         let go = |values: &[f64], n: usize| {
-            given_up(&plan, Direction::Max, &curve(values), &refs(&earlier[..n]), None)
+            given_up(
+                &plan,
+                Direction::Max,
+                &curve(values),
+                &refs(&earlier[..n]),
+                None,
+            )
         };
         // Six in the rung: two go on.
         assert_eq!(go(&[0.45], 5), None);
@@ -179,7 +209,13 @@ mod tests {
     #[test]
     fn a_decision_stays() {
         let earlier: Vec<_> = (0..7)
-            .map(|i| curve(&(0..9).map(|e| f64::from((i * 7 + e * 3) % 11)).collect::<Vec<_>>()))
+            .map(|i| {
+                curve(
+                    &(0..9)
+                        .map(|e| f64::from((i * 7 + e * 3) % 11))
+                        .collect::<Vec<_>>(),
+                )
+            })
             .collect();
         let whole = curve(&[3.0, 4.0, 1.0, 8.0, 2.0, 9.0, 0.0, 5.0, 6.0]);
         for plan in [

@@ -98,7 +98,12 @@ pub fn order(objectives: &[Objective], told: &[Told]) -> Vec<usize> {
             Outcome::Finished { missed, .. } if *missed > 0.0 => missing.push((i, *missed)),
             Outcome::Finished { values, .. } => {
                 let pairs = objectives.iter().zip(values);
-                kept.push((i, pairs.map(|(o, v)| upward(o.direction, *v)).collect::<Vec<f64>>()));
+                kept.push((
+                    i,
+                    pairs
+                        .map(|(o, v)| upward(o.direction, *v))
+                        .collect::<Vec<f64>>(),
+                ));
             }
             Outcome::Pruned { epoch, value } => {
                 let direction = objectives.first().map_or(Direction::Max, |o| o.direction);
@@ -151,9 +156,9 @@ pub fn front(objectives: &[Objective], results: &[(Vec<f64>, f64)]) -> Vec<usize
 /// The 95 % quantile of Student's t for 1 to 30 degrees of freedom, then the normal one (Abramowitz
 /// and Stegun 1964, table 26.10).
 const QUANTILES: [f64; 30] = [
-    6.314, 2.920, 2.353, 2.132, 2.015, 1.943, 1.895, 1.860, 1.833, 1.812, 1.796, 1.782, 1.771, 1.761,
-    1.753, 1.746, 1.740, 1.734, 1.729, 1.725, 1.721, 1.717, 1.714, 1.711, 1.708, 1.706, 1.703, 1.701,
-    1.699, 1.697,
+    6.314, 2.920, 2.353, 2.132, 2.015, 1.943, 1.895, 1.860, 1.833, 1.812, 1.796, 1.782, 1.771,
+    1.761, 1.753, 1.746, 1.740, 1.734, 1.729, 1.725, 1.721, 1.717, 1.714, 1.711, 1.708, 1.706,
+    1.703, 1.701, 1.699, 1.697,
 ];
 
 /// What the values of several seeds are worth together.
@@ -173,7 +178,11 @@ pub fn score(score: Score, direction: Direction, seeds: &[f64]) -> f64 {
 /// How far `values` (one for each constraint) miss the bounds together.
 #[must_use]
 pub fn missed(constraints: &[Constraint], values: &[f64]) -> f64 {
-    constraints.iter().zip(values).map(|(c, v)| c.missed(*v)).sum()
+    constraints
+        .iter()
+        .zip(values)
+        .map(|(c, v)| c.missed(*v))
+        .sum()
 }
 
 #[cfg(test)]
@@ -217,7 +226,10 @@ mod tests {
             finished(&[f64::NAN], 0.0),
             finished(&[0.1], 0.1),
         ];
-        assert_eq!(order(&[objective(Direction::Max)], &all), [5, 3, 4, 2, 7, 1, 0, 6]);
+        assert_eq!(
+            order(&[objective(Direction::Max)], &all),
+            [5, 3, 4, 2, 7, 1, 0, 6]
+        );
         let down = order(&[objective(Direction::Min)], &all);
         assert_eq!(down[..2], [3, 5]);
     }

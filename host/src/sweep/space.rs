@@ -217,10 +217,14 @@ impl Space {
                 }
                 (None, true) => {
                     let text = format!("parameter `{name}` has no value");
-                    return Err(Error::usage(text).hint("give one to each parameter that is active"));
+                    return Err(
+                        Error::usage(text).hint("give one to each parameter that is active")
+                    );
                 }
                 (Some(_), false) => {
-                    let text = format!("parameter `{name}` has a value, and is not active beside the others");
+                    let text = format!(
+                        "parameter `{name}` has a value, and is not active beside the others"
+                    );
                     return Err(Error::usage(text).hint("leave it out"));
                 }
                 (None, false) => {}
@@ -328,9 +332,18 @@ mod tests {
         let read = |json: Json| space.read(json.as_object().unwrap());
         assert!(read(json!({"rule": "krotov", "k": 2, "p": 2, "width": 1})).is_ok());
         for (wrong, says) in [
-            (json!({"rule": "krotov", "k": 2, "width": 1}), "`p` has no value"),
-            (json!({"rule": "softhebb", "beta": 2, "k": 2, "width": 1}), "not active"),
-            (json!({"rule": "softhebb", "beta": 9, "width": 1}), "from 1 to 5"),
+            (
+                json!({"rule": "krotov", "k": 2, "width": 1}),
+                "`p` has no value",
+            ),
+            (
+                json!({"rule": "softhebb", "beta": 2, "k": 2, "width": 1}),
+                "not active",
+            ),
+            (
+                json!({"rule": "softhebb", "beta": 9, "width": 1}),
+                "from 1 to 5",
+            ),
             (json!({"rul": "softhebb"}), "no parameter `rul`"),
         ] {
             let e = read(wrong).unwrap_err();

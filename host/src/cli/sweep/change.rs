@@ -22,8 +22,10 @@ pub(super) fn apply(path: &Path, file: Option<&Path>, trial: Option<u64>) -> Res
         None => match stored.best()?.as_slice() {
             [one] => *one,
             several => {
-                let numbers: Vec<String> =
-                    several.iter().map(|e| e.record.number.to_string()).collect();
+                let numbers: Vec<String> = several
+                    .iter()
+                    .map(|e| e.record.number.to_string())
+                    .collect();
                 let text = format!(
                     "{} trials are not dominated: {}",
                     several.len(),
@@ -45,8 +47,10 @@ pub(super) fn apply(path: &Path, file: Option<&Path>, trial: Option<u64>) -> Res
         return print(&text);
     };
     if file.exists() {
-        return Err(Error::usage(format!("`{}` is there already", file.display()))
-            .hint("remove it, or name another file"));
+        return Err(
+            Error::usage(format!("`{}` is there already", file.display()))
+                .hint("remove it, or name another file"),
+        );
     }
     atomic::write(file, text.as_bytes())?;
     print(&format!(
@@ -68,7 +72,9 @@ pub(super) fn add(path: &Path, trials: u64, params: &[String]) -> Result<()> {
     if trials > 0 && study.sampler == SamplerPlan::Grid {
         let left = grid_size(&study.space)?.saturating_sub(before - given.len() as u64);
         if left < trials {
-            let text = format!("the grid has {left} points that are not in the study, {trials} are asked for");
+            let text = format!(
+                "the grid has {left} points that are not in the study, {trials} are asked for"
+            );
             return Err(Error::usage(text)
                 .hint("a finer grid is another study; `--params` adds single trials"));
         }

@@ -125,9 +125,7 @@ pub(super) fn run(args: &SweepArgs, open: Open) -> Result<ExitCode> {
             csv,
             sorted,
         } => show::table(study, (*json, *csv), *sorted),
-        SweepCommand::Apply { study, file, trial } => {
-            change::apply(study, file.as_deref(), *trial)
-        }
+        SweepCommand::Apply { study, file, trial } => change::apply(study, file.as_deref(), *trial),
         SweepCommand::Add {
             study,
             trials,

@@ -75,14 +75,17 @@ pub(super) struct RunArgs {
 /// Runs the command.
 pub(super) fn run(args: &RunArgs, open: Open) -> Result<ExitCode> {
     let Some(file) = &args.study else {
-        return Err(Error::usage("no study given")
-            .hint("try `biorule sweep configs/sweep/digits.toml`; docs/sweeps.md says how to write one"));
+        return Err(Error::usage("no study given").hint(
+            "try `biorule sweep configs/sweep/digits.toml`; docs/sweeps.md says how to write one",
+        ));
     };
     let read = study::read(&StudySources {
         file: file.clone(),
         sets: args.sets.clone(),
         sampler: args.sampler.clone(),
-        environment: std::env::vars().filter(|(name, _)| name.starts_with(ENVIRONMENT)).collect(),
+        environment: std::env::vars()
+            .filter(|(name, _)| name.starts_with(ENVIRONMENT))
+            .collect(),
     })?;
     let asked = match args.threads {
         Some(threads) => threads as usize,
@@ -107,13 +110,20 @@ pub(super) fn run(args: &RunArgs, open: Open) -> Result<ExitCode> {
         );
         return Ok(ExitCode::Done);
     }
-    let path = args.study_dir.clone().unwrap_or_else(|| runs.join(format!("sweep-{}", study.name)));
+    let path = args
+        .study_dir
+        .clone()
+        .unwrap_or_else(|| runs.join(format!("sweep-{}", study.name)));
     let folder = StudyFolder::enter(&path, &config)?;
     let mut driver = Driver::new(&folder, &config, &*host)?;
     if let Some(most) = args.plan {
         return plan(&mut driver, most, &folder, args);
     }
-    let there = driver.ledger().entries().filter(|e| e.state != State::Open).count();
+    let there = driver
+        .ledger()
+        .entries()
+        .filter(|e| e.state != State::Open)
+        .count();
     if !args.quiet {
         let word = match there {
             0 => String::new(),
@@ -164,7 +174,11 @@ fn result(
         print_json(&serde_json::Value::Array(all.collect()))?;
     } else if !best.is_empty() {
         let screen = show::screen(study, folder, &best);
-        print(&format!("{screen}study {}, {}\n", folder.path().display(), report::counts(ledger)))?;
+        print(&format!(
+            "{screen}study {}, {}\n",
+            folder.path().display(),
+            report::counts(ledger)
+        ))?;
     }
     if !best.is_empty() {
         return Ok(ExitCode::Done);
@@ -174,7 +188,10 @@ fn result(
         _ => None,
     });
     let counts = report::counts(ledger);
-    let hint = format!("`biorule sweep table {}` shows all", folder.path().display());
+    let hint = format!(
+        "`biorule sweep table {}` shows all",
+        folder.path().display()
+    );
     let text = format!("no trial has finished within all bounds ({counts})");
     match first {
         Some(error) => {
@@ -195,7 +212,13 @@ fn plan(
 ) -> Result<ExitCode> {
     let open = driver.plan(most)?;
     let mut text = String::new();
-    for TrialRecord { number, params, seeds, .. } in &open {
+    for TrialRecord {
+        number,
+        params,
+        seeds,
+        ..
+    } in &open
+    {
         for seed in seeds {
             let run = folder.run(*number, *seed);
             let mut command = vec![
@@ -264,8 +287,7 @@ impl<'a> Watch<'a> {
         let seeds = config.study.seeds.len().max(1);
         let left = total.saturating_sub(there) * seeds;
         Self {
-            display: Display::new(left, usize::from(args.jobs), args.quiet, args.plain)
-                .brief(),
+            display: Display::new(left, usize::from(args.jobs), args.quiet, args.plain).brief(),
             config,
             quiet: args.quiet,
             best: None,
@@ -276,7 +298,11 @@ impl<'a> Watch<'a> {
         match seen {
             Seen::Run(told) => self.display.hear(told),
             Seen::Ended(ended) => self.display.ended(ended),
-            Seen::Over { entry, ledger, total } => {
+            Seen::Over {
+                entry,
+                ledger,
+                total,
+            } => {
                 let study = &self.config.study;
                 let best = ledger.best(study);
                 let number = entry.record.number;
@@ -285,13 +311,19 @@ impl<'a> Watch<'a> {
                 let mark = match best.as_slice() {
                     _ if is_best && study.objectives.len() == 1 => ", the best so far".to_owned(),
                     _ if is_best => ", no other is better".to_owned(),
-                    [one] => format!(" (best {}, trial {})", report::line(study, one), one.record.number),
+                    [one] => format!(
+                        " (best {}, trial {})",
+                        report::line(study, one),
+                        one.record.number
+                    ),
                     _ => String::new(),
                 };
                 self.best = best.first().map(|e| e.record.number);
                 let over = ledger.entries().filter(|e| e.state != State::Open).count();
                 if !self.quiet {
-                    self.display.line(&format!("trial {number}: {line}{mark}  ({over} of {total})"));
+                    self.display.line(&format!(
+                        "trial {number}: {line}{mark}  ({over} of {total})"
+                    ));
                 }
             }
         }

@@ -66,7 +66,9 @@ pub(super) fn best(path: &Path, json: bool) -> Result<()> {
     let stored = Stored::open(path)?;
     let best = stored.best()?;
     if json {
-        let all = best.iter().map(|e| report::json(stored.study(), &stored.folder, e));
+        let all = best
+            .iter()
+            .map(|e| report::json(stored.study(), &stored.folder, e));
         return print_json(&Json::Array(all.collect()));
     }
     print(&screen(stored.study(), &stored.folder, &best))
@@ -102,10 +104,15 @@ pub(super) fn table(path: &Path, (json, csv): (bool, bool), sorted: bool) -> Res
     let mut entries: Vec<&Entry> = stored.ledger.entries().collect();
     if sorted {
         let told: Vec<_> = entries.iter().map(|e| e.told.clone()).collect();
-        entries = rank::order(&study.objectives, &told).into_iter().map(|i| entries[i]).collect();
+        entries = rank::order(&study.objectives, &told)
+            .into_iter()
+            .map(|i| entries[i])
+            .collect();
     }
     if json {
-        let all = entries.iter().map(|e| report::json(study, &stored.folder, e));
+        let all = entries
+            .iter()
+            .map(|e| report::json(study, &stored.folder, e));
         return print_json(&Json::Array(all.collect()));
     }
     let counts = report::counts(&stored.ledger);

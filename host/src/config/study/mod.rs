@@ -95,7 +95,10 @@ pub fn read(sources: &StudySources) -> Result<StudyFile> {
     }
     let mut table = lay(table, sets)?;
     if !table.contains_key("name") {
-        let stem = sources.file.file_stem().map(|s| s.to_string_lossy().into_owned());
+        let stem = sources
+            .file
+            .file_stem()
+            .map(|s| s.to_string_lossy().into_owned());
         let stem = stem.unwrap_or_else(|| "study".to_owned());
         table.insert("name".to_owned(), make(stem, "name of the file"));
     }
@@ -127,7 +130,10 @@ pub fn read(sources: &StudySources) -> Result<StudyFile> {
     let merged = layers::merge_with(
         &Sources {
             presets,
-            files: base.iter().map(|file| locate(&sources.file, file)).collect(),
+            files: base
+                .iter()
+                .map(|file| locate(&sources.file, file))
+                .collect(),
             environment: sources.environment.clone(),
             ..Sources::default()
         },
@@ -170,7 +176,9 @@ fn locate(study: &Path, named: &str) -> PathBuf {
 pub fn study(file: StudyFile, context: &dyn PlanContext) -> Result<StudyConfig> {
     let mut config = unchecked(file, Some(context))?;
     let name = config.name.clone();
-    config.check(context).map_err(|e| e.within(format_args!("study `{name}`")))?;
+    config
+        .check(context)
+        .map_err(|e| e.within(format_args!("study `{name}`")))?;
     Ok(config)
 }
 
@@ -236,8 +244,14 @@ fn rest(top: &mut Section, space: Space) -> Result<Study> {
     };
     let seeds = top.opt_wholes("seeds")?.unwrap_or_default();
     let sets_seed = |p: &Parameter| p.paths.iter().any(|path| path == "seed" || path == "seeds");
-    if let (Some(one), false) = (space.parameters().iter().find(|p| sets_seed(p)), seeds.is_empty()) {
-        let text = format!("both `seeds` and parameter `{}` set the seeds of a trial", one.name);
+    if let (Some(one), false) = (
+        space.parameters().iter().find(|p| sets_seed(p)),
+        seeds.is_empty(),
+    ) {
+        let text = format!(
+            "both `seeds` and parameter `{}` set the seeds of a trial",
+            one.name
+        );
         return Err(Error::usage(text).hint("remove one of them"));
     }
     let mut sorted = seeds.clone();
@@ -304,7 +318,10 @@ impl StudyConfig {
         // What stands above others goes first: a rule before its hyperparameters.
         all.sort_by_key(|(path, _)| path.split('.').count());
         let mut table = layers::lay(self.base.clone(), all)?;
-        table.insert("name".to_owned(), make(self.study.name.as_str(), "`biorule sweep`"));
+        table.insert(
+            "name".to_owned(),
+            make(self.study.name.as_str(), "`biorule sweep`"),
+        );
         if !self.study.seeds.is_empty() {
             let from = "`biorule sweep`";
             let seeds = self.study.seeds.iter().map(|seed| make(*seed, from));
@@ -347,7 +364,10 @@ impl StudyConfig {
             put("constraints", of(toml::Value::try_from(&study.constraints)));
         }
         put("parameters", parameter::normal(&study.space).into());
-        put("config", value::to_toml(&make(self.base.clone(), value::DEFAULT)));
+        put(
+            "config",
+            value::to_toml(&make(self.base.clone(), value::DEFAULT)),
+        );
         table
     }
 }

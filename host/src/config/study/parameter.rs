@@ -85,7 +85,9 @@ pub(super) fn read(
     while !left.is_empty() {
         let ready = left.iter().position(|(_, v)| {
             let named = conditions(v);
-            named.iter().all(|n| done.contains_key(n) || !left.iter().any(|(l, _)| l == n))
+            named
+                .iter()
+                .all(|n| done.contains_key(n) || !left.iter().any(|(l, _)| l == n))
         });
         let (name, value) = left.remove(ready.unwrap_or(0));
         let one = parameter(&name, value, (base, study), &done, context)?;
@@ -130,13 +132,19 @@ fn parameter(
     }
     let (choices, when) = (table.remove("choices"), table.remove("when"));
     let whole_ends = ["low", "high"].iter().all(|key| {
-        table.get(*key).is_none_or(|v| !matches!(v.kind, ValueKind::Float(_)))
+        table
+            .get(*key)
+            .is_none_or(|v| !matches!(v.kind, ValueKind::Float(_)))
     });
     let mut section = Section::open(&at, table, PARAMETER)?;
-    let paths = section.opt_texts("paths")?.unwrap_or_else(|| vec![name.to_owned()]);
+    let paths = section
+        .opt_texts("paths")?
+        .unwrap_or_else(|| vec![name.to_owned()]);
     let when = conditions_of(when, &at, others)?;
     let Some(first) = paths.first() else {
-        return Err(Error::usage(format!("`{at}.paths` is empty")).hint("leave it out, or name settings"));
+        return Err(
+            Error::usage(format!("`{at}.paths` is empty")).hint("leave it out, or name settings")
+        );
     };
     // Beside the first choices that make it active.
     let mut laid = Vec::new();
@@ -230,7 +238,9 @@ fn known(path: &str, table: &Table, context: &dyn PlanContext) -> Result<Known> 
             let names = || params.iter().map(|p| p.name.as_str());
             return Err(match nearest(key, names()) {
                 Some(near) => Error::usage(text).hint(format!("did you mean `{near}`?")),
-                None => Error::usage(text).hint(format!("`biorule rules describe {rule}` lists them")),
+                None => {
+                    Error::usage(text).hint(format!("`biorule rules describe {rule}` lists them"))
+                }
             });
         };
         return Ok(Known {
@@ -262,7 +272,9 @@ fn known(path: &str, table: &Table, context: &dyn PlanContext) -> Result<Known> 
             Kind::Whole | Kind::Pair | Kind::Sides => KnownKind::Whole,
             Kind::Number | Kind::Fraction | Kind::Formula | Kind::NumberOr(_) => KnownKind::Number,
             Kind::Flag => KnownKind::Flag,
-            Kind::Choice(words) => KnownKind::Words(words.iter().map(|w| (*w).to_owned()).collect()),
+            Kind::Choice(words) => {
+                KnownKind::Words(words.iter().map(|w| (*w).to_owned()).collect())
+            }
             _ => KnownKind::Other,
         },
         min: setting.range.and_then(|(low, _)| finite(low)),
@@ -330,8 +342,10 @@ fn domain(
             return Ok(Domain::Choices([false, true].map(plain).into()));
         }
         KnownKind::Words(_) | KnownKind::Flag => {
-            return Err(Error::usage(format!("`{at}` has a range, and {} has words", known.what))
-                .hint("leave the range out, or give `choices`"));
+            return Err(
+                Error::usage(format!("`{at}` has a range, and {} has words", known.what))
+                    .hint("leave the range out, or give `choices`"),
+            );
         }
         _ => {}
     }
@@ -350,7 +364,8 @@ fn domain(
     let low = end("low", known.min, "lower")?;
     let high = end("high", known.max, "upper")?;
     if low > high {
-        return Err(Error::usage(format!("`{at}` goes from {low} to {high}")).hint("exchange `low` and `high`"));
+        return Err(Error::usage(format!("`{at}` goes from {low} to {high}"))
+            .hint("exchange `low` and `high`"));
     }
     let limits = || {
         let word = |x: Option<f64>| x.map_or("any".to_owned(), |x| x.to_string());
@@ -366,8 +381,10 @@ fn domain(
     }
     let log = section.opt_flag("log")?.unwrap_or(false);
     if log && low <= 0.0 {
-        return Err(Error::usage(format!("`{at}` is logarithmic and starts at {low}"))
-            .hint("give a `low` above 0, or `log = false`"));
+        return Err(
+            Error::usage(format!("`{at}` is logarithmic and starts at {low}"))
+                .hint("give a `low` above 0, or `log = false`"),
+        );
     }
     let int = section.opt_flag("int")?.unwrap_or(match known.kind {
         KnownKind::Whole => true,
@@ -385,9 +402,14 @@ fn domain(
     }
     if int {
         let step = step.unwrap_or(1.0);
-        if [low, high, step].iter().any(|x| x.fract() != 0.0 || x.abs() > 1e15) {
-            return Err(Error::usage(format!("`{at}` is of whole numbers, and goes from {low} to {high} in steps of {step}"))
-                .hint("give whole numbers, or `int = false`"));
+        if [low, high, step]
+            .iter()
+            .any(|x| x.fract() != 0.0 || x.abs() > 1e15)
+        {
+            return Err(Error::usage(format!(
+                "`{at}` is of whole numbers, and goes from {low} to {high} in steps of {step}"
+            ))
+            .hint("give whole numbers, or `int = false`"));
         }
         let (low, high, step) = (low as i64, high as i64, step as i64);
         return Ok(Domain::Whole {
@@ -413,7 +435,10 @@ fn domain(
 /// The domain of a list of choices.
 fn choices(at: &str, given: &Value, labels: Option<&[String]>) -> Result<Domain> {
     let ValueKind::Array(items) = &given.kind else {
-        let text = format!("`{at}.choices` is {}, expected a list", value::describe(given));
+        let text = format!(
+            "`{at}.choices` is {}, expected a list",
+            value::describe(given)
+        );
         return Err(Error::usage(text).hint("write `choices = [\"softhebb\", \"krotov\"]`"));
     };
     if items.is_empty() {
@@ -422,7 +447,11 @@ fn choices(at: &str, given: &Value, labels: Option<&[String]>) -> Result<Domain>
     if let Some(labels) = labels
         && labels.len() != items.len()
     {
-        let text = format!("`{at}` has {} labels for {} choices", labels.len(), items.len());
+        let text = format!(
+            "`{at}` has {} labels for {} choices",
+            labels.len(),
+            items.len()
+        );
         return Err(Error::usage(text).hint("give one for each"));
     }
     let mut all: Vec<Choice> = Vec::new();
@@ -430,7 +459,9 @@ fn choices(at: &str, given: &Value, labels: Option<&[String]>) -> Result<Domain>
         let plain = Choice::plain(value::to_toml(item));
         let named = |t: &Table| {
             let word = |key: &str| t.get(key).and_then(value::text).map(str::to_owned);
-            word("name").or_else(|| word("kind")).or_else(|| word("set"))
+            word("name")
+                .or_else(|| word("kind"))
+                .or_else(|| word("set"))
         };
         let label = match (labels, &item.kind) {
             (Some(labels), _) => labels[i].clone(),
@@ -499,7 +530,9 @@ pub(super) fn normal(space: &Space) -> toml::Table {
         }
         if !one.when.is_empty() {
             let label = |name: &str, i: usize| match space.find(name).map(|p| &p.domain) {
-                Some(Domain::Choices(all)) => all.get(i).map(|c| c.label.clone()).unwrap_or_default(),
+                Some(Domain::Choices(all)) => {
+                    all.get(i).map(|c| c.label.clone()).unwrap_or_default()
+                }
                 _ => String::new(),
             };
             let entries = one.when.iter().map(|(name, allowed)| {

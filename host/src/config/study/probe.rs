@@ -2,10 +2,10 @@
 //! that can be trained, and every metric is one that its runs will have.
 
 use super::StudyConfig;
+use crate::config::Warnings;
 use crate::config::context::PlanContext;
 use crate::config::value::nearest;
 use crate::config::{RunPlan, before_training};
-use crate::config::Warnings;
 use crate::plan::PhasePlan;
 use crate::plan::metric::EpochMetric;
 use crate::search::network::Counts;
@@ -45,7 +45,10 @@ impl Counted {
         };
         let validation = plan.data.holds_back();
         let classes = context.has_classes(&plan.data)?.unwrap_or(true);
-        let first = study.objectives.first().and_then(|o| EpochMetric::parse(&o.metric));
+        let first = study
+            .objectives
+            .first()
+            .and_then(|o| EpochMetric::parse(&o.metric));
         let measures = |phase: &&PhasePlan| {
             let metrics = EpochMetric::of_phase(phase, validation, classes);
             first.is_some_and(|first| metrics.contains(&first))
@@ -78,13 +81,18 @@ impl StudyConfig {
             .map_err(|e| e.within("with each parameter in the middle of its range"))?;
         let mut warnings = Warnings::default();
         before_training(&first.plan, context, &mut warnings)?;
-        first.warnings.iter().chain(warnings.iter()).for_each(|text| self.warnings.add(text));
+        first
+            .warnings
+            .iter()
+            .chain(warnings.iter())
+            .for_each(|text| self.warnings.add(text));
         let seeds = match study.seeds.is_empty() {
             true => first.plan.seeds.len(),
             false => study.seeds.len(),
         };
         if study.score.word() == "lower-bound" && seeds < 2 {
-            self.warnings.add("`score = \"lower-bound\"` has no effect: a trial has one seed");
+            self.warnings
+                .add("`score = \"lower-bound\"` has no effect: a trial has one seed");
         }
         self.check_metrics(&first.plan, context)?;
         for parameter in self.study.space.parameters() {
@@ -146,7 +154,9 @@ impl StudyConfig {
         known.extend(["parameters", "multiply_adds"].map(str::to_owned));
         let wanted = |study: &Study| -> Vec<String> {
             let objectives = study.objectives.iter().map(|o| o.metric.clone());
-            objectives.chain(study.constraints.iter().map(|c| c.metric.clone())).collect()
+            objectives
+                .chain(study.constraints.iter().map(|c| c.metric.clone()))
+                .collect()
         };
         let wanted = wanted(&self.study);
         let missing = |known: &[String]| wanted.iter().find(|name| !known.contains(name)).cloned();
@@ -162,9 +172,8 @@ impl StudyConfig {
         if let Some(name) = missing(&known) {
             let text = format!("the runs of this study have no metric `{name}`");
             if name.starts_with("validation/") && !validation {
-                return Err(Error::usage(text).hint(
-                    "hold samples back: `[config]` with `data.validation = 0.2`",
-                ));
+                return Err(Error::usage(text)
+                    .hint("hold samples back: `[config]` with `data.validation = 0.2`"));
             }
             let near = nearest(&name, known.iter().map(String::as_str));
             return Err(match near {
@@ -198,8 +207,12 @@ impl StudyConfig {
         let space = &self.study.space;
         if let SamplerPlan::Cma { .. } = self.study.sampler {
             let drawn = |p: &&Parameter| !p.when.is_empty() || p.domain.line().is_none();
-            let drawn: Vec<&str> =
-                space.parameters().iter().filter(drawn).map(|p| p.name.as_str()).collect();
+            let drawn: Vec<&str> = space
+                .parameters()
+                .iter()
+                .filter(drawn)
+                .map(|p| p.name.as_str())
+                .collect();
             if !drawn.is_empty() {
                 self.warnings.add(format!(
                     "`cma` moves numbers that are always active; drawn at random: `{}`",
@@ -209,7 +222,10 @@ impl StudyConfig {
         }
         if !matches!(self.study.sampler, SamplerPlan::Grid) {
             for one in space.parameters() {
-                if let Domain::Real { points: Some(_), .. } = one.domain {
+                if let Domain::Real {
+                    points: Some(_), ..
+                } = one.domain
+                {
                     self.warnings.add(format!(
                         "`parameters.{}.points` has no effect: only `grid` reads it",
                         one.name
@@ -226,7 +242,11 @@ fn ends(domain: &Domain) -> Vec<Value> {
         Domain::Choices(all) => (0..all.len().min(CHOICES)).map(Value::Choice).collect(),
         _ => {
             let (low, high) = (domain.at(0.0), domain.at(1.0));
-            if low == high { vec![low] } else { vec![low, high] }
+            if low == high {
+                vec![low]
+            } else {
+                vec![low, high]
+            }
         }
     }
 }

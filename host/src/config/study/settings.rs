@@ -181,26 +181,57 @@ pub fn sections() -> Vec<SectionDoc> {
     ];
     let samplers = ["random", "tpe", "cma", "command"];
     let docs = [
-        ("sampler (random, grid, sobol)", "Values that depend on the seed and the trial's number alone."),
-        ("sampler (tpe)", "Tree-structured Parzen estimator over all parameters together, with conditions and bounds."),
-        ("sampler (cma)", "CMA-ES over the numbers that are always active; choices and conditional parameters are drawn at random."),
-        ("sampler (command)", "A program of yours, asked and told in JSON lines."),
+        (
+            "sampler (random, grid, sobol)",
+            "Values that depend on the seed and the trial's number alone.",
+        ),
+        (
+            "sampler (tpe)",
+            "Tree-structured Parzen estimator over all parameters together, with conditions and bounds.",
+        ),
+        (
+            "sampler (cma)",
+            "CMA-ES over the numbers that are always active; choices and conditional parameters are drawn at random.",
+        ),
+        (
+            "sampler (command)",
+            "A program of yours, asked and told in JSON lines.",
+        ),
     ];
-    all.extend(samplers.iter().zip(docs).map(|(kind, (place, doc))| SectionDoc {
-        place,
-        doc,
-        settings: SamplerPlan::settings(kind),
-    }));
+    all.extend(
+        samplers
+            .iter()
+            .zip(docs)
+            .map(|(kind, (place, doc))| SectionDoc {
+                place,
+                doc,
+                settings: SamplerPlan::settings(kind),
+            }),
+    );
     let pruners = ["median", "percentile", "asha"];
     let docs = [
-        ("pruner (median)", "Gives up a trial whose best value so far is worse than the median of earlier trials in the same epoch (Golovin et al. 2017)."),
-        ("pruner (percentile)", "The same with another share than one half."),
-        ("pruner (asha)", "Asynchronous successive halving (Li et al. 2020), without promotion: a trial that is not among the best of those before it at a rung is given up."),
+        (
+            "pruner (median)",
+            "Gives up a trial whose best value so far is worse than the median of earlier trials in the same epoch (Golovin et al. 2017).",
+        ),
+        (
+            "pruner (percentile)",
+            "The same with another share than one half.",
+        ),
+        (
+            "pruner (asha)",
+            "Asynchronous successive halving (Li et al. 2020), without promotion: a trial that is not among the best of those before it at a rung is given up.",
+        ),
     ];
-    all.extend(pruners.iter().zip(docs).map(|(kind, (place, doc))| SectionDoc {
-        place,
-        doc,
-        settings: PrunerPlan::settings(kind),
-    }));
+    all.extend(
+        pruners
+            .iter()
+            .zip(docs)
+            .map(|(kind, (place, doc))| SectionDoc {
+                place,
+                doc,
+                settings: PrunerPlan::settings(kind),
+            }),
+    );
     all
 }

@@ -69,7 +69,12 @@ impl Cma {
     fn sample(&mut self, i: u64) -> Result<Vec<f64>> {
         let mut x = Vec::new();
         for attempt in 0..TRIES {
-            let mut draw = Draw::new(Purpose::Generation, self.seed, self.told, i * TRIES + attempt);
+            let mut draw = Draw::new(
+                Purpose::Generation,
+                self.seed,
+                self.told,
+                i * TRIES + attempt,
+            );
             let z: Vec<f64> = self.names.iter().map(|_| draw.normal()).collect();
             x = self.state.ask(&z)?;
             if x.iter().all(|x| (0.0..=1.0).contains(x)) {

@@ -183,12 +183,28 @@ mod tests {
             name: name.to_owned(),
             paths: vec![name.to_owned()],
             domain,
-            when: when.iter().map(|(n, c)| ((*n).to_owned(), vec![*c])).collect(),
+            when: when
+                .iter()
+                .map(|(n, c)| ((*n).to_owned(), vec![*c]))
+                .collect(),
         };
         let word = |w: &str| Choice::plain(toml::Value::String(w.to_owned()));
         Space::new(vec![
-            parameter("rule", Domain::Choices(vec![word("a"), word("b"), word("c")]), &[]),
-            parameter("n", Domain::Whole { low: 1, high: 6, step: 1, log: true }, &[]),
+            parameter(
+                "rule",
+                Domain::Choices(vec![word("a"), word("b"), word("c")]),
+                &[],
+            ),
+            parameter(
+                "n",
+                Domain::Whole {
+                    low: 1,
+                    high: 6,
+                    step: 1,
+                    log: true,
+                },
+                &[],
+            ),
             parameter("s", Domain::stepped(0.0, 0.4, 0.1), &[("rule", 1)]),
         ])
         .unwrap()
@@ -227,7 +243,10 @@ mod tests {
             let p = density.ln_density(one).exp();
             let spread = (p * (1.0 - p) / n as f64).sqrt();
             let share = count / n as f64;
-            assert!((share - p).abs() < 5.0 * spread + 1e-4, "{one:?}: {share} {p}");
+            assert!(
+                (share - p).abs() < 5.0 * spread + 1e-4,
+                "{one:?}: {share} {p}"
+            );
         }
     }
 }

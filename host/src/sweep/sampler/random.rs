@@ -4,9 +4,9 @@
 use super::{Past, Sampler, key};
 use crate::Result;
 use crate::search::draw::{Draw, Purpose};
+use crate::sweep::Value;
 use crate::sweep::plan::Study;
 use crate::sweep::space::{Assignment, Parameter, Space};
-use crate::sweep::Value;
 
 /// Draws values.
 pub struct Random {

@@ -157,7 +157,9 @@ impl Sampler for Sobol {
         let values = self.space.fill(|parameter| {
             let x = axes.next().map_or(0, |(v, shift)| point(number, v) ^ shift);
             // The middle of the cell, so that no value is an end by chance.
-            parameter.domain.at((f64::from(x) + 0.5) / (1u64 << BITS) as f64)
+            parameter
+                .domain
+                .at((f64::from(x) + 0.5) / (1u64 << BITS) as f64)
         });
         Ok(Some(values))
     }
@@ -181,7 +183,9 @@ mod tests {
             [0.875, 0.875, 0.125, 0.375, 0.875, 0.625, 0.875, 0.375],
             [0.625, 0.125, 0.875, 0.625, 0.625, 0.875, 0.125, 0.125],
             [0.125, 0.625, 0.375, 0.125, 0.125, 0.375, 0.625, 0.625],
-            [0.1875, 0.3125, 0.9375, 0.4375, 0.5625, 0.3125, 0.4375, 0.9375],
+            [
+                0.1875, 0.3125, 0.9375, 0.4375, 0.5625, 0.3125, 0.4375, 0.9375,
+            ],
         ];
         for (n, row) in first.iter().enumerate() {
             for (d, x) in row.iter().enumerate() {

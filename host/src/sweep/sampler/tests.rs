@@ -105,9 +105,20 @@ fn mixed() -> (Space, fn(&Assignment) -> f64) {
     let word = |w: &str| Choice::plain(toml::Value::String(w.to_owned()));
     let space = Space::new(vec![
         parameter("lr", real(1e-5, 1.0, true)),
-        parameter("n", Domain::Whole { low: 1, high: 64, step: 1, log: false }),
+        parameter(
+            "n",
+            Domain::Whole {
+                low: 1,
+                high: 64,
+                step: 1,
+                log: false,
+            },
+        ),
         parameter("drop", real(0.0, 0.5, false)),
-        parameter("rule", Domain::Choices(vec![word("a"), word("b"), word("c")])),
+        parameter(
+            "rule",
+            Domain::Choices(vec![word("a"), word("b"), word("c")]),
+        ),
     ]);
     let f = |v: &Assignment| {
         let rule = match v["rule"] {
@@ -123,8 +134,20 @@ fn mixed() -> (Space, fn(&Assignment) -> f64) {
 }
 
 /// The mean over ten seeds of the least value in `trials`.
-fn mean(space: &Space, plan: &SamplerPlan, parallel: u64, trials: u64, f: &dyn Fn(&Assignment) -> f64) -> f64 {
-    let all = (0..10).map(|seed| least(&study(space.clone(), plan.clone(), seed, parallel), trials, f));
+fn mean(
+    space: &Space,
+    plan: &SamplerPlan,
+    parallel: u64,
+    trials: u64,
+    f: &dyn Fn(&Assignment) -> f64,
+) -> f64 {
+    let all = (0..10).map(|seed| {
+        least(
+            &study(space.clone(), plan.clone(), seed, parallel),
+            trials,
+            f,
+        )
+    });
     all.sum::<f64>() / 10.0
 }
 
@@ -145,11 +168,15 @@ fn functions() -> [(&'static str, fn(&[f64]) -> f64); 3] {
         ("sphere", |x| x.iter().map(|x| (x - 1.0).powi(2)).sum()),
         ("ellipsoid", |x| {
             let terms = x.iter().enumerate();
-            terms.map(|(i, x)| 10f64.powi(i as i32) * (x - 1.0).powi(2)).sum()
+            terms
+                .map(|(i, x)| 10f64.powi(i as i32) * (x - 1.0).powi(2))
+                .sum()
         }),
         ("rosenbrock", |x| {
             let pairs = x.windows(2);
-            pairs.map(|p| 100.0 * (p[1] - p[0] * p[0]).powi(2) + (1.0 - p[0]).powi(2)).sum()
+            pairs
+                .map(|p| 100.0 * (p[1] - p[0] * p[0]).powi(2) + (1.0 - p[0]).powi(2))
+                .sum()
         }),
     ]
 }
@@ -188,7 +215,10 @@ fn tpe_finds_the_branch_and_its_parameter() {
         _ => 10.0 * (number(v, "y") - 0.73).powi(2),
     };
     let all = run(&study(space.clone(), TPE, 3, 1), 60, &f);
-    let late = all[30..].iter().filter(|t| t.values["rule"] == Value::Choice(1)).count();
+    let late = all[30..]
+        .iter()
+        .filter(|t| t.values["rule"] == Value::Choice(1))
+        .count();
     assert!(late >= 22, "{late} of 30 in the better branch");
     let tpe = mean(&space, &TPE, 1, 40, &f);
     let random = mean(&space, &SamplerPlan::Random, 1, 40, &f);

@@ -65,7 +65,9 @@ impl Sampler for Tpe {
         order.iter().take(good).for_each(|i| is_good[*i] = true);
         let side = |good: bool| {
             let trials = past.told.iter().zip(&is_good);
-            trials.filter(move |(_, g)| **g == good).map(|(t, _)| &t.values)
+            trials
+                .filter(move |(_, g)| **g == good)
+                .map(|(t, _)| &t.values)
         };
         let above = Parzen::new(&self.space, side(true).collect());
         let below = Parzen::new(&self.space, side(false).chain(past.pending).collect());
