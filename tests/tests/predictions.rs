@@ -237,7 +237,7 @@ fn what_the_network_does_not_take_is_refused_by_name() -> Result<()> {
             "`large.png` has 20x20 pixels; the network takes images of 3x12x12",
         ),
         ("grey.png", 2, "`grey.png` is grey"),
-        ("notes.txt", 3, "`notes.txt` is not a PNG or JPEG picture"),
+        ("notes.txt", 3, "`notes.txt` is a text file, not a picture"),
         ("wrong.npy", 2, "has the shape [2, 5, 5]"),
         ("scale.npy", 2, "holds 300"),
         ("nowhere.png", 2, "`nowhere.png` is not there"),

@@ -281,16 +281,25 @@ fn a_grid_is_run_point_by_point_and_planned_for_others() {
     let home = Home::new(&format!("base = \"base.toml\"\n{grid}{OBJECTIVE}"));
     home.done("here", &["--jobs", "2"]);
     let table = home.table("here");
-    let points: Vec<String> = table.iter().map(|t| t["params"].to_string()).collect();
+    let points: Vec<String> = table
+        .iter()
+        .map(|t| {
+            format!(
+                "{:.6} {}",
+                t["params"]["lr"].as_f64().expect("a number"),
+                t["params"]["width"]
+            )
+        })
+        .collect();
     assert_eq!(
         points,
         [
-            r#"{"lr":0.01,"width":8}"#,
-            r#"{"lr":0.01,"width":16}"#,
-            r#"{"lr":0.03162277660168379,"width":8}"#,
-            r#"{"lr":0.03162277660168379,"width":16}"#,
-            r#"{"lr":0.1,"width":8}"#,
-            r#"{"lr":0.1,"width":16}"#,
+            "0.010000 8",
+            "0.010000 16",
+            "0.031623 8",
+            "0.031623 16",
+            "0.100000 8",
+            "0.100000 16"
         ]
     );
     // The same by commands that others run.
@@ -522,7 +531,10 @@ fn what_cannot_be_run_is_refused_with_a_way_out() {
         ("parameters.lr.low=2", "exchange `low` and `high`"),
         ("parameters.lr.low=0", "give a `low` above 0"),
         ("parameters.lr.hihg=2", "did you mean `high`?"),
-        ("parameters.rule.choices=[\"krotv\"]", "`krotov`"),
+        (
+            "parameters.rule.choices=[\"krotv\", \"krotov\"]",
+            "did you mean `krotov`?",
+        ),
         (
             "parameters.lr.paths=\"training.gradient.optimizer.rl\"",
             "`lr`",
@@ -607,6 +619,46 @@ fn a_path_alone_has_the_range_of_the_schema() {
     let words = &study["parameters"]["blocks.hidden.rule.bias_output"]["choices"];
     assert_eq!(words.as_array().map(Vec::len), Some(2));
     assert!(!home.path("here").exists());
+}
+
+#[test]
+fn a_page_shows_what_was_found_and_loads_nothing() {
+    let home = Home::usual("trials = 12\npruner = { kind = \"median\", startup = 2 }");
+    home.done("here", &["--jobs", "2"]);
+    assert_eq!(home.verb(&["page", "here"]).code, Some(0));
+    let page = std::fs::read_to_string(home.path("here/study.html")).expect("a page");
+    for says in [
+        "The best came at trial",
+        "What matters",
+        "Share of the differences that each parameter explains",
+        "the two most important",
+        "The best trial (orange) and the four after it (blue)",
+        "href=\"trials/000003/\"",
+        "<title>Study: study</title>",
+    ] {
+        assert!(page.contains(says), "{says}");
+    }
+    let home_name = home.folder.path().display().to_string();
+    for never in [
+        "<script",
+        "http://",
+        "https://",
+        "url(",
+        home_name.as_str(),
+        "NaN",
+    ] {
+        let found = page
+            .match_indices(never)
+            .find(|(at, _)| !page[..*at].ends_with("xmlns=\""));
+        assert_eq!(found, None, "{never}");
+    }
+    // One that lies elsewhere has no links to folders.
+    assert_eq!(
+        home.verb(&["page", "here", "-o", "page.html"]).code,
+        Some(0)
+    );
+    let page = std::fs::read_to_string(home.path("page.html")).expect("a page");
+    assert!(!page.contains("href=\"trials/"));
 }
 
 #[test]

@@ -10,6 +10,7 @@ use crate::run::{BestRecord, ClassRecord, Metrics, Outcome, Reporter, RunFolder,
 use crate::search::evaluate::OneShot;
 use crate::search::{Genotype, Size, Space};
 use crate::train::longer::Began;
+use crate::train::post_hoc;
 use crate::train::predict::Speaks;
 use crate::train::preflight::Report;
 use crate::train::{Ascent, Fields, Steps};
@@ -60,6 +61,8 @@ pub enum Predicted<'a> {
         index: Option<usize>,
         /// Names of classes with their numbers and what speaks for them, or values.
         said: Said,
+        /// Outputs of the network as they are.
+        outputs: Vec<f64>,
     },
     /// A file that is left out.
     LeftOut {
@@ -259,6 +262,23 @@ pub trait Host: PlanContext {
         see: &mut dyn FnMut(Predicted<'_>) -> Result<()>,
     ) -> Result<()> {
         let _ = (plan, what, see);
+        Err(Error::plugin("no plugins are loaded"))
+    }
+
+    /// Repeats a phase of local rules of the run of `plan` and scores the whole network before each
+    /// step; see [`post_hoc`].
+    ///
+    /// # Errors
+    /// Data error for an unreadable checkpoint or set, usage error where no phase learns locally,
+    /// those of `see`, which hears the name of the phase with each step.
+    fn post_hoc(
+        &self,
+        plan: &RunPlan,
+        checkpoint: &Path,
+        phase: Option<&str>,
+        see: &mut (dyn FnMut(&str, post_hoc::Scored) -> Result<()> + Send),
+    ) -> Result<()> {
+        let _ = (plan, checkpoint, phase, see);
         Err(Error::plugin("no plugins are loaded"))
     }
 

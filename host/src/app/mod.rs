@@ -21,6 +21,7 @@ use crate::nn::outline::PartKind;
 use crate::nn::{InputShape, Outline};
 use crate::plugins::{Registry, RuleEntry};
 use crate::run::identity::{DataRecord, DeviceRecord};
+use crate::run::initial;
 use crate::run::{
     BestRecord, Bridge, CheckpointStore, ClassRecord, Outcome, Reporter, RunFolder, StopFlag,
     WinnersRecord,
@@ -30,6 +31,7 @@ use crate::search::space::serve;
 use crate::search::{Genotype, Size, Space};
 use crate::threads::in_pool;
 use crate::train::longer::Began;
+use crate::train::post_hoc;
 use crate::train::predict::Predictor;
 use crate::train::preflight::{self, Report, Subject};
 use crate::train::{self, Job, TrainData};
@@ -433,6 +435,31 @@ impl Host for App {
         let network = Predictor::open(&job, &checkpoint.tensors)
             .map_err(|e| e.within(format_args!("`{file}`")))?;
         predict::all(network, &reader, what, see)
+    }
+
+    fn post_hoc(
+        &self,
+        plan: &RunPlan,
+        checkpoint: &Path,
+        phase: Option<&str>,
+        see: &mut (dyn FnMut(&str, post_hoc::Scored) -> Result<()> + Send),
+    ) -> Result<()> {
+        let (sets, data_bytes) = self.sets(plan)?;
+        let data = sets.for_training();
+        preflight::fits(&self.subject(plan, &data, data_bytes)?)?;
+        let held = CheckpointStore::load(checkpoint)?;
+        let job = self.job(plan, &data)?;
+        let phase = post_hoc::phase(&job, phase)?;
+        let from = plan.init.as_ref().map(|init| initial::read(&init.from));
+        let name = phase.name.as_str();
+        post_hoc::repeat(
+            &job,
+            &held.tensors,
+            phase,
+            from.transpose()?,
+            &mut |scored| see(name, scored),
+        )
+        .map_err(|e| e.within(format_args!("`{}`", checkpoint.display())))
     }
 
     fn attack(

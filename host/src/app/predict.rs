@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::host::{Predicted, Prediction, Said};
 use crate::data::handed::{self, Reader};
 use crate::train::evaluate::EVALUATION_BATCH;
-use crate::train::predict::{Answer, Predictor};
+use crate::train::predict::{Meaning, Predictor};
 use crate::{Error, ExitCode, Result};
 
 /// Samples that are asked for together.
@@ -75,9 +75,9 @@ fn ask(
     let samples = reader.samples(std::mem::take(&mut waiting.values))?;
     let answers = network.answers(&*samples)?;
     for ((file, index), answer) in waiting.places.drain(..).zip(answers) {
-        let said = match answer {
-            Answer::Values(values) => Said::Values(values),
-            Answer::Classes(all) => {
+        let said = match answer.meaning {
+            Meaning::Values(values) => Said::Values(values),
+            Meaning::Classes(all) => {
                 let top = all.into_iter().take(what.top);
                 Said::Classes(top.map(|(c, x)| (samples.class_name(c), c, x)).collect())
             }
@@ -86,6 +86,7 @@ fn ask(
             file: &file,
             index,
             said,
+            outputs: answer.outputs,
         })?;
     }
     Ok(())

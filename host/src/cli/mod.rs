@@ -18,6 +18,7 @@ mod import;
 mod logs;
 mod options;
 mod plugin_folders;
+mod post_hoc;
 mod predict;
 mod quickstart;
 mod report;
@@ -78,6 +79,8 @@ enum Command {
     Eval(eval::EvalArgs),
     /// What a trained network takes pictures or arrays for
     Predict(predict::PredictArgs),
+    /// The loss that a trained read-out gives to its network while that learned without labels
+    PostHoc(post_hoc::PostHocArgs),
     /// Attack a trained network: how often it is right on changed pictures
     Attack(attack::AttackArgs),
     /// Pictures that excite units of a trained network's deeper layers
@@ -160,6 +163,7 @@ fn dispatch(command: Command, open: Open) -> Result<ExitCode> {
             | Command::Attack(_)
             | Command::Fields(_)
             | Command::Predict(_)
+            | Command::PostHoc(_)
             | Command::Config(_)
             | Command::Search(_)
             | Command::Sweep(_)
@@ -175,6 +179,7 @@ fn dispatch(command: Command, open: Open) -> Result<ExitCode> {
         Command::Bench(args) => return bench::run(&args),
         Command::Attack(args) => return attack::run(&args, open),
         Command::Predict(args) => predict::run(&args, open),
+        Command::PostHoc(args) => return post_hoc::run(&args, open),
         Command::Eval(args) => eval::run(&args, open),
         Command::Fields(args) => fields::run(&args, open),
         Command::Rules(command) => rules::run(&command, open),

@@ -52,6 +52,10 @@ pub struct PredictArgs {
     #[arg(long, value_enum, default_value_t)]
     on_error: OnError,
 
+    /// With `--format json`, the outputs of the network as they are, before the softmax, too
+    #[arg(long)]
+    outputs: bool,
+
     /// Bring pictures of other size (bilinear) or channels to those of the network
     #[arg(long)]
     convert: bool,
@@ -88,6 +92,10 @@ pub(super) fn run(args: &PredictArgs, open: Open) -> Result<()> {
     if args.best && checkpoint == args.path {
         super::warn::warn_once("`--best` has no effect: a file is named, and that answers");
     }
+    if args.outputs && args.format != Format::Json {
+        return Err(Error::usage("`--outputs` goes with `--format json` alone")
+            .hint("rows have one number each; add `--format json`"));
+    }
     let paths = paths(&args.files)?;
     let (resolved, host) = args.run.open(config, open)?;
     let stop = StopFlag::new();
@@ -100,7 +108,7 @@ pub(super) fn run(args: &PredictArgs, open: Open) -> Result<()> {
         top: args.top as usize,
         stop,
     };
-    let mut writer = Writer::new(args.format, args.top > 1);
+    let mut writer = Writer::new(args.format, args.top > 1, args.outputs);
     let result = host.predict(&resolved.plan, &what, &mut |told| writer.take(told));
     let (samples, left_out) = (writer.samples, writer.left_out);
     writer.end()?;
@@ -144,6 +152,7 @@ fn paths(given: &[PathBuf]) -> Result<Vec<PathBuf>> {
 struct Writer {
     format: Format,
     ranks: bool,
+    outputs: bool,
     speaks: Speaks,
     rows: Vec<Vec<String>>,
     head: Vec<&'static str>,
@@ -153,10 +162,11 @@ struct Writer {
 }
 
 impl Writer {
-    fn new(format: Format, ranks: bool) -> Self {
+    fn new(format: Format, ranks: bool, outputs: bool) -> Self {
         Self {
             format,
             ranks,
+            outputs,
             speaks: Speaks::Nothing,
             rows: Vec::new(),
             head: Vec::new(),
@@ -195,14 +205,25 @@ impl Writer {
                     _ => Ok(()),
                 }
             }
-            Predicted::Sample { file, index, said } => {
+            Predicted::Sample {
+                file,
+                index,
+                said,
+                outputs,
+            } => {
                 self.samples += 1;
-                self.sample(file, index, &said)
+                self.sample(file, index, &said, &outputs)
             }
         }
     }
 
-    fn sample(&mut self, file: &Path, index: Option<usize>, said: &Said) -> Result<()> {
+    fn sample(
+        &mut self,
+        file: &Path,
+        index: Option<usize>,
+        said: &Said,
+        outputs: &[f64],
+    ) -> Result<()> {
         let file = file.display().to_string();
         if self.format == Format::Json {
             let mut object = json!({"file": file, "sample": index});
@@ -216,6 +237,9 @@ impl Writer {
                     };
                     object["classes"] = all.iter().map(one).collect();
                 }
+            }
+            if self.outputs {
+                object["outputs"] = json!(outputs);
             }
             return self.object(&object);
         }

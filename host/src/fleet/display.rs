@@ -156,14 +156,16 @@ impl Display {
                 if share > 0.0 {
                     self.taken.push((ended.seconds, share));
                 }
-                if self.quiet || self.brief {
-                } else if share == 0.0 {
-                    self.line(&format!("{label}: nothing left to do"));
-                } else {
-                    let numbers = numbers(results.iter().map(|(name, x)| (name.as_str(), *x)));
-                    let after = duration(ended.seconds);
-                    let text = format!("{label}: done after {after}, {numbers}");
-                    self.line(text.trim_end_matches(", "));
+                let said = match share == 0.0 {
+                    true => format!("{label}: nothing left to do"),
+                    false => {
+                        let numbers = numbers(results.iter().map(|(name, x)| (name.as_str(), *x)));
+                        let after = duration(ended.seconds);
+                        format!("{label}: done after {after}, {numbers}")
+                    }
+                };
+                if !self.quiet && !self.brief {
+                    self.line(said.trim_end_matches(", "));
                 }
             }
             Outcome::Stopped => self.over -= 1,

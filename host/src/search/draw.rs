@@ -30,6 +30,8 @@ pub enum Purpose {
     Candidate = 10,
     /// A sample of a sweep by CMA-ES; keyed by generation and place.
     Generation = 11,
+    /// A tree of a forest that explains a sweep; keyed by the tree.
+    Forest = 12,
 }
 
 /// A stream of numbers.

@@ -6,9 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use serde_json::{Map, Value as Json};
+use serde_json::Value as Json;
 
-use super::folder::{StudyFolder, TrialRecord};
+use super::folder::{Given, StudyFolder, TrialRecord};
 use super::judge::Run;
 use super::ledger::{Entry, Ledger, State};
 use super::program::Program;
@@ -71,7 +71,7 @@ pub struct Driver<'a> {
     sampler: Box<dyn Sampler>,
     ledger: Ledger,
     total: u64,
-    given: BTreeMap<u64, Map<String, Json>>,
+    given: Given,
     /// The first number that nobody has chosen yet.
     next: u64,
     /// Where the sampler has no more.

@@ -42,6 +42,9 @@ pub struct TrialRecord {
     pub counted: Counted,
 }
 
+/// Values of trials that were added with them, by number.
+pub type Given = BTreeMap<u64, Map<String, Json>>;
+
 /// A line of `added.jsonl`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -251,7 +254,7 @@ impl StudyFolder {
     ///
     /// # Errors
     /// Storage error for a damaged file.
-    pub fn total(&self, own: u64) -> Result<(u64, BTreeMap<u64, Map<String, Json>>)> {
+    pub fn total(&self, own: u64) -> Result<(u64, Given)> {
         let mut total = own;
         let mut given = BTreeMap::new();
         for one in self.added()? {

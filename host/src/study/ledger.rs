@@ -2,6 +2,7 @@
 //! found again from its epochs and those of earlier trials, so that it does not depend on how far a run
 //! came before it heard of it.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use super::folder::{StudyFolder, TrialRecord};
@@ -9,7 +10,7 @@ use super::judge::Run;
 use crate::Result;
 use crate::run::identity::ErrorRecord;
 use crate::sweep::plan::Study;
-use crate::sweep::pruner::given_up;
+use crate::sweep::pruner::{Earlier, given_up};
 use crate::sweep::rank::{self, Outcome, Told};
 
 /// Where a trial stands.
@@ -84,6 +85,8 @@ pub struct Ledger {
     entries: BTreeMap<u64, Entry>,
     /// The first trials that are over, one after the other.
     told: Vec<Told>,
+    /// Some of the first of these, as the pruner looks at them.
+    earlier: RefCell<Earlier>,
 }
 
 impl Ledger {
@@ -177,15 +180,24 @@ impl Ledger {
         if !study.prunes() || before > self.told.len() {
             return None;
         }
-        let earlier: Vec<&[(u64, f64)]> = self.told[..before]
-            .iter()
-            .map(|t| t.curve.as_slice())
-            .collect();
+        let mut kept = self.earlier.borrow_mut();
+        let mut fresh;
+        let earlier = match kept.trials() <= before {
+            true => &mut *kept,
+            // One that began earlier is looked at after a later one.
+            false => {
+                fresh = Earlier::default();
+                &mut fresh
+            }
+        };
+        for told in &self.told[earlier.trials()..before] {
+            earlier.add(&study.pruner, direction, &told.curve);
+        }
         given_up(
             &study.pruner,
             direction,
             curve,
-            &earlier,
+            earlier,
             record.counted.measured,
         )
     }

@@ -5,6 +5,7 @@ mod driver;
 pub mod folder;
 mod judge;
 pub mod ledger;
+pub mod page;
 pub mod program;
 pub mod report;
 

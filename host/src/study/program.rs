@@ -7,7 +7,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use serde_json::{Map, Value as Json, json};
 
-use crate::config::study::StudyConfig;
+use crate::config::study::{self, StudyConfig};
 use crate::sweep::plan::Study;
 use crate::sweep::rank::{Outcome, Told};
 use crate::sweep::sampler::{Past, Sampler, own};
@@ -212,7 +212,7 @@ impl Served {
         }
         let table: toml::Table = serde_json::from_value(line["study"].clone())
             .map_err(|e| Error::usage(format!("`start` has no study: {e}")))?;
-        let mut study = StudyConfig::stored(&table.to_string(), "start")?.study;
+        let mut study = study::stored(&table.to_string(), "start")?.study;
         if let Some(plan) = plan {
             study.sampler = plan.clone();
         }

@@ -12,7 +12,7 @@ use crate::text;
 use crate::text::number::{duration, readable};
 
 /// Values of the objectives, by metric: of a trial that was given up, the value that it had there.
-fn values(study: &Study, entry: &Entry) -> Vec<Option<f64>> {
+pub(super) fn values(study: &Study, entry: &Entry) -> Vec<Option<f64>> {
     let finite = |x: &f64| Some(*x).filter(|x| x.is_finite());
     match &entry.told.outcome {
         Outcome::Finished { values, .. } if entry.state == State::Finished => {
@@ -30,7 +30,7 @@ fn values(study: &Study, entry: &Entry) -> Vec<Option<f64>> {
 }
 
 /// A value of a parameter as tables have it; numbers with at most six digits.
-fn short(value: &Json) -> String {
+pub(super) fn short(value: &Json) -> String {
     match value {
         Json::String(word) => word.clone(),
         Json::Number(n) if n.is_f64() => {
@@ -53,7 +53,7 @@ fn short(value: &Json) -> String {
 }
 
 /// What is to be said of a trial's state.
-fn state(entry: &Entry) -> String {
+pub(super) fn state(entry: &Entry) -> String {
     match &entry.state {
         State::Pruned(epoch) => format!("pruned, epoch {epoch}"),
         State::Open => match entry.seeds.len() {

@@ -6,6 +6,7 @@
 //! to go on, and the number of trials that run side by side changes no result.
 
 pub mod domain;
+pub mod importance;
 pub mod plan;
 pub mod pruner;
 pub mod rank;

@@ -46,7 +46,7 @@ kinds! {
             /// trials of a generation; 0: 4 + ⌊3 ln n⌋ for n numbers
             population: u64 = 0, range 0.0 => 100000.0;
             /// first step size, as a share of each range
-            sigma: f64 = 0.2, range 0.0001 => 1.0;
+            sigma: f64 = 0.167, range 0.0001 => 1.0;
         }
         /// A program that is asked and told in JSON lines.
         Command = "command" {

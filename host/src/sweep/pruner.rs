@@ -3,6 +3,8 @@
 //! for any number of trials side by side. A trial that is given up has the bits of one that is not up
 //! to there, since it is a whole training that is stopped.
 
+use std::collections::BTreeMap;
+
 use super::plan::PrunerPlan;
 use super::rank::upward;
 use crate::plan::Direction;
@@ -10,15 +12,67 @@ use crate::plan::Direction;
 /// The epochs of a trial with their values, in order.
 pub type Curve = [(u64, f64)];
 
-/// The epoch after which the trial with `curve` is given up, beside the curves of earlier trials;
-/// `None` where it is not, as far as `curve` goes. `last` is the last epoch of the whole training,
-/// where that is known: after it nothing is given up.
+/// What earlier trials have shown, as a pruner looks at it. Values are upward, and those that are not
+/// numbers are left out.
+#[derive(Clone, Debug, Default)]
+pub struct Earlier {
+    /// By epoch (of `asha`: by rung), sorted.
+    values: BTreeMap<u64, Vec<f64>>,
+    trials: usize,
+}
+
+impl Earlier {
+    /// How many trials it holds.
+    #[must_use]
+    pub fn trials(&self) -> usize {
+        self.trials
+    }
+
+    /// Takes in one more trial.
+    pub fn add(&mut self, plan: &PrunerPlan, direction: Direction, curve: &Curve) {
+        self.trials += 1;
+        let mut put = |key: u64, value: f64| {
+            let value = upward(direction, value);
+            if !value.is_nan() {
+                let column = self.values.entry(key).or_default();
+                let at = column.partition_point(|v| *v <= value);
+                column.insert(at, value);
+            }
+        };
+        match *plan {
+            PrunerPlan::None => {}
+            PrunerPlan::Median { .. } | PrunerPlan::Percentile { .. } => {
+                curve.iter().for_each(|(epoch, value)| put(*epoch, *value));
+            }
+            PrunerPlan::Asha { least, reduction } => {
+                let mut rung = least;
+                while let Some((_, value)) = at_rung(curve, rung) {
+                    put(rung, value);
+                    rung = rung.saturating_mul(reduction);
+                }
+            }
+        }
+    }
+
+    fn at(&self, key: u64) -> &[f64] {
+        self.values.get(&key).map_or(&[], Vec::as_slice)
+    }
+}
+
+/// The epoch that stands for a rung: the first with a value from there on.
+fn at_rung(curve: &Curve, rung: u64) -> Option<(u64, f64)> {
+    curve.iter().find(|(epoch, _)| *epoch >= rung).copied()
+}
+
+/// The epoch after which the trial with `curve` is given up, beside earlier trials; `None` where it is
+/// not, as far as `curve` goes. `last` is the last epoch of the whole training, where that is known:
+/// after it nothing is given up.
 #[must_use]
 pub fn given_up(
     plan: &PrunerPlan,
     direction: Direction,
     curve: &Curve,
-    earlier: &[&Curve],
+    earlier: &Earlier,
     last: Option<u64>,
 ) -> Option<u64> {
     let ends = |epoch: u64| last.is_some_and(|last| epoch >= last);
@@ -31,18 +85,11 @@ pub fn given_up(
             if !due || ends(*epoch) {
                 continue;
             }
-            let same = |other: &&Curve| other.iter().find(|(e, _)| e == epoch).map(|(_, v)| *v);
-            let mut others: Vec<f64> = earlier
-                .iter()
-                .filter_map(same)
-                .map(|v| upward(direction, v))
-                .filter(|v| !v.is_nan())
-                .collect();
-            if (others.len() as u64) < startup || others.is_empty() {
+            let others = earlier.at(*epoch);
+            if others.is_empty() || (others.len() as u64) < startup {
                 continue;
             }
-            others.sort_by(f64::total_cmp);
-            if best < quantile(&others, 1.0 - share) {
+            if best < quantile(others, 1.0 - share) {
                 return Some(*epoch);
             }
         }
@@ -64,20 +111,16 @@ pub fn given_up(
         PrunerPlan::Asha { least, reduction } => {
             let mut rung = least;
             loop {
-                // The epoch that stands for a rung is the first with a value from there on.
-                let at = |curve: &Curve| curve.iter().find(|(epoch, _)| *epoch >= rung).copied();
-                let (epoch, own) = at(curve)?;
+                let (epoch, own) = at_rung(curve, rung)?;
                 if ends(epoch) {
                     return None;
                 }
                 let own = upward(direction, own);
-                let others = earlier.iter().filter_map(|other| at(other));
-                let others = others.map(|(_, v)| upward(direction, v));
-                let mut all: Vec<f64> = others.filter(|v| !v.is_nan()).collect();
-                all.push(own);
-                let kept = (all.len() as u64 / reduction).max(1);
-                let better = all.iter().filter(|v| **v > own).count() as u64;
-                if better >= kept || own.is_nan() {
+                let others = earlier.at(rung);
+                // The trial itself is one of the rung.
+                let kept = ((others.len() as u64 + 1) / reduction).max(1);
+                let better = others.len() - others.partition_point(|v| *v <= own);
+                if better as u64 >= kept || own.is_nan() {
                     return Some(epoch);
                 }
                 rung = rung.saturating_mul(reduction);
@@ -110,22 +153,24 @@ mod tests {
         interval: 1,
     };
 
-    fn refs(all: &[Vec<(u64, f64)>]) -> Vec<&Curve> {
-        all.iter().map(Vec::as_slice).collect()
+    fn decide(
+        plan: &PrunerPlan,
+        direction: Direction,
+        curve: &Curve,
+        earlier: &[Vec<(u64, f64)>],
+        last: Option<u64>,
+    ) -> Option<u64> {
+        let mut all = Earlier::default();
+        earlier.iter().for_each(|c| all.add(plan, direction, c));
+        assert_eq!(all.trials(), earlier.len());
+        given_up(plan, direction, curve, &all, last)
     }
 
     #[test]
     fn the_median_of_the_same_epoch_decides_after_the_warmup() {
         let earlier = [[0.5, 0.6, 0.7], [0.6, 0.7, 0.8], [0.7, 0.8, 0.9]].map(|c| curve(&c));
-        let go = |values: &[f64], last| {
-            given_up(
-                &MEDIAN,
-                Direction::Max,
-                &curve(values),
-                &refs(&earlier),
-                last,
-            )
-        };
+        let go =
+            |values: &[f64], last| decide(&MEDIAN, Direction::Max, &curve(values), &earlier, last);
         // Bad in the first epoch, which is free; below 0.7 in the second.
         assert_eq!(go(&[0.1, 0.2, 0.3], None), Some(2));
         assert_eq!(go(&[0.1, 0.7, 0.7], None), Some(3));
@@ -134,24 +179,18 @@ mod tests {
         // The last epoch is not given up.
         assert_eq!(go(&[0.1, 0.7, 0.7], Some(3)), None);
         assert_eq!(
-            given_up(
+            decide(
                 &MEDIAN,
                 Direction::Max,
                 &curve(&[0.0, 0.0]),
-                &refs(&earlier[..2]),
+                &earlier[..2],
                 None
             ),
             None
         );
         // Downward the same the other way round.
         assert_eq!(
-            given_up(
-                &MEDIAN,
-                Direction::Min,
-                &curve(&[0.9, 0.9]),
-                &refs(&earlier),
-                None
-            ),
+            decide(&MEDIAN, Direction::Min, &curve(&[0.9, 0.9]), &earlier, None),
             Some(2)
         );
     }
@@ -166,11 +205,11 @@ mod tests {
             interval: 1,
         };
         let go = |percentile, value| {
-            given_up(
+            decide(
                 &plan(percentile),
                 Direction::Max,
                 &curve(&[value]),
-                &refs(&earlier),
+                &earlier,
                 None,
             )
         };
@@ -188,13 +227,7 @@ mod tests {
         };
         let earlier: Vec<_> = (1..=5).map(|i| curve(&[f64::from(i) / 10.0; 3])).collect();
         let go = |values: &[f64], n: usize| {
-            given_up(
-                &plan,
-                Direction::Max,
-                &curve(values),
-                &refs(&earlier[..n]),
-                None,
-            )
+            decide(&plan, Direction::Max, &curve(values), &earlier[..n], None)
         };
         // Six in the rung: two go on.
         assert_eq!(go(&[0.45], 5), None);
@@ -225,9 +258,9 @@ mod tests {
                 reduction: 2,
             },
         ] {
-            let all = given_up(&plan, Direction::Max, &whole, &refs(&earlier), None);
+            let all = decide(&plan, Direction::Max, &whole, &earlier, None);
             for n in 0..=whole.len() {
-                let part = given_up(&plan, Direction::Max, &whole[..n], &refs(&earlier), None);
+                let part = decide(&plan, Direction::Max, &whole[..n], &earlier, None);
                 let expected = all.filter(|epoch| *epoch <= n as u64);
                 assert_eq!(part, expected, "{plan:?} {n}");
             }

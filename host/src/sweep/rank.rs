@@ -68,18 +68,18 @@ fn layers(rows: &[Vec<f64>]) -> Vec<Vec<usize>> {
 /// Crowding distances of a layer (Deb et al. 2002): how far each one's neighbours lie apart.
 fn crowding(rows: &[Vec<f64>], layer: &[usize]) -> Vec<f64> {
     let mut far = vec![0.0; layer.len()];
+    let at = |i: usize, goal: usize| rows[layer[i]][goal];
     for goal in 0..rows.first().map_or(0, Vec::len) {
         let mut order: Vec<usize> = (0..layer.len()).collect();
-        let at = |i: usize| rows[layer[i]][goal];
-        order.sort_by(|a, b| at(*a).total_cmp(&at(*b)));
+        order.sort_by(|a, b| at(*a, goal).total_cmp(&at(*b, goal)));
         let (Some(first), Some(last)) = (order.first(), order.last()) else {
             continue;
         };
-        let width = at(*last) - at(*first);
+        let width = at(*last, goal) - at(*first, goal);
         (far[*first], far[*last]) = (f64::INFINITY, f64::INFINITY);
         for three in order.windows(3) {
             if width > 0.0 {
-                far[three[1]] += (at(three[2]) - at(three[0])) / width;
+                far[three[1]] += (at(three[2], goal) - at(three[0], goal)) / width;
             }
         }
     }

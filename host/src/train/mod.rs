@@ -27,6 +27,7 @@ pub mod names;
 pub mod neurons;
 pub mod optimizer;
 pub mod phase;
+pub mod post_hoc;
 pub mod predict;
 pub mod preflight;
 pub mod progress;

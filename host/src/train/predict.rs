@@ -17,7 +17,16 @@ use crate::{Error, Result};
 
 /// What a network says of one sample.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Answer {
+pub struct Answer {
+    /// Outputs of the network as they are, or of the layer whose neurons have classes.
+    pub outputs: Vec<f64>,
+    /// What they mean.
+    pub meaning: Meaning,
+}
+
+/// What outputs mean.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Meaning {
     /// Every class with what speaks for it, the likeliest first.
     Classes(Vec<(u32, f64)>),
     /// The values of a regression.
@@ -132,11 +141,15 @@ impl Predictor {
                 };
                 let y = if y.rank() == 2 { y } else { y.flatten_from(1)? };
                 for row in y.to_dtype(DType::F64)?.to_vec2::<f64>()? {
-                    all.push(match (&neurons, *speaks) {
+                    let meaning = match (&neurons, *speaks) {
                         (Some((_, labels)), _) => by_neurons(&row, labels, outputs),
-                        (None, Speaks::Probability) => Answer::Classes(ranked(&softmax(&row))),
-                        (None, Speaks::Nothing) => Answer::Values(row),
-                        (None, _) => Answer::Classes(ranked(&row)),
+                        (None, Speaks::Probability) => Meaning::Classes(ranked(&softmax(&row))),
+                        (None, Speaks::Nothing) => Meaning::Values(row.clone()),
+                        (None, _) => Meaning::Classes(ranked(&row)),
+                    };
+                    all.push(Answer {
+                        outputs: row,
+                        meaning,
                     });
                 }
                 Ok(())
@@ -173,7 +186,7 @@ fn ranked(row: &[f64]) -> Vec<(u32, f64)> {
 
 /// The class of the winner first, then classes by their most active neuron; classes without a
 /// neuron last.
-fn by_neurons(activity: &[f64], labels: &[u32], classes: usize) -> Answer {
+fn by_neurons(activity: &[f64], labels: &[u32], classes: usize) -> Meaning {
     let mut best = vec![f64::NEG_INFINITY; classes];
     for (y, class) in activity.iter().zip(labels) {
         let of = &mut best[*class as usize];
@@ -185,7 +198,7 @@ fn by_neurons(activity: &[f64], labels: &[u32], classes: usize) -> Answer {
         let first = all.remove(at);
         all.insert(0, first);
     }
-    Answer::Classes(all)
+    Meaning::Classes(all)
 }
 
 #[cfg(test)]
@@ -206,7 +219,7 @@ mod tests {
     #[test]
     fn the_winner_decides_among_neurons() {
         // Two neurons of one class may both be active; the winner's class comes first on ties too.
-        let Answer::Classes(all) = by_neurons(&[0.4, 0.4, 0.2], &[2, 0, 2], 3) else {
+        let Meaning::Classes(all) = by_neurons(&[0.4, 0.4, 0.2], &[2, 0, 2], 3) else {
             panic!("classes");
         };
         assert_eq!((all[0].0, all[1].0), (2, 0));

@@ -320,6 +320,18 @@ fn with_trained<T>(
     tensors: &HashMap<String, Tensor>,
     then: impl FnOnce(&mut Trainer<'_>) -> Result<T>,
 ) -> Result<T> {
+    fresh(job, |trainer| {
+        let network = &mut trainer.engine.network;
+        network.load(&|name: &str| tensors.get(name).cloned())?;
+        then(trainer)
+    })
+}
+
+/// Calls `then` with the network of the plan as it is built.
+pub(super) fn fresh<T>(
+    job: &Job<'_>,
+    then: impl FnOnce(&mut Trainer<'_>) -> Result<T>,
+) -> Result<T> {
     let segments = baseline::segments(job.plan);
     let segment = segments
         .first()
@@ -327,10 +339,6 @@ fn with_trained<T>(
     let place = place(job)?;
     let given = Sets::given(job.data);
     let mut trainer = open(job, &given, &place, segment, (Position::default(), None))?;
-    trainer
-        .engine
-        .network
-        .load(&|name: &str| tensors.get(name).cloned())?;
     then(&mut trainer)
 }
 
@@ -412,7 +420,7 @@ impl Trainer<'_> {
     }
 
     /// The loss that the segment's result has.
-    fn result_criterion(&self) -> Result<Criterion> {
+    pub(super) fn result_criterion(&self) -> Result<Criterion> {
         match self.segment.result_phase() {
             Some(phase) => {
                 let driving = Criterion::of(phase, self.data.get(&phase.data)?, &self.place)?;

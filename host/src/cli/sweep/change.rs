@@ -4,8 +4,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value as Json};
 
-use super::no_such;
-use super::show::Stored;
+use super::show::{Stored, no_such};
 use crate::run::atomic;
 use crate::study::folder::Added;
 use crate::study::report;

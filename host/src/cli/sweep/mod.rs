@@ -15,7 +15,7 @@ use crate::config::study::settings::sections;
 use crate::study::program;
 use crate::sweep::SamplerPlan;
 use crate::text::print;
-use crate::{Error, ExitCode, Result};
+use crate::{ExitCode, Result};
 
 /// Tries many values of settings, and finds the best.
 #[derive(Args, Debug)]
@@ -29,6 +29,7 @@ Examples:
   biorule sweep best here
   biorule sweep table here --csv > trials.csv
   biorule sweep apply here best.toml
+  biorule sweep page here
   biorule sweep add here --trials 20
   biorule sweep configs/sweep/digits.toml --study-dir here --plan 64 > plan.jsonl
   biorule sweep configs/sweep/digits.toml --sampler 'python3 mine.py'
@@ -93,6 +94,14 @@ enum SweepCommand {
         /// The study's folder
         study: PathBuf,
     },
+    /// Write a page that shows what a study found: one HTML file that loads nothing
+    Page {
+        /// The study's folder
+        study: PathBuf,
+        /// The page's file; absent: `study.html` in the study's folder
+        #[arg(long, short, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
     /// Answer the lines of a sampler on standard input, as `--sampler` asks them
     Sampler {
         /// Which
@@ -132,6 +141,7 @@ pub(super) fn run(args: &SweepArgs, open: Open) -> Result<ExitCode> {
             params,
         } => change::add(study, *trials, params),
         SweepCommand::Collect { study } => show::collect(study),
+        SweepCommand::Page { study, output } => show::page(study, output.as_deref()),
         SweepCommand::Sampler { kind } => {
             let plan = match kind {
                 Kind::Random => SamplerPlan::Random,
@@ -143,7 +153,7 @@ pub(super) fn run(args: &SweepArgs, open: Open) -> Result<ExitCode> {
                 },
                 Kind::Cma => SamplerPlan::Cma {
                     population: 0,
-                    sigma: 0.2,
+                    sigma: 0.167,
                 },
             };
             let input = std::io::stdin().lock();
@@ -160,9 +170,3 @@ const REFERENCE: &str = "\
 
 `docs/sweeps.md` shows what they are for.
 ";
-
-/// A trial of a study that has to be there.
-fn no_such(number: u64) -> Error {
-    Error::usage(format!("the study has no trial {number}"))
-        .hint("`biorule sweep table` lists its trials")
-}

@@ -4,11 +4,12 @@ use std::path::Path;
 
 use serde_json::Value as Json;
 
-use crate::config::study::StudyConfig;
-use crate::study::{Entry, Ledger, StudyFolder, report};
+use crate::config::study::{StudyConfig, stored};
+use crate::run::{atomic, clock};
+use crate::study::{self, Entry, Ledger, StudyFolder, report};
 use crate::sweep::plan::Study;
 use crate::sweep::rank;
-use crate::text::{print, print_json};
+use crate::text::{human, print, print_json};
 use crate::{Error, Result};
 
 /// A study on the disk, nothing of which is run.
@@ -24,7 +25,7 @@ impl Stored {
         let folder = StudyFolder::open(path)?;
         let file = folder.study_file();
         let text = std::fs::read_to_string(&file).map_err(|e| Error::storage_io(&file, &e))?;
-        let config = StudyConfig::stored(&text, &file.display().to_string()).map_err(|e| {
+        let config = stored(&text, &file.display().to_string()).map_err(|e| {
             let mut e = e;
             e.code = crate::ExitCode::Storage;
             e.or_hint("put a good copy in its place")
@@ -59,6 +60,12 @@ impl Stored {
             }
         }
     }
+}
+
+/// The error for a trial that is not there.
+pub(super) fn no_such(number: u64) -> Error {
+    Error::usage(format!("the study has no trial {number}"))
+        .hint("`biorule sweep table` lists its trials")
 }
 
 /// Prints the best trials.
@@ -127,5 +134,23 @@ pub(super) fn collect(path: &Path) -> Result<()> {
         "{}\n{}\n",
         report::counts(&stored.ledger),
         path.join("trials.csv").display()
+    ))
+}
+
+/// Writes the study's page.
+pub(super) fn page(path: &Path, output: Option<&Path>) -> Result<()> {
+    let stored = Stored::open(path)?;
+    let own = path.join("study.html");
+    let file = output.unwrap_or(&own);
+    let at = clock::stamp(clock::now());
+    let at = format!("{} {} UTC", &at[..10], &at[11..16]);
+    let links = output.is_none();
+    let page = study::page::page(stored.study(), &stored.folder, &stored.ledger, &at, links);
+    atomic::write(file, page.as_bytes())
+        .map_err(|e| Error::new(e.code, e.text.replace("run folder: ", "")))?;
+    print(&format!(
+        "{} ({})\n",
+        file.display(),
+        human(page.len() as u128)
     ))
 }

@@ -2,6 +2,7 @@
 //! the settings in `settings`, its parameters against the schemas of rules and settings, and it has a
 //! normal form without layers, which the study's folder keeps.
 
+mod checked;
 mod parameter;
 mod probe;
 pub mod settings;
@@ -12,15 +13,15 @@ use config::{Value, ValueKind};
 
 use super::context::PlanContext;
 use super::layers::{self, Sources};
-use super::resolve::{self, Resolved};
 use super::section::Section;
 use super::value::{self, Table, make};
 use super::{Warnings, experiments};
 use crate::plan::define::Field;
 use crate::sweep::plan::{Constraint, Objective, PrunerPlan, SamplerPlan, Score, Study};
-use crate::sweep::sampler::{self, grid_size};
-use crate::sweep::{Assignment, Parameter, Space};
+use crate::sweep::sampler::grid_size;
+use crate::sweep::{Parameter, Space};
 use crate::{Error, Result};
+pub use checked::{StudyConfig, text, text_at};
 pub use probe::Counted;
 
 /// Where a study comes from.
@@ -47,19 +48,6 @@ pub struct StudyFile {
     pub base: Table,
 }
 
-/// A checked study.
-#[derive(Clone, Debug)]
-pub struct StudyConfig {
-    /// The study.
-    pub study: Study,
-    /// The configuration that every trial starts from.
-    base: Table,
-    /// The file's path, for messages.
-    name: String,
-    /// What it allows but a user should know.
-    pub warnings: Warnings,
-}
-
 /// Reads a study file and merges the configuration that it starts from.
 ///
 /// # Errors
@@ -77,13 +65,17 @@ pub fn read(sources: &StudySources) -> Result<StudyFile> {
         return Err(Error::usage(format!("`{name}` is a configuration, not a study"))
             .hint("write a study with `base = [\"FILE\"]` and `[parameters]`; configs/sweep/digits.toml is one"));
     }
-    let mut sets = Vec::new();
+    let (mut sets, mut of_config) = (Vec::new(), Vec::new());
     for text in &sources.sets {
         let (path, word) = text.split_once('=').ok_or_else(|| {
             Error::usage(format!("`--set {text}` has no `=`")).hint("write it as `--set trials=20`")
         })?;
         let origin = format!("`--set {}`", path.trim());
-        sets.push((path.trim().to_owned(), value::typed(word.trim(), &origin)));
+        let value = value::typed(word.trim(), &origin);
+        match path.trim().strip_prefix("config.") {
+            Some(path) => of_config.push((path.to_owned(), value)),
+            None => sets.push((path.trim().to_owned(), value)),
+        }
     }
     if let Some(command) = &sources.sampler {
         let from = "`--sampler`";
@@ -115,7 +107,7 @@ pub fn read(sources: &StudySources) -> Result<StudyFile> {
     };
     let (base, presets) = (list("base")?, list("preset")?);
     let own = table.remove("config");
-    if base.is_empty() && presets.is_empty() && own.is_none() {
+    if base.is_empty() && presets.is_empty() && own.is_none() && of_config.is_empty() {
         return Err(
             Error::usage(format!("`{name}` has no configuration for its trials"))
                 .hint("name files with `base = [\"FILE\"]`, or write `[config]`"),
@@ -142,15 +134,16 @@ pub fn read(sources: &StudySources) -> Result<StudyFile> {
     Ok(StudyFile {
         name,
         table,
-        base: merged,
+        base: layers::lay(merged, of_config)?,
     })
 }
 
-/// Sets values of the study's own table. A word for `sampler` or `pruner` takes the place of a table.
+/// Sets values of the study's own table. Its own settings are no configuration's: `seed` is not `seeds`,
+/// and a word for `sampler` or `pruner` takes the place of a table.
 fn lay(table: Table, sets: Vec<(String, Value)>) -> Result<Table> {
     let mut table = table;
     for (path, value) in sets {
-        if path == "sampler" || path == "pruner" {
+        if !path.contains('.') {
             table.insert(path, value);
         } else {
             table = layers::lay(table, vec![(path, value)])?;
@@ -187,13 +180,14 @@ fn unchecked(file: StudyFile, context: Option<&dyn PlanContext>) -> Result<Study
     let StudyFile { name, table, base } = file;
     let mut table = table;
     let within = |e: Error| e.within(format_args!("study `{name}`"));
-    for key in ["sampler", "pruner"] {
-        if let Some(word) = table.get(key)
-            && value::text(word).is_some()
-        {
+    // A word alone is a kind.
+    for (key, usual) in [("sampler", "random"), ("pruner", "none")] {
+        let word = table.entry(key.to_owned());
+        let word = word.or_insert_with(|| make(usual, value::DEFAULT));
+        if value::text(word).is_some() {
             let from = value::origin(word);
             let one = Table::from_iter([("kind".to_owned(), word.clone())]);
-            table.insert(key.to_owned(), make(one, &from));
+            *word = make(one, &from);
         }
     }
     let parameters = table.remove("parameters");
@@ -275,130 +269,20 @@ fn rest(top: &mut Section, space: Space) -> Result<Study> {
     })
 }
 
-impl StudyConfig {
-    /// The study whose normal form is `text`, from `name`; nothing is checked again.
-    ///
-    /// # Errors
-    /// Usage error for a text that is none.
-    pub fn stored(text: &str, name: &str) -> Result<Self> {
-        let mut table = value::parse(text, &format!("file `{name}`"))?;
-        let base = match table.remove("config").map(|v| v.kind) {
-            Some(ValueKind::Table(base)) => base,
-            _ => Table::new(),
-        };
-        let file = StudyFile {
-            name: name.to_owned(),
-            table,
-            base,
-        };
-        unchecked(file, None)
-    }
-
-    /// Where a parameter's value comes from, for messages and warnings.
-    fn origin(&self, parameter: &str) -> String {
-        format!("file `{}`, parameter `{parameter}`", self.name)
-    }
-
-    /// The configuration of a trial with `values`, before it is checked.
-    ///
-    /// # Errors
-    /// Usage error for a path that leads nowhere.
-    pub fn trial(&self, values: &Assignment) -> Result<Table> {
-        let mut all = Vec::new();
-        for parameter in self.study.space.parameters() {
-            let Some(value) = values.get(&parameter.name) else {
-                continue;
-            };
-            let value = parameter.domain.to_toml(*value);
-            let origin = self.origin(&parameter.name);
-            for path in &parameter.paths {
-                all.push((path.clone(), parameter::of_toml(&value, &origin)));
-            }
-        }
-        // What stands above others goes first: a rule before its hyperparameters.
-        all.sort_by_key(|(path, _)| path.split('.').count());
-        let mut table = layers::lay(self.base.clone(), all)?;
-        table.insert(
-            "name".to_owned(),
-            make(self.study.name.as_str(), "`biorule sweep`"),
-        );
-        if !self.study.seeds.is_empty() {
-            let from = "`biorule sweep`";
-            let seeds = self.study.seeds.iter().map(|seed| make(*seed, from));
-            table.remove("seed");
-            table.insert("seeds".to_owned(), make(seeds.collect::<Vec<_>>(), from));
-        }
-        Ok(table)
-    }
-
-    /// The same, checked.
-    ///
-    /// # Errors
-    /// Usage, data or plugin error.
-    pub fn resolve(&self, values: &Assignment, context: &dyn PlanContext) -> Result<Resolved> {
-        resolve::resolve_table(self.trial(values)?, context)
-    }
-
-    /// The study without layers, from which the same study is read again.
-    #[must_use]
-    pub fn normal(&self) -> toml::Table {
-        let study = &self.study;
-        let mut table = toml::Table::new();
-        let mut put = |key: &str, value: toml::Value| table.insert(key.to_owned(), value);
-        put("name", study.name.clone().into());
-        put("seed", (study.seed as i64).into());
-        put("trials", (study.trials as i64).into());
-        put("parallel", (study.parallel as i64).into());
-        if !study.seeds.is_empty() {
-            let seeds: Vec<i64> = study.seeds.iter().map(|n| *n as i64).collect();
-            put("seeds", seeds.into());
-        }
-        put("score", study.score.word().into());
-        let of = |value: Result<toml::Value, toml::ser::Error>| {
-            value.unwrap_or_else(|_| toml::Value::Table(toml::Table::new()))
-        };
-        put("sampler", of(toml::Value::try_from(&study.sampler)));
-        put("pruner", of(toml::Value::try_from(&study.pruner)));
-        put("objectives", of(toml::Value::try_from(&study.objectives)));
-        if !study.constraints.is_empty() {
-            put("constraints", of(toml::Value::try_from(&study.constraints)));
-        }
-        put("parameters", parameter::normal(&study.space).into());
-        put(
-            "config",
-            value::to_toml(&make(self.base.clone(), value::DEFAULT)),
-        );
-        table
-    }
-}
-
-/// The number of trials of a sampler that has an end of its own.
+/// The study whose normal form is `text`, from `name`; nothing is checked again.
 ///
 /// # Errors
-/// Usage error for a grid that has none, or too many.
-pub fn own_end(study: &Study) -> Result<Option<u64>> {
-    match study.sampler {
-        SamplerPlan::Grid => sampler::grid_size(&study.space).map(Some),
-        _ => Ok(None),
-    }
-}
-
-/// A configuration as a file.
-#[must_use]
-pub fn text(table: Table) -> String {
-    match value::to_toml(&make(table, value::DEFAULT)) {
-        toml::Value::Table(table) => table.to_string(),
-        other => other.to_string(),
-    }
-}
-
-/// The text at `path` of merged layers.
-#[must_use]
-pub fn text_at(table: &Table, path: &[&str]) -> Option<String> {
-    let (first, rest) = path.split_first()?;
-    match (&table.get(*first)?.kind, rest) {
-        (ValueKind::String(text), []) => Some(text.clone()),
-        (ValueKind::Table(inner), rest) => text_at(inner, rest),
-        _ => None,
-    }
+/// Usage error for a text that is none.
+pub fn stored(text: &str, name: &str) -> Result<StudyConfig> {
+    let mut table = value::parse(text, &format!("file `{name}`"))?;
+    let base = match table.remove("config").map(|v| v.kind) {
+        Some(ValueKind::Table(base)) => base,
+        _ => Table::new(),
+    };
+    let file = StudyFile {
+        name: name.to_owned(),
+        table,
+        base,
+    };
+    unchecked(file, None)
 }

@@ -1,7 +1,7 @@
 //! A look at a study before anything runs: both ends of every parameter make a whole configuration
 //! that can be trained, and every metric is one that its runs will have.
 
-use super::StudyConfig;
+use super::checked::StudyConfig;
 use crate::config::Warnings;
 use crate::config::context::PlanContext;
 use crate::config::value::nearest;

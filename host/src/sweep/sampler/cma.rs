@@ -1,8 +1,8 @@
 //! CMA-ES (Hansen 2016) over the numbers of a study that are always active; choices and conditional
 //! parameters are drawn at random. A generation's trials may run side by side.
 
+use super::asked::{Past, Sampler};
 use super::random::Random;
-use super::{Past, Sampler};
 use crate::search::cma::CmaEs;
 use crate::search::draw::{Draw, Purpose};
 use crate::sweep::plan::{Objective, Study};

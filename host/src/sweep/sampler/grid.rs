@@ -1,6 +1,6 @@
 //! Every combination of values.
 
-use super::{Past, Sampler};
+use super::asked::{Past, Sampler};
 use crate::sweep::plan::Study;
 use crate::sweep::space::{Assignment, Space};
 use crate::{Error, Result};

@@ -1,10 +1,10 @@
 //! Random search: each value is drawn evenly, by the seed, the trial's number and the parameter's
 //! name alone.
 
-use super::{Past, Sampler, key};
+use super::asked::{Past, Sampler, key};
 use crate::Result;
 use crate::search::draw::{Draw, Purpose};
-use crate::sweep::Value;
+use crate::sweep::domain::Value;
 use crate::sweep::plan::Study;
 use crate::sweep::space::{Assignment, Parameter, Space};
 

@@ -2,7 +2,7 @@
 //! usual ones: points that fill the unit cube more evenly than random ones. Each dimension is shifted
 //! by bits that the seed decides (a digital shift), which keeps that and makes seeds differ.
 
-use super::{Past, Sampler, key};
+use super::asked::{Past, Sampler, key};
 use crate::search::draw::{Draw, Purpose};
 use crate::sweep::plan::Study;
 use crate::sweep::space::{Assignment, Space};
@@ -136,7 +136,7 @@ impl Sobol {
             ))
             .hint("take `sampler = \"random\"`, which has no limit"));
         }
-        let axis = |(d, p): (usize, &crate::sweep::Parameter)| {
+        let axis = |(d, p): (usize, &crate::sweep::space::Parameter)| {
             let mut draw = Draw::new(Purpose::Shift, study.seed, 0, key(&p.name));
             (directions(d), draw.below(1 << BITS) as u32)
         };

@@ -8,7 +8,8 @@ use crate::plan::Direction;
 use crate::sweep::domain::{Choice, Domain, Value};
 use crate::sweep::plan::{At, Objective, PrunerPlan, Score};
 use crate::sweep::rank::Outcome;
-use crate::sweep::space::{Parameter, Space};
+use crate::sweep::rank::Told;
+use crate::sweep::space::{Assignment, Parameter, Space};
 
 fn parameter(name: &str, domain: Domain) -> Parameter {
     Parameter {
@@ -162,8 +163,10 @@ fn tpe_beats_random_also_side_by_side() {
     }
 }
 
+type Function = fn(&[f64]) -> f64;
+
 /// Sphere, ellipsoid and Rosenbrock in five dimensions on [-5, 5].
-fn functions() -> [(&'static str, fn(&[f64]) -> f64); 3] {
+fn functions() -> [(&'static str, Function); 3] {
     [
         ("sphere", |x| x.iter().map(|x| (x - 1.0).powi(2)).sum()),
         ("ellipsoid", |x| {

@@ -6,9 +6,9 @@
 //! comes behind what did not; what failed counts among the others, so that it is avoided, and so does
 //! what still runs.
 
+use super::asked::{Past, Sampler};
 use super::parzen::Parzen;
 use super::random::Random;
-use super::{Past, Sampler};
 use crate::search::draw::{Draw, Purpose};
 use crate::sweep::plan::{Objective, Study};
 use crate::sweep::rank::order;
