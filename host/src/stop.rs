@@ -90,7 +90,7 @@ impl StopFlag {
         let mut signals = Signals::new([SIGINT, SIGTERM])
             .map_err(|e| Error::internal(format!("no signal handler: {e}")))?;
         let flag = self.clone();
-        std::thread::spawn(move || {
+        let listen = move || {
             for signal in signals.forever() {
                 if flag.stopped() {
                     std::process::exit(128 + signal);
@@ -98,8 +98,13 @@ impl StopFlag {
                 flag.request(StopCause::Signal);
                 tell!("{line}");
             }
-        });
-        Ok(())
+        };
+        // Where memory is short the system refuses threads.
+        let thread = std::thread::Builder::new().spawn(listen);
+        thread.map(drop).map_err(|e| {
+            Error::usage(format!("no thread can be started: {e}"))
+                .hint("free memory, or raise the limits on memory and processes")
+        })
     }
 
     /// Obeys lines on `input`: `stop`, `checkpoint`, `ping` (answered on

@@ -314,8 +314,17 @@ rule = "backprop"
 epochs = 2
 "#;
     fs::write(home.join("n.toml"), config)?;
-    done(&train(home, "r", &[]));
+    let root = home.join("d/all.csv").display().to_string();
+    done(&train(
+        home,
+        "r",
+        &["--set", &format!("data.root={root:?}")],
+    ));
     let html = page(home, &["r"])?;
+    assert!(
+        !html.contains(home.to_str().unwrap()),
+        "where things lie stays private"
+    );
     let said = text(&html);
     for words in [
         "<b>&\"'",

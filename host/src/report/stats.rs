@@ -1,6 +1,8 @@
 //! How much of a number is luck: intervals of shares, of means over seeds, and of differences between
 //! two networks on the same images.
 
+pub use crate::run::paired::student;
+
 /// 97.5 % quantile of the normal distribution.
 const Z: f64 = 1.959_963_984_540_054;
 
@@ -29,25 +31,6 @@ pub fn spread(values: &[f64]) -> (f64, Option<f64>) {
         mean,
         (values.len() > 1).then(|| (squares / (n - 1.0)).sqrt()),
     )
-}
-
-/// 97.5 % quantile of Student's t with `freedom` degrees of freedom: exact to two decimals up to 10,
-/// from there by the first two terms of its expansion in 1 / freedom (Abramowitz and Stegun 26.7.5).
-#[must_use]
-pub fn student(freedom: usize) -> f64 {
-    const FEW: [f64; 10] = [
-        12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228,
-    ];
-    match freedom {
-        0 => f64::INFINITY,
-        n if n <= FEW.len() => FEW[n - 1],
-        n => {
-            let n = n as f64;
-            let first = (Z.powi(3) + Z) / 4.0;
-            let second = (5.0 * Z.powi(5) + 16.0 * Z.powi(3) + 3.0 * Z) / 96.0;
-            Z + first / n + second / (n * n)
-        }
-    }
 }
 
 /// Two networks on the same images.
@@ -173,7 +156,6 @@ mod tests {
         assert!((mcnemar(5000, 5000) - 1.0).abs() < 1e-9);
         let seeds = Paired::seeds(&[0.01, 0.02, 0.03]).unwrap();
         assert!((seeds.interval.1 - (0.02 + 4.303 * 0.01 / 3f64.sqrt())).abs() < 1e-9);
-        assert!((student(11) - 2.201).abs() < 2e-3 && (student(30) - 2.042).abs() < 1e-3);
         assert_eq!(Paired::seeds(&[0.1]), None);
     }
 }

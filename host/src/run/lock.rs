@@ -136,11 +136,13 @@ pub fn is_held(path: &Path) -> bool {
 
 fn beat(file: &File, stop: Receiver<()>, every: Duration) -> Option<JoinHandle<()>> {
     let file = file.try_clone().ok()?;
-    Some(std::thread::spawn(move || {
+    let beat = move || {
         while stop.recv_timeout(every) == Err(RecvTimeoutError::Timeout) {
             let _ = file.set_modified(SystemTime::now());
         }
-    }))
+    };
+    // Without it the lock holds on this machine alone.
+    std::thread::Builder::new().spawn(beat).ok()
 }
 
 fn read(file: &mut File) -> Option<Holder> {

@@ -62,9 +62,56 @@ pub(super) fn notes(title: &str, all: Vec<Markup>) -> Markup {
 
 /// A message of the program: what it has between backticks is code.
 pub(super) fn marked(text: &str) -> Markup {
+    let text = private(text);
     html! {
         @for (i, part) in text.split('`').enumerate() {
             @if i % 2 == 1 { code { (part) } } @else { (part) }
+        }
+    }
+}
+
+/// `text` with absolute paths cut to their last part: a page may be published, and where things lie on
+/// a machine is nobody's business.
+pub(super) fn private(text: &str) -> String {
+    let begins =
+        |before: Option<char>| before.is_none_or(|c| c.is_whitespace() || "`\"'=([".contains(c));
+    let ends = |c: char| c.is_whitespace() || "`\"',;:)]".contains(c);
+    let (mut out, mut rest) = (String::new(), text);
+    while let Some(at) = rest.find('/') {
+        out.push_str(&rest[..at]);
+        rest = &rest[at..];
+        let end = rest.find(ends).unwrap_or(rest.len());
+        let (path, after) = rest.split_at(end);
+        match path.rsplit_once('/') {
+            Some((folder, name))
+                if begins(out.chars().next_back()) && !(folder.is_empty() && name.is_empty()) =>
+            {
+                out.push_str(if folder.is_empty() { path } else { name });
+            }
+            _ => out.push_str(path),
+        }
+        rest = after;
+    }
+    out.push_str(rest);
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_of_a_machine_stay_there() {
+        for (text, shown) in [
+            ("`/home/me/data/all.csv`: a line", "`all.csv`: a line"),
+            ("data.root=/home/me/data", "data.root=data"),
+            (
+                "epsilon 8/255 and runs/a/b, and / alone",
+                "epsilon 8/255 and runs/a/b, and / alone",
+            ),
+            ("root = \"/data\"", "root = \"/data\""),
+        ] {
+            assert_eq!(private(text), shown);
         }
     }
 }

@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use super::super::number;
 use super::super::runs::{Experiment, Gathered, Run};
 use super::cells::{Cells, text};
-use super::parts::{Section, state_badge};
+use super::parts::{Section, private, state_badge};
 
 pub(super) fn section(found: &Gathered) -> Section {
     let body = html! {
@@ -141,17 +141,7 @@ fn one(experiment: &Experiment) -> Markup {
 fn configuration(run: &Run) -> String {
     let mut table = run.config.clone();
     table.remove("plugin_folders");
-    if let Some(output) = table.get_mut("output").and_then(toml::Value::as_table_mut) {
-        output.remove("runs");
-    }
-    if let Some(data) = table.get_mut("data").and_then(toml::Value::as_table_mut) {
-        for key in ["root", "folder"] {
-            if let Some(toml::Value::String(path)) = data.get_mut(key) {
-                *path = file_name(path);
-            }
-        }
-    }
-    toml::to_string(&table).unwrap_or_default()
+    private(&toml::to_string(&table).unwrap_or_default())
 }
 
 /// `2026-11-21 08:30 UTC` from `2026-11-21T08:30:00Z`.
@@ -205,12 +195,7 @@ fn command(experiment: &Experiment) -> String {
         {
             continue;
         }
-        let path = std::path::Path::new(word);
-        words.push(quoted(&if path.is_absolute() {
-            file_name(word)
-        } else {
-            word.clone()
-        }));
+        words.push(quoted(&private(word)));
     }
     words.join(" ")
 }
