@@ -513,10 +513,8 @@ fn several_objectives_have_a_front_and_bounds_are_kept() {
                 <= 3000.0
         );
         let width = trial["params"]["width"].as_i64().expect("a width");
-        assert_eq!(
-            trial["values"]["parameters"].as_i64(),
-            Some(64 * width + 10 * width)
-        );
+        let parameters = trial["values"]["parameters"].as_f64();
+        assert_eq!(parameters, Some((64 * width + 10 * width) as f64));
     }
 }
 
@@ -631,7 +629,7 @@ fn a_page_shows_what_was_found_and_loads_nothing() {
         "The best came at trial",
         "What matters",
         "Share of the differences that each parameter explains",
-        "the two most important",
+        "the most important that go together",
         "The best trial (orange) and the four after it (blue)",
         "href=\"trials/000003/\"",
         "<title>Study: study</title>",
