@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::{Point, Shown};
+use super::shown::{Point, Shown};
 use crate::plan::Direction;
 use crate::report::chart::scale::{Scale, range, rounded};
 use crate::report::chart::{Body, Drawing, WIDTH, at, line, mark, path, words};

@@ -1,6 +1,7 @@
 //! A study as one HTML page, as a report is: no script, nothing loaded, light and dark.
 
 mod draw;
+mod shown;
 mod space;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
@@ -16,44 +17,12 @@ use crate::sweep::Assignment;
 use crate::sweep::importance::{by_chance, importance};
 use crate::sweep::plan::Study;
 use crate::sweep::rank::{self, Outcome};
+use shown::{Point, Shown};
 
 /// Trials that importance is found from at most; of more, that many are drawn.
 const SAMPLE: usize = 300;
 /// Rows of the table of trials at most.
 const ROWS: usize = 300;
-
-/// What the drawings show.
-pub(super) struct Shown<'a> {
-    study: &'a Study,
-    /// Trials that have a value, by number.
-    points: Vec<Point<'a>>,
-    /// The best trial.
-    best: Option<u64>,
-}
-
-/// A trial with a value.
-pub(super) struct Point<'a> {
-    entry: &'a Entry,
-    value: f64,
-    finished: bool,
-}
-
-impl Shown<'_> {
-    /// A value of the first objective, for people.
-    fn value(&self, x: f64) -> String {
-        match self.metric().ends_with("accuracy") {
-            true => number::percent(x, 2),
-            false => number::short(x),
-        }
-    }
-
-    fn metric(&self) -> &str {
-        self.study
-            .objectives
-            .first()
-            .map_or("", |o| o.metric.as_str())
-    }
-}
 
 /// What explains the differences of trials.
 struct Explained {
@@ -103,9 +72,13 @@ pub fn page(study: &Study, folder: &StudyFolder, ledger: &Ledger, at: &str, link
             .filter_map(|i| figure(&format!("slice-{i}"), space::slice(&shown, i, "")))
             .collect(),
     };
-    let contour = explained.as_ref().and_then(|e| match e.order.as_slice() {
-        [a, b, ..] => space::contour(&shown, a.0, b.0),
-        _ => None,
+    // The first two that trials have together: conditions may part the very first.
+    let contour = explained.as_ref().and_then(|e| {
+        let mut pairs = e.order.iter().enumerate().flat_map(|(n, a)| {
+            let rest = e.order.iter().skip(n + 1);
+            rest.map(move |b| (a.0, b.0))
+        });
+        pairs.find_map(|(a, b)| space::contour(&shown, a, b))
     });
     let page = html! {
         (DOCTYPE)
@@ -122,7 +95,7 @@ pub fn page(study: &Study, folder: &StudyFolder, ledger: &Ledger, at: &str, link
                 a class="skip" href="#main" { "Skip to the answer" }
                 header class="top" {
                     h1 { (title) }
-                    p class="muted" { (report::counts(ledger)) " · by `" (sampler(study)) "` · " (at) " · BioRule " (env!("CARGO_PKG_VERSION")) }
+                    p class="muted" { (report::counts(ledger)) " · by " code { (sampler(study)) } " · " (at) " · BioRule " (env!("CARGO_PKG_VERSION")) }
                     nav aria-label="Sections" { ul {
                         @for (id, name) in [("answer", "Answer"), ("matters", "What matters"), ("epochs", "Epochs"), ("trials", "Trials"), ("asked", "What was asked")] {
                             li { a href=(format!("#{id}")) { (name) } }
@@ -232,7 +205,11 @@ fn answer(
             }
             @match matter.as_deref() {
                 Some("") => p { "No parameter explains more of the differences than chance would." },
-                Some(names) => p { b { (names) } " explain more of the differences than chance would." },
+                Some(names) => p {
+                    b { (names) }
+                    @if names.contains(", ") { " explain" } @else { " explains" }
+                    " more of the differences than chance would."
+                },
                 None => {},
             }
             @if let Some((trial, text)) = failed { p { "▼ trial " (trial) ": " (text) } }

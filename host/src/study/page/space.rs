@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 use super::draw::{every, point, values};
-use super::{Point, Shown};
+use super::shown::{Point, Shown};
 use crate::plan::Direction;
 use crate::report::chart::scale::range as ends_of;
 use crate::report::chart::{Body, Drawing, WIDTH, at, cut, line, mark, path, words};
@@ -69,7 +69,7 @@ fn names(domain: &Domain) -> Vec<(f64, String)> {
         let n = all.len() as f64;
         let named = all.iter().enumerate();
         return named
-            .map(|(i, c)| ((i as f64 + 0.5) / n, c.label.clone()))
+            .map(|(i, c)| ((i as f64 + 0.5) / n, last_part(&c.label)))
             .collect();
     }
     let name = |value: Value| match value {
@@ -83,6 +83,11 @@ fn names(domain: &Domain) -> Vec<(f64, String)> {
             (share(domain, value), name(value))
         })
         .into()
+}
+
+/// `usf` of `feedback-alignment/usf`: what tells choices apart where there is little room.
+fn last_part(label: &str) -> String {
+    label.rsplit('/').next().unwrap_or(label).to_owned()
 }
 
 fn own(p: &Point<'_>, parameter: &Parameter) -> Option<f64> {
@@ -128,7 +133,7 @@ pub(super) fn slice(shown: &Shown<'_>, i: usize, note: &str) -> Option<Drawing> 
                 let value = p.entry.record.params.get(&parameter.name);
                 format!(
                     "The best trial has {}.",
-                    value.map_or_else(String::new, super::short)
+                    value.map_or_else(String::new, crate::study::report::short)
                 )
             }
             None => format!("{} trials have it.", with.len()),
@@ -207,7 +212,7 @@ pub(super) fn contour(shown: &Shown<'_>, i: usize, j: usize) -> Option<Drawing> 
     };
     Some(Drawing {
         name: "contour".into(),
-        title: format!("{} and {}, the two most important", a.name, b.name),
+        title: format!("{} and {}, the most important that go together", a.name, b.name),
         note: "darker is better: mean of the trials around, nearer ones counting more; ring: a trial; square: the best".into(),
         text: format!(
             "Smoothed values between {} and {} over {} and {}.",
