@@ -23,8 +23,8 @@ use crate::plan::every_block;
 use crate::plugins::table::cancel_when;
 use crate::plugins::{Registry, RuleEntry, inflight};
 use crate::run::identity::{DataRecord, DeviceRecord};
-use crate::run::rule_use::RuleUse;
 use crate::run::initial;
+use crate::run::rule_use::RuleUse;
 use crate::run::{
     BestRecord, Bridge, CheckpointStore, ClassRecord, Outcome, Reporter, RunFolder, StopFlag,
     WinnersRecord,
