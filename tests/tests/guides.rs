@@ -46,7 +46,7 @@ fn the_first_rule_is_made_checked_and_trained_by_the_guide_alone() {
     }
     // The same target folder each time, so that Cargo builds the interface once.
     let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join("guides");
-    std::fs::create_dir_all(&kept).unwrap();
+    std::fs::create_dir_all(kept.join("target")).unwrap();
     let lock = File::create(kept.join("lock")).unwrap();
     lock.lock().unwrap();
     let empty = tempfile::tempdir().unwrap();

@@ -131,7 +131,7 @@ fn read(path: &Path) -> Result<Option<Lock>> {
 ///
 /// # Errors
 /// Usage error where there is no lock; plugin error for another library.
-pub(in crate::cli) fn hold(config: &ConfigArgs, plan: &RunPlan, host: &dyn Host) -> Result<()> {
+pub(crate) fn hold(config: &ConfigArgs, plan: &RunPlan, host: &dyn Host) -> Result<()> {
     let Some(file) = config.files.last() else {
         return Err(Error::usage(
             "`--locked` needs a configuration file, whose lock is beside it",

@@ -158,7 +158,15 @@ fn filled(text: &str, name: &str, kind: Kind) -> String {
         .replace("{{file}}", &format!("{prefix}{lib}{suffix}"))
         .replace("{{kind}}", kind.word())
         .replace("{{what}}", kind.what())
-        .replace("{{params}}", if local { ", lr = 0.02" } else { "" })
+        .replace(
+            "{{params}}",
+            match kind {
+                // All units of Oja's rule turn to one direction; slowly, they are still apart.
+                Kind::Local => ", lr = 0.0001",
+                Kind::Supervised => ", lr = 0.02",
+                Kind::Feedback | Kind::Direct => "",
+            },
+        )
         .replace("{{readout}}", if local { "backprop" } else { name })
         .replace("{{mode}}", if local { "successive" } else { "end-to-end" })
 }
