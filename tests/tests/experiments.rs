@@ -67,6 +67,8 @@ fn shrunk(file: &Path) -> Result<Call> {
     data_sets(&plan, 2, &mut sets);
     phases(&plan, table.contains_key("phases"), &mut sets);
     if table.contains_key("network") {
+        // An auxiliary head needs images of about the full size.
+        sets.retain(|set| !set.contains(".resize="));
         sets.extend(["network.channels=4", "network.cells=3"].map(str::to_owned));
     } else {
         widths(&plan, &mut sets);

@@ -155,7 +155,7 @@ fn sizes_beyond_any_machine_name_the_block_and_the_memory() -> Result<()> {
         SOFT,
         &["blocks.features.out=100000000000"],
         2,
-        &["of memory, there is", "block `features` takes", "hint: "],
+        &["block `features`", "of state, most of it `weight`", "and there is", "hint: "],
     )
 }
 

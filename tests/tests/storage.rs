@@ -63,7 +63,7 @@ fn paths_and_limits_that_refuse_are_named() -> Result<()> {
     refused(&train(home, &long).finish(), &["too long"]);
     // 8 blocks of 512 bytes hold a record, and no checkpoint.
     refused(
-        &train(home, "small").limit("-f 8").finish(),
+        &train(home, "small").limit("-f 16").finish(),
         &["next.safetensors", "ulimit -f"],
     );
     assert_eq!(

@@ -545,7 +545,7 @@ fn what_cannot_be_run_is_refused_with_a_way_out() {
         ("sampler=tpee", "did you mean `tpe`?"),
         ("sampler=grid", "every number in a range"),
         ("pruner.kind=medain", "did you mean `median`?"),
-        ("score=best", "expected one of `mean`"),
+        ("score=meen", "did you mean `mean`?"),
         ("trails=3", "did you mean `trials`?"),
         ("seeds=[1, 1]", "a number twice"),
     ] {

@@ -448,7 +448,10 @@ fn shipped_configurations_have_no_idle_settings() {
         for entry in std::fs::read_dir(&folder).unwrap() {
             let path = entry.unwrap().path();
             if path.is_dir() {
-                pending.push(path);
+                // Studies are files of another kind: `tests/sweeps.rs` has them.
+                if !path.ends_with("sweep") {
+                    pending.push(path);
+                }
                 continue;
             }
             let text = std::fs::read_to_string(&path).unwrap();

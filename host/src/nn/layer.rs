@@ -345,6 +345,8 @@ impl Module for RuleLayer {
     }
 
     fn wants_target(&self) -> bool {
-        (self.local || self.gradient) && self.rule.facts().wants_target
+        // A frozen layer sends its projection of the target down to those that learn.
+        let facts = self.rule.facts();
+        facts.wants_target && (self.local || facts.credit != Credit::Local)
     }
 }

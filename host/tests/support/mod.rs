@@ -120,7 +120,8 @@ impl Rule for Toy {
         let w = state(s, "weight");
         let post = match self.kind {
             Kind::Supervised => {
-                biorule::ops::loss::one_hot(a.target.expect("labels"), self.map.units(), a.y)?
+                // One-hot, as every layer gets it.
+                a.target.expect("labels").to_dtype(a.y.dtype())?
             }
             Kind::Blind => {
                 assert_eq!(a.y.elem_count(), 0);

@@ -73,8 +73,8 @@ fn bound(text: &str) -> Result<Bound, String> {
         .find_map(|is| Some((is, text.split_once(is)?)));
     let (is, (name, value)) = found.ok_or(expected)?;
     let (name, value) = (name.trim(), value.trim());
-    let (number, scale) = match value.strip_suffix('%') {
-        Some(percent) => (percent.trim(), 0.01),
+    let (number, parts) = match value.strip_suffix('%') {
+        Some(percent) => (percent.trim(), 100.0),
         None => (value, 1.0),
     };
     let number: f64 = number.parse().map_err(|_| expected)?;
@@ -83,7 +83,7 @@ fn bound(text: &str) -> Result<Bound, String> {
         false => Ok(Bound {
             name: name.to_owned(),
             is,
-            value: number * scale,
+            value: number / parts,
         }),
     }
 }

@@ -141,7 +141,7 @@ mod tests {
         let scale = Scale::new((74.1, 98.2), (0.0, 100.0));
         assert_eq!(scale.ticks(5), (vec![75.0, 80.0, 85.0, 90.0, 95.0], 0));
         assert_eq!(rounded((74.1, 98.2), 5), (70.0, 100.0));
-        assert_eq!(rounded((0.5, 0.5), 4), (0.4, 0.6));
+        assert_eq!(rounded((0.5, 0.5), 4), (0.45, 0.55));
         let scale = Scale::log((0.01, 10.0), (0.0, 30.0));
         assert_eq!(scale.ticks(6).0, [0.01, 0.1, 1.0, 10.0]);
         assert!((scale.at(0.1) - 10.0).abs() < 1e-9);
