@@ -155,7 +155,12 @@ fn sizes_beyond_any_machine_name_the_block_and_the_memory() -> Result<()> {
         SOFT,
         &["blocks.features.out=100000000000"],
         2,
-        &["block `features`", "of state, most of it `weight`", "and there is", "hint: "],
+        &[
+            "block `features`",
+            "of state, most of it `weight`",
+            "and there is",
+            "hint: ",
+        ],
     )
 }
 

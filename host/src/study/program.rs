@@ -91,10 +91,11 @@ impl Program {
     }
 
     fn talk(&mut self, line: &Json) -> Result<Json> {
-        self.say(line)?;
+        let said = self.say(line);
         let mut text = String::new();
+        // One that ended without a look at the line may have left words all the same.
         match self.output.read_line(&mut text) {
-            Ok(0) | Err(_) => Err(self.gone()),
+            Ok(0) | Err(_) => Err(said.err().unwrap_or_else(|| self.gone())),
             Ok(_) => serde_json::from_str(&text).map_err(|_| {
                 let text = format!(
                     "sampler `{}` answers `{}`, which is not JSON",
