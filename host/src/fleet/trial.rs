@@ -98,7 +98,7 @@ pub enum Told<'a> {
 /// A trial that is over.
 #[derive(Debug)]
 pub struct Ended {
-    /// Its number, as [`Fleet::add`] gave it.
+    /// Its number, as [`super::Fleet::add`] gave it.
     pub number: usize,
     /// The trial.
     pub trial: Trial,
