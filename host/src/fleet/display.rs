@@ -9,7 +9,8 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::Value;
 
 use super::trial::{Ended, Outcome, Told};
-use crate::text::number::{duration, readable};
+use crate::text::headline;
+use crate::text::number::duration;
 
 /// Time between plain lines.
 const EVERY: Duration = Duration::from_secs(10);
@@ -278,23 +279,8 @@ impl Display {
     }
 }
 
-/// The numbers that people look for first, three at most.
 fn numbers<'a>(all: impl Iterator<Item = (&'a str, f64)>) -> String {
-    let all: Vec<(&str, f64)> = all.collect();
-    let first = [
-        "validation/accuracy",
-        "validation/loss",
-        "test/accuracy",
-        "test/loss",
-        "train/accuracy",
-        "train/loss",
-    ];
-    let find = |name: &&str| all.iter().find(|(n, _)| n == name);
-    let said = first.iter().filter_map(find).take(3);
-    let said: Vec<String> = said
-        .map(|(name, x)| format!("{name} {}", readable(*x)))
-        .collect();
-    said.join(", ")
+    headline(&all.collect::<Vec<_>>(), "", 3)
 }
 
 #[cfg(test)]

@@ -68,6 +68,11 @@ impl Candidate {
         self.weight != 0.0 && !self.is_zero
     }
 
+    /// Whether its forward pass is repeated in the backward pass, where edges `recompute`.
+    fn repeats(&self, recompute: bool) -> bool {
+        recompute && recompute::repeats(&self.modules)
+    }
+
     fn here(&self, error: Error) -> Error {
         error.within(format_args!("candidate `{}`", self.name))
     }
@@ -193,7 +198,7 @@ impl Module for Mixed {
                 .iter_mut()
                 .map(|c| (&mut **c, pass.fork(Vec::new())));
             let done = beside(works.collect(), |candidate, pass| {
-                match recompute && recompute::repeats(&candidate.modules) {
+                match candidate.repeats(recompute) {
                     true => recompute::forward(&mut candidate.modules, pass, x),
                     false => forward_all(&mut candidate.modules, pass, x),
                 }
@@ -205,8 +210,7 @@ impl Module for Mixed {
                     Some(sum) => add_scaled_in_place(sum, &y, candidate.weight)?,
                 }
                 parts.push(pass.join(part));
-                let repeats = recompute && recompute::repeats(&candidate.modules);
-                if pass.keep && by_weight && !repeats {
+                if pass.keep && by_weight && !candidate.repeats(recompute) {
                     outputs.push(y);
                 }
             }
@@ -232,7 +236,7 @@ impl Module for Mixed {
         for together in running.chunks_mut(many_at_once(grad)) {
             let mut works = Vec::with_capacity(together.len());
             for (k, candidate) in together.iter_mut() {
-                let repeats = recompute && recompute::repeats(&candidate.modules);
+                let repeats = candidate.repeats(recompute);
                 let foreign = || Error::internal("a mixed edge found another module's entry");
                 let part = pass.fork(kept.parts.pop().ok_or_else(foreign)?);
                 let y = match by_weight && !repeats {

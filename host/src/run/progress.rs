@@ -7,8 +7,10 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::measured::{EpochRecord, StepRecord};
-use crate::text::number::readable;
+use crate::text::headline;
 
+/// Numbers that a line has.
+const MOST: usize = 6;
 /// Time between plain lines.
 const EVERY: Duration = Duration::from_secs(5);
 
@@ -87,12 +89,12 @@ impl Progress {
             bar.set_position(step.step);
             if self.said.elapsed() > Duration::from_millis(200) {
                 self.said = Instant::now();
-                bar.set_message(words(&numbers(step), &self.name));
+                bar.set_message(headline(&numbers(step), &self.name, MOST));
             }
         } else if self.said.elapsed() >= EVERY {
             self.said = Instant::now();
             let rate = step.step as f64 / self.started.elapsed().as_secs_f64().max(1e-9);
-            let numbers = words(&numbers(step), &self.name);
+            let numbers = headline(&numbers(step), &self.name, MOST);
             self.line(&format!(
                 "{} step {}/{} {rate:.1}/s {numbers}",
                 self.place(),
@@ -122,7 +124,7 @@ impl Progress {
             .iter()
             .map(|(k, v)| (k.as_str(), *v))
             .collect();
-        let numbers = words(&metrics, &record.phase);
+        let numbers = headline(&metrics, &record.phase, MOST);
         let line = format!(
             "{}{} epoch {}{total} {:.1} s {numbers}",
             baseline, record.phase, record.epoch, record.seconds
@@ -150,62 +152,4 @@ impl Progress {
 /// The numbers of a step, by name.
 fn numbers<'a>(step: &StepRecord<'a>) -> Vec<(&'a str, f64)> {
     step.metrics.iter().map(|(k, v)| (k.as_str(), *v)).collect()
-}
-
-/// The numbers people look for first, then those of `place`, six at most.
-fn words(metrics: &[(&str, f64)], place: &str) -> String {
-    let first = [
-        "validation/accuracy",
-        "validation/loss",
-        "test/accuracy",
-        "test/loss",
-        "train/accuracy",
-        "train/loss",
-    ];
-    let find = |name: &&str| metrics.iter().find(|(n, _)| n == name);
-    let of_place = |name: &str| name.strip_prefix(place).is_some_and(|r| r.starts_with('/'));
-    // A phase may be named as one of the first are.
-    let own = metrics
-        .iter()
-        .filter(|(name, _)| of_place(name) && !first.contains(name));
-    let said = first.iter().filter_map(find).chain(own).take(6);
-    let said: Vec<String> = said
-        .map(|(name, x)| format!("{name} {}", readable(*x)))
-        .collect();
-    said.join(", ")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_number_is_said_once_whatever_the_phase_is_called() {
-        let metrics = [
-            ("test/accuracy", 0.5),
-            ("test/samples", 9.0),
-            ("train/accuracy", 0.75),
-            ("train/loss", 1.0),
-            ("validation/loss", 2.0),
-        ];
-        let said = "validation/loss 2.0000, test/accuracy 0.5000, train/accuracy 0.7500, train/loss 1.0000";
-        for place in ["train", "readout", "validation"] {
-            assert_eq!(words(&metrics, place), said);
-        }
-        let said = words(&metrics, "test");
-        assert_eq!(said, words(&metrics, "train") + ", test/samples 9.0000");
-    }
-
-    #[test]
-    fn accuracies_come_first_and_other_blocks_stay_out() {
-        let metrics = [
-            ("classifier/weight_norm", 1.0),
-            ("conv1/radius", 4.5),
-            ("test/accuracy", 0.5),
-        ];
-        assert_eq!(
-            words(&metrics, "conv1"),
-            "test/accuracy 0.5000, conv1/radius 4.5000"
-        );
-    }
 }

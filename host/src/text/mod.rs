@@ -1,5 +1,6 @@
 //! Words on standard output: results as text, JSON and tables.
 
+mod metrics;
 mod names;
 pub mod number;
 
@@ -8,6 +9,7 @@ use std::io::Write as _;
 use std::process;
 
 use crate::{Error, Result};
+pub use metrics::headline;
 pub use names::nearest;
 pub use number::human;
 
