@@ -1,8 +1,5 @@
 //! Supernets: mixed edges, partial channels, drop path, auxiliary heads and recomputation, in
 //! float64 against central differences, and bit for bit against passes that keep everything.
-#![allow(clippy::unwrap_used)]
-
-mod support;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,7 +12,8 @@ use biorule::train::Engine;
 use biorule::train::criterion::Criterion;
 use biorule::train::step::StepInput;
 use candle_core::{DType, Device, Tensor};
-use support::*;
+
+use crate::support::*;
 
 const STEP: f64 = 1e-5;
 

@@ -1,13 +1,11 @@
 //! Every gradient of the modules against central differences in float64.
-#![allow(clippy::unwrap_used)]
-
-mod support;
 
 use biorule::config::plan::*;
 use biorule::nn::{Clock, Network, Pass};
 use biorule::ops::shape::copy_in_place;
 use candle_core::{DType, Device, Tensor};
-use support::*;
+
+use crate::support::*;
 
 const STEP: f64 = 1e-5;
 
