@@ -6,16 +6,14 @@ use std::sync::Arc;
 use biorule::config::plan::*;
 use biorule::data::Answers;
 use biorule::nn::{Clock, Draws, Mode, Network, Pass, Wants};
-use biorule::ops::shape::copy_in_place;
 use biorule::train::Engine;
 use biorule::train::criterion::Criterion;
 use biorule::train::step::StepInput;
 use candle_core::{DType, Device, Tensor};
 
 use super::{DIMS, batch, clock, conv_block, mixture, pool_block, ready, supernet};
+use crate::support::differences::{STEP, close, differences};
 use crate::support::*;
-
-const STEP: f64 = 1e-5;
 
 /// A pass that changes nothing, for all gradients.
 fn pass() -> Pass {
@@ -27,38 +25,6 @@ fn objective(network: &mut Network, x: &Tensor, c: &Tensor) -> f64 {
     let mut pass = Pass::forward_only(clock());
     let y = network.forward_all(&mut pass, x).unwrap();
     (y * c).unwrap().sum_all().unwrap().to_scalar().unwrap()
-}
-
-fn differences(network: &mut Network, x: &Tensor, c: &Tensor, at: &Tensor) -> Vec<f64> {
-    let base = values(at);
-    let set = |v: &[f64]| {
-        let v = Tensor::from_vec(v.to_vec(), at.dims(), &Device::Cpu).unwrap();
-        copy_in_place(at, &v).unwrap();
-    };
-    (0..base.len())
-        .map(|i| {
-            let mut moved = |by: f64| {
-                let mut v = base.clone();
-                v[i] += by;
-                set(&v);
-                let y = objective(network, x, c);
-                set(&base);
-                y
-            };
-            (moved(STEP) - moved(-STEP)) / (2.0 * STEP)
-        })
-        .collect()
-}
-
-fn close(what: &str, ours: &[f64], numeric: &[f64]) {
-    let scale = numeric.iter().fold(1.0f64, |m, v| m.max(v.abs()));
-    assert_eq!(ours.len(), numeric.len());
-    for (i, (a, b)) in ours.iter().zip(numeric).enumerate() {
-        assert!(
-            (a - b).abs() < 2e-7 * scale,
-            "{what}[{i}]: {a} from the tape, {b} from differences"
-        );
-    }
 }
 
 /// Gradients of the input, of every parameter and of every weight of a candidate.
@@ -74,12 +40,12 @@ fn check(blocks: &[BlockPlan]) {
     close(
         "input",
         &values(&grad),
-        &differences(&mut network, &x, &c, &x),
+        &differences(&x, || objective(&mut network, &x, &c)),
     );
     for named in network.tensors().iter().filter(|t| t.learns) {
         let found = pass.gradients.iter().find(|(n, _)| *n == named.name);
         let (_, grad) = found.unwrap_or_else(|| panic!("no gradient for {}", named.name));
-        let numeric = differences(&mut network, &x, &c, &named.tensor);
+        let numeric = differences(&named.tensor, || objective(&mut network, &x, &c));
         close(&named.name, &values(grad), &numeric);
     }
     let sums = pass.architecture.sums(&mixture()).unwrap();
@@ -321,22 +287,7 @@ fn auxiliary_heads_add_their_loss() {
         assert!(learning.iter().any(|t| t.name.contains(".side.")));
         for named in learning {
             let found = passed.gradients.iter().find(|(n, _)| *n == named.name);
-            let base = values(&named.tensor);
-            let set = |v: &[f64]| {
-                let v = Tensor::from_vec(v.to_vec(), named.tensor.dims(), &Device::Cpu);
-                copy_in_place(&named.tensor, &v.unwrap()).unwrap();
-            };
-            let mut numeric = Vec::new();
-            for i in 0..base.len() {
-                let mut at = |by: f64| {
-                    let mut v = base.clone();
-                    v[i] += by;
-                    set(&v);
-                    loss(&mut engine.network)
-                };
-                numeric.push((at(STEP) - at(-STEP)) / (2.0 * STEP));
-                set(&base);
-            }
+            let numeric = differences(&named.tensor, || loss(&mut engine.network));
             close(&named.name, &values(&found.unwrap().1), &numeric);
         }
         // In evaluation there is no head, and it changes nothing of the rest.

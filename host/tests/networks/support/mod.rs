@@ -2,6 +2,7 @@
 //! feedback and a plain Hebbian rule, without the plugin boundary.
 
 pub mod data;
+pub mod differences;
 
 use biorule::Result;
 use biorule::config::plan::*;
