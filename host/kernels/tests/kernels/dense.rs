@@ -1,10 +1,9 @@
 //! The maps of dense layers against plain loops, narrow and long layers among them.
 
-mod support;
-
 use biorule_kernels::{Real, dense, reference};
 use proptest::prelude::*;
-use support::{assert_sums, cases, each_isa, magnitudes, noise, wide};
+
+use crate::support::{assert_sums, cases, each_isa, magnitudes, noise, wide};
 
 fn check<T: Real>(size: (usize, usize, usize)) {
     let (b, d, k) = size;

@@ -1,14 +1,12 @@
 //! The trainer end to end: phases, cached features, resume, baselines, failures.
-#![allow(clippy::unwrap_used)]
-
-mod support;
 
 use biorule::ExitCode;
 use biorule::config::plan::*;
 use biorule::train::{Outcome, TrainData};
 use candle_core::Tensor;
-use support::data::*;
-use support::*;
+
+use crate::support::data::*;
+use crate::support::*;
 
 const DIMS: [usize; 3] = [1, 8, 8];
 

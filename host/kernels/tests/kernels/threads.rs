@@ -1,11 +1,10 @@
 //! The same bits on one thread and on several, and from run to run.
 
-mod support;
-
 use biorule_kernels::compete::{self, Outputs};
 use biorule_kernels::competition::Competition;
 use biorule_kernels::{Conv, PadMode, Planes, conv, dense, norm};
-use support::noise;
+
+use crate::support::{noise, turn};
 
 /// Every result of a few kernels, one after another.
 fn everything() -> Vec<f32> {
@@ -84,6 +83,7 @@ fn everything() -> Vec<f32> {
 
 #[test]
 fn results_do_not_depend_on_threads() {
+    let _turn = turn();
     let run = |threads: usize| {
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(threads)

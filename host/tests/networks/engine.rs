@@ -1,8 +1,5 @@
 //! A kind of step from outside the trainer: first-order search over weights and architecture
 //! (Liu, Simonyan and Yang 2019), with work before each epoch that may be interrupted.
-#![allow(clippy::unwrap_used)]
-
-mod support;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,8 +15,9 @@ use biorule::train::{
 use biorule::{Error, Result};
 use candle_core::{Device, Tensor};
 use serde_json::{Value, json};
-use support::data::*;
-use support::*;
+
+use crate::support::data::*;
+use crate::support::*;
 
 const DIMS: [usize; 3] = [1, 4, 4];
 

@@ -1,8 +1,8 @@
 //! Rules and plans for tests: back-propagation, feedback alignment, direct
 //! feedback and a plain Hebbian rule, without the plugin boundary.
-#![allow(dead_code, clippy::unwrap_used)]
 
 pub mod data;
+pub mod differences;
 
 use biorule::Result;
 use biorule::config::plan::*;

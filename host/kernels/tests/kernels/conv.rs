@@ -1,10 +1,11 @@
 //! The convolution maps against plain loops, for random geometries, on every instruction set.
 
-mod support;
-
 use biorule_kernels::{Conv, Real, conv, reference};
 use proptest::prelude::*;
-use support::{assert_sums, cases, convolution, depthwise, each_isa, magnitudes, noise, wide};
+
+use crate::support::{
+    assert_sums, cases, convolution, depthwise, each_isa, magnitudes, noise, wide,
+};
 
 /// A map of input, weight and error, and where its result goes.
 type Map<'a> = dyn Fn(&[f64], &[f64], &[f64], &mut [f64]) + 'a;

@@ -1,10 +1,9 @@
 //! Pooling, normalisation, activations and optimisers against plain loops in f64, with odd shapes.
 
-mod support;
-
 use biorule_kernels::{Planes, Pool, Real, activation, norm, pool, reference};
 use proptest::prelude::*;
-use support::{
+
+use crate::support::{
     ROUNDINGS, assert_sums, assert_sums_of_one_sign, cases, each_isa, exact_sum, magnitudes, noise,
     unit, wide,
 };

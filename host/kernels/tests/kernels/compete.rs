@@ -1,12 +1,11 @@
 //! The competitive step and the ready-made competitions against plain loops.
 
-mod support;
-
 use biorule_kernels::compete::{self, LANES, Outputs, Tile};
 use biorule_kernels::competition::Competition;
 use biorule_kernels::{Conv, Real, reference};
 use proptest::prelude::*;
-use support::{
+
+use crate::support::{
     assert_close, assert_sums, assert_sums_of_one_sign, cases, convolution, each_isa, exact_sum,
     magnitudes, noise, wide,
 };

@@ -1,5 +1,4 @@
 //! What the kernel tests share: instruction sets one after another, random data, comparison.
-#![allow(dead_code, reason = "each test binary uses a part")]
 
 use biorule_kernels::simd::{self, Isa};
 use biorule_kernels::{Conv, PadMode, Real};
@@ -8,7 +7,8 @@ use std::sync::{Mutex, MutexGuard};
 
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
-fn lock() -> MutexGuard<'static, ()> {
+/// Keeps the instruction set of the whole program as it is while the guard lives.
+pub fn turn() -> MutexGuard<'static, ()> {
     ONE_AT_A_TIME
         .lock()
         .unwrap_or_else(|poisoned| poisoned.into_inner())
@@ -16,7 +16,7 @@ fn lock() -> MutexGuard<'static, ()> {
 
 /// Runs `f` with every instruction set of this machine, for all threads; tests of one binary take turns.
 pub fn each_isa(mut f: impl FnMut(Isa)) {
-    let _turn = lock();
+    let _turn = turn();
     let best = simd::isa();
     for isa in [Isa::Portable, Isa::PortableWide, Isa::Avx2, Isa::Avx512] {
         if simd::set_isa(isa) {

@@ -1,5 +1,4 @@
 //! Data and reporters for tests of the trainer.
-#![allow(dead_code, clippy::unwrap_used)]
 
 use std::collections::{BTreeMap, HashMap};
 

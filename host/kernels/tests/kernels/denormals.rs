@@ -1,10 +1,9 @@
 //! Subnormal numbers are 0 for the kernels of a thread that flushes them, on every instruction set.
 
-mod support;
-
 use biorule_kernels::denormals::{flushes_denormal, set_flush_denormal};
 use biorule_kernels::{Planes, Real, dense, norm};
-use support::each_isa;
+
+use crate::support::each_isa;
 
 /// A subnormal operand that a product would make normal, and normal operands whose product is
 /// subnormal, each with the factor.

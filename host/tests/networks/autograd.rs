@@ -4,15 +4,13 @@
 //! `gradients.rs` holds both to finite differences; this is the second witness,
 //! exact to rounding. Candle's convolution knows one stride, padding and dilation
 //! for both axes; everything here keeps to that.
-#![allow(clippy::unwrap_used)]
-
-mod support;
 
 use biorule::config::plan::*;
 use biorule::nn::{Clock, Network, Pass};
 use biorule::ops::loss;
 use candle_core::{DType, Device, Result, Tensor, Var};
-use support::*;
+
+use crate::support::*;
 
 /// Rounding of a sum of a few hundred products.
 const TOLERANCE: f64 = 1e-12;
