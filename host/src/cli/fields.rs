@@ -128,7 +128,7 @@ pub(super) fn run(args: &FieldsArgs, open: Open) -> Result<()> {
             found.units.len(),
             &found.pictures.dims()[1..]
         );
-        fields::write(&folder, std::slice::from_ref(&found))?;
+        fields::write(&folder, &found)?;
         let most = found.answers.iter().copied().fold(f64::MIN, f64::max);
         let least = found.answers.iter().copied().fold(f64::MAX, f64::min);
         rows.push((

@@ -6,8 +6,8 @@ use std::time::Duration;
 use clap::Args;
 use serde_json::json;
 
-use crate::report::{self, Gathered, Made};
-use crate::run::{StopFlag, atomic, clock};
+use crate::report::{self, Gathered};
+use crate::run::{StopFlag, atomic};
 use crate::text::{human, print, print_json};
 use crate::{Error, Result};
 
@@ -109,18 +109,18 @@ fn target(args: &ReportArgs) -> Result<PathBuf> {
 }
 
 fn write(args: &ReportArgs, found: &Gathered, file: &Path) -> Result<usize> {
-    let at = clock::stamp(clock::now());
-    let made = Made {
-        at: &format!("{} {} UTC", &at[..10], &at[11..16]),
-        version: env!("CARGO_PKG_VERSION"),
-    };
-    let (page, drawings) = report::page(found, &made)?;
+    let (page, drawings) = report::page(found, &report::page::now())?;
     if let Some(folder) = &args.pictures {
         report::pictures::write(&drawings, folder)?;
     }
-    atomic::write(file, page.as_bytes())
-        .map_err(|e| Error::new(e.code, e.text.replace("run folder: ", "")))?;
+    put(&page, file)?;
     Ok(page.len())
+}
+
+/// Writes a page, which may lie outside of any run folder, as `file`.
+pub(super) fn put(page: &str, file: &Path) -> Result<()> {
+    atomic::write(file, page.as_bytes())
+        .map_err(|e| Error::new(e.code, e.text.replace("run folder: ", "")))
 }
 
 fn told(args: &ReportArgs, found: &Gathered, file: &Path, bytes: usize) -> Result<()> {

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use super::rule_words::{LEARNS_IN_EVALUATION, kind_text, layers, value_text};
 use crate::config::RuleSchema;
+use crate::text::capital;
 
 /// The page.
 pub(super) fn markdown(rules: &[&RuleSchema]) -> String {
@@ -60,11 +61,4 @@ pub(super) fn markdown(rules: &[&RuleSchema]) -> String {
 
 fn cell(text: &str) -> String {
     text.replace('|', "\\|")
-}
-
-fn capital(text: &str) -> String {
-    let mut chars = text.chars();
-    chars
-        .next()
-        .map_or(String::new(), |c| c.to_uppercase().chain(chars).collect())
 }

@@ -177,7 +177,13 @@ impl std::fmt::Display for Change {
 /// Settings that differ between two configurations.
 #[must_use]
 pub fn differences(ours: &[Row], theirs: &[Row]) -> Vec<Change> {
-    let (ours, theirs) = (deciding(ours), deciding(theirs));
+    differing(&deciding(ours), &deciding(theirs))
+}
+
+/// The settings in which two lists of paths and values differ, in the order of `ours`, then those that
+/// only `theirs` has.
+#[must_use]
+pub fn differing(ours: &[(String, String)], theirs: &[(String, String)]) -> Vec<Change> {
     let find = |list: &[(String, String)], path: &str| {
         list.iter().find(|(p, _)| p == path).map(|(_, v)| v.clone())
     };
@@ -186,12 +192,12 @@ pub fn differences(ours: &[Row], theirs: &[Row]) -> Vec<Change> {
         theirs
             .iter()
             .map(|(p, _)| p)
-            .filter(|p| find(&ours, p).is_none()),
+            .filter(|p| find(ours, p).is_none()),
     );
     paths
         .into_iter()
         .filter_map(|path| {
-            let (ours, theirs) = (find(&ours, path), find(&theirs, path));
+            let (ours, theirs) = (find(ours, path), find(theirs, path));
             (ours != theirs).then(|| Change {
                 path: path.clone(),
                 ours,

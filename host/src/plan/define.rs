@@ -268,6 +268,16 @@ macro_rules! kinds {
             )+
         }
 
+        impl $name {
+            /// The word of its kind, as a configuration has it.
+            #[must_use]
+            pub const fn kind(&self) -> &'static str {
+                match self {
+                    $(Self::$variant { .. } => $word,)+
+                }
+            }
+        }
+
         impl $crate::plan::define::Tagged for $name {
             fn settings(kind: &str) -> &'static [$crate::plan::setting::Setting] {
                 use $crate::plan::setting::{Kind, Setting};

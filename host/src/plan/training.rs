@@ -407,6 +407,17 @@ words! {
     }
 }
 
+impl Direction {
+    /// `value` so that larger is better.
+    #[must_use]
+    pub fn upward(self, value: f64) -> f64 {
+        match self {
+            Self::Max => value,
+            Self::Min => -value,
+        }
+    }
+}
+
 settings! {
     /// Keeping the output of a frozen prefix.
     pub struct CachePlan at "phases[].cache" {

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::runs::{Experiment, Gathered, Run, State, or_tell};
+use crate::config::shown::deciding;
 use crate::run::folder::stored_rows;
 use crate::run::identity::RunRecord;
 use crate::run::{Answers, MetricsCsv, WinnersRecord, answers, attacks, fields, steps};
@@ -122,21 +123,9 @@ pub fn run(folder: PathBuf, record: RunRecord) -> Run {
     });
     let (config, text) = or_tell(&mut problems, "plan and network are not shown", parsed);
     let rows = stored_rows(&text).unwrap_or_default();
-    let mut settings: BTreeMap<String, String> = (rows.into_iter())
-        .map(|(path, value, _)| (path, value.to_string()))
-        .collect();
-    settings.retain(|name, _| {
-        let free = [
-            "seeds",
-            "name",
-            "device",
-            "plugin_folders",
-            "threads",
-            "gpu_memory_share",
-        ];
-        let top = name.split('.').next().unwrap_or_default();
-        !free.contains(&name.as_str()) && top != "experiment" && top != "output"
-    });
+    let mut settings: BTreeMap<String, String> = deciding(&rows).into_iter().collect();
+    // Runs that differ in these alone are of one experiment.
+    settings.retain(|name, _| !["seeds", "name", "device"].contains(&name.as_str()));
     let (metrics, steps) = (folder.join("metrics.csv"), folder.join("steps.jsonl"));
     let (answers, winners) = (folder.join(answers::ANSWERS), folder.join(answers::WINNERS));
     let bytes = std::fs::metadata(folder.join("checkpoints/last.safetensors"));

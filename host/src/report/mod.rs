@@ -14,5 +14,5 @@ pub mod stats;
 pub mod table;
 
 pub use gather::gather;
-pub use page::{Made, page};
+pub use page::page;
 pub use runs::Gathered;

@@ -20,9 +20,7 @@ pub const FOLDER: &str = "pictures";
 /// # Errors
 /// Storage error where the disk refuses.
 pub fn draw(folder: &Path, mut board: Option<(&mut Reporter, u64)>) -> Result<()> {
-    let record = RunRecord::read(&folder.join("run.json"))?;
-    let mut run = gather::run(folder.to_owned(), record);
-    run.read_weights();
+    let run = whole(folder)?;
     let name = run.record.name.clone();
     let experiment = Experiment {
         short: name.clone(),
@@ -40,6 +38,14 @@ pub fn draw(folder: &Path, mut board: Option<(&mut Reporter, u64)>) -> Result<()
         }
     }
     Ok(())
+}
+
+/// The run in `folder`, with its weights.
+fn whole(folder: &Path) -> Result<Run> {
+    let record = RunRecord::read(&folder.join("run.json"))?;
+    let mut run = gather::run(folder.to_owned(), record);
+    run.read_weights();
+    Ok(run)
 }
 
 /// Writes `drawings` into `folder`, made where it is missing. A name that is there more than once gets
@@ -82,20 +88,9 @@ fn drawings(experiment: &Experiment) -> Result<Vec<Drawing>> {
         all.extend(units::winners(run, word(block, "name"), kind));
     }
     all.extend(learn::angles(std::slice::from_ref(experiment)));
-    all.extend(fields(run)?);
+    all.extend(units::fields(run)?);
     all.extend(held::confusion(run));
     Ok(all)
-}
-
-/// What excites units, of the layers that `biorule fields` has looked at, in the network's order.
-fn fields(run: &Run) -> Result<Vec<Drawing>> {
-    let blocks = run.blocks();
-    let names = blocks.iter().map(|b| word(b, "name"));
-    let drawn = names.filter_map(|name| {
-        let units_there = run.weights_of(name).map(super::runs::Weights::units);
-        units::excites(name, run.fields.get(name)?, units_there).transpose()
-    });
-    drawn.collect()
 }
 
 /// Draws what excites units of the run in `folder` into its pictures.
@@ -103,8 +98,5 @@ fn fields(run: &Run) -> Result<Vec<Drawing>> {
 /// # Errors
 /// Storage error where the disk refuses.
 pub fn draw_fields(folder: &Path) -> Result<()> {
-    let record = RunRecord::read(&folder.join("run.json"))?;
-    let mut run = gather::run(folder.to_owned(), record);
-    run.read_weights();
-    write(&fields(&run)?, &folder.join(FOLDER))
+    write(&units::fields(&whole(folder)?)?, &folder.join(FOLDER))
 }

@@ -12,7 +12,7 @@ use crate::run::attacks::AttackRecord;
 use crate::run::fields::FieldsRecord;
 use crate::run::identity::RunRecord;
 use crate::run::steps::StepRow;
-use crate::run::{Answers, CheckpointStore, EpochRecord, WinnersRecord, lock};
+use crate::run::{Answers, CheckpointStore, EpochRecord, WinnersRecord, listing};
 
 /// Everything that a page is made of.
 #[derive(Debug, Default)]
@@ -101,14 +101,14 @@ impl State {
     /// Of the run in `folder`.
     #[must_use]
     pub fn of(folder: &Path, record: &RunRecord) -> Self {
-        match record.exit_reason.as_deref() {
-            Some("finished") => Self::Finished,
-            Some("stopped") => Self::Stopped,
-            Some("pruned") => Self::Pruned,
-            Some("diverged") => Self::Diverged,
-            Some(_) => Self::Failed,
-            None if lock::is_held(&folder.join("lock")) => Self::Running,
-            None => Self::Killed,
+        match listing::state(folder, record).as_str() {
+            "running" => Self::Running,
+            "interrupted" => Self::Killed,
+            "finished" => Self::Finished,
+            "stopped" => Self::Stopped,
+            "pruned" => Self::Pruned,
+            "diverged" => Self::Diverged,
+            _ => Self::Failed,
         }
     }
 
@@ -124,12 +124,6 @@ impl State {
             Self::Diverged => "▼ diverged",
             Self::Failed => "▼ failed",
         }
-    }
-
-    /// Whether the run gave no result because of an error.
-    #[must_use]
-    pub fn has_failed(self) -> bool {
-        matches!(self, Self::Diverged | Self::Failed)
     }
 }
 
@@ -215,15 +209,18 @@ impl Run {
         self.phases().into_iter().filter(lists).collect()
     }
 
+    /// Whether a phase teaches the block `name` without labels.
+    #[must_use]
+    pub fn learns_alone(&self, name: &str) -> bool {
+        let phases = self.phases_of(name);
+        phases.iter().any(|p| word(p, "drive") == "local")
+    }
+
     /// The rule of a block with its kind; of a block with others inside, their first.
     #[must_use]
     pub fn rule_of(&self, block: &toml::Table) -> Option<(String, Kind)> {
         let name = rules_inside(block).into_iter().next()?;
-        let is_local = self
-            .phases_of(word(block, "name"))
-            .iter()
-            .any(|p| word(p, "drive") == "local");
-        let kind = Kind::of(&name, is_local);
+        let kind = Kind::of(&name, self.learns_alone(word(block, "name")));
         Some((name, kind))
     }
 

@@ -2,6 +2,7 @@
 //! two networks on the same images.
 
 pub use crate::run::paired::student;
+pub use crate::run::summary::mean_and_deviation as spread;
 
 /// 97.5 % quantile of the normal distribution.
 const Z: f64 = 1.959_963_984_540_054;
@@ -19,18 +20,6 @@ pub fn wilson(right: f64, samples: u64) -> (f64, f64) {
     let reach = Z * ((share * (1.0 - share) + Z * Z / (4.0 * n)) / n).sqrt();
     let whole = 1.0 + Z * Z / n;
     ((middle - reach) / whole, (middle + reach) / whole)
-}
-
-/// Mean and standard deviation with n − 1; the deviation is absent for one value.
-#[must_use]
-pub fn spread(values: &[f64]) -> (f64, Option<f64>) {
-    let n = values.len() as f64;
-    let mean = values.iter().sum::<f64>() / n;
-    let squares: f64 = values.iter().map(|x| (x - mean).powi(2)).sum();
-    (
-        mean,
-        (values.len() > 1).then(|| (squares / (n - 1.0)).sqrt()),
-    )
 }
 
 /// Two networks on the same images.

@@ -23,6 +23,18 @@ pub fn rules_inside(block: &toml::Table) -> Vec<String> {
     out
 }
 
+/// The rules of several blocks, each once, in their order.
+#[must_use]
+pub fn rules_of<'a>(blocks: impl IntoIterator<Item = &'a toml::Table>) -> Vec<String> {
+    let mut all = Vec::new();
+    for rule in blocks.into_iter().flat_map(rules_inside) {
+        if !all.contains(&rule) {
+            all.push(rule);
+        }
+    }
+    all
+}
+
 /// The entries of a list of tables.
 #[must_use]
 pub fn tables(value: Option<&toml::Value>) -> Vec<&toml::Table> {

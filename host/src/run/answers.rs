@@ -58,10 +58,8 @@ impl Answers {
     /// # Errors
     /// Storage error for a file that cannot be read or is another.
     pub fn read(path: &Path) -> Result<Option<Self>> {
-        let bytes = match std::fs::read(path) {
-            Ok(bytes) => bytes,
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(e) => return Err(atomic::failed(path, &e)),
+        let Some(bytes) = atomic::read(path)? else {
+            return Ok(None);
         };
         let damaged = |what: String| Error::storage(format!("`{}`: {what}", path.display()));
         let mut table = csv::Reader::from_reader(bytes.as_slice());
@@ -138,10 +136,8 @@ impl WinnersRecord {
     /// # Errors
     /// Storage error for a file that cannot be read or is another.
     pub fn read(path: &Path) -> Result<Option<Self>> {
-        let bytes = match std::fs::read(path) {
-            Ok(bytes) => bytes,
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(e) => return Err(atomic::failed(path, &e)),
+        let Some(bytes) = atomic::read(path)? else {
+            return Ok(None);
         };
         let record = serde_json::from_slice(&bytes);
         record

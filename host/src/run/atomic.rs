@@ -59,6 +59,18 @@ pub fn link(from: &Path, to: &Path) -> Result<()> {
         .map_err(|e| failed(to, &e))
 }
 
+/// The bytes of the file `path`; `None` where it is not there.
+///
+/// # Errors
+/// Storage error with the path where it cannot be read.
+pub fn read(path: &Path) -> Result<Option<Vec<u8>>> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(failed(path, &e)),
+    }
+}
+
 /// The temporary name beside `path`.
 #[must_use]
 pub fn temporary(path: &Path) -> PathBuf {

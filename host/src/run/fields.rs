@@ -26,25 +26,23 @@ pub struct FieldsRecord {
     pub pictures: Vec<f32>,
 }
 
-/// Writes `fields` into the folder `run`; those of other blocks stay.
+/// Writes what was `found` of a block into the folder `run`; those of other blocks stay.
 ///
 /// # Errors
 /// Storage error where the disk refuses.
-pub fn write(run: &Path, fields: &[Fields]) -> Result<()> {
+pub fn write(run: &Path, found: &Fields) -> Result<()> {
     let path = run.join(FILE);
     let mut all: HashMap<String, Tensor> = match path.exists() {
         true => candle_core::safetensors::load(&path, &Device::Cpu).unwrap_or_default(),
         false => HashMap::new(),
     };
-    for found in fields {
-        let n = found.units.len();
-        let units = Tensor::from_slice(&found.units, n, &Device::Cpu)?;
-        let answers: Vec<f32> = found.answers.iter().map(|a| *a as f32).collect();
-        let answers = Tensor::from_vec(answers, n, &Device::Cpu)?;
-        all.insert(format!("{}.units", found.block), units);
-        all.insert(format!("{}.answers", found.block), answers);
-        all.insert(format!("{}.pictures", found.block), found.pictures.clone());
-    }
+    let n = found.units.len();
+    let units = Tensor::from_slice(&found.units, n, &Device::Cpu)?;
+    let answers: Vec<f32> = found.answers.iter().map(|a| *a as f32).collect();
+    let answers = Tensor::from_vec(answers, n, &Device::Cpu)?;
+    all.insert(format!("{}.units", found.block), units);
+    all.insert(format!("{}.answers", found.block), answers);
+    all.insert(format!("{}.pictures", found.block), found.pictures.clone());
     let temporary = atomic::temporary(&path);
     candle_core::safetensors::save(&all, &temporary)
         .map_err(|e| Error::storage(format!("`{}`: {e}", path.display())))?;

@@ -38,10 +38,8 @@ impl MetricsCsv {
     /// # Errors
     /// Storage error for a file that is no such table.
     pub fn read(path: &Path) -> Result<Vec<EpochRecord>> {
-        let bytes = match std::fs::read(path) {
-            Ok(bytes) => bytes,
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(e) => return Err(atomic::failed(path, &e)),
+        let Some(bytes) = atomic::read(path)? else {
+            return Ok(Vec::new());
         };
         let damaged = |what: String| Error::storage(format!("`{}`: {what}", path.display()));
         let mut table = csv::Reader::from_reader(bytes.as_slice());

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::Metrics;
-use super::summary::{Experiment, comparison, show};
+use super::summary::{Experiment, comparison, mean_and_deviation, show};
 use crate::text::nearest;
 use crate::{Error, Result};
 
@@ -48,17 +48,13 @@ pub fn differences(one: &Experiment, other: &Experiment) -> Vec<Difference> {
         }
     }
     let of = |(name, pairs): (&str, Vec<(u64, f64)>)| {
-        let n = pairs.len() as f64;
-        if pairs.len() < 2 {
-            return None;
-        }
-        let mean = pairs.iter().map(|(_, d)| d).sum::<f64>() / n;
-        let squares: f64 = pairs.iter().map(|(_, d)| (d - mean).powi(2)).sum();
-        let deviation = (squares / (n - 1.0)).sqrt();
-        let half = student(pairs.len() - 1) * deviation / n.sqrt();
+        let (seeds, each): (Vec<u64>, Vec<f64>) = pairs.into_iter().unzip();
+        let (mean, deviation) = mean_and_deviation(&each);
+        let deviation = deviation?;
+        let half = student(each.len() - 1) * deviation / (each.len() as f64).sqrt();
         Some(Difference {
             name: name.to_owned(),
-            seeds: pairs.iter().map(|(seed, _)| *seed).collect(),
+            seeds,
             mean,
             deviation,
             interval: [mean - half, mean + half],

@@ -43,20 +43,23 @@ pub fn spreads(runs: &[(u64, Metrics)]) -> Vec<Spread> {
 }
 
 fn spread(name: &str, values: Vec<f64>) -> Spread {
-    let n = values.len() as f64;
-    let mean = values.iter().sum::<f64>() / n;
-    let squares: f64 = values.iter().map(|x| (x - mean).powi(2)).sum();
-    let deviation = if values.len() > 1 {
-        (squares / (n - 1.0)).sqrt()
-    } else {
-        0.0
-    };
+    let (mean, deviation) = mean_and_deviation(&values);
     Spread {
         name: name.to_owned(),
         values,
         mean,
-        deviation,
+        deviation: deviation.unwrap_or(0.0),
     }
+}
+
+/// Mean and standard deviation with n − 1; the deviation is absent for one value.
+#[must_use]
+pub fn mean_and_deviation(values: &[f64]) -> (f64, Option<f64>) {
+    let n = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / n;
+    let squares: f64 = values.iter().map(|x| (x - mean).powi(2)).sum();
+    let deviation = (values.len() > 1).then(|| (squares / (n - 1.0)).sqrt());
+    (mean, deviation)
 }
 
 /// What a list of experiments or seeds came to, of one of them.

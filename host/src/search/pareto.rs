@@ -88,10 +88,7 @@ impl Goal {
     /// `value` so that larger is better.
     #[must_use]
     pub fn upward(&self, value: f64) -> f64 {
-        match self.objective.direction() {
-            Direction::Max => value,
-            Direction::Min => -value,
-        }
+        self.objective.direction().upward(value)
     }
 
     /// How far `value` misses the bound, relative to it; 0 where it is kept.
@@ -123,16 +120,18 @@ pub fn score(goals: &[Goal], values: &[f64]) -> (f64, f64) {
     (-missed, first)
 }
 
-/// Whether `a` is as good as `b` in every goal and better in one.
+/// Whether `a` is as good as `b` in every value and better in one; larger is better.
 #[must_use]
-pub fn dominates(goals: &[Goal], a: &[f64], b: &[f64]) -> bool {
-    let pairs = || {
-        goals
-            .iter()
-            .zip(a.iter().zip(b))
-            .map(|(g, (a, b))| (g.upward(*a), g.upward(*b)))
-    };
+pub fn dominates(a: &[f64], b: &[f64]) -> bool {
+    let pairs = || a.iter().zip(b);
     pairs().all(|(a, b)| a >= b) && pairs().any(|(a, b)| a > b)
+}
+
+/// Positions of the rows that no other dominates, in the order given; larger is better.
+#[must_use]
+pub fn undominated(rows: &[Vec<f64>]) -> Vec<usize> {
+    let beaten = |i: &usize| rows.iter().any(|other| dominates(other, &rows[*i]));
+    (0..rows.len()).filter(|i| !beaten(i)).collect()
 }
 
 /// Positions of the results that keep all bounds and that no such result dominates, in the order
@@ -145,11 +144,12 @@ pub fn front(goals: &[Goal], results: &[Vec<f64>]) -> Vec<usize> {
         whole && goals.iter().zip(values).all(|(g, v)| g.missed(*v) == 0.0)
     };
     let kept: Vec<usize> = (0..results.len()).filter(kept).collect();
-    let beaten = |i: usize| {
-        kept.iter()
-            .any(|j| dominates(goals, &results[*j], &results[i]))
+    let up = |i: &usize| -> Vec<f64> {
+        let pairs = goals.iter().zip(&results[*i]);
+        pairs.map(|(g, v)| g.upward(*v)).collect()
     };
-    kept.iter().copied().filter(|i| !beaten(*i)).collect()
+    let rows: Vec<Vec<f64>> = kept.iter().map(up).collect();
+    undominated(&rows).into_iter().map(|i| kept[i]).collect()
 }
 
 #[cfg(test)]

@@ -146,7 +146,7 @@ impl<'a> Driver<'a> {
             pending: &pending,
         };
         let values = self.sampler.ask(number, &past)?;
-        Ok(values.map(|values| (self.sampler.name().to_owned(), values)))
+        Ok(values.map(|values| (self.config.study.sampler.kind().to_owned(), values)))
     }
 
     /// Chooses trial `number` and writes down what it is, where nobody has; whether it is open. `None`
@@ -283,7 +283,7 @@ impl<'a> Driver<'a> {
                 Some(open) => {
                     self.next += 1;
                     if open {
-                        self.start(number, fleet, jobs, options);
+                        self.start((number, 0), fleet, jobs, options);
                     } else {
                         self.tell(number, see)?;
                     }
@@ -304,11 +304,11 @@ impl<'a> Driver<'a> {
         })
     }
 
-    /// Gives the fleet the runs of trial `number` that are not over: with a pruner the first seed alone,
-    /// until it is.
+    /// Gives the fleet the runs of trial `number` that are not over, of its seeds from place `from` on:
+    /// with a pruner the first seed alone, until it is.
     fn start(
         &self,
-        number: u64,
+        (number, from): (u64, usize),
         fleet: &mut Fleet,
         jobs: &mut BTreeMap<usize, Job>,
         options: &Options,
@@ -316,16 +316,9 @@ impl<'a> Driver<'a> {
         let Some(entry) = self.ledger.get(number) else {
             return;
         };
-        let seeds = &entry.record.seeds;
-        let running: Vec<u64> = jobs.values().map(|job| job.trial).collect();
-        if running.contains(&number) {
-            return;
-        }
         let over = |seed: &u64| entry.seeds.iter().any(|(s, _)| s == seed);
-        for (i, seed) in seeds.iter().enumerate() {
-            if over(seed) {
-                continue;
-            }
+        let seeds = entry.record.seeds.iter().enumerate().skip(from);
+        for (i, seed) in seeds.filter(|(_, seed)| !over(seed)) {
             let trial = self.trial(&entry.record, *seed, options);
             let job = Job {
                 trial: number,
@@ -451,30 +444,9 @@ impl<'a> Driver<'a> {
             return self.tell(number, see);
         }
         if job.first && self.config.study.prunes() {
-            self.start_rest(number, fleet, jobs, options);
+            // It was not given up: the other seeds.
+            self.start((number, 1), fleet, jobs, options);
         }
         Ok(())
-    }
-
-    /// After the first seed of a trial that was not given up: the others.
-    fn start_rest(
-        &self,
-        number: u64,
-        fleet: &mut Fleet,
-        jobs: &mut BTreeMap<usize, Job>,
-        options: &Options,
-    ) {
-        let Some(entry) = self.ledger.get(number) else {
-            return;
-        };
-        let over = |seed: &u64| entry.seeds.iter().any(|(s, _)| s == seed);
-        for seed in entry.record.seeds.iter().skip(1).filter(|seed| !over(seed)) {
-            let job = Job {
-                trial: number,
-                first: false,
-                rounds: 1,
-            };
-            jobs.insert(fleet.add(self.trial(&entry.record, *seed, options)), job);
-        }
     }
 }

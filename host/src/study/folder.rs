@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 
-use crate::config::shown::decides;
+use crate::config::shown::{decides, differing};
 use crate::config::study::{Counted, StudyConfig};
 use crate::run::folder::stored_rows;
 use crate::run::identity::ErrorRecord;
@@ -59,8 +59,8 @@ pub enum Added {
 #[derive(Debug)]
 pub struct StudyFolder {
     path: PathBuf,
-    /// Of the one that runs trials.
-    lock: Option<Lock>,
+    /// Of the one that runs trials, held as long as this is.
+    _lock: Option<Lock>,
 }
 
 impl StudyFolder {
@@ -86,7 +86,7 @@ impl StudyFolder {
         })?;
         let folder = Self {
             path: path.to_owned(),
-            lock: Some(lock),
+            _lock: Some(lock),
         };
         let file = folder.study_file();
         let text = config.normal().to_string();
@@ -128,7 +128,7 @@ impl StudyFolder {
     pub fn open(path: &Path) -> Result<Self> {
         let folder = Self {
             path: path.to_owned(),
-            lock: None,
+            _lock: None,
         };
         if !folder.study_file().is_file() {
             return Err(Error::usage(format!("`{}` holds no study", path.display()))
@@ -141,12 +141,6 @@ impl StudyFolder {
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
-    }
-
-    /// Whether this process runs its trials.
-    #[must_use]
-    pub fn is_entered(&self) -> bool {
-        self.lock.is_some()
     }
 
     /// The study without layers.
@@ -271,10 +265,8 @@ impl StudyFolder {
 }
 
 fn read<T: serde::de::DeserializeOwned>(file: &Path) -> Result<Option<T>> {
-    let bytes = match fs::read(file) {
-        Ok(bytes) => bytes,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(e) => return Err(atomic::failed(file, &e)),
+    let Some(bytes) = atomic::read(file)? else {
+        return Ok(None);
     };
     let broken = |e: serde_json::Error| damaged(file, &Error::storage(e.to_string()));
     serde_json::from_slice(&bytes).map(Some).map_err(broken)
@@ -293,27 +285,19 @@ fn damaged(file: &Path, e: &Error) -> Error {
 
 /// The settings in which two normal forms of studies differ and that decide something.
 fn changes(now: &str, before: &str) -> Result<Vec<String>> {
-    let rows = |text: &str| -> Result<BTreeMap<String, String>> {
-        let rows = stored_rows(text)?.into_iter();
-        Ok(rows
-            .map(|(path, value, _)| (path, value.to_string()))
-            .collect())
-    };
-    let (now, before) = (rows(now)?, rows(before)?);
     let free = |path: &str| {
         let of_config = path.strip_prefix("config.");
         of_config.is_some_and(|path| !decides(path) || path == "name")
     };
-    let mut paths: Vec<&String> = now.keys().chain(before.keys()).collect();
-    paths.sort();
-    paths.dedup();
-    let differs = |path: &&String| now.get(*path) != before.get(*path) && !free(path);
-    let word = |value: Option<&String>| value.map_or("absent", String::as_str).to_owned();
-    let changed = paths.into_iter().filter(differs).map(|path| {
-        let (now, before) = (word(now.get(path)), word(before.get(path)));
-        format!("`{path}` ({now} now, {before} in the folder)")
-    });
-    Ok(changed.collect())
+    let rows = |text: &str| -> Result<Vec<(String, String)>> {
+        let rows = stored_rows(text)?.into_iter().filter(|(p, ..)| !free(p));
+        Ok(rows
+            .map(|(path, value, _)| (path, value.to_string()))
+            .collect())
+    };
+    let mut all = differing(&rows(now)?, &rows(before)?);
+    all.sort_by(|a, b| a.path.cmp(&b.path));
+    Ok(all.iter().map(ToString::to_string).collect())
 }
 
 #[cfg(test)]
@@ -340,7 +324,7 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let folder = StudyFolder {
             path: home.path().to_owned(),
-            lock: None,
+            _lock: None,
         };
         assert_eq!(folder.total(4).unwrap().0, 4);
         let one = Map::from_iter([("x".to_owned(), Json::from(2))]);

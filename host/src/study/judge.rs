@@ -8,7 +8,6 @@ use serde::Deserialize;
 use crate::run::Metrics;
 use crate::run::identity::ErrorRecord;
 use crate::sweep::plan::{At, Objective};
-use crate::sweep::rank::upward;
 use crate::{Error, Result};
 
 /// What is read of `run.json`.
@@ -147,7 +146,7 @@ impl Run {
 
     /// The value of an objective.
     pub(super) fn objective(&self, objective: &Objective) -> Option<f64> {
-        let up = |v: f64| upward(objective.direction, v);
+        let up = |v: f64| objective.direction.upward(v);
         match objective.at {
             At::Last => self.value(&objective.metric),
             At::Best => {

@@ -9,7 +9,7 @@ use super::folder::{StudyFolder, TrialRecord};
 use super::judge::Run;
 use crate::Result;
 use crate::run::identity::ErrorRecord;
-use crate::sweep::plan::Study;
+use crate::sweep::plan::{Objective, Study};
 use crate::sweep::pruner::{Earlier, given_up};
 use crate::sweep::rank::{self, Outcome, Told};
 
@@ -38,6 +38,15 @@ impl State {
             Self::Pruned(_) => "pruned",
             Self::Diverged(_) => "diverged",
             Self::Failed(_) => "failed",
+        }
+    }
+
+    /// Why it diverged or failed.
+    #[must_use]
+    pub fn error(&self) -> Option<&ErrorRecord> {
+        match self {
+            Self::Diverged(error) | Self::Failed(error) => Some(error),
+            _ => None,
         }
     }
 }
@@ -259,25 +268,22 @@ impl Ledger {
                 runs.push((seed, run));
             }
         }
-        let value = |run: &Run, metric: &str| {
-            let counted = entry.record.counted.get(metric);
-            counted.or_else(|| run.value(metric)).unwrap_or(f64::NAN)
-        };
+        let counted = entry.record.counted;
         for (seed, run) in &runs {
-            let of = |o: &crate::sweep::plan::Objective| {
-                let counted = entry.record.counted.get(&o.metric);
-                counted.or_else(|| run.objective(o)).unwrap_or(f64::NAN)
-            };
-            entry
-                .seeds
-                .push((*seed, study.objectives.iter().map(of).collect()));
+            let value = |o: &Objective| counted.get(&o.metric).or_else(|| run.objective(o));
+            let values = study
+                .objectives
+                .iter()
+                .map(|o| value(o).unwrap_or(f64::NAN));
+            entry.seeds.push((*seed, values.collect()));
         }
         if runs.len() < entry.record.seeds.len() {
             return Ok(entry);
         }
         let bounds = study.constraints.iter().map(|c| {
-            let sum: f64 = runs.iter().map(|(_, run)| value(run, &c.metric)).sum();
-            sum / runs.len() as f64
+            let value = |run: &Run| counted.get(&c.metric).or_else(|| run.value(&c.metric));
+            let values = runs.iter().map(|(_, run)| value(run).unwrap_or(f64::NAN));
+            values.sum::<f64>() / runs.len() as f64
         });
         entry.bounds = bounds.collect();
         let scores = study.objectives.iter().enumerate().map(|(i, o)| {
@@ -290,6 +296,15 @@ impl Ledger {
         };
         entry.state = State::Finished;
         Ok(entry)
+    }
+
+    /// All trials, the best first.
+    #[must_use]
+    pub fn ranked(&self, study: &Study) -> Vec<&Entry> {
+        let entries: Vec<&Entry> = self.entries().collect();
+        let told: Vec<Told> = entries.iter().map(|e| e.told.clone()).collect();
+        let order = rank::order(&study.objectives, &told).into_iter();
+        order.map(|i| entries[i]).collect()
     }
 
     /// Finished trials that keep all bounds and that no other is better than: with one objective the

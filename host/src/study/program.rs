@@ -119,10 +119,6 @@ impl Drop for Program {
 }
 
 impl Sampler for Program {
-    fn name(&self) -> &'static str {
-        "command"
-    }
-
     fn needs(&self, number: u64) -> u64 {
         (number + 1).saturating_sub(self.parallel)
     }
@@ -195,7 +191,7 @@ fn hear(line: &Json, space: &Space) -> Result<Told> {
     })
 }
 
-/// One of the program's own samplers on the other side of the lines: `plan`, else that of the study.
+/// One of the program's own samplers on the other side of the lines.
 struct Served {
     study: Study,
     sampler: Box<dyn Sampler>,
@@ -204,7 +200,7 @@ struct Served {
 }
 
 impl Served {
-    fn new(line: &Json, plan: Option<&SamplerPlan>) -> Result<Self> {
+    fn new(line: &Json, plan: &SamplerPlan) -> Result<Self> {
         if line["protocol"] != PROTOCOL {
             return Err(Error::usage(format!(
                 "the lines are of version {}, this program has {PROTOCOL}",
@@ -214,9 +210,7 @@ impl Served {
         let table: toml::Table = serde_json::from_value(line["study"].clone())
             .map_err(|e| Error::usage(format!("`start` has no study: {e}")))?;
         let mut study = study::stored(&table.to_string(), "start")?.study;
-        if let Some(plan) = plan {
-            study.sampler = plan.clone();
-        }
+        study.sampler = plan.clone();
         Ok(Self {
             sampler: own(&study)?,
             study,
@@ -255,11 +249,7 @@ impl Served {
 ///
 /// # Errors
 /// Storage error where the output refuses. What is wrong with a line is answered.
-pub fn serve(
-    input: impl BufRead,
-    mut output: impl Write,
-    plan: Option<&SamplerPlan>,
-) -> Result<()> {
+pub fn serve(input: impl BufRead, mut output: impl Write, plan: &SamplerPlan) -> Result<()> {
     let mut served: Option<Served> = None;
     for text in input.lines() {
         let text = text.map_err(|e| Error::storage_io("standard input", &e))?;

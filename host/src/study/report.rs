@@ -111,12 +111,8 @@ pub fn json(study: &Study, folder: &StudyFolder, entry: &Entry) -> Json {
         .seeds
         .iter()
         .map(|seed| folder.run(number, *seed).display().to_string());
-    let error = match &entry.state {
-        State::Diverged(e) | State::Failed(e) => {
-            json!({"code": e.code, "text": e.text, "hint": e.hint})
-        }
-        _ => Json::Null,
-    };
+    let error = entry.state.error();
+    let error = error.map(|e| json!({"code": e.code, "text": e.text, "hint": e.hint}));
     json!({
         "number": number,
         "by": entry.record.by,

@@ -126,6 +126,13 @@ impl Domain {
         }
     }
 
+    /// Where a number lies along its line, 0 to 1; `None` for choices, and where there is one value.
+    #[must_use]
+    pub fn share(&self, value: Value) -> Option<f64> {
+        let (low, high) = self.line().filter(|(low, high)| high > low)?;
+        Some((self.on_line(value) - low) / (high - low))
+    }
+
     /// The piece of the line that stands for `value`: a point of a continuous domain is no wider
     /// than itself.
     #[must_use]

@@ -51,13 +51,13 @@ struct Leaf {
 
 /// Where `value` of a parameter lies on its axis; a parameter that is not active in the middle.
 fn place(domain: &Domain, value: Option<&Value>) -> f64 {
-    match (domain, domain.line(), value) {
-        (Domain::Choices(_), _, Some(Value::Choice(i))) => *i as f64,
-        (_, Some((low, high)), Some(value)) if high > low => {
-            ((domain.on_line(*value) - low) / (high - low)).clamp(0.0, 1.0)
+    match (domain, value) {
+        (Domain::Choices(_), Some(Value::Choice(i))) => *i as f64,
+        (Domain::Choices(_), _) => 0.0,
+        (_, value) => {
+            let share = value.and_then(|v| domain.share(*v));
+            share.map_or(0.5, |u| u.clamp(0.0, 1.0))
         }
-        (Domain::Choices(_), ..) => 0.0,
-        _ => 0.5,
     }
 }
 

@@ -6,7 +6,6 @@
 use std::collections::BTreeMap;
 
 use super::plan::PrunerPlan;
-use super::rank::upward;
 use crate::plan::Direction;
 
 /// The epochs of a trial with their values, in order.
@@ -32,7 +31,7 @@ impl Earlier {
     pub fn add(&mut self, plan: &PrunerPlan, direction: Direction, curve: &Curve) {
         self.trials += 1;
         let mut put = |key: u64, value: f64| {
-            let value = upward(direction, value);
+            let value = direction.upward(value);
             if !value.is_nan() {
                 let column = self.values.entry(key).or_default();
                 let at = column.partition_point(|v| *v <= value);
@@ -80,7 +79,7 @@ pub fn given_up(
         let mut best = f64::NEG_INFINITY;
         for (epoch, value) in curve {
             // A value that is not a number is no best.
-            best = best.max(upward(direction, *value));
+            best = best.max(direction.upward(*value));
             let due = *epoch > warmup && (epoch - warmup).is_multiple_of(interval);
             if !due || ends(*epoch) {
                 continue;
@@ -115,7 +114,7 @@ pub fn given_up(
                 if ends(epoch) {
                     return None;
                 }
-                let own = upward(direction, own);
+                let own = direction.upward(own);
                 let others = earlier.at(rung);
                 // The trial itself is one of the rung.
                 let kept = ((others.len() as u64 + 1) / reduction).max(1);

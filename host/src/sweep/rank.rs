@@ -3,6 +3,7 @@
 use super::plan::{Constraint, Objective, Score};
 use super::space::Assignment;
 use crate::plan::Direction;
+use crate::search::pareto::{dominates, undominated};
 
 /// What became of a trial.
 #[derive(Clone, Debug, PartialEq)]
@@ -34,21 +35,6 @@ pub struct Told {
     pub outcome: Outcome,
     /// What pruning goes by: epochs with their values, up to the one in which it was given up.
     pub curve: Vec<(u64, f64)>,
-}
-
-/// `value` so that larger is better.
-#[must_use]
-pub fn upward(direction: Direction, value: f64) -> f64 {
-    match direction {
-        Direction::Max => value,
-        Direction::Min => -value,
-    }
-}
-
-/// Whether `a` is as good as `b` in every objective and better in one; both upward.
-fn dominates(a: &[f64], b: &[f64]) -> bool {
-    let pairs = || a.iter().zip(b);
-    pairs().all(|(a, b)| a >= b) && pairs().any(|(a, b)| a > b)
 }
 
 /// Places of `rows` (upward) in layers: those that none is better than, then those that only the
@@ -101,13 +87,13 @@ pub fn order(objectives: &[Objective], told: &[Told]) -> Vec<usize> {
                 kept.push((
                     i,
                     pairs
-                        .map(|(o, v)| upward(o.direction, *v))
+                        .map(|(o, v)| o.direction.upward(*v))
                         .collect::<Vec<f64>>(),
                 ));
             }
             Outcome::Pruned { epoch, value } => {
                 let direction = objectives.first().map_or(Direction::Max, |o| o.direction);
-                pruned.push((i, *epoch, upward(direction, *value)));
+                pruned.push((i, *epoch, direction.upward(*value)));
             }
             Outcome::Failed => failed.push(i),
         }
@@ -141,16 +127,16 @@ pub fn order(objectives: &[Objective], told: &[Told]) -> Vec<usize> {
 pub fn front(objectives: &[Objective], results: &[(Vec<f64>, f64)]) -> Vec<usize> {
     let up = |values: &[f64]| -> Vec<f64> {
         let pairs = objectives.iter().zip(values);
-        pairs.map(|(o, v)| upward(o.direction, *v)).collect()
+        pairs.map(|(o, v)| o.direction.upward(*v)).collect()
     };
     let kept = |(_, (values, missed)): &(usize, &(Vec<f64>, f64))| {
         *missed == 0.0 && values.iter().all(|v| !v.is_nan())
     };
     let kept = results.iter().enumerate().filter(kept);
-    let rows: Vec<(usize, Vec<f64>)> = kept.map(|(i, (values, _))| (i, up(values))).collect();
-    let beaten = |row: &[f64]| rows.iter().any(|(_, other)| dominates(other, row));
-    let front = rows.iter().filter(|(_, row)| !beaten(row));
-    front.map(|(i, _)| *i).collect()
+    let (places, rows): (Vec<usize>, Vec<Vec<f64>>) =
+        kept.map(|(i, (values, _))| (i, up(values))).unzip();
+    let front = undominated(&rows).into_iter();
+    front.map(|i| places[i]).collect()
 }
 
 /// The 95 % quantile of Student's t for 1 to 30 degrees of freedom, then the normal one (Abramowitz
@@ -172,7 +158,7 @@ pub fn score(score: Score, direction: Direction, seeds: &[f64]) -> f64 {
     let squares: f64 = seeds.iter().map(|x| (x - mean).powi(2)).sum();
     let deviation = (squares / (n - 1.0)).sqrt();
     let t = QUANTILES.get(seeds.len() - 2).copied().unwrap_or(1.645);
-    mean - upward(direction, t * deviation / n.sqrt())
+    mean - direction.upward(t * deviation / n.sqrt())
 }
 
 /// How far `values` (one for each constraint) miss the bounds together.

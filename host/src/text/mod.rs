@@ -46,6 +46,15 @@ pub fn table(head: &[&str]) -> comfy_table::Table {
     table
 }
 
+/// `text` with a capital letter.
+#[must_use]
+pub fn capital(text: &str) -> String {
+    let mut chars = text.chars();
+    chars
+        .next()
+        .map_or(String::new(), |c| c.to_uppercase().chain(chars).collect())
+}
+
 /// Bytes as lower-case hexadecimal text.
 #[must_use]
 pub fn hex(bytes: &[u8]) -> String {

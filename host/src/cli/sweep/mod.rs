@@ -7,13 +7,13 @@ mod show;
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, Subcommand};
 
 use super::Open;
 use crate::config::reference;
 use crate::config::study::settings::sections;
+use crate::config::study::usual_sampler;
 use crate::study::program;
-use crate::sweep::SamplerPlan;
 use crate::text::print;
 use crate::{ExitCode, Result};
 
@@ -104,21 +104,12 @@ enum SweepCommand {
     },
     /// Answer the lines of a sampler on standard input, as `--sampler` asks them
     Sampler {
-        /// Which
-        kind: Kind,
+        /// Which, with its usual settings
+        #[arg(value_parser = ["random", "grid", "sobol", "tpe", "cma"])]
+        kind: String,
     },
     /// The settings of a study file, as Markdown
     Reference,
-}
-
-/// The program's own samplers.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Kind {
-    Random,
-    Grid,
-    Sobol,
-    Tpe,
-    Cma,
 }
 
 /// Runs the command.
@@ -143,21 +134,8 @@ pub(super) fn run(args: &SweepArgs, open: Open) -> Result<ExitCode> {
         SweepCommand::Collect { study } => show::collect(study),
         SweepCommand::Page { study, output } => show::page(study, output.as_deref()),
         SweepCommand::Sampler { kind } => {
-            let plan = match kind {
-                Kind::Random => SamplerPlan::Random,
-                Kind::Grid => SamplerPlan::Grid,
-                Kind::Sobol => SamplerPlan::Sobol,
-                Kind::Tpe => SamplerPlan::Tpe {
-                    startup: 10,
-                    candidates: 24,
-                },
-                Kind::Cma => SamplerPlan::Cma {
-                    population: 0,
-                    sigma: 0.167,
-                },
-            };
-            let input = std::io::stdin().lock();
-            program::serve(input, std::io::stdout().lock(), Some(&plan))
+            let plan = usual_sampler(kind)?;
+            program::serve(std::io::stdin().lock(), std::io::stdout().lock(), &plan)
         }
         SweepCommand::Reference => print(&reference::page(REFERENCE, &sections())),
     }

@@ -15,6 +15,7 @@ use crate::fleet::{self, Display};
 use crate::run::StopFlag;
 use crate::run::folder as run_folder;
 use crate::study::{Driver, Options, Seen, State, StudyFolder, TrialRecord, report};
+use crate::sweep::plan::{SamplerPlan, Study};
 use crate::text::{print, print_json};
 use crate::threads;
 use crate::{Error, ExitCode, Result};
@@ -106,7 +107,7 @@ pub(super) fn run(args: &RunArgs, open: Open) -> Result<ExitCode> {
             "nothing run; looked at: {} parameters, both ends of each, {} trials by `{}`",
             study.space.parameters().len(),
             study.trials,
-            sampler_word(&config)
+            sampler_word(study)
         );
         return Ok(ExitCode::Done);
     }
@@ -133,7 +134,7 @@ pub(super) fn run(args: &RunArgs, open: Open) -> Result<ExitCode> {
             "study {}: {} trials by `{}`{word}",
             path.display(),
             driver.total(),
-            sampler_word(&config)
+            sampler_word(study)
         );
     }
     let stop = StopFlag::new();
@@ -183,10 +184,7 @@ fn result(
     if !best.is_empty() {
         return Ok(ExitCode::Done);
     }
-    let first = ledger.entries().find_map(|e| match &e.state {
-        State::Failed(error) | State::Diverged(error) => Some(error),
-        _ => None,
-    });
+    let first = ledger.entries().find_map(|e| e.state.error());
     let counts = report::counts(ledger);
     let hint = format!(
         "`biorule sweep table {}` shows all",
@@ -257,15 +255,10 @@ fn plan(
     Ok(ExitCode::Done)
 }
 
-fn sampler_word(config: &StudyConfig) -> String {
-    use crate::sweep::SamplerPlan as Plan;
-    match &config.study.sampler {
-        Plan::Random => "random".to_owned(),
-        Plan::Grid => "grid".to_owned(),
-        Plan::Sobol => "sobol".to_owned(),
-        Plan::Tpe { .. } => "tpe".to_owned(),
-        Plan::Cma { .. } => "cma".to_owned(),
-        Plan::Command { command } => command.clone(),
+fn sampler_word(study: &Study) -> &str {
+    match &study.sampler {
+        SamplerPlan::Command { command } => command,
+        own => own.kind(),
     }
 }
 
@@ -279,7 +272,6 @@ struct Watch<'a> {
     display: Display,
     config: &'a StudyConfig,
     quiet: bool,
-    best: Option<u64>,
 }
 
 impl<'a> Watch<'a> {
@@ -290,7 +282,6 @@ impl<'a> Watch<'a> {
             display: Display::new(left, usize::from(args.jobs), args.quiet, args.plain).brief(),
             config,
             quiet: args.quiet,
-            best: None,
         }
     }
 
@@ -318,7 +309,6 @@ impl<'a> Watch<'a> {
                     ),
                     _ => String::new(),
                 };
-                self.best = best.first().map(|e| e.record.number);
                 let over = ledger.entries().filter(|e| e.state != State::Open).count();
                 if !self.quiet {
                     self.display.line(&format!(

@@ -4,11 +4,10 @@ use std::path::Path;
 
 use serde_json::Value as Json;
 
+use crate::cli::report::put;
 use crate::config::study::{StudyConfig, stored};
-use crate::run::{atomic, clock};
 use crate::study::{self, Entry, Ledger, StudyFolder, report};
 use crate::sweep::plan::Study;
-use crate::sweep::rank;
 use crate::text::{human, print, print_json};
 use crate::{Error, Result};
 
@@ -108,14 +107,10 @@ pub(super) fn table(path: &Path, (json, csv): (bool, bool), sorted: bool) -> Res
     if csv {
         return print(&report::csv(study, &stored.ledger)?);
     }
-    let mut entries: Vec<&Entry> = stored.ledger.entries().collect();
-    if sorted {
-        let told: Vec<_> = entries.iter().map(|e| e.told.clone()).collect();
-        entries = rank::order(&study.objectives, &told)
-            .into_iter()
-            .map(|i| entries[i])
-            .collect();
-    }
+    let entries: Vec<&Entry> = match sorted {
+        true => stored.ledger.ranked(study),
+        false => stored.ledger.entries().collect(),
+    };
     if json {
         let all = entries
             .iter()
@@ -142,12 +137,10 @@ pub(super) fn page(path: &Path, output: Option<&Path>) -> Result<()> {
     let stored = Stored::open(path)?;
     let own = path.join("study.html");
     let file = output.unwrap_or(&own);
-    let at = clock::stamp(clock::now());
-    let at = format!("{} {} UTC", &at[..10], &at[11..16]);
+    let at = crate::report::page::now();
     let links = output.is_none();
     let page = study::page::page(stored.study(), &stored.folder, &stored.ledger, &at, links);
-    atomic::write(file, page.as_bytes())
-        .map_err(|e| Error::new(e.code, e.text.replace("run folder: ", "")))?;
+    put(&page, file)?;
     print(&format!(
         "{} ({})\n",
         file.display(),

@@ -219,10 +219,7 @@ fn rest(top: &mut Section, space: Space) -> Result<Study> {
             return Err(Error::usage(text).hint("set `at_least` or `at_most`"));
         }
     }
-    let sampler = match SamplerPlan::read_optional(top, "sampler")? {
-        Some(plan) => plan,
-        None => SamplerPlan::Random,
-    };
+    let sampler = SamplerPlan::read_optional(top, "sampler")?.unwrap_or(SamplerPlan::Random);
     let pruner = PrunerPlan::read_optional(top, "pruner")?.unwrap_or(PrunerPlan::None);
     let asked = Section::opt_whole(top, "trials")?;
     let trials = match (&sampler, asked) {
@@ -267,6 +264,18 @@ fn rest(top: &mut Section, space: Space) -> Result<Study> {
         pruner,
         space,
     })
+}
+
+/// The sampler of `kind` with its usual settings.
+///
+/// # Errors
+/// Usage error for a kind that there is not, or that has a setting without a usual value.
+pub fn usual_sampler(kind: &str) -> Result<SamplerPlan> {
+    let kind = Table::from_iter([("kind".to_owned(), make(kind, value::DEFAULT))]);
+    let one = Table::from_iter([("sampler".to_owned(), make(kind, value::DEFAULT))]);
+    let plan =
+        SamplerPlan::read_optional(&mut Section::open("", one, settings::STUDY)?, "sampler")?;
+    plan.ok_or_else(|| Error::internal("a sampler that is not read"))
 }
 
 /// The study whose normal form is `text`, from `name`; nothing is checked again.

@@ -17,7 +17,7 @@ use crate::sweep::{Parameter, Space};
 use crate::{Error, Result};
 
 /// `value` as a value of a configuration.
-pub fn of_toml(value: &toml::Value, origin: &str) -> Value {
+pub(super) fn of_toml(value: &toml::Value, origin: &str) -> Value {
     match value {
         toml::Value::String(text) => make(text.as_str(), origin),
         toml::Value::Integer(n) => make(*n, origin),
@@ -466,7 +466,6 @@ fn choices(at: &str, given: &Value, labels: Option<&[String]>) -> Result<Domain>
         let label = match (labels, &item.kind) {
             (Some(labels), _) => labels[i].clone(),
             (None, ValueKind::Table(t)) => named(t).unwrap_or_else(|| i.to_string()),
-            (None, ValueKind::Array(_)) => plain.label.clone(),
             (None, _) => plain.label.clone(),
         };
         if all.iter().any(|c| c.label == label) {

@@ -9,7 +9,8 @@ use crate::config::{RunPlan, before_training};
 use crate::plan::PhasePlan;
 use crate::plan::metric::EpochMetric;
 use crate::search::network::Counts;
-use crate::sweep::plan::{SamplerPlan, Study};
+use crate::sweep::plan::{SamplerPlan, Score, Study};
+use crate::sweep::sampler::{numbers, own};
 use crate::sweep::{Assignment, Domain, Parameter, Value};
 use crate::{Error, Result};
 
@@ -90,7 +91,7 @@ impl StudyConfig {
             true => first.plan.seeds.len(),
             false => study.seeds.len(),
         };
-        if study.score.word() == "lower-bound" && seeds < 2 {
+        if study.score == Score::LowerBound && seeds < 2 {
             self.warnings
                 .add("`score = \"lower-bound\"` has no effect: a trial has one seed");
         }
@@ -103,7 +104,7 @@ impl StudyConfig {
         self.warn_of_sampler();
         // One that the sampler refuses is refused now.
         if !matches!(self.study.sampler, SamplerPlan::Command { .. }) {
-            crate::sweep::sampler::own(&self.study)?;
+            own(&self.study)?;
         }
         Ok(())
     }
@@ -152,13 +153,9 @@ impl StudyConfig {
         };
         known.extend(measures.iter().map(|m| format!("test/{m}")));
         known.extend(["parameters", "multiply_adds"].map(str::to_owned));
-        let wanted = |study: &Study| -> Vec<String> {
-            let objectives = study.objectives.iter().map(|o| o.metric.clone());
-            objectives
-                .chain(study.constraints.iter().map(|c| c.metric.clone()))
-                .collect()
-        };
-        let wanted = wanted(&self.study);
+        let objectives = self.study.objectives.iter().map(|o| o.metric.clone());
+        let constraints = self.study.constraints.iter().map(|c| c.metric.clone());
+        let wanted: Vec<String> = objectives.chain(constraints).collect();
         let missing = |known: &[String]| wanted.iter().find(|name| !known.contains(name)).cloned();
         let mut of_rules = Vec::new();
         if missing(&known).is_some()
@@ -206,12 +203,10 @@ impl StudyConfig {
     fn warn_of_sampler(&mut self) {
         let space = &self.study.space;
         if let SamplerPlan::Cma { .. } = self.study.sampler {
-            let drawn = |p: &&Parameter| !p.when.is_empty() || p.domain.line().is_none();
-            let drawn: Vec<&str> = space
-                .parameters()
-                .iter()
-                .filter(drawn)
-                .map(|p| p.name.as_str())
+            let moved = numbers(space);
+            let names = space.parameters().iter().map(|p| p.name.as_str());
+            let drawn: Vec<&str> = names
+                .filter(|name| !moved.iter().any(|m| m == name))
                 .collect();
             if !drawn.is_empty() {
                 self.warnings.add(format!(

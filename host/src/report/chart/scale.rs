@@ -2,12 +2,11 @@
 
 use super::super::number;
 
-/// A linear or logarithmic axis.
+/// A linear axis.
 #[derive(Clone, Copy, Debug)]
 pub struct Scale {
     from: (f64, f64),
     to: (f64, f64),
-    log: bool,
 }
 
 impl Scale {
@@ -22,33 +21,13 @@ impl Scale {
                 low + 0.5 * low.abs().max(1.0),
             ),
         };
-        Self {
-            from,
-            to,
-            log: false,
-        }
-    }
-
-    /// Powers of ten are equally far apart; both ends are above 0.
-    #[must_use]
-    pub fn log(from: (f64, f64), to: (f64, f64)) -> Self {
-        Self {
-            log: true,
-            ..Self::new(from, to)
-        }
+        Self { from, to }
     }
 
     /// The place of `value`.
     #[must_use]
     pub fn at(&self, value: f64) -> f64 {
-        let way = |x: f64| {
-            if self.log {
-                x.max(f64::MIN_POSITIVE).ln()
-            } else {
-                x
-            }
-        };
-        let share = (way(value) - way(self.from.0)) / (way(self.from.1) - way(self.from.0));
+        let share = (value - self.from.0) / (self.from.1 - self.from.0);
         self.to.0 + share * (self.to.1 - self.to.0)
     }
 
@@ -61,20 +40,6 @@ impl Scale {
     /// The same, with steps of at least `least`.
     #[must_use]
     pub fn ticks_from(&self, most: usize, least: f64) -> (Vec<f64>, usize) {
-        if self.log {
-            let (a, b) = (
-                self.from.0.log10().ceil() as i32,
-                self.from.1.log10().floor() as i32,
-            );
-            let step = ((b - a).max(0) as usize / most.max(1) + 1) as i32;
-            return (
-                (a..=b)
-                    .step_by(step as usize)
-                    .map(|e| 10f64.powi(e))
-                    .collect(),
-                0,
-            );
-        }
         let step = step(self.from, most).max(least);
         let first = (self.from.0 / step - 1e-9).ceil() as i64;
         let last = (self.from.1 / step + 1e-9).floor() as i64;
@@ -85,11 +50,10 @@ impl Scale {
     /// The text of a tick.
     #[must_use]
     pub fn name(&self, value: f64, decimals: usize) -> String {
-        match self.log {
-            true => number::short(value),
-            false if value.abs() >= 1e6 => number::short(value),
-            false if decimals == 0 && value >= 0.0 => number::whole(value.round() as u64),
-            false => number::fixed(value, decimals),
+        match value {
+            v if v.abs() >= 1e6 => number::short(v),
+            v if decimals == 0 && v >= 0.0 => number::whole(v.round() as u64),
+            v => number::fixed(v, decimals),
         }
     }
 }
@@ -142,8 +106,5 @@ mod tests {
         assert_eq!(scale.ticks(5), (vec![75.0, 80.0, 85.0, 90.0, 95.0], 0));
         assert_eq!(rounded((74.1, 98.2), 5), (70.0, 100.0));
         assert_eq!(rounded((0.5, 0.5), 4), (0.45, 0.55));
-        let scale = Scale::log((0.01, 10.0), (0.0, 30.0));
-        assert_eq!(scale.ticks(6).0, [0.01, 0.1, 1.0, 10.0]);
-        assert!((scale.at(0.1) - 10.0).abs() < 1e-9);
     }
 }

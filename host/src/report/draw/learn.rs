@@ -6,9 +6,10 @@ use super::super::chart::lines::{Curve, End, Lines, SOLID};
 use super::super::chart::{Drawing, scale};
 use super::super::kind::{Kind, rule_name};
 use super::super::runs::{Experiment, Run, State};
-use super::super::table::{word, words};
+use super::super::table::word;
 use super::super::{number, stats};
 use crate::run::EpochRecord;
+use crate::text::capital;
 
 /// Width of drawings that stand side by side.
 const MULTIPLE: f64 = 250.0;
@@ -24,10 +25,10 @@ fn end(run: &Run) -> End {
     }
 }
 
-/// The phases of a segment that learn from the loss, and where each begins on a common axis.
-fn driven(run: &Run, segment: &str) -> Vec<EpochRecord> {
+/// The epochs of a segment's phases that learn from the loss.
+fn driven<'a>(run: &'a Run, segment: &str) -> Vec<&'a EpochRecord> {
     let of = |e: &&EpochRecord| e.segment == segment && e.metrics.contains_key("train/loss");
-    run.epochs.iter().filter(of).cloned().collect()
+    run.epochs.iter().filter(of).collect()
 }
 
 /// A curve over seeds: each point the mean, the band what seeds differ by.
@@ -198,15 +199,6 @@ fn gain_sentence(points: &[(f64, f64)], measure: &str) -> Option<String> {
     }
 }
 
-/// `text` with a capital letter.
-#[must_use]
-pub fn capital(text: &str) -> String {
-    let mut chars = text.chars();
-    chars
-        .next()
-        .map_or(String::new(), |c| c.to_uppercase().chain(chars).collect())
-}
-
 /// Curves that one drawing takes; more are parted by kind.
 const TOGETHER: usize = 6;
 
@@ -287,8 +279,7 @@ pub fn learning_of_all(experiments: &[Experiment]) -> Vec<Drawing> {
     drawn.collect()
 }
 
-/// Mean length of the weight vectors of each local layer by step, with one deviation; and whether it
-/// is from `steps.jsonl`.
+/// Mean length of the weight vectors of each local layer by step, with one deviation.
 #[must_use]
 pub fn radii(run: &Run) -> Vec<Drawing> {
     let drawn = run
@@ -443,7 +434,7 @@ fn angle(experiments: &[Experiment], block: &str, metric: &str) -> Vec<Curve> {
     for experiment in experiments {
         let of = |run: &Run| -> Vec<(f64, f64)> {
             let epochs = driven(run, "network");
-            let value = |(i, e): (usize, &EpochRecord)| {
+            let value = |(i, e): (usize, &&EpochRecord)| {
                 Some(((i + 1) as f64, degrees(*e.metrics.get(&name)?)))
             };
             epochs.iter().enumerate().filter_map(value).collect()
@@ -467,13 +458,4 @@ fn angle(experiments: &[Experiment], block: &str, metric: &str) -> Vec<Curve> {
         curves.push(over_seeds(&shown, kind, *nth, &runs, end(run)));
     }
     curves
-}
-
-/// Whether a phase teaches `block` without labels.
-#[must_use]
-pub fn learns_alone(run: &Run, block: &str) -> bool {
-    let phases = run.phases();
-    phases
-        .iter()
-        .any(|p| word(p, "drive") == "local" && words(p, "blocks").contains(&block))
 }

@@ -106,7 +106,7 @@ pub fn filters(run: &Run) -> Result<Option<Drawing>> {
         ""
     };
     let radii = weights.radii();
-    let settled = radii.iter().filter(|r| (**r - 1.0).abs() < 0.2).count();
+    let settled = settled(&radii);
     let alt = format!(
         "{all}{sorted}, {height} by {width} pixels. Lengths of the weight vectors: {} to {}; {settled} within 0.2 of 1.",
         number::short(radii.iter().copied().fold(f64::MAX, f64::min)),
@@ -118,6 +118,12 @@ pub fn filters(run: &Run) -> Result<Option<Drawing>> {
     tiles
         .draw("filters", (&format!("{all}{sorted}"), &note, &alt))
         .map(Some)
+}
+
+/// How many of `radii` have settled: lie within 0.2 of 1.
+#[must_use]
+pub fn settled(radii: &[f64]) -> usize {
+    radii.iter().filter(|r| (**r - 1.0).abs() < 0.2).count()
 }
 
 /// Who wins in `block`: shares by rank.
@@ -174,15 +180,21 @@ pub fn spark(weights: &Weights, kind: Kind) -> (maud::Markup, f64, f64) {
     (drawn, mean, deviation.unwrap_or(0.0))
 }
 
-/// What excites units of `block`, where `biorule fields` has looked.
+/// What excites units, of the layers that `biorule fields` has looked at, in the network's order.
 ///
 /// # Errors
-/// Internal error where the picture cannot be encoded.
-pub fn excites(
-    block: &str,
-    record: &FieldsRecord,
-    units: Option<usize>,
-) -> Result<Option<Drawing>> {
+/// Internal error where a picture cannot be encoded.
+pub fn fields(run: &Run) -> Result<Vec<Drawing>> {
+    let blocks = run.blocks();
+    let names = blocks.iter().map(|b| word(b, "name"));
+    let drawn = names.filter_map(|name| {
+        let units = run.weights_of(name).map(Weights::units);
+        excites(name, run.fields.get(name)?, units).transpose()
+    });
+    drawn.collect()
+}
+
+fn excites(block: &str, record: &FieldsRecord, units: Option<usize>) -> Result<Option<Drawing>> {
     let dims = match record.dims[..] {
         [c @ (1 | 3), h, w] => [c, h, w],
         [d] => match guessed(d) {

@@ -2,8 +2,8 @@
 
 use maud::{Markup, html};
 
-use super::super::chart::dots::{Dot, Dots};
-use super::super::draw::learn::{capital, held_out};
+use super::super::chart::dots::Dots;
+use super::super::draw::learn::held_out;
 use super::super::kind::Kind;
 use super::super::number;
 use super::super::runs::{Experiment, Run, State};
@@ -12,6 +12,7 @@ use super::super::table::{value, word};
 use super::pairs::{difference, paired_with_baseline};
 use super::parts::{Figures, marked, notes, state_badge};
 use super::score::{BASELINES, Score, headline_name, published, published_shown};
+use crate::text::capital;
 
 /// The answer of a page of one experiment.
 pub(super) fn alone(experiment: &Experiment, figures: &Figures) -> Markup {
@@ -202,25 +203,11 @@ fn chance(run: &Run) -> Option<f64> {
 /// The result beside its yardsticks.
 fn dots(experiment: &Experiment, name: &str) -> Option<Dots> {
     let score = Score::of(experiment, name)?;
-    let factor = if score.is_share { 100.0 } else { 1.0 };
-    let dot = |label: &str, kind: Kind, score: &Score, published| Dot {
-        name: label.to_owned(),
-        kind,
-        value: factor * score.mean,
-        interval: score.interval.map(|(a, b)| (factor * a, factor * b)),
-        each: if score.each.len() > 1 {
-            score.each.iter().map(|x| factor * x).collect()
-        } else {
-            Vec::new()
-        },
-        published,
-        shown: score.shown(),
-    };
-    let known = published(experiment, name).map(|(v, s)| (factor * v, s.map(|s| factor * s)));
-    let mut dots = vec![dot("here", experiment.first().kind(), &score, known)];
+    let known = published(experiment, name);
+    let mut dots = vec![score.dot("here", experiment.first().kind(), known)];
     for (segment, words) in BASELINES {
         let other = Score::of(experiment, &format!("{segment}/{name}"));
-        dots.extend(other.map(|s| dot(words, Kind::None, &s, None)));
+        dots.extend(other.map(|s| s.dot(words, Kind::None, None)));
     }
     (dots.len() > 1 || known.is_some() || score.interval.is_some()).then_some(())?;
     let over = if score.each.len() > 1 {

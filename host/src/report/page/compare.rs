@@ -4,32 +4,23 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use maud::{Markup, html};
 
-use super::super::chart::dots::{Dot, Dots};
-use super::super::draw::{held, learn};
+use super::super::chart::dots::Dots;
+use super::super::draw::learn;
 use super::super::kind::rule_name;
 use super::super::number;
 use super::super::runs::{Experiment, Gathered, Run, State};
 use super::super::stats::Over;
+use super::super::table::rules_of;
 use super::cells::{Cells, text};
 use super::pairs::{paired, short_difference};
-use super::parts::{Figures, Section, state_badge};
-use super::score::{Score, published, published_shown};
+use super::parts::{Figures, angles, attacks, grid, state_badge};
+use super::score::{Score, headline_of, published, published_shown};
+use super::shell::Section;
 
 /// Settings that differ and are shown without being asked for.
 const FEW: usize = 12;
 /// Settings that are listed where experiments differ.
 const SETTINGS: usize = 60;
-
-/// Accuracies where any experiment has one, else losses.
-fn name(found: &Gathered) -> &'static str {
-    let any = found.runs().any(|r| r.result("test/accuracy").is_some());
-    let loss = found.runs().any(|r| r.result("test/loss").is_some());
-    if any || !loss {
-        "test/accuracy"
-    } else {
-        "test/loss"
-    }
-}
 
 /// Whether all are tested on the same samples, so that they may be ranked.
 fn alike(found: &Gathered) -> bool {
@@ -72,27 +63,17 @@ fn order<'a>(found: &'a Gathered, name: &str) -> Vec<(&'a Experiment, Option<Sco
 
 /// The answer of a page of several experiments.
 pub(super) fn answer(found: &Gathered, figures: &Figures) -> Markup {
-    let name = name(found);
+    let name = headline_of(|| found.runs());
     let all = order(found, name);
     let same = alike(found);
     let is_share = name.ends_with("accuracy");
-    let factor = if is_share { 100.0 } else { 1.0 };
     let dots = Dots {
         name: "answer".into(),
         title: if is_share { "Accuracy on the test set".into() } else { "Loss on the test set".into() },
         note: "Dot and bar: result and its 95 % interval, over test images for one seed, over seeds for several, whose results are ticks. Dashed: published.".into(),
         unit: if is_share { "test accuracy, %".into() } else { "test loss".into() },
         dots: all.iter().filter_map(|(e, score)| {
-            let score = score.as_ref()?;
-            Some(Dot {
-                name: e.short.clone(),
-                kind: e.first().kind(),
-                value: factor * score.mean,
-                interval: score.interval.map(|(a, b)| (factor * a, factor * b)),
-                each: if score.each.len() > 1 { score.each.iter().map(|x| factor * x).collect() } else { Vec::new() },
-                published: published(e, name).map(|(v, s)| (factor * v, s.map(|s| factor * s))),
-                shown: score.shown(),
-            })
+            Some(score.as_ref()?.dot(&e.short, e.first().kind(), published(e, name)))
         }).collect(),
         level: None,
     };
@@ -134,18 +115,8 @@ fn table(all: &[(&Experiment, Option<Score>)], name: &str, same: bool) -> Markup
     let reference = all.iter().find(|(_, s)| s.is_some()).map(|(e, _)| *e);
     let rows = all.iter().map(|(e, score)| {
         let run = e.first();
-        let rules: Vec<String> = {
-            let mut names = Vec::new();
-            for block in run.blocks() {
-                for rule in super::super::table::rules_inside(block) {
-                    let name = rule_name(&rule);
-                    if !names.contains(&name) {
-                        names.push(name);
-                    }
-                }
-            }
-            names
-        };
+        let rules = rules_of(run.blocks());
+        let rules: Vec<String> = rules.iter().map(|r| rule_name(r)).collect();
         let to_first = match (reference, score) {
             (Some(first), Some(_)) if same && is_share && !std::ptr::eq(first, *e) => {
                 paired(e, first).map_or_else(|| text("–"), |p| text(short_difference(&p, number::decimals(run.samples()))))
@@ -190,51 +161,38 @@ fn table(all: &[(&Experiment, Option<Score>)], name: &str, same: bool) -> Markup
 pub(super) fn sections(found: &Gathered, figures: &Figures) -> Vec<Section> {
     let mut out = Vec::new();
     let all = &found.experiments;
-    let section = |id: &str, short: &str, title: &str, body: Markup| Section {
-        id: id.into(),
-        short: short.into(),
-        title: title.into(),
-        body,
-    };
     if let Some(body) = differs(all) {
-        out.push(section("differs", "What differs", "What differs", body));
+        out.push(Section::new(
+            "differs",
+            "What differs",
+            "What differs",
+            body,
+        ));
     }
     let curves = learn::learning_of_all(all);
     if curves.len() > 1 {
-        out.push(section("learning", "Learning", "Learning, by what the first layer learns from", html! {
+        out.push(Section::new("learning", "Learning", "Learning, by what the first layer learns from", html! {
             p class="small muted" { "The same axes everywhere. Dashes tell rules of one kind apart." }
-            div class="grid" { @for d in &curves { (figures.show(d)) } }
+            (grid(&curves, figures))
         }));
     }
-    let angles = learn::angles(all);
-    if !angles.is_empty() {
-        out.push(section("angles", "Angles", "Do the updates point along the gradient?", html! {
-            p class="small muted" { "Measured on one held-out batch. 0° is the true gradient, 90° is what a random direction has." }
-            div class="grid" { @for d in &angles { (figures.show(d)) } }
-        }));
-    }
-    let robust = held::robustness(all);
-    if !robust.is_empty() {
-        out.push(section(
-            "attacks",
-            "Attacks",
-            "Changed pictures",
-            html! {
-                div class="grid" { @for d in &robust { (figures.show(d)) } }
-            },
-        ));
-    }
+    out.extend(angles(all, figures));
+    out.extend(attacks(all, figures));
     if let Some(body) = pairs(found) {
-        out.push(section("pairs", "Pairs", "Pairs on the same images", body));
+        out.push(Section::new(
+            "pairs",
+            "Pairs",
+            "Pairs on the same images",
+            body,
+        ));
     }
     out
 }
 
 /// Settings in which experiments differ.
 fn differs(all: &[Experiment]) -> Option<Markup> {
-    let of = |e: &Experiment| e.first().settings.clone();
-    let tables: Vec<BTreeMap<String, String>> = all.iter().map(of).collect();
-    let keys: BTreeSet<&String> = tables.iter().flat_map(BTreeMap::keys).collect();
+    let tables: Vec<&BTreeMap<String, String>> = all.iter().map(|e| &e.first().settings).collect();
+    let keys: BTreeSet<&String> = tables.iter().flat_map(|t| t.keys()).collect();
     let differing: Vec<&String> = (keys.into_iter())
         .filter(|key| {
             tables
@@ -251,7 +209,7 @@ fn differs(all: &[Experiment]) -> Option<Markup> {
     let more = differing.len().saturating_sub(SETTINGS);
     let rows = differing.iter().take(SETTINGS).map(|key| {
         let first = html! { code { (key) } };
-        let cell = |t: &BTreeMap<String, String>| {
+        let cell = |t: &&BTreeMap<String, String>| {
             t.get(*key)
                 .map_or_else(|| text("–"), |v| html! { (v.trim_matches('"')) })
         };

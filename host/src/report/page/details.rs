@@ -12,9 +12,10 @@ use super::super::runs::{Experiment, Run};
 use super::super::table::word;
 use super::answer::{caveats, headline, verdicts};
 use super::cells::{Cells, text};
-use super::parts::{Figures, Section, marked};
+use super::parts::{Figures, angles, attacks, grid, marked};
 use super::plan;
 use super::score::{Score, headline_name};
+use super::shell::Section;
 use crate::Result;
 
 /// Layers whose winners are drawn.
@@ -24,52 +25,30 @@ const WINNERS: usize = 4;
 pub(super) fn sections(experiment: &Experiment, figures: &Figures) -> Result<Vec<Section>> {
     let one = std::slice::from_ref(experiment);
     let run = experiment.first();
-    let section = |id: &str, short: &str, title: String, body: Markup| Section {
-        id: id.into(),
-        short: short.into(),
-        title,
-        body,
-    };
     let mut out = Vec::new();
     let curves = learn::learning(experiment);
     let radii = learn::radii(run);
     if curves.is_some() || !radii.is_empty() {
-        out.push(section(
+        out.push(Section::new(
             "learning",
             "Learning",
-            "Learning".into(),
+            "Learning",
             learning(curves.as_ref(), &radii, figures),
         ));
     }
-    let angles = learn::angles(one);
-    if !angles.is_empty() {
-        out.push(section("angles", "Angles", "Do the updates point along the gradient?".into(), html! {
-            p class="small muted" { "Measured on one held-out batch. 0° is the true gradient, 90° is what a random direction has." }
-            div class="grid" { @for d in &angles { (figures.show(d)) } }
-        }));
-    }
+    out.extend(angles(one, figures));
     if let Some((title, body)) = filters(run, figures)? {
-        out.push(section("units", "Units", title, body));
+        out.push(Section::new("units", "Units", title, body));
     }
     if let Some(body) = layers(run) {
-        out.push(section("layers", "Layers", "Layers".into(), body));
+        out.push(Section::new("layers", "Layers", "Layers", body));
     }
     if let Some((title, body)) = mistakes(run, figures) {
-        out.push(section("mistakes", "Mistakes", title, body));
+        out.push(Section::new("mistakes", "Mistakes", title, body));
     }
-    let robust = held::robustness(one);
-    if !robust.is_empty() {
-        out.push(section(
-            "attacks",
-            "Attacks",
-            "Changed pictures".into(),
-            html! {
-                div class="grid" { @for d in &robust { (figures.show(d)) } }
-            },
-        ));
-    }
+    out.extend(attacks(one, figures));
     let (title, body) = cost(experiment, figures);
-    out.push(section("cost", "Cost", title, body));
+    out.push(Section::new("cost", "Cost", title, body));
     Ok(out)
 }
 
@@ -107,12 +86,8 @@ pub(super) fn chapter(
             p { (cost_line(experiment)) }
         }
     };
-    Ok(Section {
-        id: format!("e{}", index + 1),
-        short: experiment.name.clone(),
-        title: experiment.name.clone(),
-        body,
-    })
+    let name = experiment.name.as_str();
+    Ok(Section::new(format!("e{}", index + 1), name, name, body))
 }
 
 fn filters(run: &Run, figures: &Figures) -> Result<Option<(String, Markup)>> {
@@ -124,29 +99,15 @@ fn filters(run: &Run, figures: &Figures) -> Result<Option<(String, Markup)>> {
         })
         .take(WINNERS)
         .collect();
-    let excited: Vec<Drawing> = (run.blocks().into_iter())
-        .filter_map(|block| {
-            let name = word(block, "name");
-            let units = run.weights_of(name).map(super::super::runs::Weights::units);
-            units::excites(name, run.fields.get(name)?, units).transpose()
-        })
-        .collect::<Result<_>>()?;
+    let excited = units::fields(run)?;
     if picture.is_none() && ranks.is_empty() && excited.is_empty() {
         return Ok(None);
     }
     let first = units::first_layer(run);
-    let settled = first.as_ref().map(|(_, _, w)| {
-        let radii = w.radii();
-        (
-            radii.iter().filter(|r| (**r - 1.0).abs() < 0.2).count(),
-            radii.len(),
-        )
-    });
-    let local = first
-        .as_ref()
-        .is_some_and(|(name, ..)| learn::learns_alone(run, name));
-    let title = match (settled, local) {
-        (Some((few, all)), true) => {
+    let title = match &first {
+        Some((name, _, weights)) if run.learns_alone(name) => {
+            let few = units::settled(&weights.radii());
+            let all = weights.units();
             format!("First-layer filters: {few} of {all} have settled at length 1")
         }
         _ if picture.is_some() => "First-layer filters".to_owned(),
@@ -155,7 +116,7 @@ fn filters(run: &Run, figures: &Figures) -> Result<Option<(String, Markup)>> {
     let body = html! {
         div class="two" {
             @if let Some(picture) = &picture { (figures.show(picture)) }
-            @if !ranks.is_empty() { div class="grid" { @for d in &ranks { (figures.show(d)) } } }
+            @if !ranks.is_empty() { (grid(&ranks, figures)) }
         }
         @if !excited.is_empty() { div class="two" { @for d in &excited { (figures.show(d)) } } }
     };

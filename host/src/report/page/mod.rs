@@ -10,33 +10,25 @@ mod parts;
 mod plan;
 mod provenance;
 mod score;
+mod shell;
 
-use maud::{DOCTYPE, Markup, PreEscaped, html};
+use maud::{Markup, html};
 
 use super::chart::Drawing;
-use super::chart::figure::STYLE;
 use super::number;
 use super::runs::{Gathered, State};
 use crate::Result;
-use parts::{Figures, Section, marked, notes, state_badge};
-
-/// What stands at the end of the headline of a page.
-#[derive(Clone, Copy, Debug)]
-pub struct Made<'a> {
-    /// When, universal time.
-    pub at: &'a str,
-    /// The program's version.
-    pub version: &'a str,
-}
+use parts::{Figures, marked, notes, state_badge};
+pub use shell::{Section, now, shell};
 
 /// Experiments up to which each has all of its pictures.
 const FEW: usize = 6;
 
-/// The page, and the drawings on it.
+/// The page, made `at` that time, and the drawings on it.
 ///
 /// # Errors
 /// Internal error where a picture cannot be encoded.
-pub fn page(found: &Gathered, made: &Made<'_>) -> Result<(String, Vec<Drawing>)> {
+pub fn page(found: &Gathered, at: &str) -> Result<(String, Vec<Drawing>)> {
     let figures = Figures::default();
     let alone = found.experiments.len() == 1;
     let mut sections = vec![answer(found, &figures)];
@@ -54,40 +46,13 @@ pub fn page(found: &Gathered, made: &Made<'_>) -> Result<(String, Vec<Drawing>)>
     sections.push(provenance::section(found));
     let title = title(found);
     let runs = found.runs().count();
-    let page = html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                meta name="generator" content=(format!("biorule {}", made.version));
-                title { (title) }
-                style { (PreEscaped(STYLE)) (PreEscaped(include_str!("page.css"))) }
-            }
-            body {
-                a class="skip" href="#main" { "Skip to the answer" }
-                header class="top" {
-                    h1 { (title) }
-                    p class="muted" {
-                        (number::count(found.experiments.len(), "experiment", "experiments")) ", "
-                        (number::count(runs, "run", "runs")) " · " (made.at) " · BioRule " (made.version) " · " (badge(found))
-                    }
-                    nav aria-label="Sections" { ul { @for s in &sections { li { a href=(format!("#{}", s.id)) { (s.short) } } } } }
-                }
-                main id="main" tabindex="-1" {
-                    @for s in &sections {
-                        section id=(s.id) aria-labelledby=(format!("h-{}", s.id)) {
-                            h2 id=(format!("h-{}", s.id)) { (s.title) }
-                            (s.body)
-                        }
-                    }
-                }
-                footer { "Written by " code { "biorule report" } ". This page is one file and loads nothing." }
-            }
-        }
+    let line = html! {
+        (number::count(found.experiments.len(), "experiment", "experiments")) ", "
+        (number::count(runs, "run", "runs"))
     };
-    Ok((page.into_string(), figures.into_shown()))
+    let end = html! { " · " (badge(found)) };
+    let page = shell(&title, (&line, at, &end), &sections, "biorule report");
+    Ok((page, figures.into_shown()))
 }
 
 /// The first section.
@@ -100,12 +65,7 @@ fn answer(found: &Gathered, figures: &Figures) -> Section {
         }
         (notes("Could not be read", unread))
     };
-    Section {
-        id: "answer".into(),
-        short: "Answer".into(),
-        title: "Answer".into(),
-        body,
-    }
+    Section::new("answer", "Answer", "Answer", body)
 }
 
 /// What the page is about.

@@ -41,9 +41,7 @@ pub(super) fn paired(first: &Experiment, second: &Experiment) -> Option<Paired> 
     let same = |a: &Run, b: &Run| {
         let (a, b) = (a.answers.as_ref()?, b.answers.as_ref()?);
         (a.labels == b.labels).then_some(())?;
-        let (ours, theirs) = (a.taken.get("network")?, b.taken.get("network")?);
-        let pairs = a.labels.iter().zip(ours.iter().zip(theirs));
-        Paired::images(pairs.map(|(label, (x, y))| (label == x, label == y)))
+        on_images(&a.labels, a.taken.get("network")?, b.taken.get("network")?)
     };
     match Paired::seeds(&differences) {
         Some(paired) => Some(paired),
@@ -64,6 +62,11 @@ pub(super) fn paired_with_baseline(experiment: &Experiment, segment: &str) -> Op
     }
     let answers = experiment.first().answers.as_ref()?;
     let (ours, theirs) = (answers.taken.get("network")?, answers.taken.get(segment)?);
-    let pairs = answers.labels.iter().zip(ours.iter().zip(theirs));
+    on_images(&answers.labels, ours, theirs)
+}
+
+/// What two networks take the same images for, beside what they are.
+fn on_images(labels: &[u32], first: &[u32], second: &[u32]) -> Option<Paired> {
+    let pairs = labels.iter().zip(first.iter().zip(second));
     Paired::images(pairs.map(|(label, (a, b))| (label == a, label == b)))
 }

@@ -1,21 +1,14 @@
-//! What sections are made of: figures with ids of their own, badges, remarks.
+//! What sections are made of: figures with ids of their own, badges, remarks; and sections that stand on
+//! pages of one experiment and of several.
 
 use std::cell::RefCell;
 
 use maud::{Markup, html};
 
 use super::super::chart::Drawing;
-use super::super::runs::State;
-
-/// A part of the page.
-pub(super) struct Section {
-    pub(super) id: String,
-    /// In the list of sections.
-    pub(super) short: String,
-    /// What it finds.
-    pub(super) title: String,
-    pub(super) body: Markup,
-}
+use super::super::draw::{held, learn};
+use super::super::runs::{Experiment, State};
+use super::shell::Section;
 
 /// Gives figures ids of their own.
 #[derive(Default)]
@@ -29,13 +22,40 @@ impl Figures {
         shown.push(drawing.clone());
         drawing.figure(&format!("f{}", shown.len()))
     }
-}
 
-impl Figures {
     /// The drawings that have been shown.
     pub(super) fn into_shown(self) -> Vec<Drawing> {
         self.shown.into_inner()
     }
+}
+
+/// Drawings side by side.
+pub(super) fn grid(drawings: &[Drawing], figures: &Figures) -> Markup {
+    html! { div class="grid" { @for d in drawings { (figures.show(d)) } } }
+}
+
+/// Angles between updates and the true gradient, where any were measured.
+pub(super) fn angles(experiments: &[Experiment], figures: &Figures) -> Option<Section> {
+    let drawings = learn::angles(experiments);
+    (!drawings.is_empty()).then(|| {
+        Section::new("angles", "Angles", "Do the updates point along the gradient?", html! {
+            p class="small muted" { "Measured on one held-out batch. 0° is the true gradient, 90° is what a random direction has." }
+            (grid(&drawings, figures))
+        })
+    })
+}
+
+/// Accuracy on changed pictures, where any were tried.
+pub(super) fn attacks(experiments: &[Experiment], figures: &Figures) -> Option<Section> {
+    let drawings = held::robustness(experiments);
+    (!drawings.is_empty()).then(|| {
+        Section::new(
+            "attacks",
+            "Attacks",
+            "Changed pictures",
+            grid(&drawings, figures),
+        )
+    })
 }
 
 /// A state as a badge, counted where there are several.

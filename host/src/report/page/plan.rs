@@ -1,23 +1,22 @@
 //! What was asked: the plan in words, and the network as a row of boxes.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use maud::{Markup, html};
 
 use super::super::kind::{Kind, rule_name};
 use super::super::number;
 use super::super::runs::{Experiment, Run};
-use super::super::table::{rules_inside, value, word, words};
-use super::parts::Section;
+use super::super::table::{rules_inside, rules_of, value, word, words};
+use super::shell::Section;
 
 pub(super) fn section(experiment: &Experiment) -> Section {
-    let body = asked(experiment);
-    Section {
-        id: "asked".into(),
-        short: "What was asked".into(),
-        title: "What was asked".into(),
-        body,
-    }
+    Section::new(
+        "asked",
+        "What was asked",
+        "What was asked",
+        asked(experiment),
+    )
 }
 
 /// Plan and network.
@@ -42,16 +41,15 @@ fn sentences(run: &Run) -> Vec<String> {
     while at < phases.len() {
         // Phases alike but for their blocks are one sentence.
         let key = |p: &toml::Table| {
-            let mut p = p.clone();
-            ["name", "blocks"].iter().for_each(|k| drop(p.remove(*k)));
-            let rules: Vec<_> = rules_of_phase(run, phases[at]);
-            (p.to_string(), rules)
+            let mut rest = p.clone();
+            ["name", "blocks"]
+                .iter()
+                .for_each(|k| drop(rest.remove(*k)));
+            (rest.to_string(), rules_of_phase(run, p))
         };
-        let alike = |p: &&toml::Table| {
-            key(p).0 == key(phases[at]).0
-                && rules_of_phase(run, p) == rules_of_phase(run, phases[at])
-        };
-        let n = phases[at..].iter().take_while(|p| alike(p)).count().max(1);
+        let own = key(phases[at]);
+        let alike = phases[at..].iter().take_while(|p| key(p) == own);
+        let n = alike.count().max(1);
         let start = match (first, at + n == phases.len()) {
             (true, true) => "Training: ",
             (true, false) => "First ",
@@ -81,19 +79,8 @@ fn sentences(run: &Run) -> Vec<String> {
 
 fn rules_of_phase(run: &Run, phase: &toml::Table) -> Vec<String> {
     let listed = words(phase, "blocks");
-    let mut rules = Vec::new();
-    for block in run
-        .blocks()
-        .into_iter()
-        .filter(|b| listed.contains(&word(b, "name")))
-    {
-        for rule in rules_inside(block) {
-            if !rules.contains(&rule) {
-                rules.push(rule);
-            }
-        }
-    }
-    rules
+    let blocks = run.blocks().into_iter();
+    rules_of(blocks.filter(|b| listed.contains(&word(b, "name"))))
 }
 
 fn list(items: &[String]) -> String {
@@ -248,7 +235,7 @@ fn data(run: &Run) -> String {
 /// The network, input first.
 fn network(run: &Run) -> Markup {
     let blocks = run.blocks();
-    let mut kinds: BTreeMap<Kind, ()> = BTreeMap::new();
+    let mut kinds = BTreeSet::new();
     let dims = |d: &[usize]| {
         d.iter()
             .map(|n| number::whole(*n as u64))
@@ -269,7 +256,7 @@ fn network(run: &Run) -> Markup {
             let frozen = rule.is_some() && run.phases_of(name).is_empty();
             let kind = if frozen { Kind::None } else { kind };
             if rule.is_some() {
-                kinds.insert(kind, ());
+                kinds.insert(kind);
             }
             let rules = rules_inside(block);
             let named = match rules.len() {
@@ -294,7 +281,7 @@ fn network(run: &Run) -> Markup {
             @for one in &boxes { (one) }
         }
         ul class="key" aria-label="Colours: what a layer learns from" {
-            @for kind in kinds.keys() { li class=(kind.class()) { (match kind { Kind::None => "does not learn", k => k.words() }) } }
+            @for kind in &kinds { li class=(kind.class()) { (match kind { Kind::None => "does not learn", k => k.words() }) } }
         }
     }
 }

@@ -5,7 +5,8 @@ use maud::{Markup, html};
 use super::super::number;
 use super::super::runs::{Experiment, Gathered, Run};
 use super::cells::{Cells, text};
-use super::parts::{Section, private, state_badge};
+use super::parts::{private, state_badge};
+use super::shell::Section;
 
 pub(super) fn section(found: &Gathered) -> Section {
     let body = html! {
@@ -14,12 +15,7 @@ pub(super) fn section(found: &Gathered) -> Section {
             (one(experiment))
         }
     };
-    Section {
-        id: "provenance".into(),
-        short: "Provenance".into(),
-        title: "Provenance".into(),
-        body,
-    }
+    Section::new("provenance", "Provenance", "Provenance", body)
 }
 
 fn one(experiment: &Experiment) -> Markup {

@@ -1,6 +1,8 @@
 //! A result with what may be said of its luck, and the published one beside it.
 
-use super::super::runs::Experiment;
+use super::super::chart::dots::Dot;
+use super::super::kind::Kind;
+use super::super::runs::{Experiment, Run};
 use super::super::{number, stats};
 
 /// Baselines of a run, with their names on pages.
@@ -75,6 +77,22 @@ impl Score {
         }
     }
 
+    /// As a dot beside what was published, in percent where it is a share.
+    pub(super) fn dot(&self, name: &str, kind: Kind, published: Option<(f64, Option<f64>)>) -> Dot {
+        let factor = if self.is_share { 100.0 } else { 1.0 };
+        let several = self.each.len() > 1;
+        let each = self.each.iter().filter(|_| several);
+        Dot {
+            name: name.to_owned(),
+            kind,
+            value: factor * self.mean,
+            interval: self.interval.map(|(a, b)| (factor * a, factor * b)),
+            each: each.map(|x| factor * x).collect(),
+            published: published.map(|(v, s)| (factor * v, s.map(|s| factor * s))),
+            shown: self.shown(),
+        }
+    }
+
     /// What the numbers cover.
     pub(super) fn covers(&self) -> String {
         let range = self
@@ -95,20 +113,15 @@ impl Score {
 
 /// The result that stands for a run: accuracy, or for regression the loss.
 pub(super) fn headline_name(experiment: &Experiment) -> &'static str {
-    match experiment
-        .runs
-        .iter()
-        .any(|r| r.result("test/accuracy").is_some())
-    {
-        false
-            if experiment
-                .runs
-                .iter()
-                .any(|r| r.result("test/loss").is_some()) =>
-        {
-            "test/loss"
-        }
-        _ => "test/accuracy",
+    headline_of(|| experiment.runs.iter())
+}
+
+/// Accuracies where any of `runs` has one, else losses.
+pub(super) fn headline_of<'a, I: Iterator<Item = &'a Run>>(runs: impl Fn() -> I) -> &'static str {
+    let any = |name: &str| runs().any(|r| r.result(name).is_some());
+    match !any("test/accuracy") && any("test/loss") {
+        true => "test/loss",
+        false => "test/accuracy",
     }
 }
 

@@ -7,7 +7,6 @@ use crate::plan::Direction;
 use crate::report::chart::scale::{Scale, range, rounded};
 use crate::report::chart::{Body, Drawing, WIDTH, at, line, mark, path, words};
 use crate::report::kind::Kind;
-use crate::sweep::rank::upward;
 
 /// Marks of a drawing at most.
 const MARKS: usize = 800;
@@ -30,12 +29,7 @@ pub(super) fn values(
     let mut sorted: Vec<f64> = shown.points.iter().map(|p| p.value).collect();
     sorted.sort_by(f64::total_cmp);
     let q = |share: f64| sorted[((sorted.len() - 1) as f64 * share) as usize];
-    let direction = shown
-        .study
-        .objectives
-        .first()
-        .map_or(Direction::Max, |o| o.direction);
-    let seen = match direction {
+    let seen = match shown.direction() {
         Direction::Max => (q(0.05).max(seen.0), seen.1),
         Direction::Min => (seen.0, q(0.95).min(seen.1)),
     };
@@ -59,7 +53,7 @@ pub(super) fn values(
 
 /// A trial's mark: a circle where it finished, a cross where it was given up, a square for the best.
 pub(super) fn point(shown: &Shown<'_>, p: &Point<'_>, (x, y): (f64, f64), r: f64) -> Markup {
-    if shown.best == Some(p.entry.record.number) {
+    if shown.is_best(p) {
         return mark(Kind::Direct, (x, y), r + 1.5);
     }
     match p.finished {
@@ -77,7 +71,7 @@ pub(super) fn history(shown: &Shown<'_>) -> Option<Drawing> {
     let (y, axis) = values(shown, (left, end), (top, bottom))?;
     let last = shown.points.iter().map(|p| p.entry.record.number).max()? as f64;
     let x = Scale::new((0.0, last.max(1.0)), (left + 6.0, end - 6.0));
-    let direction = shown.study.objectives.first()?.direction;
+    let direction = shown.direction();
     let clamp = |v: f64| y.at(v).clamp(top - 4.0, bottom);
     let mut best: Option<(f64, u64)> = None;
     let mut steps: Vec<(f64, f64)> = Vec::new();
@@ -86,7 +80,7 @@ pub(super) fn history(shown: &Shown<'_>) -> Option<Drawing> {
         .iter()
         .filter(|p| p.finished && p.entry.missed() == 0.0)
     {
-        if best.is_none_or(|(b, _)| upward(direction, p.value) > upward(direction, b)) {
+        if best.is_none_or(|(b, _)| direction.upward(p.value) > direction.upward(b)) {
             let number = p.entry.record.number;
             if let Some((b, _)) = best {
                 steps.push((x.at(number as f64), clamp(b)));
@@ -103,7 +97,7 @@ pub(super) fn history(shown: &Shown<'_>) -> Option<Drawing> {
         .points
         .iter()
         .enumerate()
-        .filter(|(i, p)| i % step == 0 || shown.best == Some(p.entry.record.number));
+        .filter(|(i, p)| i % step == 0 || shown.is_best(p));
     let (ticks, decimals) = x.ticks_from(6, 1.0);
     let body = html! {
         (axis)
@@ -153,9 +147,7 @@ pub(super) fn curves(shown: &Shown<'_>) -> Option<Drawing> {
         |(epoch, value): &(u64, f64)| (x.at(*epoch as f64), y.at(*value).clamp(top - 4.0, bottom));
     let step = every(with.len(), CURVES);
     let drawn: Vec<&&Point<'_>> = with.iter().step_by(step).collect();
-    let best = with
-        .iter()
-        .find(|p| shown.best == Some(p.entry.record.number));
+    let best = with.iter().find(|p| shown.is_best(p));
     let curve = |p: &Point<'_>, class: &str, style: &str| {
         let finite = p.entry.told.curve.iter().filter(|(_, v)| v.is_finite());
         let places: Vec<(f64, f64)> = finite.map(place).collect();

@@ -4,19 +4,19 @@ mod draw;
 mod shown;
 mod space;
 
-use maud::{DOCTYPE, Markup, PreEscaped, html};
+use maud::{Markup, html};
 
 use super::folder::StudyFolder;
 use super::ledger::{Entry, Ledger, State};
 use super::report::{self, short};
 use crate::report::chart::Drawing;
-use crate::report::chart::figure::STYLE;
 use crate::report::number;
+use crate::report::page::{Section, shell};
 use crate::search::draw::{Draw, Purpose};
 use crate::sweep::Assignment;
 use crate::sweep::importance::{by_chance, importance};
 use crate::sweep::plan::Study;
-use crate::sweep::rank::{self, Outcome};
+use crate::sweep::rank::Outcome;
 use shown::{Point, Shown};
 
 /// Trials that importance is found from at most; of more, that many are drawn.
@@ -80,78 +80,64 @@ pub fn page(study: &Study, folder: &StudyFolder, ledger: &Ledger, at: &str, link
         });
         pairs.find_map(|(a, b)| space::contour(&shown, a, b))
     });
-    let page = html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                meta name="generator" content=(format!("biorule {}", env!("CARGO_PKG_VERSION")));
-                title { (title) }
-                style { (PreEscaped(STYLE)) (PreEscaped(include_str!("../../report/page/page.css"))) }
-            }
-            body {
-                a class="skip" href="#main" { "Skip to the answer" }
-                header class="top" {
-                    h1 { (title) }
-                    p class="muted" { (report::counts(ledger)) " · by " code { (sampler(study)) } " · " (at) " · BioRule " (env!("CARGO_PKG_VERSION")) }
-                    nav aria-label="Sections" { ul {
-                        @for (id, name) in [("answer", "Answer"), ("matters", "What matters"), ("epochs", "Epochs"), ("trials", "Trials"), ("asked", "What was asked")] {
-                            li { a href=(format!("#{id}")) { (name) } }
-                        }
-                    } }
+    let sections = [
+        Section::new(
+            "answer",
+            "Answer",
+            "Answer",
+            html! {
+                div class="two" {
+                    (answer(&shown, folder, ledger, &best, explained.as_ref()))
+                    @if let Some(f) = figure("history", draw::history(&shown)) { (f) }
                 }
-                main id="main" tabindex="-1" {
-                    section id="answer" aria-labelledby="h-answer" {
-                        h2 id="h-answer" { "Answer" }
-                        div class="two" {
-                            (answer(&shown, folder, ledger, &best, explained.as_ref()))
-                            @if let Some(f) = figure("history", draw::history(&shown)) { (f) }
-                        }
-                    }
-                    section id="matters" aria-labelledby="h-matters" {
-                        h2 id="h-matters" { "What matters" }
-                        @match &explained {
-                            None => p { "Too few trials have a value, or all have the same, to say what it is due to." },
-                            Some(explained) => div class="two" {
-                                @if let Some(f) = figure("importance", bars(&shown, explained)) { (f) }
-                                @if let Some(f) = figure("contour", contour) { (f) }
-                            },
-                        }
-                        h3 { "Each parameter, most important first" }
-                        div class="grid small-ones" { @for slice in &slices { (slice) } }
-                        h3 { "Combinations" }
-                        div class="scroll" tabindex="0" role="region" aria-label="Parallel coordinates, scrolls sideways" {
-                            @if let Some(f) = figure("parallel", space::parallel(&shown)) { (f) }
-                        }
-                    }
-                    section id="epochs" aria-labelledby="h-epochs" {
-                        h2 id="h-epochs" { "Epoch by epoch" }
-                        @match figure("curves", draw::curves(&shown)) {
-                            Some(f) => (f),
-                            None => p { "The first objective is not measured in epochs." },
-                        }
-                    }
-                    section id="trials" aria-labelledby="h-trials" {
-                        h2 id="h-trials" { "Trials" }
-                        (trials(study, folder, ledger, links))
-                    }
-                    section id="asked" aria-labelledby="h-asked" {
-                        h2 id="h-asked" { "What was asked" }
-                        (asked(study))
-                    }
+            },
+        ),
+        Section::new(
+            "matters",
+            "What matters",
+            "What matters",
+            html! {
+                @match &explained {
+                    None => p { "Too few trials have a value, or all have the same, to say what it is due to." },
+                    Some(explained) => div class="two" {
+                        @if let Some(f) = figure("importance", bars(&shown, explained)) { (f) }
+                        @if let Some(f) = figure("contour", contour) { (f) }
+                    },
                 }
-                footer { "Written by " code { "biorule sweep page" } ". This page is one file and loads nothing." }
-            }
-        }
-    };
-    page.into_string()
-}
-
-fn sampler(study: &Study) -> String {
-    let plan = serde_json::to_value(&study.sampler).unwrap_or_default();
-    plan["kind"].as_str().unwrap_or_default().to_owned()
+                h3 { "Each parameter, most important first" }
+                div class="grid small-ones" { @for slice in &slices { (slice) } }
+                h3 { "Combinations" }
+                div class="scroll" tabindex="0" role="region" aria-label="Parallel coordinates, scrolls sideways" {
+                    @if let Some(f) = figure("parallel", space::parallel(&shown)) { (f) }
+                }
+            },
+        ),
+        Section::new(
+            "epochs",
+            "Epochs",
+            "Epoch by epoch",
+            html! {
+                @match figure("curves", draw::curves(&shown)) {
+                    Some(f) => (f),
+                    None => p { "The first objective is not measured in epochs." },
+                }
+            },
+        ),
+        Section::new(
+            "trials",
+            "Trials",
+            "Trials",
+            trials(study, folder, ledger, links),
+        ),
+        Section::new("asked", "What was asked", "What was asked", asked(study)),
+    ];
+    let line = html! { (report::counts(ledger)) " · by " code { (study.sampler.kind()) } };
+    shell(
+        &title,
+        (&line, at, &html! {}),
+        &sections,
+        "biorule sweep page",
+    )
 }
 
 /// The best trial beside those that are as good.
@@ -187,12 +173,9 @@ fn answer(
             .collect();
         names.join(", ")
     });
-    let failed = ledger.entries().find_map(|e| match &e.state {
-        State::Failed(error) | State::Diverged(error) => {
-            Some((e.record.number, error.text.clone()))
-        }
-        _ => None,
-    });
+    let failed = ledger
+        .entries()
+        .find_map(|e| Some((e.record.number, &e.state.error()?.text)));
     html! {
         div {
             p class="big" {
@@ -305,9 +288,7 @@ fn bars(shown: &Shown<'_>, explained: &Explained) -> Option<Drawing> {
 
 /// All trials, the best first.
 fn trials(study: &Study, folder: &StudyFolder, ledger: &Ledger, links: bool) -> Markup {
-    let entries: Vec<&Entry> = ledger.entries().collect();
-    let told: Vec<_> = entries.iter().map(|e| e.told.clone()).collect();
-    let order = rank::order(&study.objectives, &told);
+    let entries = ledger.ranked(study);
     let more = entries.len().saturating_sub(ROWS);
     html! {
         div class="scroll" tabindex="0" role="region" aria-label="Trials, the best first" {
@@ -322,7 +303,7 @@ fn trials(study: &Study, folder: &StudyFolder, ledger: &Ledger, links: bool) -> 
                     th scope="col" { "time" }
                 } }
                 tbody {
-                    @for entry in order.iter().take(ROWS).map(|i| entries[*i]) {
+                    @for entry in entries.iter().take(ROWS) {
                         tr {
                             th scope="row" {
                                 @if links {

@@ -1,5 +1,6 @@
 //! What the drawings of a study show.
 
+use crate::plan::Direction;
 use crate::report::number;
 use crate::study::ledger::Entry;
 use crate::sweep::plan::Study;
@@ -27,6 +28,17 @@ impl Shown<'_> {
             true => number::percent(x, 2),
             false => number::short(x),
         }
+    }
+
+    /// Whether it is the best trial.
+    pub(super) fn is_best(&self, point: &Point<'_>) -> bool {
+        self.best == Some(point.entry.record.number)
+    }
+
+    /// Which way the first objective gets better.
+    pub(super) fn direction(&self) -> Direction {
+        let first = self.study.objectives.first();
+        first.map_or(Direction::Max, |o| o.direction)
     }
 
     pub(super) fn metric(&self) -> &str {

@@ -4,12 +4,10 @@ use maud::{Markup, html};
 
 use super::draw::{every, point, values};
 use super::shown::{Point, Shown};
-use crate::plan::Direction;
 use crate::report::chart::scale::range as ends_of;
 use crate::report::chart::{Body, Drawing, WIDTH, at, cut, line, mark, path, words};
 use crate::report::kind::Kind;
 use crate::report::number;
-use crate::sweep::rank::upward;
 use crate::sweep::{Domain, Parameter, Value};
 
 /// Marks of a small drawing at most.
@@ -56,10 +54,9 @@ pub(super) fn range(domain: &Domain) -> String {
 
 /// Where `value` lies along the axis of its domain, 0 to 1.
 fn share(domain: &Domain, value: Value) -> f64 {
-    match (domain, domain.line()) {
-        (Domain::Choices(all), _) => (domain.on_line(value) + 0.5) / all.len() as f64,
-        (_, Some((low, high))) if high > low => (domain.on_line(value) - low) / (high - low),
-        _ => 0.5,
+    match domain {
+        Domain::Choices(all) => (domain.on_line(value) + 0.5) / all.len() as f64,
+        _ => domain.share(value).unwrap_or(0.5),
     }
 }
 
@@ -113,12 +110,10 @@ pub(super) fn slice(shown: &Shown<'_>, i: usize, note: &str) -> Option<Drawing> 
     let drawn = with
         .iter()
         .enumerate()
-        .filter(|(i, (p, _))| i % step == 0 || shown.best == Some(p.entry.record.number));
+        .filter(|(i, (p, _))| i % step == 0 || shown.is_best(p));
     let names = names(&parameter.domain);
     let room = (width - left) / names.len() as f64;
-    let best = with
-        .iter()
-        .find(|(p, _)| shown.best == Some(p.entry.record.number));
+    let best = with.iter().find(|(p, _)| shown.is_best(p));
     let body = html! {
         (axis)
         @for (_, (p, u)) in drawn { (point(shown, p, (x(*u), y.at(p.value).clamp(top - 4.0, bottom)), 2.2)) }
@@ -162,16 +157,12 @@ pub(super) fn contour(shown: &Shown<'_>, i: usize, j: usize) -> Option<Drawing> 
         _ => SQUARES,
     };
     let (columns, rows) = (squares(&a.domain), squares(&b.domain));
-    let direction = shown
-        .study
-        .objectives
-        .first()
-        .map_or(Direction::Max, |o| o.direction);
+    let direction = shown.direction();
     let at_square = |u: f64, v: f64| {
         let (mut sum, mut weights) = (0.0, 0.0);
         for (p, x, y) in &with {
             let weight = 1.0 / ((x - u).powi(2) + (y - v).powi(2) + 2e-3).powi(2);
-            sum += weight * upward(direction, p.value);
+            sum += weight * direction.upward(p.value);
             weights += weight;
         }
         sum / weights
@@ -193,7 +184,7 @@ pub(super) fn contour(shown: &Shown<'_>, i: usize, j: usize) -> Option<Drawing> 
     let drawn = with
         .iter()
         .enumerate()
-        .filter(|(i, (p, ..))| i % step == 0 || shown.best == Some(p.entry.record.number));
+        .filter(|(i, (p, ..))| i % step == 0 || shown.is_best(p));
     let body = html! {
         (words("m", (0.0, 11.0), "start", &b.name))
         @for (column, row, value) in &cells {
@@ -201,7 +192,7 @@ pub(super) fn contour(shown: &Shown<'_>, i: usize, j: usize) -> Option<Drawing> 
             rect class="square" style=(format!("--q:{q:.0}%")) x=(at(left + *column as f64 * w)) y=(at(bottom - (*row as f64 + 1.0) * h)) width=(at(w + 0.3)) height=(at(h + 0.3)) {}
         }
         @for (_, (p, u, v)) in drawn {
-            @match shown.best == Some(p.entry.record.number) {
+            @match shown.is_best(p) {
                 true => (mark(Kind::Direct, place(*u, *v), 4.5)),
                 false => { circle class="p open plain" cx=(at(place(*u, *v).0)) cy=(at(place(*u, *v).1)) r="2" {} },
             }
@@ -216,8 +207,8 @@ pub(super) fn contour(shown: &Shown<'_>, i: usize, j: usize) -> Option<Drawing> 
         note: "darker is better: mean of the trials around, nearer ones counting more; ring: a trial; square: the best".into(),
         text: format!(
             "Smoothed values between {} and {} over {} and {}.",
-            shown.value(upward(direction, low)),
-            shown.value(upward(direction, high)),
+            shown.value(direction.upward(low)),
+            shown.value(direction.upward(high)),
             a.name,
             b.name
         ),
@@ -230,13 +221,13 @@ pub(super) fn contour(shown: &Shown<'_>, i: usize, j: usize) -> Option<Drawing> 
 /// All parameters of each trial beside its value.
 pub(super) fn parallel(shown: &Shown<'_>) -> Option<Drawing> {
     let parameters = shown.study.space.parameters();
-    let direction = shown.study.objectives.first()?.direction;
+    let direction = shown.direction();
     let (top, bottom) = (44.0, 230.0);
     let gap = 110.0f64;
     let width = (gap * parameters.len() as f64 + 130.0).max(WIDTH);
     let x = |axis: usize| 60.0 + gap * axis as f64;
     let seen = ends_of(shown.points.iter().map(|p| p.value))?;
-    let worst = |p: &&Point<'_>| upward(direction, p.value);
+    let worst = |p: &&Point<'_>| direction.upward(p.value);
     let mut order: Vec<&Point<'_>> = shown.points.iter().collect();
     order.sort_by(|a, b| worst(a).total_cmp(&worst(b)));
     let count = order.len();

@@ -15,9 +15,6 @@ pub struct Past<'a> {
 
 /// Chooses values. What it chooses is a function of the study, the number and what is told.
 pub trait Sampler {
-    /// Its name.
-    fn name(&self) -> &'static str;
-
     /// How many of the first trials have to have ended before `number` can be chosen; they are all
     /// that its choice depends on.
     fn needs(&self, number: u64) -> u64 {

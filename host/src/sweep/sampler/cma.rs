@@ -92,11 +92,9 @@ impl Cma {
                 return *x;
             };
             let domain = &parameter.domain;
-            match domain.line() {
-                Some((low, high)) if domain.at(*x) != *value && high > low => {
-                    (domain.on_line(*value) - low) / (high - low)
-                }
-                _ => *x,
+            match domain.at(*x) == *value {
+                true => *x,
+                false => domain.share(*value).unwrap_or(*x),
             }
         };
         self.names.iter().zip(x).map(one).collect()
@@ -139,10 +137,6 @@ pub fn numbers(space: &Space) -> Vec<String> {
 }
 
 impl Sampler for Cma {
-    fn name(&self) -> &'static str {
-        "cma"
-    }
-
     fn needs(&self, number: u64) -> u64 {
         number - number % self.population()
     }

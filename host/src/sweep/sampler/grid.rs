@@ -6,7 +6,7 @@ use crate::sweep::space::{Assignment, Space};
 use crate::{Error, Result};
 
 /// Trials that a grid has at most: each has a folder of its own.
-pub const LARGEST: u128 = 100_000;
+const LARGEST: u128 = 100_000;
 
 /// Goes through a grid.
 pub struct Grid {
@@ -48,10 +48,6 @@ pub fn size(space: &Space) -> Result<u64> {
 }
 
 impl Sampler for Grid {
-    fn name(&self) -> &'static str {
-        "grid"
-    }
-
     fn ask(&mut self, number: u64, _past: &Past<'_>) -> Result<Option<Assignment>> {
         Ok(self.space.grid(number.into()))
     }

@@ -12,11 +12,14 @@ mod tpe;
 mod tests;
 
 pub use asked::{Past, Sampler};
-pub use cma::Cma;
-pub use grid::{Grid, size as grid_size};
-pub use random::Random;
-pub use sobol::Sobol;
-pub use tpe::Tpe;
+pub use cma::numbers;
+pub use grid::size as grid_size;
+
+use cma::Cma;
+use grid::Grid;
+use random::Random;
+use sobol::Sobol;
+use tpe::Tpe;
 
 use super::plan::{SamplerPlan, Study};
 use crate::{Error, Result};

@@ -39,10 +39,6 @@ impl Random {
 }
 
 impl Sampler for Random {
-    fn name(&self) -> &'static str {
-        "random"
-    }
-
     fn ask(&mut self, number: u64, _past: &Past<'_>) -> Result<Option<Assignment>> {
         Ok(Some(self.trial(number)))
     }

@@ -80,7 +80,7 @@ const DIRECTIONS: [(u32, &[u32]); 63] = [
 ];
 
 /// Dimensions that there are direction numbers for.
-pub const DIMENSIONS: usize = DIRECTIONS.len() + 1;
+const DIMENSIONS: usize = DIRECTIONS.len() + 1;
 
 /// The direction numbers of dimension `d`, the first bit highest.
 fn directions(d: usize) -> [u32; BITS] {
@@ -148,10 +148,6 @@ impl Sobol {
 }
 
 impl Sampler for Sobol {
-    fn name(&self) -> &'static str {
-        "sobol"
-    }
-
     fn ask(&mut self, number: u64, _past: &Past<'_>) -> Result<Option<Assignment>> {
         let mut axes = self.axes.iter();
         let values = self.space.fill(|parameter| {

@@ -43,10 +43,6 @@ impl Tpe {
 }
 
 impl Sampler for Tpe {
-    fn name(&self) -> &'static str {
-        "tpe"
-    }
-
     fn needs(&self, number: u64) -> u64 {
         match number < self.startup {
             true => 0,
