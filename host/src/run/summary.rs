@@ -42,7 +42,7 @@ pub fn spreads(runs: &[(u64, Metrics)]) -> Vec<Spread> {
         .collect()
 }
 
-fn spread(name: &str, values: Vec<f64>) -> Spread {
+pub(super) fn spread(name: &str, values: Vec<f64>) -> Spread {
     let n = values.len() as f64;
     let mean = values.iter().sum::<f64>() / n;
     let squares: f64 = values.iter().map(|x| (x - mean).powi(2)).sum();
