@@ -165,6 +165,14 @@ impl App {
         })
     }
 
+    /// The data of `plan`, where it fits beside its network.
+    fn fitting_data(&self, plan: &RunPlan) -> Result<TrainData> {
+        let (sets, data_bytes) = self.sets(plan)?;
+        let data = sets.for_training();
+        preflight::fits(&self.subject(plan, &data, data_bytes)?)?;
+        Ok(data)
+    }
+
     /// The loaded plugins.
     #[must_use]
     pub fn registry(&self) -> &Registry {
@@ -313,9 +321,7 @@ impl Host for App {
     }
 
     fn one_shot(&self, plan: &RunPlan, checkpoint: &Path) -> Result<OneShot> {
-        let (sets, data_bytes) = self.sets(plan)?;
-        let data = sets.for_training();
-        preflight::fits(&self.subject(plan, &data, data_bytes)?)?;
+        let data = self.fitting_data(plan)?;
         let held = CheckpointStore::load(checkpoint)?;
         let job = self.job(plan, &data)?;
         let (mut network, _) = train::trained(&job, &held.tensors)
@@ -390,9 +396,7 @@ impl Host for App {
     }
 
     fn evaluate(&self, plan: &RunPlan, what: &Evaluation) -> Result<EvaluationResult> {
-        let (sets, data_bytes) = self.sets(plan)?;
-        let data = sets.for_training();
-        preflight::fits(&self.subject(plan, &data, data_bytes)?)?;
+        let data = self.fitting_data(plan)?;
         let samples = match what.split.as_str() {
             "test" => Some(&data.test),
             "train" => Some(&data.train),
@@ -471,9 +475,7 @@ impl Host for App {
         phase: Option<&str>,
         see: &mut (dyn FnMut(&str, post_hoc::Scored) -> Result<()> + Send),
     ) -> Result<()> {
-        let (sets, data_bytes) = self.sets(plan)?;
-        let data = sets.for_training();
-        preflight::fits(&self.subject(plan, &data, data_bytes)?)?;
+        let data = self.fitting_data(plan)?;
         let held = CheckpointStore::load(checkpoint)?;
         let job = self.job(plan, &data)?;
         let phase = post_hoc::phase(&job, phase)?;

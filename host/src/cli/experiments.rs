@@ -53,6 +53,16 @@ impl Options {
         }
         Ok(())
     }
+
+    /// The results of an experiment in the folder `root`, where it has any and the command makes no
+    /// table of its own.
+    fn say_results(&self, done: &Experiment, root: &Path) -> Result<()> {
+        if self.no_tables || done.runs.is_empty() {
+            return Ok(());
+        }
+        let table = summary::table(&done.runs);
+        self.say(&format!("{table}\nrun folder {}\n", root.display()))
+    }
 }
 
 /// A checked experiment and where it runs.
@@ -295,10 +305,8 @@ impl Started<'_> {
             written.unwrap_or_else(|e| fail(done, None, e));
         }
         self.ready.host.release();
-        if stopped.is_none() && !done.runs.is_empty() && !self.options.no_tables {
-            let table = summary::table(&done.runs);
-            let text = format!("{table}\nrun folder {}\n", root.display());
-            self.options.say(&text)?;
+        if stopped.is_none() {
+            self.options.say_results(done, root)?;
         }
         Ok(stopped)
     }

@@ -11,7 +11,7 @@ use super::eval::locate;
 use super::options::RunConfigArgs;
 use crate::run::summary::show;
 use crate::run::{StopFlag, atomic};
-use crate::text::{print, print_json, table};
+use crate::text::{csv, print, print_json, table};
 use crate::train::post_hoc::Scored;
 use crate::{Error, ExitCode, Result};
 
@@ -115,16 +115,13 @@ pub(super) fn run(args: &PostHocArgs, open: Open) -> Result<ExitCode> {
 
 /// A row for each step.
 fn csv_of(all: &[Scored]) -> Result<String> {
-    let broken = |e: &dyn std::fmt::Display| Error::internal(format!("CSV: {e}"));
-    let mut writer = csv::Writer::from_writer(Vec::new());
     let rules = || all.first().into_iter().flat_map(|one| &one.rules);
     let head = ["step", "samples", "loss", "accuracy"].map(str::to_owned);
     let names: Vec<String> = head
         .into_iter()
         .chain(rules().map(|(name, _)| name.clone()))
         .collect();
-    writer.write_record(&names).map_err(|e| broken(&e))?;
-    for one in all {
+    let row = |one: &Scored| {
         let mut row = vec![
             one.step.0.to_string(),
             one.samples.to_string(),
@@ -135,8 +132,7 @@ fn csv_of(all: &[Scored]) -> Result<String> {
             let value = one.rules.iter().find(|(of, _)| of == name);
             row.push(value.map_or_else(String::new, |(_, x)| format!("{x:?}")));
         }
-        writer.write_record(&row).map_err(|e| broken(&e))?;
-    }
-    let bytes = writer.into_inner().map_err(|e| broken(&e))?;
-    String::from_utf8(bytes).map_err(|e| broken(&e))
+        row
+    };
+    csv(std::iter::once(names.clone()).chain(all.iter().map(row)))
 }

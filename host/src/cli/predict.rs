@@ -10,7 +10,7 @@ use super::eval::locate;
 use super::options::RunConfigArgs;
 use super::{Open, Predicted, Prediction, Said};
 use crate::run::StopFlag;
-use crate::text::{print, table};
+use crate::text::{csv, print, table};
 use crate::train::predict::Speaks;
 use crate::{Error, ExitCode, Result};
 
@@ -188,7 +188,7 @@ impl Writer {
                     self.head.extend(["class", number(speaks)]);
                 }
                 match self.format {
-                    Format::Csv => print(&line(&self.head)?),
+                    Format::Csv => print(&csv([&self.head])?),
                     Format::Json => print("["),
                     Format::Table => Ok(()),
                 }
@@ -267,7 +267,7 @@ impl Writer {
             }
         }
         match self.format {
-            Format::Csv => rows.iter().try_for_each(|row| print(&line(row)?)),
+            Format::Csv => print(&csv(rows)?),
             _ => {
                 self.rows.extend(rows);
                 Ok(())
@@ -323,13 +323,4 @@ fn shown(x: f64, exact: bool) -> String {
         true => format!("{x:?}"),
         false => crate::text::number::readable(x),
     }
-}
-
-/// A line of a table with commas.
-fn line<T: AsRef<[u8]>>(row: &[T]) -> Result<String> {
-    let broken = |e: &dyn std::fmt::Display| Error::internal(format!("CSV: {e}"));
-    let mut writer = csv::Writer::from_writer(Vec::new());
-    writer.write_record(row).map_err(|e| broken(&e))?;
-    let bytes = writer.into_inner().map_err(|e| broken(&e))?;
-    String::from_utf8(bytes).map_err(|e| broken(&e))
 }

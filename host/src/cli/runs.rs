@@ -15,8 +15,7 @@ use crate::run::identity::Longer;
 use crate::run::identity::RunRecord;
 use crate::run::summary::{Experiment, Failure};
 use crate::run::{attacks, folder, listing, paired, summary};
-use crate::text::{human, print, print_json};
-
+use crate::text::{human, print, print_json, short};
 use crate::{Error, Result};
 
 /// `biorule runs …`
@@ -137,7 +136,7 @@ fn show(args: &ShowArgs) -> Result<()> {
         lines.push(format!("tags      {}", tags.join(", ")));
     }
     for plugin in &record.plugins {
-        let short = plugin.sha256.get(..12).unwrap_or(&plugin.sha256);
+        let short = short(&plugin.sha256);
         lines.push(format!(
             "plugin    {} {} {short}",
             plugin.name, plugin.version
@@ -152,7 +151,7 @@ fn show(args: &ShowArgs) -> Result<()> {
         }
     }
     for plugin in &record.earlier_plugins {
-        let short = plugin.sha256.get(..12).unwrap_or(&plugin.sha256);
+        let short = short(&plugin.sha256);
         lines.push(format!("earlier   {} {short}", plugin.name));
     }
     for used in &record.rules {
@@ -169,7 +168,7 @@ fn show(args: &ShowArgs) -> Result<()> {
         ));
     }
     if let Some(init) = &record.init {
-        let short = init.sha256.get(..12).unwrap_or(&init.sha256);
+        let short = short(&init.sha256);
         lines.push(format!("init      {} {short}", init.file));
     }
     for extended in &record.extended {
@@ -195,7 +194,7 @@ fn show(args: &ShowArgs) -> Result<()> {
             data.name, data.set, data.folder
         ));
         for file in &data.files {
-            let short = file.sha256.get(..12).unwrap_or(&file.sha256);
+            let short = short(&file.sha256);
             lines.push(format!(
                 "          {} {} bytes, sha256 {short}",
                 file.path, file.bytes

@@ -1,21 +1,22 @@
 //! Samples that a user hands to a trained network: picture files, numpy arrays and image files in
 //! MNIST's layout, brought to what the network sees in the way its own test samples are.
 
-use std::io::{Cursor, Read as _};
+use std::io::{Cursor, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::dataset::{Dataset, Provenance, Shape, Split, Targets, Values};
 use super::feed::Samples;
 use super::normalize::Normalizer;
+use super::own::arrays::channels_first;
 use super::own::npy::{self, Elements};
 use super::own::picture;
 use super::part::Part;
 use super::plan::Data;
-use super::read::damaged;
+use super::read::{GZIP_MAGIC, damaged};
 use super::set::Layout;
 use super::subset::Subset;
-use super::{resize, whiten};
+use super::{idx, resize, whiten};
 use crate::plan::{Augment, ResizeMethod};
 use crate::{Error, ExitCode, Result};
 
@@ -154,22 +155,21 @@ impl Reader {
         if bytes.starts_with(b"PK\x03\x04") {
             return self.archive(file, &bytes);
         }
-        let gz = bytes.starts_with(&[0x1f, 0x8b]);
-        let mut head = [0; 4];
-        let unpacked = match gz {
-            true => flate2::read::GzDecoder::new(&bytes[..]).read_exact(&mut head),
-            false => (&bytes[..]).read_exact(&mut head),
-        };
-        if unpacked.is_ok() && head == [0, 0, 8, 3] {
-            let mut all = Vec::new();
-            if gz {
-                let mut from = flate2::read::GzDecoder::new(&bytes[..]);
-                from.read_to_end(&mut all)
-                    .map_err(|e| damaged(file, "images in MNIST's layout", e))?;
-            } else {
-                all = bytes;
+        let unpacked = || -> Box<dyn Read + '_> {
+            match bytes.starts_with(&GZIP_MAGIC) {
+                true => Box::new(flate2::read::GzDecoder::new(&bytes[..])),
+                false => Box::new(&bytes[..]),
             }
-            return self.idx(file, &all);
+        };
+        let mut head = [0; 4];
+        if unpacked().read_exact(&mut head).is_ok() && u32::from_be_bytes(head) == idx::IMAGES {
+            let idx::Images { data, shape } = idx::read_images(file, &mut *unpacked())?;
+            let shape = [data.len() / shape.len(), shape.height, shape.width];
+            let found = self.array(file, &shape, &Elements::Bytes(data))?;
+            return Ok(Found {
+                is_one: false,
+                ..found
+            });
         }
         self.picture(file, &bytes)
     }
@@ -280,24 +280,6 @@ impl Reader {
                 .refused(file, &format!("has {}x{} pixels", from.height, from.width))
                 .hint("`--convert` brings it to size (bilinear); a network that is trained with `data.resize` does so for any picture")),
         }
-    }
-
-    fn idx(&self, file: &Path, bytes: &[u8]) -> Result<Found> {
-        let number = |at: usize| {
-            let four = bytes.get(at..at + 4)?;
-            Some(u32::from_be_bytes([four[0], four[1], four[2], four[3]]) as usize)
-        };
-        let shape: Option<Vec<usize>> = [4, 8, 12].into_iter().map(number).collect();
-        let shape =
-            shape.ok_or_else(|| damaged(file, "images in MNIST's layout", "its header cut"))?;
-        let body = bytes[16..].to_vec();
-        if shape.iter().product::<usize>() != body.len() {
-            let expected = format!("{shape:?} bytes behind the header");
-            return Err(damaged(file, expected, format!("{} bytes", body.len())));
-        }
-        let mut found = self.array(file, &shape, &Elements::Bytes(body))?;
-        found.is_one = false;
-        Ok(found)
     }
 
     fn archive(&self, file: &Path, bytes: &[u8]) -> Result<Found> {
@@ -483,15 +465,4 @@ struct LaidOut {
     is_one: bool,
     /// Channels come last.
     last: bool,
-}
-
-/// `[N, H, W, C]` to `[N, C, H, W]`.
-fn channels_first<T: Copy>(data: &[T], shape: Shape) -> Vec<T> {
-    let mut out = Vec::with_capacity(data.len());
-    for sample in data.chunks_exact(shape.len()) {
-        for c in 0..shape.channels {
-            out.extend(sample.iter().skip(c).step_by(shape.channels).copied());
-        }
-    }
-    out
 }

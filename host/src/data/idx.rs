@@ -11,7 +11,7 @@ use super::set::{SetInfo, Source};
 use crate::{Error, Result};
 
 /// Magic of unsigned bytes in three dimensions (images).
-const IMAGES: u32 = 0x0803;
+pub(super) const IMAGES: u32 = 0x0803;
 /// Magic of unsigned bytes in one dimension (labels).
 const LABELS: u32 = 0x0801;
 

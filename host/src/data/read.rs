@@ -11,7 +11,7 @@ use super::sniff;
 use crate::{Error, ExitCode, Result};
 
 /// Gzip's first two bytes (RFC 1952).
-const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
+pub(super) const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 
 /// Opens `path`; the bytes decide whether it is unpacked on the way, not the name.
 pub(crate) fn open(path: &Path) -> Result<Box<dyn Read>> {

@@ -2,16 +2,17 @@
 //! lasts too long (a watchdog), it ends the process (`exit`), or it kills it (a signal). The words
 //! name rule, layer and call, on standard error and in a file of the run.
 //!
-//! A call notes itself twice: in a slot of its thread, which the watchdog reads, and in a plain
-//! pointer, since a signal handler may neither lock nor allocate.
+//! A call notes itself twice in the slot of its thread: behind a lock, where the watchdog reads and
+//! writes, and as a plain pointer, since a signal handler may neither lock nor allocate.
 
 use std::cell::Cell;
 use std::ffi::CString;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::seconds;
 use super::table::cancelled_by_user;
 
 /// Environment variable: seconds after which a call is told to last long.
@@ -58,82 +59,115 @@ struct Running {
     tell_at: u64,
 }
 
-type Slot = Arc<Mutex<Option<Running>>>;
-
-/// Of each thread that has called a rule.
-static SLOTS: Mutex<Vec<Slot>> = Mutex::new(Vec::new());
-static ENABLED: AtomicBool = AtomicBool::new(false);
-/// The call that began last, of whatever thread: threads that a rule computes on have none of their own.
-static LATEST: AtomicPtr<Now> = AtomicPtr::new(std::ptr::null_mut());
-/// Path of the file that a signal handler writes to.
-static MARK: AtomicPtr<libc::c_char> = AtomicPtr::new(std::ptr::null_mut());
-
 /// What a signal handler needs of a call; lives in the frame of the call.
 struct Now {
     place: *const Place,
     method: &'static str,
+    since: Instant,
 }
 
+/// The innermost call of a thread that has called a rule.
+struct Slot {
+    running: Mutex<Option<Running>>,
+    /// Null while there is none.
+    now: AtomicPtr<Now>,
+    /// The slot that was listed before.
+    next: Option<&'static Slot>,
+}
+
+/// The slot that was listed last. Slots are never freed: whoever walks the list holds no lock.
+static SLOTS: AtomicPtr<Slot> = AtomicPtr::new(std::ptr::null_mut());
+static ENABLED: AtomicBool = AtomicBool::new(false);
+/// Path of the file that a signal handler writes to.
+static MARK: AtomicPtr<libc::c_char> = AtomicPtr::new(std::ptr::null_mut());
+
 thread_local! {
-    static OWN: Slot = {
-        let slot = Slot::default();
-        SLOTS.lock().unwrap_or_else(PoisonError::into_inner).push(slot.clone());
+    static OWN: Cell<Option<&'static Slot>> = const { Cell::new(None) };
+}
+
+impl Slot {
+    /// That of this thread.
+    fn own() -> &'static Self {
+        if let Some(slot) = OWN.get() {
+            return slot;
+        }
+        let slot = Box::leak(Box::new(Self {
+            running: Mutex::default(),
+            now: AtomicPtr::default(),
+            next: None,
+        }));
+        let mut last = SLOTS.load(Ordering::Acquire);
+        loop {
+            // SAFETY: null, or a slot, and these are never freed.
+            slot.next = unsafe { last.as_ref() };
+            match SLOTS.compare_exchange(last, slot, Ordering::AcqRel, Ordering::Acquire) {
+                Ok(_) => break,
+                Err(now) => last = now,
+            }
+        }
+        OWN.set(Some(slot));
         slot
-    };
-    static NOW: Cell<*const Now> = const { Cell::new(std::ptr::null()) };
+    }
+
+    /// Those of all threads.
+    fn all() -> impl Iterator<Item = &'static Self> {
+        // SAFETY: null, or a slot, and these are never freed.
+        let last = unsafe { SLOTS.load(Ordering::Acquire).as_ref() };
+        std::iter::successors(last, |slot| slot.next)
+    }
+
+    /// Notes `running` and gives what was noted before.
+    fn note(&self, running: Option<Running>) -> Option<Running> {
+        let mut noted = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::replace(&mut *noted, running)
+    }
+}
+
+/// The call of this thread; null where there is none.
+fn own() -> *const Now {
+    let slot = OWN.try_with(Cell::get).ok().flatten();
+    slot.map_or(std::ptr::null(), |slot| slot.now.load(Ordering::Acquire))
+}
+
+/// The call that began last, of whatever thread: threads that a rule computes on have none of their
+/// own. Null where there is none.
+fn latest() -> *const Now {
+    let calls = Slot::all().map(|slot| slot.now.load(Ordering::Acquire).cast_const());
+    // SAFETY: a call that runs keeps its frame.
+    let latest = calls.max_by_key(|now| unsafe { now.as_ref() }.map(|now| now.since));
+    latest.unwrap_or(std::ptr::null())
 }
 
 /// Runs `body`, a call of the plugin's `method`, which is noted while it runs.
 pub(super) fn during<T>(place: &Arc<Place>, method: &'static str, body: impl FnOnce() -> T) -> T {
-    if !ENABLED.load(Ordering::Relaxed) {
-        return body();
+    match ENABLED.load(Ordering::Relaxed) {
+        true => noted(place, method, body),
+        false => body(),
     }
+}
+
+fn noted<T>(place: &Arc<Place>, method: &'static str, body: impl FnOnce() -> T) -> T {
+    static LIMIT: LazyLock<u64> = LazyLock::new(|| seconds::of(SECONDS_VARIABLE, SECONDS));
+    let (slot, since) = (Slot::own(), Instant::now());
+    let outer = slot.note(Some(Running {
+        place: place.clone(),
+        method,
+        since,
+        tell_at: *LIMIT,
+    }));
     let now = Now {
         place: Arc::as_ptr(place),
         method,
+        since,
     };
-    let pointer = std::ptr::from_ref(&now);
-    let before = NOW.replace(pointer);
-    let latest = LATEST.swap(pointer.cast_mut(), Ordering::AcqRel);
-    let running = Running {
-        place: place.clone(),
-        method,
-        since: Instant::now(),
-        tell_at: seconds(),
-    };
-    let lock = |slot: &Slot, value| {
-        std::mem::replace(
-            &mut *slot.lock().unwrap_or_else(PoisonError::into_inner),
-            value,
-        )
-    };
-    let outer = OWN.with(|slot| lock(slot, Some(running)));
+    // A thread that waits in a call may run another one in between.
+    let before = slot
+        .now
+        .swap(std::ptr::from_ref(&now).cast_mut(), Ordering::AcqRel);
     let done = body();
-    OWN.with(|slot| lock(slot, outer));
-    NOW.set(before);
-    // Another thread's call may have begun since, and ends by itself.
-    let _ = LATEST.compare_exchange(
-        pointer.cast_mut(),
-        latest,
-        Ordering::AcqRel,
-        Ordering::Relaxed,
-    );
+    slot.now.store(before, Ordering::Release);
+    slot.note(outer);
     done
-}
-
-fn seconds() -> u64 {
-    static LIMIT: std::sync::LazyLock<u64> = std::sync::LazyLock::new(|| {
-        let Ok(text) = std::env::var(SECONDS_VARIABLE) else {
-            return SECONDS;
-        };
-        text.parse().ok().filter(|s| *s > 0).unwrap_or_else(|| {
-            tracing::warn!(
-                "`{SECONDS_VARIABLE}` is `{text}`, expected whole seconds from 1; {SECONDS} s are used"
-            );
-            SECONDS
-        })
-    });
-    *LIMIT
 }
 
 /// From now on calls are watched, and the end of the process in one has words. For the program
@@ -158,9 +192,8 @@ pub fn enable() {
 /// Tells of each call that lasts longer than it should, each time twice as long.
 fn look() {
     let stopping = cancelled_by_user();
-    let slots = SLOTS.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    for slot in slots {
-        let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
+    for slot in Slot::all() {
+        let mut slot = slot.running.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(running) = slot.as_mut() else {
             continue;
         };
@@ -214,7 +247,7 @@ pub fn mark(file: Option<&Path>) {
 mod end {
     use std::sync::OnceLock;
 
-    use super::{LATEST, MARK, NOW, Ordering, SLOTS, lasting};
+    use super::{MARK, Ordering, Slot, lasting, latest, own};
     use crate::ExitCode;
 
     const FATAL: [i32; 5] = [
@@ -239,11 +272,9 @@ mod end {
                 new.sa_sigaction = on_signal as *const () as usize;
                 new.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK | libc::SA_NODEFER;
                 libc::sigemptyset(&raw mut new.sa_mask);
-                if libc::sigaction(signal, std::ptr::null(), &raw mut old) == 0 {
+                if libc::sigaction(signal, &raw const new, &raw mut old) == 0 {
                     before.push((signal, old));
                 }
-                let _ = BEFORE.get();
-                libc::sigaction(signal, &raw const new, std::ptr::null_mut());
             }
         }
         let _ = BEFORE.set(before);
@@ -251,13 +282,11 @@ mod end {
 
     /// `exit` in a call of a rule, which would pass for a good end.
     extern "C" fn at_exit() {
-        let now = NOW
-            .try_with(std::cell::Cell::get)
-            .unwrap_or(std::ptr::null());
+        let now = own();
         if now.is_null() {
             // Somebody else's end, such as a second Ctrl-C: what it interrupts is told.
-            for slot in SLOTS.try_lock().iter().flat_map(|slots| slots.iter()) {
-                if let Ok(slot) = slot.try_lock()
+            for slot in Slot::all() {
+                if let Ok(slot) = slot.running.try_lock()
                     && let Some(running) = slot.as_ref()
                     && running.since.elapsed().as_secs() >= 1
                 {
@@ -272,12 +301,9 @@ mod end {
     }
 
     extern "C" fn on_signal(signal: i32, info: *mut libc::siginfo_t, _: *mut libc::c_void) {
-        let own = NOW
-            .try_with(std::cell::Cell::get)
-            .unwrap_or(std::ptr::null());
-        let now = match own.is_null() {
-            true => LATEST.load(Ordering::Acquire).cast_const(),
-            false => own,
+        let now = match own() {
+            none if none.is_null() => latest(),
+            now => now,
         };
         if !now.is_null() {
             write_words(now);
@@ -329,5 +355,54 @@ mod end {
             // SAFETY: opened above.
             unsafe { libc::close(fd) };
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Barrier;
+
+    use super::*;
+
+    /// What a signal handler would say on a thread without a call.
+    fn told() -> Option<&'static str> {
+        // SAFETY: the tests below keep the calls that they ask about.
+        unsafe { latest().as_ref() }.map(|now| now.method)
+    }
+
+    /// One test, since calls are the process's.
+    #[test]
+    fn calls_of_several_threads_may_end_in_any_order() {
+        let place = Arc::new(Place::new("rule", "layer", Path::new("file")));
+        let (turn, over) = (Barrier::new(3), Barrier::new(2));
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                noted(&place, "first", || {
+                    turn.wait();
+                    turn.wait();
+                });
+                turn.wait();
+            });
+            scope.spawn(|| {
+                turn.wait();
+                noted(&place, "second", || {
+                    turn.wait();
+                    turn.wait();
+                    over.wait();
+                });
+            });
+            turn.wait();
+            turn.wait();
+            assert_eq!(told(), Some("second"));
+            turn.wait();
+            // The first call is over, and its frame gone.
+            assert_eq!(told(), Some("second"));
+            noted(&place, "outer", || {
+                noted(&place, "inner", || assert_eq!(told(), Some("inner")));
+                assert_eq!(told(), Some("outer"));
+            });
+            over.wait();
+        });
+        assert_eq!(told(), None);
     }
 }

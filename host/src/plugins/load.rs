@@ -71,10 +71,11 @@ pub fn open(file: &Candidate) -> Result<(Plugin, Vec<RawRuleInfo>), LoadError> {
     let header = header(file, &at)?;
     let library = header.upgrade().map_err(|error| refuse(error, &at))?;
     // Before layouts, which differ too where the version does, and say less.
-    if let Some(built_for) = interface(library.version_strings().version.as_str())
-        && !built_for.speaks_with(API_VERSION)
-    {
-        return Err(at(Stage::Version, other_version(built_for), REBUILD));
+    if let Ok(version) = library.version_strings().parsed() {
+        let built_for = ApiVersion::new(version.major, version.minor, version.patch);
+        if !built_for.speaks_with(API_VERSION) {
+            return Err(at(Stage::Version, other_version(built_for), REBUILD));
+        }
     }
     let module = library
         .init_root_module::<RootModuleRef>()
@@ -120,16 +121,6 @@ pub fn open(file: &Candidate) -> Result<(Plugin, Vec<RawRuleInfo>), LoadError> {
         module,
     };
     Ok((plugin, rules))
-}
-
-/// The version of the interface in the text of a package's version.
-fn interface(version: &str) -> Option<ApiVersion> {
-    let mut numbers = version.split('.').map(|part| part.parse().ok());
-    Some(ApiVersion::new(
-        numbers.next()??,
-        numbers.next()??,
-        numbers.next()??,
-    ))
 }
 
 fn other_version(built_for: ApiVersion) -> String {

@@ -24,6 +24,7 @@ pub mod measure;
 mod private;
 pub mod refusal;
 pub mod registry;
+mod seconds;
 pub mod store;
 pub mod table;
 pub mod trial;

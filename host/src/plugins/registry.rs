@@ -45,12 +45,7 @@ impl Registry {
             ..Self::default()
         };
         let paths = library_files(&registry.folders);
-        let files: Vec<_> = paths.iter().map(|path| inspect(path)).collect();
-        // What is not on a list of those allowed is not run, not even on trial.
-        let files: Vec<_> = files
-            .into_iter()
-            .map(|file| file.and_then(|file| allow::permitted(&file).map(|()| file)))
-            .collect();
+        let files: Vec<_> = paths.iter().map(|path| allowed(path)).collect();
         let whole: Vec<&Candidate> = files.iter().flatten().collect();
         let mut verdicts = trial::verdicts(&whole).into_iter();
         for file in &files {
@@ -73,19 +68,23 @@ impl Registry {
     /// # Errors
     /// The check that it fails, or a rule name that is taken.
     pub fn add(&mut self, path: &Path) -> Result<(), LoadError> {
-        let file = inspect(path)?;
-        allow::permitted(&file)?;
-        survived(&file, trial::verdicts(&[&file]).pop().flatten())?;
-        self.admit(&file)
+        self.add_tried(&allowed(path)?)
     }
 
-    /// As [`Registry::add`]; a file that was opened on trial before is tried again.
+    /// As [`Registry::add`], of a file that was looked at before; one that was opened on trial before is
+    /// tried again.
     ///
     /// # Errors
     /// As there.
-    pub fn add_afresh(&mut self, path: &Path) -> Result<(), LoadError> {
-        trial::again(&inspect(path)?);
-        self.add(path)
+    pub fn add_afresh(&mut self, file: &Candidate) -> Result<(), LoadError> {
+        allow::permitted(file)?;
+        trial::again(file);
+        self.add_tried(file)
+    }
+
+    fn add_tried(&mut self, file: &Candidate) -> Result<(), LoadError> {
+        survived(file, trial::verdicts(&[file]).pop().flatten())?;
+        self.admit(file)
     }
 
     /// As [`Registry::add`], opened in this process without a trial.
@@ -93,9 +92,7 @@ impl Registry {
     /// # Errors
     /// As there.
     pub fn add_untried(&mut self, path: &Path) -> Result<(), LoadError> {
-        let file = inspect(path)?;
-        allow::permitted(&file)?;
-        self.admit(&file)
+        self.admit(&allowed(path)?)
     }
 
     fn admit(&mut self, file: &Candidate) -> Result<(), LoadError> {
@@ -240,6 +237,13 @@ impl RuleSource for Registry {
     fn bind(&self, plan: &LayerPlan, layer: &LayerShape, _dtype: DType) -> Result<Box<dyn Rule>> {
         Ok(Box::new(self.bind_rule(plan, layer)?))
     }
+}
+
+/// The file `path`, where it is a whole library that may be opened. What is not on a list of those
+/// allowed is not run, not even on trial.
+fn allowed(path: &Path) -> Result<Candidate, LoadError> {
+    let file = inspect(path)?;
+    allow::permitted(&file).map(|()| file)
 }
 
 /// Refuses a file whose trial ended badly.

@@ -83,7 +83,7 @@ impl Store {
         let file = inspect(library).map_err(refused)?;
         // Opened once, as any command will: what is refused is not kept.
         let mut registry = Registry::default();
-        registry.add_afresh(library).map_err(refused)?;
+        registry.add_afresh(&file).map_err(refused)?;
         let name = library.file_name().unwrap_or_default();
         let added = Added {
             file: name.to_string_lossy().into_owned(),

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::candidate::Candidate;
 use super::load::load;
+use super::seconds;
 use super::verdicts::{Verdict, forget, recall, remember};
 
 /// Environment variable: seconds that opening one unknown file may take.
@@ -188,25 +189,14 @@ fn describe(status: ExitStatus) -> String {
 }
 
 fn limit() -> Duration {
-    static LIMIT: LazyLock<Duration> = LazyLock::new(|| {
-        let seconds = match std::env::var(SECONDS_VARIABLE) {
-            Err(_) => SECONDS,
-            Ok(text) => text.parse().ok().filter(|s| *s > 0).unwrap_or_else(|| {
-                tracing::warn!(
-                    "`{SECONDS_VARIABLE}` is `{text}`, expected whole seconds from 1; {SECONDS} s are used"
-                );
-                SECONDS
-            }),
-        };
-        Duration::from_secs(seconds)
-    });
-    *LIMIT
+    static LIMIT: LazyLock<u64> = LazyLock::new(|| seconds::of(SECONDS_VARIABLE, SECONDS));
+    Duration::from_secs(*LIMIT)
 }
 
 /// The child's part: opens `files` in order and says `mark` after each. A file that is refused
 /// with an error is open in this sense: the parent will hear the same error.
 pub fn in_this_process(mark: &str, files: &[PathBuf]) {
-    prepare();
+    no_core_file();
     for (i, file) in files.iter().enumerate() {
         wake_after(limit() + Duration::from_secs(5));
         if let Err(e) = load(file) {
@@ -220,7 +210,7 @@ pub fn in_this_process(mark: &str, files: &[PathBuf]) {
 }
 
 /// No core dump of a crash that is expected.
-fn prepare() {
+pub(super) fn no_core_file() {
     #[cfg(unix)]
     {
         let none = libc::rlimit {

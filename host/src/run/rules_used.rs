@@ -2,6 +2,7 @@
 
 use super::identity::{PluginRecord, RunRecord};
 use super::rule_use::RuleUse;
+use crate::text::short;
 use crate::{Error, Result};
 
 /// What differs between the rules that the run of `record` learned with and `now`, a line for each
@@ -44,10 +45,6 @@ pub(super) fn differences(record: &RunRecord, now: &[RuleUse]) -> Vec<String> {
 
 fn plugin<'a>(plugins: &'a [PluginRecord], name: &str) -> Option<&'a PluginRecord> {
     plugins.iter().find(|plugin| plugin.name == name)
-}
-
-fn short(digest: &str) -> &str {
-    digest.get(..12).unwrap_or(digest)
 }
 
 /// Refuses to go on with other libraries, unless that is accepted: then what to tell.

@@ -55,6 +55,29 @@ pub fn capital(text: &str) -> String {
         .map_or(String::new(), |c| c.to_uppercase().chain(chars).collect())
 }
 
+/// Rows as a table with commas.
+///
+/// # Errors
+/// A defect of this program: rows that are not of one length.
+pub fn csv<Row>(rows: impl IntoIterator<Item = Row>) -> Result<String>
+where
+    Row: IntoIterator<Item: AsRef<[u8]>>,
+{
+    let broken = |e: &dyn std::fmt::Display| Error::internal(format!("CSV: {e}"));
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    for row in rows {
+        writer.write_record(row).map_err(|e| broken(&e))?;
+    }
+    let bytes = writer.into_inner().map_err(|e| broken(&e))?;
+    String::from_utf8(bytes).map_err(|e| broken(&e))
+}
+
+/// The first digits of a digest, as messages have them.
+#[must_use]
+pub fn short(digest: &str) -> &str {
+    digest.get(..12).unwrap_or(digest)
+}
+
 /// Bytes as lower-case hexadecimal text.
 #[must_use]
 pub fn hex(bytes: &[u8]) -> String {

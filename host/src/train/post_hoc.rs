@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use candle_core::Tensor;
 
 use super::init;
+use super::meter::Meter;
 use super::run::{Job, Trainer, fresh};
 use super::step::StepInput;
 use crate::data::feed::EpochSpec;
@@ -153,8 +154,10 @@ fn steps(
             let blocks = first..network.len();
             let y = network.forward(&mut Pass::forward_only(clock.clone()), &x, blocks)?;
             let y = if y.rank() == 2 { y } else { y.flatten_from(1)? };
-            let sums = criterion.score(&y, &answers)?.sums.to_vec1::<f64>()?;
             let count = answers.len();
+            let mut meter = Meter::new(&trainer.place.device)?;
+            meter.add(&criterion.score(&y, &answers)?.sums, count)?;
+            let (loss, accuracy) = meter.read()?;
             let mut rules = Vec::new();
             for (block, values) in network.metrics(&clock)? {
                 if phase.blocks.contains(&block) {
@@ -162,12 +165,11 @@ fn steps(
                     rules.extend(named.map(|(name, x)| (format!("{block}/{name}"), x)));
                 }
             }
-            let over = sums.get(2).copied().unwrap_or(count as f64);
             see(Scored {
                 step: (step, each * phase.epochs.max(1)),
                 samples: seen,
-                loss: sums[0] / over.max(f64::MIN_POSITIVE),
-                accuracy: is_classes.then(|| sums[1] / count as f64),
+                loss,
+                accuracy: is_classes.then_some(accuracy),
                 rules,
             })?;
             trainer.engine.clock = clock;

@@ -56,3 +56,13 @@ macro_rules! api_version_text {
 
 /// What `SDK` text a plugin built with this crate carries.
 pub const SDK: &str = concat!("biorule-plugin-api ", env!("CARGO_PKG_VERSION"));
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_version_as_text_is_the_version() {
+        assert_eq!(API_VERSION.to_string(), crate::api_version_text!());
+    }
+}

@@ -159,6 +159,16 @@ impl Array {
         let pairs = self.values.iter().zip(&other.values);
         pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f64::max)
     }
+
+    /// [`Array::distance`] beside the largest value of `other`.
+    ///
+    /// # Panics
+    /// Shapes that differ.
+    #[must_use]
+    pub fn apart(&self, other: &Self) -> f64 {
+        let size = other.values.iter().fold(1e-6, |m: f64, v| m.max(v.abs()));
+        self.distance(other) / size
+    }
 }
 
 /// The shape to which both broadcast.

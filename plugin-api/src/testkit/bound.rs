@@ -210,6 +210,14 @@ pub struct Facts {
     pub claims: Claims,
 }
 
+impl Facts {
+    /// Whether `learn` is called in training.
+    #[must_use]
+    pub fn learns_locally(&self) -> bool {
+        self.credit == Credit::Local || self.also_local
+    }
+}
+
 /// Hyperparameters with the values that a check gives them.
 pub type Config = Vec<(String, ParamValue)>;
 

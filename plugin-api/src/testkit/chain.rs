@@ -219,7 +219,7 @@ impl Chain {
     pub(super) fn train(&mut self, x: &Array, target: &Array) -> Result<()> {
         let trace = self.forward(x)?;
         let mut changes: Vec<Vec<Changed>> = self.links.iter().map(|_| Vec::new()).collect();
-        if self.facts.credit == Credit::Local || self.facts.also_local {
+        if self.facts.learns_locally() {
             for (index, found) in changes.iter_mut().enumerate() {
                 *found = self.learn(index, &trace, target)?;
             }

@@ -251,8 +251,7 @@ fn deterministic(subject: &dyn Subject, _seed: u64) -> Result<Outcome> {
 }
 
 fn from_input(subject: &dyn Subject, _seed: u64) -> Result<Outcome> {
-    let facts = subject.facts();
-    if facts.credit != Credit::Local && !facts.also_local {
+    if !subject.facts().learns_locally() {
         return Ok(Skipped("the rule learns from an error alone".into()));
     }
     let chain = trained(subject, 0..2, 0)?;
@@ -284,8 +283,7 @@ fn state_round_trip(subject: &dyn Subject, _seed: u64) -> Result<Outcome> {
 }
 
 fn zero_rate(subject: &dyn Subject, _seed: u64) -> Result<Outcome> {
-    let facts = subject.facts();
-    if facts.credit != Credit::Local && !facts.also_local {
+    if !subject.facts().learns_locally() {
         return Ok(Skipped("the optimiser has the rate".into()));
     }
     let chain = Chain::new(subject, Some(0.0))?;

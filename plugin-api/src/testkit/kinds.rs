@@ -1,6 +1,6 @@
 //! Checks of what a rule declares and of every kind of layer: manifest, state and contract.
 
-use super::bound::{Bound, Call, Config, Held, Missed, Seen, Subject, apply};
+use super::bound::{Bound, Call, Config, Facts, Held, Missed, Seen, Subject, apply};
 use super::chain::{Chain, sample};
 use super::compare::Outcome::{self, Failed, Passed, Skipped};
 use super::compare::{compare, train, trained};
@@ -74,30 +74,36 @@ fn sites(subject: &dyn Subject) -> Vec<(&'static str, Site)> {
 
 /// One step of a rule on one layer: output, local changes, gradients; everything looked at.
 pub(super) struct OneStep<'a> {
-    pub(super) subject: &'a dyn Subject,
-    pub(super) rule: &'a dyn Bound,
-    pub(super) classes: usize,
+    facts: Facts,
+    rule: &'a dyn Bound,
+    classes: usize,
 }
 
-impl OneStep<'_> {
+impl<'a> OneStep<'a> {
+    /// Steps of `rule`, which is that of `subject` on `site`.
+    pub(super) fn new(subject: &dyn Subject, rule: &'a dyn Bound, site: &Site) -> Self {
+        Self {
+            facts: subject.facts(),
+            rule,
+            classes: site.classes,
+        }
+    }
+
     /// Makes the step on `x` and gives the state after it, with the gradients added as a descent
     /// would.
     pub(super) fn run(&self, state: &[Held], x: &Array) -> Result<Vec<Held>> {
-        let (facts, call) = (
-            self.subject.facts(),
-            Call {
-                batch: x.shape()[0] as u64,
-                ..Call::default()
-            },
-        );
-        let batch = x.shape()[0];
+        let (facts, batch) = (self.facts, x.shape()[0]);
+        let call = Call {
+            batch: batch as u64,
+            ..Call::default()
+        };
         let labels: Vec<usize> = (0..batch).map(|i| i % self.classes).collect();
         let target = Array::one_hot(&labels, self.classes).to(x.dtype());
         let losses = Array::full(&[batch], 1.0).to(x.dtype());
         let taught = facts.wants_target;
         let mut after = state.to_vec();
         let out = self.rule.forward(&call, state, x)?;
-        if facts.credit == Credit::Local || facts.also_local {
+        if facts.learns_locally() {
             let seen = Seen {
                 x,
                 y: &out.y,
@@ -179,11 +185,7 @@ pub(super) fn layers(subject: &dyn Subject, _seed: u64) -> Result<Outcome> {
         };
         let batch = rule.least_batch().max(3);
         let x = Array::noise(11, &[&[batch], site.input.as_slice()].concat()).to(DType::F32);
-        let step = OneStep {
-            subject,
-            rule: &*rule,
-            classes: site.classes,
-        };
+        let step = OneStep::new(subject, &*rule, site);
         let after = rule.start(5).and_then(|state| step.run(&state, &x));
         let after = after.map_err(|e| RuleError::rule(format!("{name}: {e}")))?;
         if let Some(what) = not_finite(&after) {
@@ -222,11 +224,7 @@ pub(super) fn batch_one(subject: &dyn Subject, _seed: u64) -> Result<Outcome> {
         )));
     }
     let x = Array::noise(12, &[&[1], site.input.as_slice()].concat()).to(DType::F32);
-    let step = OneStep {
-        subject,
-        rule: &*rule,
-        classes: site.classes,
-    };
+    let step = OneStep::new(subject, &*rule, &site);
     let after = step.run(&rule.start(5)?, &x)?;
     Ok(match not_finite(&after) {
         Some(what) => Failed(format!(
@@ -239,7 +237,7 @@ pub(super) fn batch_one(subject: &dyn Subject, _seed: u64) -> Result<Outcome> {
 /// What `learn` may change.
 pub(super) fn roles(subject: &dyn Subject, _seed: u64) -> Result<Outcome> {
     let facts = subject.facts();
-    if facts.credit != Credit::Local && !facts.also_local {
+    if !facts.learns_locally() {
         return Ok(Skipped("the rule learns from an error alone".into()));
     }
     let chain = Chain::new(subject, None)?;
@@ -344,18 +342,13 @@ pub(super) fn types(subject: &dyn Subject, _seed: u64) -> Result<Outcome> {
         let rule = subject.bind_with(&site, &Config::new(), dtype)?;
         let batch = rule.least_batch().max(4);
         let x = Array::noise(13, &[&[batch], site.input.as_slice()].concat()).to(DType::F32);
-        let step = OneStep {
-            subject,
-            rule: &*rule,
-            classes: site.classes,
-        };
+        let step = OneStep::new(subject, &*rule, &site);
         after.push(step.run(&rule.start(5)?, &x.to(dtype))?);
     }
     let (single, double) = (&after[0], &after[1]);
     let mut farthest: f64 = 0.0;
     for (a, b) in single.iter().zip(double) {
-        let size = b.value.values().iter().fold(1e-6f64, |m, v| m.max(v.abs()));
-        let apart = a.value.to(DType::F64).distance(&b.value) / size;
+        let apart = a.value.apart(&b.value);
         if apart.is_nan() || apart > ROUNDING {
             return Ok(Failed(format!(
                 "`{}` differs by {apart:.1e} of its size between f32 and f64",

@@ -17,11 +17,7 @@ const CONFIGS: u64 = 200;
 fn panic_of(subject: &dyn Subject, params: &Config, site: &Site, x: &Array) -> Option<String> {
     let step = || {
         let rule = subject.bind_with(site, params, DType::F32)?;
-        let step = OneStep {
-            subject,
-            rule: &*rule,
-            classes: site.classes,
-        };
+        let step = OneStep::new(subject, &*rule, site);
         step.run(&rule.start(5)?, x)
     };
     match catch_unwind(AssertUnwindSafe(step)) {
@@ -49,11 +45,7 @@ pub(super) fn inputs(subject: &dyn Subject, _seed: u64) -> Result<Outcome> {
         if let Some(what) = panic_of(subject, &Config::new(), &site, &x) {
             return Ok(Failed(format!("{name}: {what}")));
         }
-        let step = OneStep {
-            subject,
-            rule: &*rule,
-            classes: site.classes,
-        };
+        let step = OneStep::new(subject, &*rule, &site);
         let after = step
             .run(&rule.start(5)?, &x)
             .map_err(|e| crate::sdk::RuleError::rule(format!("{name}: {e}")))?;
@@ -167,11 +159,7 @@ pub(super) fn memory(subject: &dyn Subject, _seed: u64) -> Result<Outcome> {
     let (site, rule) = some_layer(subject, &Config::new())?;
     let batch = rule.least_batch().max(4);
     let shape = [&[batch], site.input.as_slice()].concat();
-    let step = OneStep {
-        subject,
-        rule: &*rule,
-        classes: site.classes,
-    };
+    let step = OneStep::new(subject, &*rule, &site);
     let state = rule.start(5)?;
     let run = |steps: std::ops::Range<u64>| -> Result<()> {
         for number in steps {

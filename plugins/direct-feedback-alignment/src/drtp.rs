@@ -16,6 +16,8 @@
 use biorule_feedback_parts::{Draw, norm_ratio, own_gradients, trained_state};
 use biorule_plugin_api::prelude::*;
 
+use crate::direct::Layout;
+
 hyperparameters! {
     /// Direct random target projection.
     pub struct Drtp {
@@ -38,7 +40,7 @@ impl LearningRule for Drtp {
     fn state(&self, layer: &LayerSpec) -> Result<Vec<StateSpec>> {
         let mut state = trained_state(Draw::named(&self.init, 1.0)?, layer);
         let limit = self.scale_b / (layer.classes() as f64).sqrt();
-        let shape = [&[layer.classes()], layer.input_shape()].concat();
+        let shape = Layout::Full.shape(layer);
         let draw = Init::Uniform {
             lo: -limit,
             hi: limit,
@@ -60,11 +62,9 @@ impl LearningRule for Drtp {
         let target = e.target.as_ref().ok_or_else(|| {
             RuleError::rule("the rule needs labels or target values, and there are none")
         })?;
-        let (b, classes) = (s.get("projection")?, cx.layer().classes());
-        let values = b.elem_count()? / classes;
-        let samples = e.x.batch()? as f64;
-        let below = target.matmul(&b.reshape(&[classes, values])?)?;
-        Ok(out.below(below.scale(-1.0 / samples)?.reshape(&e.x.shape()?)?))
+        let b = s.get("projection")?;
+        let below = Layout::Full.below(cx.layer(), target, &b, &e.x)?;
+        Ok(out.below(below.scale(-1.0 / e.x.batch()? as f64)?))
     }
 
     fn metrics(&self, _cx: &Context, s: &State) -> Result<Vec<Metric>> {

@@ -133,10 +133,8 @@ pub fn run(
         ..Ended::default()
     };
     for Sought { done, ready, .. } in all {
-        if let Some(ready) = ready.filter(|_| !done.runs.is_empty() && !options.no_tables) {
-            let table = summary::table(&done.runs);
-            let text = format!("{table}\nrun folder {}\n", ready.root.display());
-            options.say(&text)?;
+        if let Some(ready) = ready {
+            options.say_results(&done, &ready.root)?;
         }
         // One that a stop kept from beginning is not on the list.
         if !(done.runs.is_empty() && done.failures.is_empty()) {

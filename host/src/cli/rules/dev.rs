@@ -10,6 +10,7 @@ use clap::Args;
 use crate::plugins::candidate::inspect;
 use crate::run::StopFlag;
 use crate::run::folder;
+use crate::text::short;
 use crate::{Error, ExitCode, Result};
 
 /// `biorule rules dev`
@@ -186,7 +187,7 @@ impl Dev<'_> {
         let run_dir = free(&root);
         tell!(
             "dev: library {}, run `{}`",
-            &file.sha256[..12],
+            short(&file.sha256),
             run_dir.display()
         );
         let exe = std::env::current_exe().map_err(|e| Error::internal(e.to_string()))?;

@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::app::{Host, Open};
 use crate::cli::options::ConfigArgs;
 use crate::config::RunPlan;
-use crate::text::{print, print_json};
+use crate::text::{print, print_json, short};
 use crate::{Error, ExitCode, Result};
 
 /// `biorule rules lock`
@@ -157,7 +157,6 @@ pub(crate) fn hold(config: &ConfigArgs, plan: &RunPlan, host: &dyn Host) -> Resu
                 .hint(format!("`biorule rules lock {}` adds it", file.display())));
         };
         if locked.sha256 != now.sha256 {
-            let short = |digest: &str| digest.get(..12).unwrap_or(digest).to_owned();
             let text = format!(
                 "`{}` is another build than `{}` locks: {}{} in place of {}{}",
                 now.name,

@@ -9,7 +9,7 @@ use crate::plan::Package;
 use crate::plugins::candidate::{Candidate, inspect};
 use crate::plugins::discover::{library_files, search_folders};
 use crate::plugins::store::{Added, Store};
-use crate::text::{human, nearest, print, print_json};
+use crate::text::{human, nearest, print, print_json, short};
 use crate::{Error, Result};
 
 /// `biorule rules add`
@@ -78,8 +78,8 @@ pub(super) fn add(args: &AddArgs) -> Result<()> {
             version(added)
         );
         if let Some(before) = before {
-            let short = before.sha256.get(..12).unwrap_or_default();
-            text.push_str(&format!(", in place of{} {short}", version(before)));
+            let digest = short(&before.sha256);
+            text.push_str(&format!(", in place of{} {digest}", version(before)));
         }
         print(&format!("{text}\n  {}\n", store.path(added).display()))?;
     }

@@ -359,7 +359,7 @@ fn inputs(path: &Path, elements: Elements, shape: Shape, last: bool) -> Result<V
 }
 
 /// `[N, H, W, C]` to `[N, C, H, W]`.
-fn channels_first<T: Copy>(data: &[T], shape: Shape) -> Vec<T> {
+pub(in crate::data) fn channels_first<T: Copy>(data: &[T], shape: Shape) -> Vec<T> {
     let (channels, plane) = (shape.channels, shape.plane());
     let mut out = Vec::with_capacity(data.len());
     for sample in data.chunks_exact(channels * plane) {

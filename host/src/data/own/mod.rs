@@ -2,7 +2,7 @@
 //! named in a configuration by `set = "folder"`, `"idx"`, `"arrays"` or `"csv"` and `data.root`.
 //! Shape, classes and parts are those of the files.
 
-mod arrays;
+pub(super) mod arrays;
 mod folder;
 mod idx;
 mod labels;

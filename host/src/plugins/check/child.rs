@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use serde::Deserialize;
 
 use super::report::{Finding, Verdict};
+use crate::plugins::trial::no_core_file;
 
 /// Limits of a check, and the seed of what it draws.
 #[derive(Clone, Copy, Debug)]
@@ -112,21 +113,16 @@ fn last_words(status: ExitStatus, said: &str) -> String {
 /// core file.
 #[cfg(unix)]
 pub fn confine(mib: u64) {
+    no_core_file();
     let pages = std::fs::read_to_string("/proc/self/statm").ok();
     let pages = pages.and_then(|text| text.split_whitespace().next()?.parse::<u64>().ok());
-    let none = libc::rlimit {
-        rlim_cur: 0,
-        rlim_max: 0,
-    };
-    // SAFETY: limits of this process, given by values that outlive the calls.
-    unsafe { libc::setrlimit(libc::RLIMIT_CORE, &raw const none) };
     let Some(pages) = pages else { return };
     let most = pages * 4096 + (mib << 20);
     let limit = libc::rlimit {
         rlim_cur: most,
         rlim_max: most,
     };
-    // SAFETY: as above.
+    // SAFETY: the limit is this process's own, and `limit` outlives the call.
     unsafe { libc::setrlimit(libc::RLIMIT_AS, &raw const limit) };
 }
 

@@ -22,6 +22,7 @@ use self::host::HostCheck;
 pub use self::report::{Finding, Verdict};
 use self::subject::Loaded;
 use super::Registry;
+use super::candidate::inspect;
 use super::entry::RuleEntry;
 use crate::text::nearest;
 use crate::{Error, ExitCode, Result};
@@ -106,7 +107,7 @@ pub fn run(path: &Path, options: &Options) -> Result<Checked> {
     // The children of a check open what their parent has tried; and a debugger wants the crash.
     let added = match options.in_process {
         true => registry.add_untried(path),
-        false => registry.add_afresh(path),
+        false => inspect(path).and_then(|file| registry.add_afresh(&file)),
     };
     added.map_err(|e| Error::plugin(e.to_string()).hint(e.hint))?;
     let rules: Vec<&str> = registry.rules().map(|entry| entry.name.as_str()).collect();
