@@ -4,9 +4,12 @@ use std::fs;
 
 use biorule_tests::Result;
 use biorule_tests::page::{elements, text};
+use biorule_tests::plugins::call;
+use biorule_tests::runs::record;
+use biorule_tests::searching::json;
 use serde_json::Value;
 
-use crate::home::{call, done, holds, home, page, record, train};
+use crate::home::{done, holds, home, page, says, train};
 
 #[test]
 fn a_page_says_what_the_run_recorded() -> Result<()> {
@@ -15,26 +18,27 @@ fn a_page_says_what_the_run_recorded() -> Result<()> {
     done(&train(home, "r", &[]));
     let html = page(home, &["r"])?;
     let said = text(&html);
-    let run = record(&home.join("r"))?;
+    let run = record(&home.join("r"));
     let percent = |name: &str| format!("{:.1} %", 100.0 * run["results"][name].as_f64().unwrap());
-    for words in [
-        percent("test/accuracy").as_str(),
-        percent("random-weights/test/accuracy").as_str(),
-        "of 200 test samples right",
-        "One seed.",
-        "No validation part.",
-        "Only 300 training samples and 200 test samples are used.",
-        "16 filters of hidden, most frequent winner first",
-        "SoftHebb",
-        "feedback alignment",
-        "Do the updates point along the gradient?",
-        "never interrupted",
-        "biorule train n.toml",
-        "MiB",
-        &run["config_hash"].as_str().unwrap()[..16],
-    ] {
-        assert!(said.contains(words), "no `{words}` in {said}");
-    }
+    says(
+        &said,
+        &[
+            percent("test/accuracy").as_str(),
+            percent("random-weights/test/accuracy").as_str(),
+            "of 200 test samples right",
+            "One seed.",
+            "No validation part.",
+            "Only 300 training samples and 200 test samples are used.",
+            "16 filters of hidden, most frequent winner first",
+            "SoftHebb",
+            "feedback alignment",
+            "Do the updates point along the gradient?",
+            "never interrupted",
+            "biorule train n.toml",
+            "MiB",
+            &run["config_hash"].as_str().unwrap()[..16],
+        ],
+    );
     assert!(!said.contains("Not recorded"), "{said}");
     let host = run["host"]["name"].as_str().unwrap();
     assert!(!html.contains(home.to_str().unwrap()) && !said.split(' ').any(|w| w == host));
@@ -56,7 +60,7 @@ fn a_page_says_what_the_run_recorded() -> Result<()> {
         assert_eq!(score["samples"], of.clone().count());
         assert_eq!(score["right"], of.filter(|r| r[1] == class).count());
     }
-    let winners: Value = serde_json::from_str(&fs::read_to_string(home.join("r/winners.json"))?)?;
+    let winners = json(&home.join("r/winners.json"));
     let wins = winners["blocks"]["hidden"].as_array().unwrap();
     assert_eq!(
         (
@@ -126,16 +130,17 @@ fn several_runs_are_compared_on_the_same_images() -> Result<()> {
     let html = fs::read_to_string(home.join("page.html"))?;
     holds(&html);
     let said = text(&html);
-    for words in [
-        "bp",
-        "What differs",
-        "blocks.middle.rule.name",
-        "Pairs on the same images",
-        "200 images",
-        "p (McNemar)",
-    ] {
-        assert!(said.contains(words), "no `{words}` in {said}");
-    }
+    says(
+        &said,
+        &[
+            "bp",
+            "What differs",
+            "blocks.middle.rule.name",
+            "Pairs on the same images",
+            "200 images",
+            "p (McNemar)",
+        ],
+    );
     // The difference is that of the files.
     let right = |run: &str| -> Result<i64> {
         let text = fs::read_to_string(home.join("runs").join(run).join("answers.csv"))?;

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use biorule_tests::Result;
 use biorule_tests::page::elements;
-use biorule_tests::plugins::{Ran, Run};
+use biorule_tests::plugins::{Ran, call};
 use serde_json::Value;
 
 pub const NETWORK: &str = r#"name = "small"
@@ -44,10 +44,6 @@ pub fn home() -> Result<tempfile::TempDir> {
     Ok(home)
 }
 
-pub fn call(home: &Path, arguments: &[&str]) -> Ran {
-    Run::new(arguments).dir(home).finish()
-}
-
 pub fn train(home: &Path, dir: &str, more: &[&str]) -> Ran {
     call(
         home,
@@ -66,6 +62,14 @@ pub fn page(home: &Path, runs: &[&str]) -> Result<String> {
     let html = fs::read_to_string(home.join("page.html"))?;
     holds(&html);
     Ok(html)
+}
+
+/// The text of a page has all of `words`.
+#[track_caller]
+pub fn says(said: &str, words: &[&str]) {
+    for words in words {
+        assert!(said.contains(words), "no `{words}` in {said}");
+    }
 }
 
 /// What holds of every page.
@@ -128,12 +132,6 @@ pub fn holds(html: &str) {
     assert!(html.contains(policy));
     assert!(!html.contains("url(") && !html.contains("@import"));
     assert!(html.len() < 600_000, "{} bytes", html.len());
-}
-
-pub fn record(run: &Path) -> Result<Value> {
-    Ok(serde_json::from_str(&fs::read_to_string(
-        run.join("run.json"),
-    )?)?)
 }
 
 /// Puts `json` in place of the record of `run`.

@@ -2,14 +2,15 @@
 
 use std::fs;
 use std::process::Stdio;
-use std::time::{Duration, Instant};
 
 use biorule_tests::Result;
 use biorule_tests::page::text;
 use biorule_tests::plugins::Run;
+use biorule_tests::processes::{over, signal, until};
+use biorule_tests::runs::record;
 use serde_json::Value;
 
-use crate::home::{done, holds, home, page, record, train, write};
+use crate::home::{done, holds, home, page, says, train, write};
 
 #[test]
 fn folders_of_earlier_versions_give_a_page_that_says_what_is_missing() -> Result<()> {
@@ -20,22 +21,23 @@ fn folders_of_earlier_versions_give_a_page_that_says_what_is_missing() -> Result
     for file in ["answers.csv", "winners.json", "steps.jsonl"] {
         fs::remove_file(run.join(file))?;
     }
-    let mut json = record(&run)?;
+    let mut json = record(&run);
     for key in ["peak_memory_mib", "shapes"] {
         json.as_object_mut().unwrap().remove(key);
     }
     json["git"] = Value::Null;
     write(&run, &json)?;
     let said = text(&page(home, &["r"])?);
-    for words in [
-        "answers image by image",
-        "who wins in local layers",
-        "radii between epochs",
-        "peak memory",
-        "the commit of the program",
-    ] {
-        assert!(said.contains(words), "no `{words}` in {said}");
-    }
+    says(
+        &said,
+        &[
+            "answers image by image",
+            "who wins in local layers",
+            "radii between epochs",
+            "peak memory",
+            "the commit of the program",
+        ],
+    );
     // What is damaged is named, and the rest is shown.
     fs::write(run.join("metrics.csv"), "a,b\n1,2\n")?;
     fs::write(run.join("answers.csv"), "label,network\n1,x\n")?;
@@ -43,14 +45,15 @@ fn folders_of_earlier_versions_give_a_page_that_says_what_is_missing() -> Result
     fs::write(run.join("checkpoints/last.safetensors"), "none")?;
     fs::remove_file(run.join("checkpoints/previous.safetensors"))?;
     let said = text(&page(home, &["r"])?);
-    for words in [
-        "metrics.csv",
-        "x is no class",
-        "plan and network are not shown",
-        "weights are not shown",
-    ] {
-        assert!(said.contains(words), "no `{words}` in {said}");
-    }
+    says(
+        &said,
+        &[
+            "metrics.csv",
+            "x is no class",
+            "plan and network are not shown",
+            "weights are not shown",
+        ],
+    );
     Ok(())
 }
 
@@ -60,7 +63,7 @@ fn every_state_of_a_run_has_its_page() -> Result<()> {
     let home = home.path();
     done(&train(home, "r", &[]));
     let run = home.join("r");
-    let whole = record(&run)?;
+    let whole = record(&run);
     let state = |reason: Option<&str>| -> Result<String> {
         let mut json = whole.clone();
         json["exit_reason"] = reason.into();
@@ -94,7 +97,7 @@ fn every_state_of_a_run_has_its_page() -> Result<()> {
     let ran = train(home, "d", &wild[2..]);
     assert_eq!(ran.code, Some(5), "{}", ran.stderr);
     let said = text(&page(home, &["d"])?);
-    let error = record(&home.join("d"))?["error"]["text"]
+    let error = record(&home.join("d"))["error"]["text"]
         .as_str()
         .unwrap()
         .to_owned();
@@ -119,15 +122,8 @@ fn a_page_follows_a_run_that_goes_on() -> Result<()> {
         "training.gradient.epochs=100000",
     ])
     .dir(home)
-    .command()
-    .stdout(Stdio::null())
-    .stderr(Stdio::null())
-    .spawn()?;
-    let start = Instant::now();
-    while !home.join("r/metrics.csv").exists() {
-        assert!(start.elapsed() < Duration::from_secs(120), "no epoch");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    .start();
+    until("an epoch", 120, || home.join("r/metrics.csv").exists());
     let said = text(&page(home, &["r"])?);
     assert!(
         said.contains("… running after phase") && said.contains("no verdict yet"),
@@ -139,21 +135,9 @@ fn a_page_follows_a_run_that_goes_on() -> Result<()> {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()?;
-    while !home.join("w.html").exists() {
-        assert!(start.elapsed() < Duration::from_secs(120), "no page");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    assert!(
-        watching.try_wait()?.is_none(),
-        "it goes on while the run does"
-    );
-    let pid = training.id().to_string();
-    assert!(
-        std::process::Command::new("kill")
-            .args(["-INT", &pid])
-            .status()?
-            .success()
-    );
+    until("a page", 120, || home.join("w.html").exists());
+    assert!(!over(&mut watching), "it goes on while the run does");
+    assert!(signal("INT", training.id()));
     assert_eq!(training.wait()?.code(), Some(75));
     let output = watching.wait_with_output()?;
     assert_eq!(

@@ -2,10 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
-use std::time::{Duration, Instant};
 
 use biorule_tests::plugins::{Ran, Run};
+use biorule_tests::runs;
 use biorule_tests::searching::json;
 use serde_json::Value;
 
@@ -104,15 +103,7 @@ impl Home {
     }
 
     pub fn done(&self, dir: &str, more: &[&str]) -> Ran {
-        let ran = self.sweep(dir, more).finish();
-        assert_eq!(
-            ran.code,
-            Some(0),
-            "{more:?}: {}\n{}",
-            ran.stdout,
-            ran.stderr
-        );
-        ran
+        self.sweep(dir, more).done()
     }
 
     pub fn verb(&self, words: &[&str]) -> Ran {
@@ -152,8 +143,8 @@ impl Home {
     }
 }
 
-/// Bytes of the weights of every finished run of the study, by trial and seed.
-pub fn weights(dir: &Path) -> BTreeMap<String, Vec<u8>> {
+/// The weights of every finished run of the study, by trial and seed.
+pub fn weights(dir: &Path) -> BTreeMap<String, BTreeMap<String, Vec<u8>>> {
     let mut all = BTreeMap::new();
     for trial in std::fs::read_dir(dir.join("trials")).expect("trials") {
         let trial = trial.expect("an entry").path();
@@ -163,30 +154,9 @@ pub fn weights(dir: &Path) -> BTreeMap<String, Vec<u8>> {
             if !record.is_file() || json(&record)["exit_reason"] != "finished" {
                 continue;
             }
-            let bytes = std::fs::read(run.join("checkpoints/last.safetensors")).expect("a file");
-            let file = safetensors::SafeTensors::deserialize(&bytes).expect("safetensors");
-            let mut tensors = file.tensors();
-            tensors.sort_by(|a, b| a.0.cmp(&b.0));
             let name = run.strip_prefix(dir).expect("inside").display().to_string();
-            let data = tensors.iter().flat_map(|(_, t)| t.data().to_vec());
-            all.insert(name, data.collect());
+            all.insert(name, runs::weights(&run));
         }
     }
     all
-}
-
-/// Starts a sweep in the background.
-pub fn start(run: Run) -> Child {
-    let mut command = run.command();
-    command.stdout(Stdio::null()).stderr(Stdio::null());
-    command.spawn().expect("it starts")
-}
-
-/// Waits until `done` says so.
-pub fn wait(what: &str, mut done: impl FnMut() -> bool) {
-    let until = Instant::now() + Duration::from_secs(240);
-    while !done() {
-        assert!(Instant::now() < until, "{what}");
-        std::thread::sleep(Duration::from_millis(2));
-    }
 }

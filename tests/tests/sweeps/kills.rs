@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use biorule_tests::processes::{over, signal, until};
 use biorule_tests::searching::json;
 use serde_json::Value;
 
-use crate::home::{Home, start, wait, weights};
+use crate::home::{Home, weights};
 
 #[test]
 fn kills_of_runs_and_of_the_sweep_lose_and_repeat_nothing() {
@@ -15,18 +16,17 @@ fn kills_of_runs_and_of_the_sweep_lose_and_repeat_nothing() {
     // The sweep itself, at three moments.
     for trial in [0, 2, 4] {
         let begun = home.path(&format!("pieces/trials/{trial:06}/trial.json"));
-        let mut sweep = start(home.sweep("pieces", &["--jobs", "2"]));
-        wait("the trial begins", || {
-            begun.exists() || sweep.try_wait().expect("a child").is_some()
+        let mut sweep = home.sweep("pieces", &["--jobs", "2"]).start();
+        until("the trial begins", 240, || {
+            begun.exists() || over(&mut sweep)
         });
         let _ = sweep.kill();
         sweep.wait().expect("ended");
     }
     // Asked to stop: 75, and the same command goes on.
-    let mut sweep = start(home.sweep("pieces", &["--jobs", "2"]));
+    let mut sweep = home.sweep("pieces", &["--jobs", "2"]).start();
     std::thread::sleep(Duration::from_millis(400));
-    // SAFETY: a signal to our own child, which has not been waited for.
-    unsafe { libc::kill(sweep.id() as i32, libc::SIGINT) };
+    signal("INT", sweep.id());
     let code = sweep.wait().expect("ended").code();
     assert!(matches!(code, Some(0 | 75)), "{code:?}");
     home.done("pieces", &["--jobs", "2"]);
@@ -42,7 +42,7 @@ fn kills_of_runs_and_of_the_sweep_lose_and_repeat_nothing() {
 fn a_killed_run_goes_on_by_itself() {
     let home = Home::usual("trials = 2");
     home.done("whole", &[]);
-    let mut sweep = start(home.sweep("killed", &[]));
+    let mut sweep = home.sweep("killed", &[]).start();
     let lock = home.path("killed/trials/000000/seed-0/lock");
     let holder = || {
         std::fs::read_to_string(&lock)
@@ -50,14 +50,13 @@ fn a_killed_run_goes_on_by_itself() {
             .filter(|text| !text.is_empty())
     };
     let mut run = None;
-    wait("a run", || {
+    until("a run", 240, || {
         run = holder();
-        run.is_some() || sweep.try_wait().expect("a child").is_some()
+        run.is_some() || over(&mut sweep)
     });
     if let Some(run) = run.and_then(|text| serde_json::from_str::<Value>(&text).ok()) {
-        let pid = run["pid"].as_i64().expect("a process") as i32;
-        // SAFETY: a process that our own child started for this folder.
-        unsafe { libc::kill(pid, libc::SIGKILL) };
+        // It may have ended meanwhile.
+        signal("KILL", run["pid"].as_u64().expect("a process") as u32);
     }
     assert_eq!(sweep.wait().expect("ended").code(), Some(0));
     assert_eq!(home.csv("whole"), home.csv("killed"));
@@ -66,11 +65,10 @@ fn a_killed_run_goes_on_by_itself() {
 #[test]
 fn two_sweeps_on_one_study_do_not_run_a_trial_twice() {
     let home = Home::usual("trials = 3");
-    let mut first = start(home.sweep("here", &[]));
+    let mut first = home.sweep("here", &[]).start();
     let lock = home.path("here/lock");
-    wait("the first is in", || {
-        std::fs::read_to_string(&lock).is_ok_and(|text| !text.is_empty())
-            || first.try_wait().expect("a child").is_some()
+    until("the first is in", 240, || {
+        std::fs::read_to_string(&lock).is_ok_and(|text| !text.is_empty()) || over(&mut first)
     });
     let second = home.sweep("here", &[]).finish();
     // It may have been over by then.
