@@ -1,4 +1,4 @@
-//! What a run with the real binary leaves in its folder.
+//! Runs with the real binary: a folder with a configuration, what a run leaves in its own.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -6,7 +6,18 @@ use std::path::Path;
 use safetensors::SafeTensors;
 use serde_json::Value;
 
+use crate::Result;
 use crate::searching::json;
+
+/// A folder that goes away with the test, with the configuration `text` in its file `name`.
+///
+/// # Errors
+/// The disk refuses.
+pub fn home(name: &str, text: &str) -> Result<tempfile::TempDir> {
+    let home = tempfile::tempdir()?;
+    std::fs::write(home.path().join(name), text)?;
+    Ok(home)
+}
 
 /// Every tensor of a checkpoint, as bytes, by name.
 ///

@@ -9,7 +9,7 @@ use std::process::Stdio;
 use biorule_tests::Result;
 use biorule_tests::plugins::{Ran, Run};
 use biorule_tests::processes::{signal, until_by};
-use biorule_tests::runs::weights;
+use biorule_tests::runs::{self, weights};
 
 const NET: &str = r#"
 name = "net"
@@ -34,9 +34,7 @@ epochs = 3
 "#;
 
 fn home() -> Result<tempfile::TempDir> {
-    let home = tempfile::tempdir()?;
-    fs::write(home.path().join("net.toml"), NET)?;
-    Ok(home)
+    runs::home("net.toml", NET)
 }
 
 fn train(home: &Path, run: &str) -> Run {

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use biorule_tests::Result;
 use biorule_tests::plugins::{Ran, Run};
-use biorule_tests::runs::{metrics, record, tensors, weights};
+use biorule_tests::runs::{self, metrics, record, tensors, weights};
 
 const NET: &str = r#"
 name = "net"
@@ -36,9 +36,7 @@ optimizer = { kind = "adam", lr = 0.01 }
 const EPOCHS: &str = "training.gradient.epochs";
 
 fn home() -> Result<tempfile::TempDir> {
-    let home = tempfile::tempdir()?;
-    std::fs::write(home.path().join("net.toml"), NET)?;
-    Ok(home)
+    runs::home("net.toml", NET)
 }
 
 fn train(home: &Path, run: &str, sets: &[&str]) -> Ran {

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use biorule_tests::Result;
 use biorule_tests::plugins::{Ran, Run, call};
+use biorule_tests::runs;
 use serde_json::Value;
 
 const NETWORK: &str = r#"name = "wishes"
@@ -28,9 +29,7 @@ epochs = 2
 "#;
 
 fn home() -> Result<tempfile::TempDir> {
-    let home = tempfile::tempdir()?;
-    fs::write(home.path().join("n.toml"), NETWORK)?;
-    Ok(home)
+    runs::home("n.toml", NETWORK)
 }
 
 fn train(home: &Path, arguments: &[&str]) -> Ran {

@@ -6,6 +6,7 @@ use std::path::Path;
 use biorule_tests::Result;
 use biorule_tests::page::elements;
 use biorule_tests::plugins::{Ran, call};
+use biorule_tests::runs;
 use serde_json::Value;
 
 pub const NETWORK: &str = r#"name = "small"
@@ -39,9 +40,7 @@ optimizer = { kind = "adam", lr = 0.01 }
 
 /// A folder with the configuration `n.toml`.
 pub fn home() -> Result<tempfile::TempDir> {
-    let home = tempfile::tempdir()?;
-    fs::write(home.path().join("n.toml"), NETWORK)?;
-    Ok(home)
+    runs::home("n.toml", NETWORK)
 }
 
 pub fn train(home: &Path, dir: &str, more: &[&str]) -> Ran {
