@@ -113,22 +113,19 @@ fn the_studies_that_are_there_can_be_run() {
     assert!(files.len() >= 15);
     for file in files {
         // Their data need not be here.
-        let mut words = vec![
-            "sweep",
-            file.to_str().expect("a path"),
-            "--dry-run",
-            "--quiet",
-        ];
-        if !file.ends_with("digits.toml") {
-            words.extend([
-                "--set",
+        let drawn: &[&str] = match file.ends_with("digits.toml") {
+            true => &[],
+            false => &[
                 "config.data.set=gabor",
-                "--set",
-                "config.data.options={ size = 32, channels = 3 }",
-            ]);
-            continue;
-        }
-        Run::new(words).stdout();
+                "config.data.options={ size = 32 }",
+                "config.data.validation=0.2",
+            ],
+        };
+        Run::new(["sweep"])
+            .arguments(&[&file])
+            .arguments(&["--dry-run", "--quiet"])
+            .sets(drawn)
+            .stdout();
     }
 }
 
