@@ -124,7 +124,7 @@ fn a_page_follows_a_run_that_goes_on() -> Result<()> {
     .dir(home)
     .start();
     until("an epoch", 120, || home.join("r/metrics.csv").exists());
-    let said = text(&page(home, &["r"])?);
+    let said = text(&page(home, &["r"]).expect("a page"));
     assert!(
         said.contains("… running after phase") && said.contains("no verdict yet"),
         "{said}"
@@ -134,7 +134,8 @@ fn a_page_follows_a_run_that_goes_on() -> Result<()> {
         .command()
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
-        .spawn()?;
+        .spawn()
+        .expect("the binary starts");
     until("a page", 120, || home.join("w.html").exists());
     assert!(!over(&mut watching), "it goes on while the run does");
     assert!(signal("INT", training.id()));

@@ -117,7 +117,7 @@ fn the_studies_that_are_there_can_be_run() {
             true => &[],
             false => &[
                 "config.data.set=gabor",
-                "config.data.options={ size = 32 }",
+                "config.data.options={ size = 32, train = 200, test = 50 }",
                 "config.data.validation=0.2",
             ],
         };
