@@ -10,6 +10,8 @@ pub mod network;
 pub mod numbers;
 pub mod page;
 pub mod plugins;
+pub mod processes;
+pub mod runs;
 pub mod searching;
 pub mod standin;
 pub mod windows;

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 
 use biorule::plugins::Registry;
@@ -170,6 +170,14 @@ pub fn limited(program: &Path, limit: &str) -> Command {
     command
 }
 
+/// `biorule ARGUMENTS` in `folder`, to the end.
+///
+/// # Panics
+/// The binary cannot be started.
+pub fn call(folder: &Path, arguments: &[&str]) -> Ran {
+    Run::new(arguments).dir(folder).finish()
+}
+
 /// A call of the binary.
 pub struct Run {
     command: Command,
@@ -224,6 +232,14 @@ impl Run {
         self.command.args(arguments);
         self
     }
+    /// `--set` for each of these settings.
+    #[must_use]
+    pub fn sets<S: AsRef<std::ffi::OsStr>>(mut self, settings: &[S]) -> Self {
+        for setting in settings {
+            self.command.arg("--set").arg(setting);
+        }
+        self
+    }
     /// The working folder.
     #[must_use]
     pub fn dir(mut self, folder: &Path) -> Self {
@@ -252,13 +268,30 @@ impl Run {
             stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
         }
     }
-    /// Runs to the end, which must be a success; returns standard output.
+    /// Starts it in the background; what it prints is lost.
     ///
     /// # Panics
-    /// Another exit code, with what was printed.
-    pub fn stdout(self) -> String {
+    /// The binary cannot be started.
+    pub fn start(mut self) -> Child {
+        self.command.stdout(Stdio::null()).stderr(Stdio::null());
+        self.command.spawn().expect("the binary starts")
+    }
+    /// Runs to the end, which must be a success.
+    ///
+    /// # Panics
+    /// Another exit code, with the arguments and what was printed.
+    pub fn done(self) -> Ran {
+        let words: Vec<OsString> = self.command.get_args().map(Into::into).collect();
         let ran = self.finish();
-        assert_eq!(ran.code, Some(0), "{}\n{}", ran.stdout, ran.stderr);
-        ran.stdout
+        let Ran { stdout, stderr, .. } = &ran;
+        assert_eq!(ran.code, Some(0), "{words:?}: {stdout}\n{stderr}");
+        ran
+    }
+    /// [`Self::done`]; returns standard output.
+    ///
+    /// # Panics
+    /// As there.
+    pub fn stdout(self) -> String {
+        self.done().stdout
     }
 }

@@ -1,12 +1,11 @@
 //! Searches with the real binary: a folder with a configuration, what a search leaves there, kills.
 
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
-use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
 use crate::plugins::{Ran, Run};
+use crate::processes::until_by;
 
 /// A folder with the configuration `search.toml`.
 pub struct Home {
@@ -51,19 +50,8 @@ impl Home {
     /// # Panics
     /// It does not.
     pub fn done(&self, name: &str, more: &[&str]) -> Ran {
-        done(self.search(name, more), more)
+        self.search(name, more).done()
     }
-}
-
-/// Runs what ends well; `what` is said where it does not.
-///
-/// # Panics
-/// It does not.
-pub fn done(run: Run, what: &[&str]) -> Ran {
-    let ran = run.finish();
-    let Ran { stdout, stderr, .. } = &ran;
-    assert_eq!(ran.code, Some(0), "{what:?}: {stdout}\n{stderr}");
-    ran
 }
 
 /// The JSON in `path`.
@@ -102,20 +90,10 @@ pub fn evaluations(folder: &Path) -> Vec<Value> {
 /// # Panics
 /// It ends before, or takes two minutes.
 pub fn kill_at(run: Run, file: &Path, least: usize) {
-    let mut child = run
-        .command()
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("started");
+    let mut child = run.start();
     let count = || std::fs::read_to_string(file).map_or(0, |text| text.lines().count());
-    let until = Instant::now() + Duration::from_secs(120);
-    while count() < least {
-        let ended = child.try_wait().expect("a child");
-        assert_eq!(ended, None, "it ended before line {least}");
-        assert!(Instant::now() < until, "no line {least} in two minutes");
-        std::thread::sleep(Duration::from_millis(1));
-    }
+    let what = format!("line {least} of {}", file.display());
+    until_by(&mut child, &what, 120, || count() >= least);
     child.kill().expect("killed before it was over");
     child.wait().expect("a child");
 }

@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use biorule_tests::plugins::{Ran, Run};
+use biorule_tests::runs::weights;
 
 /// A stem, a cell with a factorised reduction and a head, and a classifier.
 const NETWORK: &str = r#"
@@ -73,29 +74,16 @@ fn train(home: &Path, name: &str, sets: &[&str]) -> Ran {
     let file = home.join("network.toml");
     std::fs::write(&file, NETWORK).unwrap();
     let dir = home.join(name);
-    let mut run = Run::new([
+    Run::new([
         "train".as_ref(),
         file.as_os_str(),
         "--run-dir".as_ref(),
         dir.as_os_str(),
         "--device".as_ref(),
         "cpu".as_ref(),
-    ]);
-    for set in sets {
-        run = run.arguments(&["--set", set]);
-    }
-    run.finish()
-}
-
-/// Every tensor of the last checkpoint, as bytes, by name.
-fn tensors(home: &Path, name: &str) -> Vec<(String, Vec<u8>)> {
-    let file = home.join(name).join("checkpoints/last.safetensors");
-    let bytes = std::fs::read(file).expect("a checkpoint");
-    let file = safetensors::SafeTensors::deserialize(&bytes).expect("safetensors");
-    let all = file.tensors().into_iter();
-    let mut all: Vec<_> = all.map(|(name, t)| (name, t.data().to_vec())).collect();
-    all.sort();
-    all
+    ])
+    .sets(sets)
+    .finish()
 }
 
 #[test]
@@ -105,8 +93,8 @@ fn settings_that_change_no_result_leave_the_same_bits() {
     let done = train(home, "plain", &[]);
     assert_eq!(done.code, Some(0), "{}\n{}", done.stdout, done.stderr);
     assert!(!done.stderr.contains("has no effect"), "{}", done.stderr);
-    let plain = tensors(home, "plain");
-    let names = |part: &str| plain.iter().any(|(name, _)| name.contains(part));
+    let plain = weights(&home.join("plain"));
+    let names = |part: &str| plain.keys().any(|name| name.contains(part));
     assert!(names("blocks.cell.side.aux.layer.weight"));
     assert!(names("blocks.cell.reduce.odd.layer.weight"));
     let same = [
@@ -119,9 +107,9 @@ fn settings_that_change_no_result_leave_the_same_bits() {
         let done = train(home, name, &sets);
         assert_eq!(done.code, Some(0), "{name}: {}", done.stderr);
         let (left, right) = match name {
-            "huge" => (tensors(home, "off"), tensors(home, name)),
+            "huge" => (weights(&home.join("off")), weights(&home.join(name))),
             "off" => continue,
-            _ => (plain.clone(), tensors(home, name)),
+            _ => (plain.clone(), weights(&home.join(name))),
         };
         assert_eq!(left.len(), right.len());
         for ((a, x), (b, y)) in left.iter().zip(&right) {
@@ -137,7 +125,7 @@ fn every_setting_acts() {
     let home = home.path();
     let done = train(home, "plain", &[]);
     assert_eq!(done.code, Some(0), "{}\n{}", done.stdout, done.stderr);
-    let plain = tensors(home, "plain");
+    let plain = weights(&home.join("plain"));
     let changes = [
         ("drop", "blocks.cell.graph.mix.from.0.drop_path.p=0.0"),
         ("ramp", "blocks.cell.graph.mix.from.0.drop_path.ramp=false"),
@@ -152,12 +140,9 @@ fn every_setting_acts() {
     for (name, set) in changes {
         let done = train(home, name, &[set]);
         assert_eq!(done.code, Some(0), "{name}: {}", done.stderr);
-        let stem = |all: &[(String, Vec<u8>)]| {
-            let found = all.iter().find(|(n, _)| n == "blocks.head.layer.weight");
-            found.expect("the stem").1.clone()
-        };
+        let stem = "blocks.head.layer.weight";
         assert!(
-            stem(&plain) != stem(&tensors(home, name)),
+            plain[stem] != weights(&home.join(name))[stem],
             "{set} changes nothing"
         );
     }

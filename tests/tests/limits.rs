@@ -85,13 +85,11 @@ batch = 16
 /// `train` of `config` with these `--set` flags.
 fn train(config: &str, dir: &Path, sets: &[&str], more: &[&str]) -> Result<Ran> {
     std::fs::write(dir.join("config.toml"), config)?;
-    let mut run = Run::new(["train", "config.toml", "--quiet"])
+    Ok(Run::new(["train", "config.toml", "--quiet"])
         .dir(dir)
-        .arguments(more);
-    for set in sets {
-        run = run.arguments(&["--set", *set]);
-    }
-    Ok(run.finish())
+        .arguments(more)
+        .sets(sets)
+        .finish())
 }
 
 /// The plan is refused with `code` and all of `words`, by `--dry-run` and by a run, of which

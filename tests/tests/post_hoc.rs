@@ -1,14 +1,8 @@
 //! `biorule post-hoc`: a phase of local rules again, scored by the read-out that came after it.
 
-use std::path::Path;
-
 use biorule_tests::Result;
-use biorule_tests::plugins::{Ran, Run};
+use biorule_tests::plugins::call;
 use serde_json::Value;
-
-fn run(dir: &Path, words: &[&str]) -> Ran {
-    Run::new(words.iter().copied()).dir(dir).finish()
-}
 
 const NET: &str = r#"
 name = "net"
@@ -38,9 +32,9 @@ fn the_phase_is_repeated_to_the_same_bits_and_scored_at_each_step() -> Result<()
     let home = tempfile::tempdir()?;
     let dir = home.path();
     std::fs::write(dir.join("net.toml"), NET)?;
-    let ran = run(dir, &["train", "net.toml", "--run-dir", "run", "-q"]);
+    let ran = call(dir, &["train", "net.toml", "--run-dir", "run", "-q"]);
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
-    let ran = run(dir, &["post-hoc", "run", "--json"]);
+    let ran = call(dir, &["post-hoc", "run", "--json"]);
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
     let told: Value = serde_json::from_str(&ran.stdout)?;
     assert_eq!(told["phase"], "hidden");
@@ -77,7 +71,7 @@ fn the_phase_is_repeated_to_the_same_bits_and_scored_at_each_step() -> Result<()
         csv.starts_with("step,samples,loss,accuracy,hidden/"),
         "{csv}"
     );
-    let text = run(dir, &["post-hoc", "run", "--out", "other.csv"]).stdout;
+    let text = call(dir, &["post-hoc", "run", "--out", "other.csv"]).stdout;
     assert!(text.contains("phase `hidden` again"), "{text}");
     assert_eq!(std::fs::read_to_string(dir.join("other.csv"))?, csv);
     Ok(())
@@ -94,12 +88,12 @@ fn a_run_without_such_a_phase_is_refused() -> Result<()> {
         "--set",
         "blocks.hidden.rule=backprop",
     ];
-    let ran = run(
+    let ran = call(
         dir,
         &[&["train", "net.toml", "--run-dir", "bp", "-q"], &only[..]].concat(),
     );
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
-    let ran = run(dir, &["post-hoc", "bp"]);
+    let ran = call(dir, &["post-hoc", "bp"]);
     assert_eq!(ran.code, Some(2), "{}", ran.stderr);
     assert!(
         ran.stderr
@@ -107,13 +101,13 @@ fn a_run_without_such_a_phase_is_refused() -> Result<()> {
         "{}",
         ran.stderr
     );
-    let ran = run(dir, &["train", "net.toml", "--run-dir", "run", "-q"]);
+    let ran = call(dir, &["train", "net.toml", "--run-dir", "run", "-q"]);
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
     for (phase, told) in [
         ("hiden", "did you mean `hidden`?"),
         ("readout", "is driven by the loss"),
     ] {
-        let ran = run(dir, &["post-hoc", "run", "--phase", phase]);
+        let ran = call(dir, &["post-hoc", "run", "--phase", phase]);
         assert_eq!(ran.code, Some(2), "{}", ran.stderr);
         assert!(ran.stderr.contains(told), "{}", ran.stderr);
     }

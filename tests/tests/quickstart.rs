@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use biorule_tests::plugins::{Ran, Run};
+use biorule_tests::processes::{signal, until_by};
 
 const EXPERIMENTS: [&str; 11] = [
     "backprop",
@@ -114,12 +115,8 @@ fn a_stopped_quickstart_goes_on() {
         .unwrap();
     // As soon as the second experiment is under way.
     let second = home.path().join("all/fa/run.json");
-    while !second.exists() {
-        assert_eq!(child.try_wait().unwrap(), None, "it ended before");
-        std::thread::sleep(std::time::Duration::from_millis(2));
-    }
-    // SAFETY: a signal to a child that is not waited for yet.
-    unsafe { libc::kill(child.id() as i32, libc::SIGINT) };
+    until_by(&mut child, "the second begins", 240, || second.exists());
+    assert!(signal("INT", child.id()));
     let stopped = child.wait_with_output().unwrap();
     let stderr = String::from_utf8_lossy(&stopped.stderr);
     assert_eq!(stopped.status.code(), Some(75), "{stderr}");

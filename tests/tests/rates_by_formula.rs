@@ -5,6 +5,7 @@ use std::path::Path;
 
 use biorule_tests::Result;
 use biorule_tests::plugins::{Ran, Run};
+use biorule_tests::runs::weights;
 
 /// A Krotov layer and a read-out on the first 400 digits, 25 steps an epoch.
 const CONFIG: &str = r#"
@@ -32,19 +33,8 @@ optimizer = { kind = "sgd", lr = 0.1 }
 
 fn train(dir: &Path, run: &str, sets: &[&str]) -> Result<Ran> {
     std::fs::write(dir.join("net.toml"), CONFIG)?;
-    let sets = sets.iter().flat_map(|set| ["--set", set]);
     let fixed = ["train", "net.toml", "--quiet", "--run-dir", run];
-    Ok(Run::new(fixed.into_iter().chain(sets)).dir(dir).finish())
-}
-
-/// Every tensor of the run's last checkpoint.
-fn weights(dir: &Path, run: &str) -> Result<Vec<(String, Vec<u8>)>> {
-    let bytes = std::fs::read(dir.join(run).join("checkpoints/last.safetensors"))?;
-    let file = safetensors::SafeTensors::deserialize(&bytes)?;
-    let tensors = file.tensors().into_iter();
-    let mut all: Vec<_> = tensors.map(|(name, t)| (name, t.data().to_vec())).collect();
-    all.sort();
-    Ok(all)
+    Ok(Run::new(fixed).sets(sets).dir(dir).finish())
 }
 
 #[test]
@@ -68,9 +58,9 @@ fn a_formula_trains_as_the_schedule_that_it_spells_out() -> Result<()> {
         assert_eq!(ran.code, Some(0), "{}", ran.stderr);
         assert!(!ran.stderr.contains("warning"), "{}", ran.stderr);
     }
-    let tensors = weights(home.path(), "plain")?;
-    assert!(tensors == weights(home.path(), "formula")?);
-    assert!(tensors != weights(home.path(), "other")?);
+    let tensors = weights(&home.path().join("plain"));
+    assert!(tensors == weights(&home.path().join("formula")));
+    assert!(tensors != weights(&home.path().join("other")));
     Ok(())
 }
 

@@ -4,10 +4,12 @@
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Child, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use biorule_tests::plugins::Run;
+use biorule_tests::processes::{over, signal, until};
 use biorule_tests::repository;
+use biorule_tests::runs::{metrics, record, weights};
 
 /// Epochs of a whole run: two layers learn locally, one after the other, then two together.
 const EPOCHS: u32 = 4 + 4 + 24;
@@ -60,37 +62,8 @@ fn started(dir: &Path, epochs: u32) -> Child {
     child
 }
 
-/// Every tensor of the last checkpoint, as bytes, by name.
-fn tensors(dir: &Path) -> Vec<(String, Vec<u8>)> {
-    let bytes = std::fs::read(dir.join("checkpoints/last.safetensors")).expect("a checkpoint");
-    let file = safetensors::SafeTensors::deserialize(&bytes).expect("safetensors");
-    let mut all: Vec<_> = file
-        .tensors()
-        .into_iter()
-        .map(|(name, t)| (name, t.data().to_vec()))
-        .collect();
-    all.sort();
-    all
-}
-
-/// `metrics.csv` without the column of seconds.
-fn metrics(dir: &Path) -> Vec<Vec<String>> {
-    let text = std::fs::read_to_string(dir.join("metrics.csv")).expect("metrics.csv");
-    let rows: Vec<Vec<&str>> = text.lines().map(|l| l.split(',').collect()).collect();
-    let keep: Vec<usize> = (0..rows[0].len())
-        .filter(|&c| rows[0][c] != "seconds")
-        .collect();
-    rows.iter()
-        .map(|row| {
-            keep.iter()
-                .map(|&c| row.get(c).copied().unwrap_or_default().to_string())
-                .collect()
-        })
-        .collect()
-}
-
 fn same(a: &Path, b: &Path) {
-    let (left, right) = (tensors(a), tensors(b));
+    let (left, right) = (weights(a), weights(b));
     assert_eq!(left.len(), right.len());
     for ((name, x), (other, y)) in left.iter().zip(&right) {
         assert_eq!(name, other);
@@ -153,25 +126,12 @@ fn stopped(run: Run, dir: &Path) -> Option<i32> {
         file.and_then(|f| f.modified()).ok()
     };
     let before = written();
-    let mut child = run
-        .command()
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let started = Instant::now();
-    while written().is_none() || written() == before {
-        assert!(
-            started.elapsed() < Duration::from_secs(120),
-            "no checkpoint in two minutes"
-        );
-        if child.try_wait().unwrap().is_some() {
-            break;
-        }
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    // SAFETY: a signal to our own child, which has not been waited for.
-    unsafe { libc::kill(child.id() as i32, libc::SIGTERM) };
+    let mut child = run.start();
+    until("a checkpoint is written", 120, || {
+        let now = written();
+        (now.is_some() && now != before) || over(&mut child)
+    });
+    signal("TERM", child.id());
     child.wait().unwrap().code()
 }
 
@@ -180,11 +140,10 @@ fn stopped(run: Run, dir: &Path) -> Option<i32> {
 fn a_request_to_stop_leaves_a_checkpoint_and_exits_75() {
     let home = tempfile::tempdir().unwrap();
     let (whole, dir) = (home.path().join("whole"), home.path().join("run"));
-    for (signal, epochs) in [(libc::SIGTERM, 1), (libc::SIGINT, 8)] {
+    for (name, epochs) in [("TERM", 1), ("INT", 8)] {
         let mut child = started(&dir, epochs);
-        // SAFETY: a signal to our own child, which has not been waited for.
-        unsafe { libc::kill(child.id() as i32, signal) };
-        assert_eq!(child.wait().unwrap().code(), Some(75), "signal {signal}");
+        assert!(signal(name, child.id()));
+        assert_eq!(child.wait().unwrap().code(), Some(75), "signal {name}");
         assert!(dir.join("checkpoints/last.safetensors").is_file());
     }
     let done = train(&dir).finish();
@@ -199,11 +158,6 @@ fn moves(dir: &Path) -> Vec<serde_json::Value> {
     let events = text.lines().map(|l| serde_json::from_str(l).expect("JSON"));
     let is_move = |e: &serde_json::Value| e["event"] == "warn" && e["code"] == "moved";
     events.filter(is_move).collect()
-}
-
-fn record(dir: &Path) -> serde_json::Value {
-    let text = std::fs::read(dir.join("run.json")).expect("run.json");
-    serde_json::from_slice(&text).expect("JSON")
 }
 
 #[test]

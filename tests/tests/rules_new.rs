@@ -8,6 +8,7 @@ use std::process::Command;
 
 use biorule_test_environment::{Need, skip};
 use biorule_tests::plugins::{Run, forget_own_package};
+use biorule_tests::processes::signal;
 
 /// A folder for crates, the same each time so that Cargo builds the dependencies once, and this test
 /// alone in it.
@@ -312,11 +313,7 @@ fn an_experiment_goes_on_with_each_new_build() {
     wait("stopped; the same command");
     wait("dev: library");
     wait("another build");
-    let stopped = Command::new("kill")
-        .arg(dev.id().to_string())
-        .status()
-        .unwrap();
-    assert!(stopped.success());
+    assert!(signal("TERM", dev.id()));
     assert_eq!(dev.wait().unwrap().code(), Some(0));
     let record = std::fs::read_to_string(folder.join("runs/dev/run.json")).unwrap();
     assert!(

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use biorule_tests::Result;
-use biorule_tests::plugins::{Ran, Run};
+use biorule_tests::plugins::{Ran, Run, call};
 use biorule_tests::searching::json;
 use serde_json::Value;
 
@@ -18,14 +18,8 @@ fn config(dir: &Path, name: &str, rule: &str, lr: f64) -> Result<()> {
     Ok(std::fs::write(dir.join(format!("{name}.toml")), text)?)
 }
 
-fn run(dir: &Path, words: &[&str]) -> Ran {
-    Run::new(words.iter().copied()).dir(dir).finish()
-}
-
 fn well(dir: &Path, words: &[&str]) -> Ran {
-    let ran = run(dir, words);
-    assert_eq!(ran.code, Some(0), "{words:?}: {}", ran.stderr);
-    ran
+    Run::new(words).dir(dir).done()
 }
 
 /// Folders that `runs find` prints.
@@ -49,7 +43,7 @@ fn home() -> Result<tempfile::TempDir> {
             &["train", &file, "--seeds", "2", "--run-dir", &folder, "-q"],
         );
     }
-    let wild = run(dir, &["train", "wild.toml", "-q"]);
+    let wild = call(dir, &["train", "wild.toml", "-q"]);
     assert_eq!(wild.code, Some(5), "{}", wild.stderr);
     Ok(home)
 }
@@ -132,7 +126,7 @@ fn what_cannot_be_meant_is_refused() -> Result<()> {
             "no experiment there is named `ba`",
         ),
     ] {
-        let ran = run(dir, words);
+        let ran = call(dir, words);
         assert_eq!(ran.code, Some(2), "{words:?}: {}", ran.stderr);
         assert!(ran.stderr.contains(told), "{words:?}: {}", ran.stderr);
     }

@@ -3,10 +3,11 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Child;
 
 use biorule_tests::plugins::{Run, specimen};
+use biorule_tests::processes::{signal, until_by};
+use biorule_tests::runs;
 use biorule_tests::searching::{Home, evaluations, json};
 use serde_json::Value;
 
@@ -46,8 +47,8 @@ fn refused(home: &Home, more: &[&str], code: i32) -> String {
     ran.stderr
 }
 
-/// Bytes of the weights of every run below `folder`, by the run's folder.
-fn weights(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+/// The weights of every run below `folder`, by the run's folder.
+fn weights(folder: &Path) -> BTreeMap<String, BTreeMap<String, Vec<u8>>> {
     let mut all = BTreeMap::new();
     for entry in std::fs::read_dir(folder.join("evaluations")).expect("runs") {
         let path = entry.expect("an entry").path();
@@ -56,12 +57,7 @@ fn weights(folder: &Path) -> BTreeMap<String, Vec<u8>> {
             .expect("a name")
             .to_string_lossy()
             .into_owned();
-        let bytes = std::fs::read(path.join("checkpoints/last.safetensors")).expect("a checkpoint");
-        let file = safetensors::SafeTensors::deserialize(&bytes).expect("safetensors");
-        let mut tensors = file.tensors();
-        tensors.sort_by(|a, b| a.0.cmp(&b.0));
-        let data = tensors.iter().flat_map(|(_, t)| t.data().to_vec());
-        all.insert(name, data.collect());
+        all.insert(name, runs::weights(&path));
     }
     all
 }
@@ -80,22 +76,9 @@ fn same(a: &Path, b: &Path) {
 
 /// Starts `run` and returns once `file` is there.
 fn started(run: Run, file: &Path) -> Child {
-    let mut child = run
-        .command()
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("it starts");
-    let start = Instant::now();
-    while !file.exists() {
-        assert!(
-            start.elapsed() < Duration::from_secs(240),
-            "{}",
-            file.display()
-        );
-        assert_eq!(child.try_wait().expect("a child"), None, "it ended before");
-        std::thread::sleep(Duration::from_millis(3));
-    }
+    let mut child = run.start();
+    let what = format!("{} is there", file.display());
+    until_by(&mut child, &what, 240, || file.exists());
     child
 }
 
@@ -141,8 +124,7 @@ fn a_search_killed_on_its_way_finds_what_one_left_alone_finds() {
         .join(third.file_name().expect("a name"))
         .join("run.json");
     let mut child = started(home.search("pieces", &[]), &begun);
-    // SAFETY: a signal to our own child, which has not been waited for.
-    unsafe { libc::kill(child.id() as i32, libc::SIGTERM) };
+    assert!(signal("TERM", child.id()));
     assert_eq!(child.wait().expect("ended").code(), Some(75));
     assert_eq!(json(&pieces.join("search.json"))["state"], "stopped");
     home.search("pieces", &[]).stdout();
@@ -491,8 +473,7 @@ fn what_cannot_be_searched_is_refused_before_anything_runs() {
         (&["seeds=[0, 1]"], 2, "one seed"),
     ];
     for (sets, code, says) in cases {
-        let more: Vec<&str> = sets.iter().flat_map(|set| ["--set", *set]).collect();
-        let ran = home.search("refused", &more).finish();
+        let ran = home.search("refused", &[]).sets(sets).finish();
         assert_eq!(ran.code, Some(*code), "{sets:?}: {}", ran.stderr);
         assert!(ran.stderr.contains(says), "{sets:?}: {}", ran.stderr);
         assert!(!home.path("refused").exists(), "{sets:?} made a folder");

@@ -1,10 +1,10 @@
 //! What `biorule search` measures and trains by: robustness as an objective, a part of the data that
 //! decides, local rules in cells.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use biorule_tests::plugins::Run;
+use biorule_tests::runs::weights;
 use biorule_tests::searching::{Home, evaluations, json};
 use serde_json::Value;
 
@@ -333,14 +333,6 @@ fn the_half_that_the_architecture_learned_from_may_decide_and_is_said() {
     }
 }
 
-/// Values of every tensor of a run's last checkpoint.
-fn tensors(run: &Path) -> BTreeMap<String, Vec<u8>> {
-    let bytes = std::fs::read(run.join("checkpoints/last.safetensors")).expect("a checkpoint");
-    let file = safetensors::SafeTensors::deserialize(&bytes).expect("safetensors");
-    let tensors = file.tensors().into_iter();
-    tensors.map(|(name, t)| (name, t.data().to_vec())).collect()
-}
-
 #[test]
 fn every_layer_of_cells_with_local_and_error_driven_rules_learns() {
     let home = Home::new(SMALL);
@@ -364,7 +356,7 @@ fn every_layer_of_cells_with_local_and_error_driven_rules_learns() {
             )
             .finish();
         assert_eq!(ran.code, Some(0), "{}", ran.stderr);
-        tensors(&home.path(folder))
+        weights(&home.path(folder))
     };
     let (short, long) = (train("short", "1"), train("long", "2"));
     let weights: Vec<&String> = short

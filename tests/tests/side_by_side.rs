@@ -1,12 +1,14 @@
 //! Runs side by side, each a process of its own: `train --seeds --jobs` and `train --each --jobs`.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Child, Stdio};
 
 use biorule_tests::Result;
 use biorule_tests::plugins::{Ran, Run};
+use biorule_tests::processes::{signal, until};
+use biorule_tests::runs::{record, weights};
 use biorule_tests::searching::json;
 
 /// A small network on the digits; `epochs` of them make it as long as a test needs.
@@ -30,13 +32,8 @@ fn finish(dir: &Path, words: &[&str]) -> Ran {
 }
 
 /// Results of a run, and the bytes of its weights.
-fn result(run: &Path) -> (serde_json::Value, Vec<u8>) {
-    let weights = std::fs::read(run.join("checkpoints/last.safetensors")).expect("weights");
-    let tensors = safetensors::SafeTensors::deserialize(&weights).expect("safetensors");
-    let mut all: Vec<_> = tensors.tensors();
-    all.sort_by(|a, b| a.0.cmp(&b.0));
-    let bytes = all.iter().flat_map(|(_, t)| t.data().to_vec()).collect();
-    (json(&run.join("run.json"))["results"].clone(), bytes)
+fn result(run: &Path) -> (serde_json::Value, BTreeMap<String, Vec<u8>>) {
+    (record(run)["results"].clone(), weights(run))
 }
 
 /// The processes that were started with the folder `path` on their command line.
@@ -53,15 +50,6 @@ fn alive(path: &Path) -> Vec<u32> {
         }
     }
     found
-}
-
-/// Waits until `is`, two minutes at most.
-fn until(what: &str, is: &mut dyn FnMut() -> bool) {
-    let end = Instant::now() + Duration::from_secs(120);
-    while !is() {
-        assert!(Instant::now() < end, "not in two minutes: {what}");
-        std::thread::sleep(Duration::from_millis(5));
-    }
 }
 
 /// Starts a training and waits until each of `runs` runs has reported an epoch.
@@ -85,13 +73,6 @@ fn started(run: Run, runs: usize) -> Child {
     }
     std::thread::spawn(move || lines.count());
     child
-}
-
-fn signal(name: &str, process: u32) {
-    let status = Command::new("kill")
-        .args([format!("-{name}"), process.to_string()])
-        .status();
-    assert!(status.is_ok_and(|status| status.success()), "no {name}");
 }
 
 #[test]
@@ -238,7 +219,7 @@ fn a_request_to_stop_leaves_checkpoints_and_the_same_command_goes_on() -> Result
     ];
     // By a signal; then killed, when children see the end of their input; then a child is killed.
     let mut child = started(train(dir, &words), 2);
-    signal("TERM", child.id());
+    assert!(signal("TERM", child.id()));
     assert_eq!(child.wait().expect("it ends").code(), Some(75));
     assert!(alive(&pieces).is_empty());
     assert_eq!(
@@ -248,11 +229,11 @@ fn a_request_to_stop_leaves_checkpoints_and_the_same_command_goes_on() -> Result
     let mut child = started(train(dir, &words), 2);
     child.kill().expect("it runs");
     child.wait().expect("it ends");
-    until("no child outlives it", &mut || alive(&pieces).is_empty());
+    until("no child outlives it", 120, || alive(&pieces).is_empty());
     let mut child = started(train(dir, &words), 2);
     let one = alive(&pieces);
     assert_eq!(one.len(), 2);
-    signal("KILL", one[0]);
+    assert!(signal("KILL", one[0]));
     assert_eq!(child.wait().expect("it ends").code(), Some(0));
     for seed in ["seed-0", "seed-1"] {
         assert_eq!(
@@ -305,11 +286,11 @@ fn one_that_is_killed_twice_has_failed() -> Result<()> {
             .next()
     };
     let mut killed = 0;
-    until("two processes of it are killed", &mut || {
+    until("two processes of it are killed", 120, || {
         if let Some(number) = running()
             && number != killed
         {
-            signal("KILL", number);
+            assert!(signal("KILL", number));
             let last = std::mem::replace(&mut killed, number);
             return last != 0;
         }

@@ -5,10 +5,11 @@
 use std::fs::{self, File};
 use std::path::Path;
 use std::process::Stdio;
-use std::time::{Duration, Instant};
 
 use biorule_tests::Result;
 use biorule_tests::plugins::{Ran, Run};
+use biorule_tests::processes::{signal, until_by};
+use biorule_tests::runs::{self, weights};
 
 const NET: &str = r#"
 name = "net"
@@ -33,9 +34,7 @@ epochs = 3
 "#;
 
 fn home() -> Result<tempfile::TempDir> {
-    let home = tempfile::tempdir()?;
-    fs::write(home.path().join("net.toml"), NET)?;
-    Ok(home)
+    runs::home("net.toml", NET)
 }
 
 fn train(home: &Path, run: &str) -> Run {
@@ -126,27 +125,14 @@ fn a_folder_that_lacks_or_holds_damaged_files_is_neither_trained_over_nor_a_defe
 
 /// A long training of which `ready` says when to act.
 fn long(home: &Path, run: &str, sets: &[&str], ready: impl Fn() -> bool) -> std::process::Child {
-    let sets = sets.iter().flat_map(|set| ["--set", set]);
-    let sets: Vec<&str> = sets.collect();
     let mut child = train(home, run)
-        .arguments(&sets)
+        .sets(sets)
         .command()
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()
         .expect("the binary starts");
-    let started = Instant::now();
-    while !ready() {
-        assert!(
-            started.elapsed() < Duration::from_secs(120),
-            "nothing happened"
-        );
-        assert!(
-            child.try_wait().expect("a child").is_none(),
-            "it ended early"
-        );
-        std::thread::sleep(Duration::from_millis(2));
-    }
+    until_by(&mut child, "it is under way", 120, ready);
     child
 }
 
@@ -186,33 +172,17 @@ fn an_interrupt_ends_a_list_where_it_is() -> Result<()> {
         "training.gradient.batch=500",
     ];
     let child = long(home, "run", &sets, || there.exists());
-    // SAFETY: a signal to our own child, which has not been waited for.
-    unsafe { libc::kill(child.id() as i32, libc::SIGINT) };
+    assert!(signal("INT", child.id()));
     let code = child.wait_with_output()?.status.code();
     assert_eq!(code, Some(75));
     assert!(!home.join("run/seed-2").exists(), "no further seed begins");
-    let sets: Vec<&str> = sets.iter().flat_map(|set| ["--set", set]).collect();
-    let done = train(home, "run").arguments(&sets).finish();
+    let done = train(home, "run").sets(&sets).finish();
     assert_eq!(done.code, Some(0), "{}", done.stderr);
-    let whole = train(home, "whole").arguments(&sets).finish();
+    let whole = train(home, "whole").sets(&sets).finish();
     assert_eq!(whole.code, Some(0), "{}", whole.stderr);
     for seed in ["seed-0", "seed-1", "seed-2"] {
-        let tensors = |run: &str| -> Result<Vec<(String, Vec<u8>)>> {
-            let bytes = fs::read(
-                home.join(run)
-                    .join(seed)
-                    .join("checkpoints/last.safetensors"),
-            )?;
-            let file = safetensors::SafeTensors::deserialize(&bytes)?;
-            let all = file
-                .tensors()
-                .into_iter()
-                .map(|(name, t)| (name, t.data().to_vec()));
-            let mut all: Vec<_> = all.collect();
-            all.sort();
-            Ok(all)
-        };
-        assert!(tensors("run")? == tensors("whole")?, "{seed} differs");
+        let weights = |run: &str| weights(&home.join(run).join(seed));
+        assert!(weights("run") == weights("whole"), "{seed} differs");
     }
     Ok(())
 }

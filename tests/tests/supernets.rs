@@ -1,9 +1,11 @@
 //! Searches that train a supernet, with the real binary and plugins: the same seed derives the same
 //! genotype by the same parameters, also after kills; what cannot be is refused.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use biorule_tests::plugins::Run;
+use biorule_tests::runs::weights;
 use biorule_tests::searching::{Home, kill_at, lines};
 
 const SMALL: &str = r#"
@@ -58,15 +60,10 @@ const STRATEGIES: [&str; 7] = [
 ];
 
 /// What a search leaves: parameters after each epoch, the genotype, the supernet's weights.
-fn left(folder: &Path) -> (String, String, Vec<(String, Vec<u8>)>) {
+fn left(folder: &Path) -> (String, String, BTreeMap<String, Vec<u8>>) {
     let text = |name: &str| std::fs::read_to_string(folder.join(name)).expect("a file");
-    let bytes = std::fs::read(folder.join("supernet/checkpoints/last.safetensors"));
-    let bytes = bytes.expect("a checkpoint");
-    let file = safetensors::SafeTensors::deserialize(&bytes).expect("safetensors");
-    let tensors = file.tensors().into_iter();
-    let mut tensors: Vec<_> = tensors.map(|(n, t)| (n, t.data().to_vec())).collect();
-    tensors.sort();
-    (text("alphas.jsonl"), text("genotype.json"), tensors)
+    let weights = weights(&folder.join("supernet"));
+    (text("alphas.jsonl"), text("genotype.json"), weights)
 }
 
 #[test]

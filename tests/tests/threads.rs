@@ -4,8 +4,9 @@
 use std::fs;
 use std::path::Path;
 
-use biorule_tests::plugins::{Ran, Run, specimen};
+use biorule_tests::plugins::{Run, specimen};
 use biorule_tests::repository;
+use biorule_tests::runs::{record, weights};
 
 /// Two epochs of each phase of `configs/mixed.toml` in `dir`.
 fn train(dir: &Path, arguments: &[&str]) -> Run {
@@ -18,42 +19,23 @@ fn train(dir: &Path, arguments: &[&str]) -> Run {
         .env("RAYON_NUM_THREADS", "")
 }
 
-fn done(run: Run) -> Ran {
-    let ran = run.finish();
-    assert_eq!(ran.code, Some(0), "{}\n{}", ran.stdout, ran.stderr);
-    ran
-}
-
-fn weights(dir: &Path) -> Vec<(String, Vec<u8>)> {
-    let bytes = fs::read(dir.join("checkpoints/last.safetensors")).expect("a checkpoint");
-    let file = safetensors::SafeTensors::deserialize(&bytes).expect("safetensors");
-    let mut all: Vec<_> = file
-        .tensors()
-        .into_iter()
-        .map(|(name, t)| (name, t.data().to_vec()))
-        .collect();
-    all.sort();
-    all
-}
-
 fn recorded(dir: &Path) -> serde_json::Value {
-    let text = fs::read(dir.join("run.json")).expect("run.json");
-    let record: serde_json::Value = serde_json::from_slice(&text).expect("JSON");
-    record["threads"].clone()
+    record(dir)["threads"].clone()
 }
 
 #[test]
 fn the_same_weights_for_any_number_of_threads() {
     let home = tempfile::tempdir().unwrap();
     let dir = |name: &str| home.path().join(name);
-    done(train(&dir("one"), &["--threads", "1"]));
-    done(train(&dir("two"), &["--set", "threads=2"]));
-    done(train(&dir("three"), &[]).env("RAYON_NUM_THREADS", "3"));
-    done(train(&dir("five"), &["--set", "dtype=f64"]).env("BIORULE__THREADS", "5"));
-    done(train(
-        &dir("single"),
-        &["--set", "dtype=f64", "--threads", "1"],
-    ));
+    train(&dir("one"), &["--threads", "1"]).done();
+    train(&dir("two"), &["--set", "threads=2"]).done();
+    train(&dir("three"), &[])
+        .env("RAYON_NUM_THREADS", "3")
+        .done();
+    train(&dir("five"), &["--set", "dtype=f64"])
+        .env("BIORULE__THREADS", "5")
+        .done();
+    train(&dir("single"), &["--set", "dtype=f64", "--threads", "1"]).done();
     for (name, threads) in [("one", 1), ("two", 2), ("three", 3), ("five", 5)] {
         assert_eq!(recorded(&dir(name)), threads, "{name}");
     }
@@ -130,7 +112,7 @@ fn experiments_of_one_command_share_their_threads() {
         "{}",
         refused.stderr
     );
-    done(each().arguments(&["--threads", "2"]));
+    each().arguments(&["--threads", "2"]).done();
 }
 
 const DENORMALS: &str = "
@@ -172,6 +154,6 @@ fn a_plugins_threads_take_subnormal_numbers_as_zero() {
             .arguments(&[&folder])
             .arguments(&["--run-dir"])
             .arguments(&[&dir]);
-        done(run);
+        run.done();
     }
 }

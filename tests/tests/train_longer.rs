@@ -1,11 +1,11 @@
 //! More epochs in the same folder end with the bits of a run of that length, or are refused with
 //! the reason; the weights of one run are where another starts.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use biorule_tests::Result;
 use biorule_tests::plugins::{Ran, Run};
+use biorule_tests::runs::{self, metrics, record, tensors, weights};
 
 const NET: &str = r#"
 name = "net"
@@ -36,20 +36,14 @@ optimizer = { kind = "adam", lr = 0.01 }
 const EPOCHS: &str = "training.gradient.epochs";
 
 fn home() -> Result<tempfile::TempDir> {
-    let home = tempfile::tempdir()?;
-    std::fs::write(home.path().join("net.toml"), NET)?;
-    Ok(home)
+    runs::home("net.toml", NET)
 }
 
 fn train(home: &Path, run: &str, sets: &[&str]) -> Ran {
-    let sets = sets.iter().flat_map(|set| ["--set", set]);
-    Run::new(
-        ["train", "net.toml", "--quiet", "--run-dir", run]
-            .into_iter()
-            .chain(sets),
-    )
-    .dir(home)
-    .finish()
+    Run::new(["train", "net.toml", "--quiet", "--run-dir", run])
+        .sets(sets)
+        .dir(home)
+        .finish()
 }
 
 fn trained(home: &Path, run: &str, sets: &[&str]) {
@@ -57,41 +51,8 @@ fn trained(home: &Path, run: &str, sets: &[&str]) {
     assert_eq!(ran.code, Some(0), "{}\n{}", ran.stdout, ran.stderr);
 }
 
-/// Tensors of a checkpoint, as bytes by name.
-fn tensors(file: &Path) -> BTreeMap<String, Vec<u8>> {
-    let bytes = std::fs::read(file).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
-    let file = safetensors::SafeTensors::deserialize(&bytes).expect("safetensors");
-    let all = file.tensors().into_iter();
-    all.map(|(name, t)| (name, t.data().to_vec())).collect()
-}
-
-fn last(home: &Path, run: &str) -> BTreeMap<String, Vec<u8>> {
-    tensors(&home.join(run).join("checkpoints/last.safetensors"))
-}
-
-/// `metrics.csv` without the column of seconds.
-fn metrics(home: &Path, run: &str) -> Vec<Vec<String>> {
-    let text = std::fs::read_to_string(home.join(run).join("metrics.csv")).expect("metrics.csv");
-    let rows = text.lines().map(|line| line.split(',').map(str::to_owned));
-    let rows: Vec<Vec<String>> = rows.map(Iterator::collect).collect();
-    let seconds = rows[0]
-        .iter()
-        .position(|c| c == "seconds")
-        .expect("a column of seconds");
-    let without = |mut row: Vec<String>| {
-        row.remove(seconds);
-        row
-    };
-    rows.into_iter().map(without).collect()
-}
-
-fn record(home: &Path, run: &str) -> serde_json::Value {
-    let text = std::fs::read_to_string(home.join(run).join("run.json")).expect("run.json");
-    serde_json::from_str(&text).expect("JSON")
-}
-
 fn same(home: &Path, a: &str, b: &str) {
-    assert_eq!(metrics(home, a), metrics(home, b));
+    assert_eq!(metrics(&home.join(a)), metrics(&home.join(b)));
     for name in ["last", "best"] {
         let file = |run: &str| {
             home.join(run)
@@ -99,7 +60,10 @@ fn same(home: &Path, a: &str, b: &str) {
         };
         assert!(tensors(&file(a)) == tensors(&file(b)), "`{name}` differs");
     }
-    assert_eq!(record(home, a)["results"], record(home, b)["results"]);
+    assert_eq!(
+        record(&home.join(a))["results"],
+        record(&home.join(b))["results"]
+    );
 }
 
 #[test]
@@ -111,14 +75,14 @@ fn a_finished_run_goes_on_to_the_bits_of_a_longer_one() -> Result<()> {
         trained(home, run, &["seeds=[0, 1]", &epochs]);
     };
     seeds("grown", 2);
-    let first = record(home, "grown/seed-0");
+    let first = record(&home.join("grown/seed-0"));
     seeds("grown", 3);
     seeds("grown", 5);
     seeds("whole", 5);
     for seed in ["seed-0", "seed-1"] {
         same(home, &format!("grown/{seed}"), &format!("whole/{seed}"));
     }
-    let now = record(home, "grown/seed-0");
+    let now = record(&home.join("grown/seed-0"));
     let steps = &now["extended"];
     assert_eq!(steps[0]["phases"][0]["from"], 2);
     assert_eq!(steps[1]["phases"][0]["to"], 5);
@@ -170,13 +134,13 @@ fn what_depends_on_the_number_of_epochs_is_refused_with_the_reason() -> Result<(
         ),
     ] {
         trained(home, run, &always);
-        let before = last(home, run);
+        let before = weights(&home.join(run));
         let ran = train(home, run, &[always.as_slice(), &[change]].concat());
         assert_eq!(ran.code, Some(2), "{run}: {}", ran.stderr);
         assert!(ran.stderr.contains(why), "{run}: {}", ran.stderr);
         assert!(ran.stderr.contains("--init-from"), "{run}: {}", ran.stderr);
         // The folder is as it was, and the former command still has nothing to do.
-        assert!(before == last(home, run));
+        assert!(before == weights(&home.join(run)));
         trained(home, run, &always);
     }
     // Beside other changes more epochs are no way in.
@@ -209,7 +173,7 @@ fn what_depends_on_the_number_of_epochs_is_refused_with_the_reason() -> Result<(
         "steady-whole",
         &[&steady[..], &["phases.features.epochs=4"]].concat(),
     );
-    assert!(last(home, "steady") == last(home, "steady-whole"));
+    assert!(weights(&home.join("steady")) == weights(&home.join("steady-whole")));
     Ok(())
 }
 
@@ -218,7 +182,7 @@ fn weights_are_taken_by_block_and_the_rest_is_new() -> Result<()> {
     let home = home()?;
     let home = home.path();
     trained(home, "source", &["baselines=[]"]);
-    let source = last(home, "source");
+    let source = weights(&home.join("source"));
     let start = |run: &str, more: &[&str]| {
         // One step of a rate that moves nothing shows what the run started with.
         let still = [
@@ -226,7 +190,6 @@ fn weights_are_taken_by_block_and_the_rest_is_new() -> Result<()> {
             "training.gradient.optimizer.lr=0.0",
             "blocks.features.rule.lr=0.0",
         ];
-        let sets = still.iter().chain(more).flat_map(|set| ["--set", set]);
         let fixed = [
             "train",
             "net.toml",
@@ -235,17 +198,19 @@ fn weights_are_taken_by_block_and_the_rest_is_new() -> Result<()> {
             "--init-from",
             "source",
         ];
-        Run::new(fixed.into_iter().chain(sets)).dir(home).finish()
+        Run::new(fixed).sets(&still).sets(more).dir(home).finish()
     };
     let feature = "blocks.features.layer.weight";
     let readout = "blocks.readout.layer.weight";
     let all = start("all", &[]);
     assert_eq!(all.code, Some(0), "{}", all.stderr);
-    let taken = last(home, "all");
+    let taken = weights(&home.join("all"));
     for name in [feature, readout, "blocks.readout.layer.bias"] {
         assert!(taken[name] == source[name], "`{name}` is taken");
     }
-    let digest = record(home, "all")["init"]["sha256"].as_str().map(str::len);
+    let digest = record(&home.join("all"))["init"]["sha256"]
+        .as_str()
+        .map(str::len);
     assert_eq!(digest, Some(64));
 
     // Another number of classes: the read-out is new, the features are taken.
@@ -261,11 +226,11 @@ fn weights_are_taken_by_block_and_the_rest_is_new() -> Result<()> {
         "{}",
         other.stderr
     );
-    assert!(last(home, "other")[feature] == source[feature]);
+    assert!(weights(&home.join("other"))[feature] == source[feature]);
     // Selected blocks only.
     let one = start("one", &["init_blocks=[\"readout\"]"]);
     assert_eq!(one.code, Some(0), "{}", one.stderr);
-    let one = last(home, "one");
+    let one = weights(&home.join("one"));
     assert!(one[readout] == source[readout] && one[feature] != source[feature]);
 
     // Another width is refused before anything is trained, and so is a file that is not there.

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use biorule_tests::plugins::{Ran, Run};
-use biorule_tests::searching::{self, done, evaluations, json, kill_at};
+use biorule_tests::searching::{self, evaluations, json, kill_at};
 use serde_json::Value;
 
 /// What all searches here have in common.
@@ -67,17 +67,15 @@ impl Home {
 
     /// A search in the folder `name` with these settings.
     fn search(&self, name: &str, sets: &[&str]) -> Run {
-        let more: Vec<&str> = sets.iter().flat_map(|set| ["--set", *set]).collect();
-        self.0.search(name, &more)
+        self.0.search(name, &[]).sets(sets)
     }
 
     fn done(&self, name: &str, sets: &[&str]) -> Ran {
-        done(self.search(name, sets), sets)
+        self.search(name, sets).done()
     }
 
     /// Trains the supernet in `D`.
     fn supernet(&self, sets: &[&str]) {
-        let more: Vec<&str> = sets.iter().flat_map(|set| ["--set", *set]).collect();
         let run = Run::new([
             "search",
             "search.toml",
@@ -86,7 +84,7 @@ impl Home {
             "D",
             "-q",
         ]);
-        done(run.dir(self.0.folder()).arguments(&more), sets);
+        run.dir(self.0.folder()).sets(sets).done();
     }
 
     fn refused(&self, sets: &[&str], says: &str) {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use biorule_tests::plugins::{Ran, Run};
+use biorule_tests::plugins::call;
 use biorule_tests::{Result, repository};
 use serde_json::Value;
 
@@ -16,10 +16,6 @@ const DENSE: &str = "name = \"d\"\ndata = \"digits\"\ndevice = \"cpu\"\nrule = \
     [[blocks]]\nname = \"hidden\"\nlayer = \"dense\"\nout = 3\n\
     [[blocks]]\nname = \"readout\"\nlayer = \"dense\"\nout = \"classes\"\n\
     [training.gradient]\nepochs = 1\noptimizer = { kind = \"sgd\", lr = 0.0 }\n";
-
-fn run(home: &Path, words: &[&str]) -> Ran {
-    Run::new(words.iter().copied()).dir(home).finish()
-}
 
 fn results(home: &Path, folder: &str) -> Result<Value> {
     let text = std::fs::read_to_string(home.join(folder).join("run.json"))?;
@@ -42,7 +38,7 @@ fn exported_weights_are_read_back_under_every_kind_of_name() -> Result<()> {
     let home = tempfile::tempdir()?;
     let home = home.path();
     std::fs::write(home.join("c.toml"), CONFIG)?;
-    let ran = run(home, &["train", "c.toml", "--run-dir", "a", "--quiet"]);
+    let ran = call(home, &["train", "c.toml", "--run-dir", "a", "--quiet"]);
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
     for (file, names, has, complete) in [
         ("own.npz", "own", "blocks.conv1.norm.running_mean [1]", true),
@@ -65,7 +61,7 @@ fn exported_weights_are_read_back_under_every_kind_of_name() -> Result<()> {
             false,
         ),
     ] {
-        let ran = run(home, &["export", "a", file, "--names", names]);
+        let ran = call(home, &["export", "a", file, "--names", names]);
         assert_eq!(ran.code, Some(0), "{file}: {}", ran.stderr);
         assert!(
             ran.stdout.lines().any(|line| line == has),
@@ -81,7 +77,7 @@ fn exported_weights_are_read_back_under_every_kind_of_name() -> Result<()> {
         );
         let still = "training.gradient.optimizer={ kind = \"sgd\", lr = 0.0 }";
         let folder = format!("from-{file}");
-        let ran = run(
+        let ran = call(
             home,
             &[
                 "train",
@@ -106,7 +102,7 @@ fn exported_weights_are_read_back_under_every_kind_of_name() -> Result<()> {
     }
     // The weights are the same: without a norm between, so is the result.
     std::fs::write(home.join("d.toml"), DENSE)?;
-    run(
+    call(
         home,
         &[
             "train",
@@ -118,13 +114,13 @@ fn exported_weights_are_read_back_under_every_kind_of_name() -> Result<()> {
             "training.gradient.optimizer.lr=0.1",
         ],
     );
-    let ran = run(
+    let ran = call(
         home,
         &["export", "d", "d.npz", "--names", "pytorch", "--best"],
     );
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
-    run(home, &["export", "d", "d.npz", "--names", "pytorch"]);
-    run(
+    call(home, &["export", "d", "d.npz", "--names", "pytorch"]);
+    call(
         home,
         &[
             "train",
@@ -137,13 +133,13 @@ fn exported_weights_are_read_back_under_every_kind_of_name() -> Result<()> {
         ],
     );
     assert_eq!(results(home, "d")?, results(home, "e")?);
-    let ran = run(home, &["export", "a", "weights.onnx"]);
+    let ran = call(home, &["export", "a", "weights.onnx"]);
     assert!(
         ran.code == Some(2) && ran.stderr.contains(".safetensors"),
         "{}",
         ran.stderr
     );
-    assert_eq!(run(home, &["export", "nowhere", "x.npz"]).code, Some(2));
+    assert_eq!(call(home, &["export", "nowhere", "x.npz"]).code, Some(2));
     Ok(())
 }
 
@@ -153,7 +149,7 @@ fn a_state_dictionary_of_pytorch_is_read_without_running_it() -> Result<()> {
     let home = home.path();
     std::fs::write(home.join("d.toml"), DENSE)?;
     let file = repository().join("tests/data/state_dict.pt");
-    let ran = run(
+    let ran = call(
         home,
         &[
             "train",
@@ -174,7 +170,7 @@ fn a_state_dictionary_of_pytorch_is_read_without_running_it() -> Result<()> {
             .is_some_and(serde_json::Map::is_empty),
         "{init}"
     );
-    let ran = run(home, &["export", "a", "back.npz", "--names", "pytorch"]);
+    let ran = call(home, &["export", "a", "back.npz", "--names", "pytorch"]);
     assert!(
         ran.stdout.contains("hidden.weight [3, 64]"),
         "{}",
@@ -185,7 +181,7 @@ fn a_state_dictionary_of_pytorch_is_read_without_running_it() -> Result<()> {
     std::fs::write(home.join("old.pt"), [0x80, 2, 0x8a, 10])?;
     std::fs::write(home.join("cut.pt"), &whole[..whole.len() / 2])?;
     for (name, told) in [("old.pt", "before 1.6"), ("cut.pt", "cut.pt")] {
-        let ran = run(
+        let ran = call(
             home,
             &["train", "d.toml", "--run-dir", "b", "--init-from", name],
         );

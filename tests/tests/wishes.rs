@@ -5,7 +5,8 @@ use std::fs;
 use std::path::Path;
 
 use biorule_tests::Result;
-use biorule_tests::plugins::{Ran, Run};
+use biorule_tests::plugins::{Ran, Run, call};
+use biorule_tests::runs;
 use serde_json::Value;
 
 const NETWORK: &str = r#"name = "wishes"
@@ -28,24 +29,19 @@ epochs = 2
 "#;
 
 fn home() -> Result<tempfile::TempDir> {
-    let home = tempfile::tempdir()?;
-    fs::write(home.path().join("n.toml"), NETWORK)?;
-    Ok(home)
-}
-
-fn run(home: &Path, arguments: &[&str]) -> Ran {
-    Run::new(arguments).dir(home).finish()
+    runs::home("n.toml", NETWORK)
 }
 
 fn train(home: &Path, arguments: &[&str]) -> Ran {
-    run(home, &[&["train", "n.toml"], arguments].concat())
+    call(home, &[&["train", "n.toml"], arguments].concat())
 }
 
 /// `train --dry-run` with these values set.
 fn looked_at(home: &Path, sets: &[&str]) -> Ran {
-    let sets = sets.iter().flat_map(|set| ["--set", set]);
-    let all: Vec<&str> = ["--dry-run"].into_iter().chain(sets).collect();
-    train(home, &all)
+    Run::new(["train", "n.toml", "--dry-run"])
+        .sets(sets)
+        .dir(home)
+        .finish()
 }
 
 fn ends(ran: &Ran, code: i32, words: &[&str]) {
@@ -77,7 +73,11 @@ fn a_checkpoint_with_a_flipped_bit_is_noticed_by_all_who_read_it() -> Result<()>
 
     flip(&last)?;
     let digest = "the digest in it differs";
-    ends(&run(home, &["eval", "r"]), 7, &["last.safetensors", digest]);
+    ends(
+        &call(home, &["eval", "r"]),
+        7,
+        &["last.safetensors", digest],
+    );
     let again = train(home, &["--run-dir", "r"]);
     ends(&again, 7, &["its weights are lost", digest]);
     let from = train(home, &["--run-dir", "s", "--init-from", "r"]);
@@ -88,7 +88,7 @@ fn a_checkpoint_with_a_flipped_bit_is_noticed_by_all_who_read_it() -> Result<()>
     let again = train(home, &["--run-dir", "r"]);
     ends(&again, 7, &["its weights are lost", "is gone"]);
     fs::write(&last, whole)?;
-    ends(&run(home, &["eval", "r"]), 0, &[]);
+    ends(&call(home, &["eval", "r"]), 0, &[]);
     Ok(())
 }
 
@@ -145,7 +145,7 @@ fn an_error_before_a_run_is_an_event_once() -> Result<()> {
     ];
     for (arguments, code) in cases {
         let all = [&["train", "--events", "jsonl"], arguments].concat();
-        let ran = run(home, &all);
+        let ran = call(home, &all);
         assert_eq!(
             ran.code.map(i64::from),
             Some(code),
@@ -325,7 +325,7 @@ fn variables_and_flags_that_do_nothing_are_told() -> Result<()> {
     assert_eq!(with("RUST_LOG", "biorule=warn"), "");
     ends(&train(home, &["--run-dir", "r"]), 0, &[]);
     let file = "r/checkpoints/last.safetensors";
-    let ran = run(home, &["eval", file, "--best"]);
+    let ran = call(home, &["eval", file, "--best"]);
     ends(&ran, 0, &["warning: `--best` has no effect"]);
     Ok(())
 }
@@ -395,7 +395,7 @@ fn names_and_values_in_messages_are_the_programs_own() -> Result<()> {
     let home = home()?;
     let home = home.path();
     ends(&train(home, &["--run-dir", "runs/r"]), 0, &[]);
-    let compare = |name: &str| run(home, &["runs", "compare", "runs", "--result", name]);
+    let compare = |name: &str| call(home, &["runs", "compare", "runs", "--result", name]);
     ends(&compare("test/accuracy"), 0, &[]);
     ends(
         &compare("test/acuracy"),
@@ -404,7 +404,7 @@ fn names_and_values_in_messages_are_the_programs_own() -> Result<()> {
     );
     // Alone it has no network, and is told which preset lacks one.
     let preset = "softhebb/local/CIFAR10_zca";
-    let ran = run(home, &["train", "--preset", preset, "--dry-run"]);
+    let ran = call(home, &["train", "--preset", preset, "--dry-run"]);
     ends(&ran, 2, &[preset, "without a network", "--preset"]);
     for (set, words) in [
         (
@@ -441,11 +441,11 @@ fn names_and_values_in_messages_are_the_programs_own() -> Result<()> {
 #[test]
 fn a_rule_is_checked_by_its_name() -> Result<()> {
     let home = home()?;
-    let ran = run(home.path(), &["rules", "check", "hebbian/oja"]);
+    let ran = call(home.path(), &["rules", "check", "hebbian/oja"]);
     ends(&ran, 0, &[]);
     assert!(ran.stdout.contains("hebbian/oja"), "{}", ran.stdout);
     assert!(!ran.stdout.contains("hebbian/bionas"), "{}", ran.stdout);
-    let ran = run(home.path(), &["rules", "check", "krotow"]);
+    let ran = call(home.path(), &["rules", "check", "krotow"]);
     ends(
         &ran,
         2,

@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use biorule_tests::plugins::{Ran, Run, plugin_folder, specimen};
+use biorule_tests::processes::{over, signal, until};
 use serde_json::Value;
 
 /// Verdict and detail of each check of `zoo/RULE`, with these further arguments.
@@ -276,16 +277,7 @@ fn a_call_that_never_ends_is_named_and_the_second_signal_ends_it() {
         told.contains("`zoo/hang`") && told.contains("libzoo.so"),
         "{told}"
     );
-    let terminate = || {
-        let pid = child.id().to_string();
-        assert!(
-            Command::new("kill")
-                .args(["-TERM", &pid])
-                .status()
-                .unwrap()
-                .success()
-        );
-    };
+    let terminate = || assert!(signal("TERM", child.id()));
     terminate();
     wait("stopping after this step");
     terminate();
@@ -300,18 +292,9 @@ fn a_library_that_is_overwritten_kills_no_run_and_another_build_is_noticed() {
         .dir(folder.path())
         .arguments(&["--set", "training.local.epochs=3"]);
     // Under way: what is written into the file in place is not what runs.
-    let mut command = first
-        .arguments(&["--set", "training.gradient.epochs=40"])
-        .command();
-    let mut child = command
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
+    let mut child = first.sets(&["training.gradient.epochs=40"]).start();
     let mark = folder.path().join("r/checkpoints/last.safetensors");
-    while !mark.exists() && child.try_wait().unwrap().is_none() {
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    until("a checkpoint", 240, || mark.exists() || over(&mut child));
     let other = plugin_folder().join("libbiorule_krotov.so");
     overwrite(&other, &library);
     assert_eq!(

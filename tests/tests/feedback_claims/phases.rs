@@ -1,6 +1,7 @@
 //! Feedback that is drawn again at each step is that of the run: the same in every
 //! phase, after a resume and in evaluation.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use biorule::config::{BlockPlan, Drive, MapPlan};
@@ -11,6 +12,7 @@ use biorule_tests::feedback::plans::{RuleChoice, block, layer, word};
 use biorule_tests::feedback::record::{Recorder, locked};
 use biorule_tests::numbers::{noise, values};
 use biorule_tests::plugins::{Run, registry};
+use biorule_tests::runs::weights;
 use candle_core::{DType, Device, Tensor};
 
 /// Two dense layers whose feedback is never held.
@@ -133,7 +135,7 @@ fn phase(name: &str, lr: f64) -> String {
 }
 
 /// The trained network's tensors, as bytes, by name.
-fn trained(config: &Path, dir: &Path) -> Result<Vec<(String, Vec<u8>)>> {
+fn trained(config: &Path, dir: &Path) -> BTreeMap<String, Vec<u8>> {
     let train: [&std::ffi::OsStr; 4] = [
         "train".as_ref(),
         config.as_os_str(),
@@ -141,12 +143,7 @@ fn trained(config: &Path, dir: &Path) -> Result<Vec<(String, Vec<u8>)>> {
         dir.as_os_str(),
     ];
     Run::new(train).stdout();
-    let bytes = std::fs::read(dir.join("checkpoints/last.safetensors"))?;
-    let file = safetensors::SafeTensors::deserialize(&bytes)?;
-    let tensors = file.tensors().into_iter();
-    let mut all: Vec<_> = tensors.map(|(name, t)| (name, t.data().to_vec())).collect();
-    all.sort();
-    Ok(all)
+    weights(dir)
 }
 
 /// A first phase at rate 0 leaves the weights alone; the second then is what it would have
@@ -157,9 +154,9 @@ fn a_second_phase_of_training_has_the_feedback_of_the_first() -> Result<()> {
     let both = phase("idle", 0.0) + &phase("learn", 0.05);
     let both = config(home.path(), "both.toml", &both)?;
     let alone = config(home.path(), "alone.toml", &phase("learn", 0.05))?;
-    let both = trained(&both, &home.path().join("both"))?;
-    let alone = trained(&alone, &home.path().join("alone"))?;
-    assert!(!alone.iter().any(|(name, _)| name.contains("feedback")));
+    let both = trained(&both, &home.path().join("both"));
+    let alone = trained(&alone, &home.path().join("alone"));
+    assert!(!alone.keys().any(|name| name.contains("feedback")));
     assert_eq!(both.len(), alone.len());
     for ((name, a), (other, b)) in both.iter().zip(&alone) {
         assert_eq!(name, other);
