@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::runs::{Experiment, Gathered, Run, State, or_tell};
 use crate::config::shown::deciding;
-use crate::run::folder::stored_rows;
+use crate::run::folder::{self, stored_rows};
 use crate::run::identity::RunRecord;
 use crate::run::{Answers, MetricsCsv, WinnersRecord, answers, attacks, fields, steps};
 use crate::{Error, ExitCode, Result};
@@ -94,17 +94,9 @@ impl Walk {
             Err(e) if e.code == ExitCode::Usage => {}
             Err(e) => return self.problems.push(e),
         }
-        let Ok(entries) = std::fs::read_dir(folder) else {
-            return;
-        };
-        let mut below: Vec<PathBuf> = entries
-            .flatten()
-            .filter(|entry| entry.file_type().is_ok_and(|t| t.is_dir()))
-            .map(|entry| entry.path())
-            .collect();
-        below.sort();
         if depth > 0 {
-            below.iter().for_each(|folder| self.walk(folder, depth - 1));
+            let below = folder::below(folder);
+            below.iter().for_each(|inner| self.walk(inner, depth - 1));
         }
     }
 }

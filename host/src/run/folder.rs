@@ -550,16 +550,25 @@ fn search(folder: &Path, depth: usize, found: &mut Vec<(PathBuf, RunRecord)>) {
         Err(e) if e.code == ExitCode::Usage => {}
         Err(e) => tracing::warn!("{}", e.text),
     }
-    let Ok(entries) = fs::read_dir(folder) else {
-        return;
-    };
-    for entry in entries.flatten() {
-        let is_removed = entry.file_name().to_string_lossy().starts_with(REMOVED);
-        let is_folder = entry.file_type().is_ok_and(|t| t.is_dir()) && !is_removed;
-        if is_folder && depth > 0 {
-            search(&entry.path(), depth - 1, found);
-        }
+    if depth > 0 {
+        let below = below(folder);
+        below.iter().for_each(|f| search(f, depth - 1, found));
     }
+}
+
+/// The folders in `folder` by name, but for those that are being removed.
+#[must_use]
+pub fn below(folder: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(folder) else {
+        return Vec::new();
+    };
+    let stays = |entry: &fs::DirEntry| {
+        let is_removed = entry.file_name().to_string_lossy().starts_with(REMOVED);
+        entry.file_type().is_ok_and(|t| t.is_dir()) && !is_removed
+    };
+    let mut found: Vec<PathBuf> = entries.flatten().filter(stays).map(|e| e.path()).collect();
+    found.sort();
+    found
 }
 
 #[cfg(test)]
