@@ -177,7 +177,7 @@ fn shipped_configurations_resolve() {
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
             if path.is_dir() {
-                // Studies are configurations of another kind: `tests/sweeps.rs` has them.
+                // Studies are configurations of another kind: `tests/sweeps` has them.
                 if !path.ends_with("sweep") {
                     folders.push(path);
                 }

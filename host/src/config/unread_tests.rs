@@ -448,7 +448,7 @@ fn shipped_configurations_have_no_idle_settings() {
         for entry in std::fs::read_dir(&folder).unwrap() {
             let path = entry.unwrap().path();
             if path.is_dir() {
-                // Studies are files of another kind: `tests/sweeps.rs` has them.
+                // Studies are files of another kind: `tests/sweeps` has them.
                 if !path.ends_with("sweep") {
                     pending.push(path);
                 }
